@@ -1,0 +1,1 @@
+"""Region files shipped with ridgebayes."""

@@ -1,0 +1,1 @@
+"""Models of the ISGRI detector rate, one a file."""
