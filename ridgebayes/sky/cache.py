@@ -1,0 +1,96 @@
+"""Arrays kept on disk between runs, named by the content of what they were computed from.
+
+The folder is ``platformdirs.user_cache_dir("ridgebayes")``, or what the environment variable RIDGEBAYES_CACHE
+names. Deleting it is always safe. A cache that cannot be read or written costs time, never a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+
+def cache_dir() -> Path:
+    """Return the folder of the cache (it need not exist)."""
+    return Path(os.environ.get("RIDGEBAYES_CACHE") or platformdirs.user_cache_dir("ridgebayes"))
+
+
+def content_key(*parts: str | NDArray[np.generic] | None) -> str:
+    """Return the sha256 of texts and arrays (their shape, type and bytes), in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"array {part.dtype.str} {part.shape} ".encode())
+            digest.update(part.tobytes())
+        else:
+            digest.update(f"text {part!r} ".encode())
+    return digest.hexdigest()
+
+
+def cached_array(
+    name: str, key: str, shape: tuple[int, ...], compute: Callable[[], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the array kept under ``name`` and ``key``, or compute and keep it.
+
+    Parameters
+    ----------
+    name
+        Start of the file name, for people.
+    key
+        :func:`content_key` of everything that the array depends on.
+    shape
+        What the array must look like; a file that holds anything else is computed again.
+    compute
+        Called without arguments when there is no usable file.
+    """
+    path = cache_dir() / f"{name}-{key[:32]}.npy"
+    kept = _read(path, shape)
+    if kept is not None:
+        return kept
+    array = compute()
+    _write(path, array)
+    return array
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as err:
+        log.warning("cache file %s cannot be read (%s): computing it again", path, err)
+        return None
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.float64:
+        log.warning("cache file %s holds something else: computing it again", path)
+        return None
+    if not np.isfinite(array).all():
+        log.warning("cache file %s holds numbers that are not finite: computing it again", path)
+        return None
+    log.debug("read %s", path)
+    return array
+
+
+def _write(path: Path, array: NDArray[np.float64]) -> None:
+    """Write beside, then rename: another process sees the whole file or none."""
+    beside: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, text = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
+        beside = Path(text)
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        beside.replace(path)
+    except OSError as err:
+        log.info("cannot keep %s (%s): it will be computed again next time", path, err)
+        if beside is not None:
+            beside.unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""Regions of the sky: where they are, and how bright each point of them is relative to their core.
+
+Boundaries are half open, [low, high), so that cells that touch share no point and leave none out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_STEP_DEG = 0.2  # size of the patches that a region is divided into
+_FEWEST = 10  # patches across a small region
+
+Kind = Literal["uniform", "starlight", "sech2", "gauss", "template"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Surface brightness inside a region, up to a factor.
+
+    Parameters
+    ----------
+    kind
+        ``"uniform"``; ``"sech2"``, sech²(b/scale); ``"gauss"``, exp(−b²/2 scale²); ``"starlight"``, the map
+        of :func:`ridgebayes.sky.starlight`; ``"template"``, the map in ``file``. Maps shape a region in both
+        longitude and latitude.
+    scale
+        Degrees, for ``sech2`` and ``gauss``.
+    file
+        Full path, for ``template``.
+    """
+
+    kind: Kind = "uniform"
+    scale: float | None = None
+    file: str | None = None
+
+    def profile(self, lon: Array, lat: Array, lookup: Callable[[Shape, Array, Array], Array]) -> Array:
+        """Evaluate at galactic positions in degrees; ``lookup`` interpolates the map of a map-like shape."""
+        if self.kind == "uniform":
+            return np.ones_like(lat)
+        if self.kind in ("starlight", "template"):
+            return lookup(self, lon, lat)
+        assert self.scale is not None
+        if self.kind == "gauss":
+            return np.exp(-0.5 * (lat / self.scale) ** 2)
+        e = np.exp(-2 * np.abs(lat / self.scale))  # sech² without the overflow of cosh
+        return 4 * e / (1 + e) ** 2
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named part of the sky with one intensity: its mean surface brightness over its *core*.
+
+    Parameters
+    ----------
+    name
+        Unique in its sky.
+    centre_lon, centre_lat
+        Galactic degrees, longitude in (−180, 180].
+    lon, lat
+        Ranges in degrees, half open. ``lon`` may run beyond ±180. Unused for a circle.
+    core_lat
+        Range of latitude of the core, which has the region's whole range of longitude.
+    radius
+        Degrees, for a circle around the centre; None otherwise. A circle is its own core.
+    shape
+        Surface brightness inside.
+    """
+
+    name: str
+    centre_lon: float
+    centre_lat: float
+    lon: tuple[float, float] = (-180.0, 180.0)
+    lat: tuple[float, float] = (-90.0, 90.0)
+    core_lat: tuple[float, float] = (-90.0, 90.0)
+    radius: float | None = None
+    shape: Shape = Shape()
+
+    @classmethod
+    def cell(
+        cls,
+        name: str,
+        lon: tuple[float, float],
+        shape: Shape,
+        *,
+        core_lat: float = 5.0,
+        lat_max: float = 30.0,
+    ) -> Region:
+        """Return a longitude cell × a shape, cut at |b| = lat_max, with its core at |b| ≤ core_lat."""
+        core = (-core_lat, core_lat)
+        return cls(name, wrap(sum(lon) / 2), 0.0, lon, (-lat_max, lat_max), core, shape=shape)
+
+    @classmethod
+    def box(cls, name: str, lon: tuple[float, float], lat: tuple[float, float]) -> Region:
+        """Return a uniform range of longitude and latitude."""
+        return cls(name, wrap(sum(lon) / 2), sum(lat) / 2, lon, lat, lat)
+
+    @classmethod
+    def circle(cls, name: str, lon: float, lat: float, radius: float) -> Region:
+        """Return a uniform disc of the sky."""
+        return cls(name, wrap(lon), lat, radius=radius)
+
+    def contains(self, lon: Array, lat: Array) -> Mask:
+        """Whether galactic positions (degrees) are in the region."""
+        if self.radius is not None:
+            # Haversine: exact for small circles, where the cosine of the distance is not.
+            half_lat = np.sin(np.deg2rad(lat - self.centre_lat) / 2) ** 2
+            half_lon = np.sin(np.deg2rad(lon - self.centre_lon) / 2) ** 2
+            squared = half_lat + np.cos(np.deg2rad(lat)) * np.cos(np.deg2rad(self.centre_lat)) * half_lon
+            return np.asarray(squared < np.sin(np.deg2rad(self.radius) / 2) ** 2)
+        low, high = self.lat
+        in_lat = (lat >= low) & ((lat < high) | (high >= 90))
+        return np.asarray(in_lat & (np.mod(lon - self.lon[0], 360.0) < self.lon[1] - self.lon[0]))
+
+    def sample(self) -> Sample:
+        """Divide the region into small patches that end exactly at its edges and at those of its core."""
+        if self.radius is not None:
+            return self._sample_circle(self.radius)
+        edges = _divide((*self.lat, *self.core_lat), self._step())
+        lon_edges = _divide(self.lon, _STEP_DEG)
+        lat, area = (edges[1:] + edges[:-1]) / 2, np.diff(np.sin(np.deg2rad(edges)))
+        lon = (lon_edges[1:] + lon_edges[:-1]) / 2
+        area *= np.deg2rad(lon_edges[1] - lon_edges[0]) * np.rad2deg(1.0) ** 2
+        core = (lat > self.core_lat[0]) & (lat < self.core_lat[1])
+        return Sample(
+            np.tile(lon, lat.size),
+            np.repeat(lat, lon.size),
+            np.repeat(area, lon.size),
+            np.repeat(core, lon.size),
+        )
+
+    def _sample_circle(self, radius: float) -> Sample:
+        # Rings around the centre, each cut into patches of about the same size.
+        edges = _divide((0.0, radius), _STEP_DEG)
+        lon, lat, area = [], [], []
+        centre = SkyCoord(self.centre_lon, self.centre_lat, unit="deg")
+        for low, high in pairwise(edges):
+            count = max(8, math.ceil(2 * np.pi * high / (high - low)))
+            turn = 360.0 / count * (np.arange(count) + 0.5)
+            ring = centre.directional_offset_by(turn * u.deg, (low + high) / 2 * u.deg)
+            lon.append(ring.ra.to_value(u.deg))
+            lat.append(ring.dec.to_value(u.deg))
+            cap = np.cos(np.deg2rad(low)) - np.cos(np.deg2rad(high))
+            area.append(np.full(count, 2 * np.pi * cap * np.rad2deg(1.0) ** 2 / count))
+        joined = np.concatenate(area)
+        return Sample(np.concatenate(lon), np.concatenate(lat), joined, np.ones(joined.size, bool))
+
+    def _step(self) -> float:
+        """Step in latitude: fine enough for a thin layer."""
+        return _STEP_DEG if self.shape.scale is None else min(_STEP_DEG, self.shape.scale / 2)
+
+
+class Sample(NamedTuple):
+    """Patches of a region: galactic positions (degrees), solid angles (deg²), and which are in the core."""
+
+    lon: Array
+    lat: Array
+    area: Array
+    core: Mask
+
+
+def _divide(ends: tuple[float, ...], step: float) -> Array:
+    """Return edges that run through all of ``ends`` in order, at most ``step`` apart."""
+    stops = np.unique(ends)
+    pieces = []
+    for low, high in pairwise(stops):
+        count = max(_FEWEST, math.ceil((high - low) / step))
+        pieces.append(np.linspace(low, high, count, endpoint=False))
+    return np.concatenate([*pieces, stops[-1:]])
+
+
+def wrap(lon: float) -> float:
+    """Bring a longitude in degrees into (−180, 180]."""
+    return 180.0 - (180.0 - lon) % 360.0
+
+
+def tiling_names(width: float) -> list[tuple[str, float]]:
+    """Return name and centre of the cells of ``width`` degrees that tile the circle, in order of longitude.
+
+    The cell around l = 0 is ``GB``, the others are ``L-20``, ``L+20``, …, ``L+180`` after their centre.
+    """
+    centres = sorted(wrap(i * width) for i in range(round(360 / width)))
+    return [("GB" if lon == 0 else f"L{lon:+g}", lon) for lon in centres]

@@ -1,0 +1,252 @@
+"""The sky of a model: its regions, and the flux that a unit intensity of each puts into each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy_healpix import HEALPix
+from astropy_healpix.core import nested_to_ring
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.response import Response
+from ridgebayes.sky.cache import content_key
+from ridgebayes.sky.regionfile import read_regions
+from ridgebayes.sky.regions import Region, Sample, Shape
+from ridgebayes.sky.starlight import starlight
+from ridgebayes.sky.templates import read_template
+
+Array = NDArray[np.float64]
+
+_STARLIGHT = 128  # nside of the starlight map, interpolated to the patches
+_FINEST = 256  # nside to which finer templates are averaged: the size of the patches
+_OVERLAP = 0.01  # share of the smaller region that two may have in common: slivers of hand-written edges
+
+
+@dataclass(frozen=True, eq=False)
+class Sky:
+    """Regions of the sky and their pixels.
+
+    Region m with intensity I (mCrab/deg²) puts ``weights[m, p] * I`` mCrab into pixel p. Inside a region the
+    surface brightness follows its shape; the mean over its core is I.
+
+    Parameters
+    ----------
+    name
+        For messages and products.
+    regions
+        The M regions.
+    weights
+        (M, 12 nside²) sparse, deg²; HEALPix RING order in the galactic frame.
+    nodes
+        (weights.nnz, 3) galactic unit vectors: where in its pixel the flux of each stored element of
+        ``weights`` has its centre. Used instead of the pixel centres, they make nside 64 fine enough.
+    """
+
+    name: str
+    regions: tuple[Region, ...]
+    weights: sparse.csr_array
+    nodes: Array
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the regions."""
+        return tuple(region.name for region in self.regions)
+
+    @property
+    def nside(self) -> int:
+        """HEALPix nside of ``weights``."""
+        return round((self.weights.shape[1] / 12) ** 0.5)
+
+    @cached_property
+    def solid_angles(self) -> Array:
+        """(M,) deg²: flux of the whole region in mCrab for an intensity of 1 mCrab/deg²."""
+        return np.asarray(self.weights.sum(axis=1), float).ravel()
+
+    @property
+    def centre_lon(self) -> Array:
+        """(M,) galactic longitudes of the centres, degrees in (−180, 180]."""
+        return np.array([region.centre_lon for region in self.regions])
+
+    @property
+    def centre_lat(self) -> Array:
+        """(M,) galactic latitudes of the centres, degrees."""
+        return np.array([region.centre_lat for region in self.regions])
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def __repr__(self) -> str:
+        return f"Sky({self.name!r}, {len(self)} regions: {', '.join(self.names)})"
+
+    def index(self, name: str) -> int:
+        """Return the number of a region, or raise an InputError that names the nearest."""
+        if name not in self.names:
+            raise InputError(f"sky '{self.name}' has no region '{name}'{nearest(name, self.names)}")
+        return self.names.index(name)
+
+    def select(self, names: str | Iterable[str]) -> Sky:
+        """Return a sky of the named regions only, in the order given.
+
+        Raises
+        ------
+        InputError
+            An unknown name, or none.
+        """
+        rows = [self.index(name) for name in ([names] if isinstance(names, str) else names)]
+        if not rows:
+            raise InputError(
+                f"sky '{self.name}': no region left; keep at least one of {', '.join(self.names)}"
+            )
+        ends = self.weights.indptr
+        taken = np.concatenate([np.arange(ends[row], ends[row + 1]) for row in rows])
+        regions = tuple(self.regions[row] for row in rows)
+        return Sky(self.name, regions, sparse.csr_array(self.weights[rows]), self.nodes[taken])
+
+    def without(self, names: str | Iterable[str]) -> Sky:
+        """Return a sky without the named regions."""
+        dropped = {self.index(name) for name in ([names] if isinstance(names, str) else names)}
+        return self.select([name for row, name in enumerate(self.names) if row not in dropped])
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that exposures depend on."""
+        w = self.weights
+        return content_key("sky", w.data, w.indices.astype(np.int64), w.indptr.astype(np.int64), self.nodes)
+
+    def fov_matrix(self, response: Response) -> Array:
+        """FOV flux at the centre of every region.
+
+        Parameters
+        ----------
+        response
+            Averaged over roll.
+
+        Returns
+        -------
+        ndarray
+            (M, M) deg²: a pointing at the centre of region r sees ``fov_matrix @ intensity`` mCrab of the
+            whole sky model.
+        """
+        from ridgebayes.sky.exposure import roll_averaged  # exposure imports Sky
+
+        return roll_averaged(self, _unit_vector(self.centre_lon, self.centre_lat), response)
+
+
+def load(source: str | Path, *, nside: int = 64) -> Sky:
+    """Load a sky by the name of a shipped set (``"milkyway"``, ``"coarse"``) or from a region file.
+
+    Parameters
+    ----------
+    source
+        Name or path; the format is described in :mod:`ridgebayes.sky.regionfile`.
+    nside
+        Of ``Sky.weights``: a power of 2 up to 128. 64 keeps exposures to 0.2 % of a region's largest.
+
+    Raises
+    ------
+    InputError
+        A region file that is missing or wrong, regions that overlap, a region without any brightness.
+    """
+    name, regions = read_regions(source)
+    try:
+        return build(name, regions, nside=nside)
+    except InputError as err:
+        raise InputError(f"{source}: {err}") from err
+
+
+def build(name: str, regions: Sequence[Region], *, nside: int = 64) -> Sky:
+    """Divide regions into patches and sum their flux into the pixels of a :class:`Sky`.
+
+    Raises
+    ------
+    InputError
+        Regions that overlap; a region that is dark in its core.
+    """
+    if nside < 1 or nside & (nside - 1) or nside > _FINEST // 2:
+        raise InputError(f"sky '{name}': nside {nside} is not a power of 2 up to {_FINEST // 2}: take 64")
+    grid = HEALPix(nside, order="ring")
+    lookup = _Lookup()
+    samples = [region.sample() for region in regions]
+    pixels: list[NDArray[np.int64]] = []
+    weights: list[Array] = []
+    nodes: list[Array] = []
+    reach: list[NDArray[np.int64]] = []
+    for region, (lon, lat, area, core) in zip(regions, samples, strict=True):
+        bright = region.shape.profile(lon, lat, lookup)
+        mean = float(np.average(bright[core], weights=area[core]))
+        if not mean > 0:
+            raise InputError(f"region '{region.name}': the template is zero in its core: take another shape")
+        flux = bright / mean * area
+        pixel = grid.lonlat_to_healpix(lon * u.deg, lat * u.deg)
+        occupied, inverse = np.unique(pixel, return_inverse=True)
+        total = np.bincount(inverse, flux).astype(float)
+        centroid = np.stack([np.bincount(inverse, flux * part) for part in _unit_vector(lon, lat).T], axis=-1)
+        lit = total > 1e-9 * total.max()  # the far wings of a thin layer cost time and change nothing
+        reach.append(occupied)
+        pixels.append(occupied[lit])
+        weights.append(total[lit])
+        nodes.append(centroid[lit] / np.linalg.norm(centroid[lit], axis=1, keepdims=True))
+    _check_overlap(
+        regions, samples, _rows(reach, np.concatenate([np.ones(len(p)) for p in reach]), grid.npix)
+    )
+    return Sky(name, tuple(regions), _rows(pixels, np.concatenate(weights), grid.npix), np.concatenate(nodes))
+
+
+def _rows(columns: Sequence[NDArray[np.int64]], values: Array, width: int) -> sparse.csr_array:
+    """Return the sparse matrix whose row i has its values in ``columns[i]``."""
+    ends = np.cumsum([0, *(len(c) for c in columns)])
+    return sparse.csr_array((values, np.concatenate(columns), ends), shape=(len(columns), width))
+
+
+def _unit_vector(lon: Array, lat: Array) -> Array:
+    """Galactic unit vectors (N, 3) of positions in degrees."""
+    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def _check_overlap(regions: Sequence[Region], samples: Sequence[Sample], reach: sparse.csr_array) -> None:
+    neighbours = sparse.triu(reach @ reach.T, k=1).tocoo()  # the only pairs that may overlap
+    for i, j in zip(neighbours.row, neighbours.col, strict=True):
+        small, large = sorted((i, j), key=lambda k: float(samples[k].area.sum()))
+        patches = samples[small]
+        common = float(patches.area[regions[large].contains(patches.lon, patches.lat)].sum())
+        if common > _OVERLAP * patches.area.sum():
+            raise InputError(
+                f"regions '{regions[i].name}' and '{regions[j].name}' overlap by {common:.3g} deg2: "
+                "the data cannot tell two intensities of the same sky apart; shrink or remove one"
+            )
+
+
+class _Lookup:
+    """Interpolates the maps of map-like shapes; reads each once."""
+
+    def __init__(self) -> None:
+        self._maps: dict[str | None, Array] = {}
+
+    def __call__(self, shape: Shape, lon: Array, lat: Array) -> Array:
+        if shape.file not in self._maps:
+            values = starlight(_STARLIGHT) if shape.file is None else read_template(shape.file)
+            self._maps[shape.file] = _degraded(values)
+        values = self._maps[shape.file]
+        grid = HEALPix(round((values.size / 12) ** 0.5), order="ring")
+        # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
+        return np.asarray(grid.interpolate_bilinear_lonlat(lon % 360 * u.deg, lat * u.deg, values))
+
+
+def _degraded(values: Array) -> Array:
+    """Average a RING map that is finer than the patches down to their size."""
+    nside = round((values.size / 12) ** 0.5)
+    if nside <= _FINEST:
+        return values
+    nested = values[nested_to_ring(np.arange(values.size), nside)]
+    mean = nested.reshape(12 * _FINEST**2, -1).mean(axis=1)
+    ring = np.empty_like(mean)
+    ring[nested_to_ring(np.arange(mean.size), _FINEST)] = mean
+    return ring
