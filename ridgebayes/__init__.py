@@ -1,6 +1,44 @@
-"""Hierarchical Bayesian measurement of the Galactic diffuse hard X-ray emission with ISGRI."""
+"""Hierarchical Bayesian measurement of the Galactic diffuse hard X-ray emission with ISGRI.
+
+>>> import ridgebayes as rb
+>>> scws = rb.read_scws("mission.fits")                     # doctest: +SKIP
+>>> model = rb.models.regions(sky=rb.sky.load("milkyway"))  # doctest: +SKIP
+>>> run = rb.sample(model, scws, out="runs/first")          # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 # Rates of 300 cts/s with errors of 0.1 over 160,000 ScWs: float32 loses the answer.
 jax.config.update("jax_enable_x64", True)
+
+if TYPE_CHECKING:
+    from ridgebayes import models, simulate, sky
+    from ridgebayes.errors import InputError
+    from ridgebayes.run import Run
+    from ridgebayes.sampling import sample
+    from ridgebayes.scw import ScWTable, read_scws, write_scws
+
+_WHERE = {
+    "InputError": "ridgebayes.errors",
+    "Run": "ridgebayes.run",
+    "ScWTable": "ridgebayes.scw",
+    "read_scws": "ridgebayes.scw",
+    "sample": "ridgebayes.sampling",
+    "write_scws": "ridgebayes.scw",
+}
+_MODULES = ("models", "simulate", "sky")
+
+__all__ = ["InputError", "Run", "ScWTable", "models", "read_scws", "sample", "simulate", "sky", "write_scws"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily: `ridgebayes inspect` and `--help` should not wait for NumPyro and Matplotlib.
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"ridgebayes.{name}")
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'ridgebayes' has no attribute '{name}'")

@@ -64,33 +64,42 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
     revolution
         Revolution number of each ScW, shape (scw,), any order.
     seen
-        True where a ScW sees a sky region, shape (scw, region). Within a revolution the ScWs are sorted by
-        the regions they see, so that a block needs few of them.
+        True where a ScW sees a sky region, shape (scw, region).
     width
         ScWs a block.
     """
     revolution = np.asarray(revolution)
     revolutions, position = np.unique(revolution, return_inverse=True)
-    keys: list[NDArray] = [np.arange(revolution.size)]
-    if seen is not None and np.asarray(seen).shape[1] > 0:
-        seen = np.asarray(seen, bool)
-        first = np.where(seen.any(1), seen.argmax(1), seen.shape[1])
-        last = np.where(seen.any(1), seen.shape[1] - seen[:, ::-1].argmax(1), seen.shape[1] + 1)
-        keys += [last, first]
-    order = np.lexsort((*keys, position))
+    seen = np.zeros((revolution.size, 1), bool) if seen is None else np.asarray(seen, bool)
+    # Neighbours see the same regions when sorted by the first and last of them.
+    first = np.where(seen.any(1), seen.argmax(1), seen.shape[1])
+    last = seen.shape[1] - seen[:, ::-1].argmax(1)
+    order = np.lexsort((np.arange(revolution.size), last, first, position))
 
-    counts = np.bincount(position)
-    rank = np.arange(revolution.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    blocks_of = -(-counts // width)
-    first_block = np.cumsum(blocks_of) - blocks_of
-    block = first_block[position[order]] + rank // width
+    busiest = int(seen.sum(1).max(initial=0))
+    candidates = [_cut(order, position, seen, width, busiest + extra) for extra in (0, 1, 2, 4, 8)]
+    # A cell costs about eight reads beside one for each region of the block.
+    cut = min(candidates, key=lambda starts: starts[0].size * (8 + starts[1]))[0]
+    length = np.diff(np.append(cut, order.size))
+    column = np.arange(order.size) - np.repeat(cut, length)
+    block = np.repeat(np.arange(cut.size), length)
+    index = np.zeros((cut.size, width), np.int64)
+    mask = np.zeros((cut.size, width), bool)
+    index[block, column] = order
+    mask[block, column] = True
+    return Layout(index, mask, position[order[cut]], revolutions)
 
-    n_blocks = int(blocks_of.sum())
-    index = np.zeros((n_blocks, width), np.int64)
-    mask = np.zeros((n_blocks, width), bool)
-    index[block, rank % width] = order
-    mask[block, rank % width] = True
-    return Layout(index, mask, np.repeat(np.arange(revolutions.size), blocks_of), revolutions)
+
+def _cut(order: NDArray, position: NDArray, seen: NDArray, width: int, most: int) -> tuple[NDArray, int]:
+    """Where in `order` blocks start, so that none sees more than `most` regions; and `most`."""
+    bits = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(seen[order], axis=1)]
+    starts, together, here = [], 0, -1
+    for i, (rho, regions) in enumerate(zip(position[order].tolist(), bits, strict=True)):
+        together |= regions
+        if rho != here or i - starts[-1] == width or together.bit_count() > most:
+            starts.append(i)
+            together, here = regions, rho
+    return np.array(starts, np.int64), most
 
 
 def pack_sky(layout: Layout, exposure: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -1,0 +1,50 @@
+r"""Free intensity in every sky region and band.
+
+For ScW i of revolution ρ, band k:
+
+.. math::
+
+    rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; stat\_err_{ik}^2 + (σ_k L_k)^2 + (σ^C_k C_k R_i)^2)
+
+    B_{ik} = L_k(t) [level_k + drift_k(t) + a_k \, δtracer_i + Σ_j c_{ρkj} φ_j(phase_i)],
+    \quad c_{ρkj} \sim N(0, τ_{kj}^2)
+
+    S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i \quad (R_i: response at the Crab where it was not removed)
+
+with L the reference level (cts/s), C the Crab rate (cts/s per mCrab), A in deg² and I in mCrab/deg². The c
+are integrated out exactly unless ``marginal=False``.
+"""
+
+from __future__ import annotations
+
+from ridgebayes import parts
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+from ridgebayes.priors import Parameters
+from ridgebayes.sky import Sky
+
+PRIORS = {**parts.SKY, **parts.BACKGROUND, **parts.CRAB}
+
+
+def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
+    """Rates of all ScWs in all bands."""
+    crab_rate = parts.at_scws(parts.crab_rate(p, data), data)
+    crab = crab_rate * data.crab_response
+    sky = p("response.solid_angle") * parts.sky_flux(p("sky.intensity"), data)
+    mean = parts.background(p, data) + crab_rate / 1000.0 * sky + crab
+    parts.observe(p, data, mean, crab, marginal=marginal)
+
+
+def regions(sky: Sky, *, marginal: bool = True) -> Model:
+    """Build the model with free intensities.
+
+    Parameters
+    ----------
+    sky
+        The sky regions.
+    marginal
+        Integrate the revolution coefficients out exactly; False samples them too (slow: for checks, and for
+        coefficient priors that are not Gaussian).
+    """
+    parameters = PRIORS if marginal else {**PRIORS, **parts.COEFFICIENTS}
+    return Model("regions", rates, parameters, sky, {"marginal": marginal}, factorises=True)

@@ -1,0 +1,115 @@
+"""The posterior of a model as a function of one flat, unconstrained vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.flatten_util import ravel_pytree
+from numpy.typing import NDArray
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.distributions.transforms import IdentityTransform
+from numpyro.infer import init_to_median
+from numpyro.infer.util import potential_energy, transform_fn
+
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+
+
+class Posterior:
+    """Log density of a model, its start and the way back to named parameters.
+
+    Parameters
+    ----------
+    model
+        The model.
+    data
+        Arrays that the model will see, or others of the same shapes.
+
+    Attributes
+    ----------
+    size
+        Number of free scalars.
+    locations
+        True for those whose prior lives on the whole line, shape (size,): with scales held fixed, the
+        posterior is close to Gaussian in these.
+    """
+
+    def __init__(self, model: Model, data: FitData) -> None:
+        self.model = model
+        transforms: dict[str, Any] = {}
+
+        def medians(key: Array, data: FitData) -> dict[str, Array]:
+            # Under jit the likelihood, which nothing here depends on, is never computed.
+            start = init_to_median(num_samples=15)
+            seeded = handlers.substitute(handlers.seed(model, key), substitute_fn=start)
+            trace = handlers.trace(seeded).get_trace(data)
+            sites = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
+            transforms.update({n: biject_to(s["fn"].support) for n, s in sites.items()})
+            return {n: transforms[n].inv(s["value"]) for n, s in sites.items()}
+
+        self._medians = jax.jit(medians)
+        example = self._medians(jax.random.key(0), data)
+        flat, self._unravel = ravel_pytree(example)
+        self._transforms = transforms
+        self.size = flat.size
+        real = {
+            n: np.full(np.shape(z), isinstance(_base(transforms[n]), IdentityTransform))
+            for n, z in example.items()
+        }
+        self.locations = np.asarray(ravel_pytree(real)[0])
+
+    def potential(self, z: Array, data: FitData) -> Array:
+        """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
+        return potential_energy(self.model, (data,), {}, self._unravel(z))
+
+    def start(self, key: Array, data: FitData) -> NDArray:
+        """Return the prior medians, unconstrained."""
+        return np.asarray(ravel_pytree(self._medians(key, data))[0])
+
+    def constrain(self, z: NDArray) -> dict[str, NDArray]:
+        """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""
+        z = jnp.asarray(z)
+        named = jax.jit(jax.vmap(self.constrain_one))(z.reshape(-1, self.size))
+        return {n: np.asarray(x).reshape(*z.shape[:-1], *x.shape[1:]) for n, x in named.items()}
+
+    def constrain_one(self, z: Array) -> dict[str, Array]:
+        """Bring one vector (size,) to named parameters, inside compiled code."""
+        return transform_fn(self._transforms, self._unravel(z))
+
+    def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
+        """Draw `n` sets of parameters from the prior; the likelihood is never computed."""
+
+        @jax.jit
+        def draw(keys: Array, data: FitData) -> dict[str, Array]:
+            def one(key: Array) -> dict[str, Array]:
+                trace = handlers.trace(handlers.seed(self.model, key)).get_trace(data)
+                return {name: trace[name]["value"] for name in self._transforms}
+
+            return jax.vmap(one)(keys)
+
+        return {name: np.asarray(x) for name, x in draw(jax.random.split(key, n), data).items()}
+
+    def unconstrain(self, named: Mapping[str, Array]) -> NDArray:
+        """Bring one set of named parameters to a flat vector."""
+        return np.asarray(ravel_pytree({n: self._transforms[n].inv(x) for n, x in named.items()})[0])
+
+    def names(self) -> list[str]:
+        """Name of every scalar, in the order of the vector: ``sky.intensity[0,3]``."""
+        shapes = {n: np.shape(x) for n, x in self._unravel(np.zeros(self.size)).items()}
+        labels = {
+            n: np.array([f"{n}[{','.join(map(str, i))}]" if i else n for i in np.ndindex(shape)])
+            for n, shape in shapes.items()
+        }
+        return [label for n in sorted(labels) for label in labels[n]]
+
+
+def _base(transform: Any) -> Any:
+    while hasattr(transform, "base_transform"):
+        transform = transform.base_transform
+    return transform

@@ -1,0 +1,254 @@
+"""From raw draws to a `Run`: named groups with coordinates, and the record of how they came about."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ridgebayes.fitdata import FitData, Prepared
+from ridgebayes.model import Model
+from ridgebayes.posterior import Posterior
+from ridgebayes.predict import fitted, revolution_means, revolution_replicates
+from ridgebayes.priors import describe
+from ridgebayes.run import Run
+
+if TYPE_CHECKING:
+    from ridgebayes.sampling import Device, Settings
+
+logger = logging.getLogger(__name__)
+
+PRIOR_DRAWS = 500
+RESIDUAL_EDGES = np.linspace(-6, 6, 121)
+REPLICATES = 50
+"""Draws for which replicated revolution means are kept: per-ScW replicates would fill the disk."""
+
+# How the statistics of independent bands make those of the joint draw.
+_COMBINE = {
+    "diverging": np.any,
+    "reached_max_treedepth": np.any,
+    "energy": np.sum,
+    "lp": np.sum,
+    "n_steps": np.sum,
+    "acceptance_rate": np.mean,
+    "step_size": np.mean,
+}
+
+
+def build_run(
+    model: Model,
+    prepared: Prepared,
+    posterior: Posterior,
+    parts: Sequence[FitData],
+    z: NDArray,
+    statistics: dict[str, NDArray],
+    settings: Settings,
+    device: Device,
+    seconds: dict[str, float],
+) -> Run:
+    """Name the draws and record how they were made.
+
+    Parameters
+    ----------
+    model, prepared, posterior, parts
+        What was sampled; `parts` are the independent fits (bands).
+    z
+        Unconstrained draws, (part, chain, draw, parameter).
+    statistics
+        Statistics of each draw, (part, chain, draw).
+    settings, device, seconds
+        How it was sampled, and how long each stage took.
+    """
+    named = _join_bands(posterior.constrain(z), model)
+    groups = {
+        "posterior": _dataset(
+            {n: (("chain", "draw", *model.parameters[n].dims), x) for n, x in named.items()}
+        ),
+        "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
+        "prior": _prior(model, posterior, parts, settings.seed),
+    }
+    means = [revolution_means(part) for part in parts]
+    replicates = [
+        revolution_replicates(posterior, part, _thinned(z[k]), jax.random.key(settings.seed + 1 + k))
+        for k, part in enumerate(parts)
+    ]
+    axes = ("band", "revolution")
+    groups["observed_data"] = _dataset({"revolution_rate": (axes, np.concatenate(means))})
+    groups["posterior_predictive"] = _dataset(
+        {"revolution_rate": (("chain", "draw", *axes), np.concatenate(replicates, 1)[None])}
+    )
+    histograms = [_residual_histogram(posterior, part, _thinned(z[k])[::5]) for k, part in enumerate(parts)]
+    groups["constant_data"] = _constant(model, prepared).assign(
+        residual_histogram=(("band", "bin"), np.concatenate(histograms)),
+        residual_bin=("bin", (RESIDUAL_EDGES[1:] + RESIDUAL_EDGES[:-1]) / 2),
+    )
+    coords = prepared.coords
+    tree = xr.DataTree.from_dict(
+        {name: _with_coords(dataset, coords, prepared) for name, dataset in groups.items()}
+    )
+    record = _record(model, prepared, settings, device, seconds)
+    tree.attrs.update(
+        creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])
+    )
+    run = Run(tree, record)
+    record["warnings"] = list(run.diagnosis.warnings)
+    return run
+
+
+def _join_bands(named: dict[str, NDArray], model: Model) -> dict[str, NDArray]:
+    """(part, chain, draw, band, ...) → (chain, draw, band, ...): the parts are the bands, or there is one."""
+    return {name: np.concatenate(list(x), axis=2) if x.shape[0] > 1 else x[0] for name, x in named.items()}
+
+
+def _sample_stats(statistics: dict[str, NDArray], *, apart: bool) -> xr.Dataset:
+    axes = ("chain", "draw")
+    joint: dict[str, Any] = {name: (axes, _COMBINE[name](x, axis=0)) for name, x in statistics.items()}
+    if apart:
+        by_band = {f"{name}_band": ((*axes, "band"), np.moveaxis(x, 0, -1)) for name, x in statistics.items()}
+        joint |= by_band
+    return _dataset(joint)
+
+
+def _prior(model: Model, posterior: Posterior, parts: Sequence[FitData], seed: int) -> xr.Dataset:
+    draws = [posterior.prior(jax.random.key(seed + k), part, PRIOR_DRAWS) for k, part in enumerate(parts)]
+    joined = {
+        name: np.concatenate([d[name] for d in draws], axis=1) if len(parts) > 1 else draws[0][name]
+        for name in draws[0]
+    }
+    return _dataset(
+        {name: (("chain", "draw", *model.parameters[name].dims), x[None]) for name, x in joined.items()}
+    )
+
+
+def _residual_histogram(posterior: Posterior, data: FitData, z: NDArray) -> NDArray:
+    """Count ScWs by normalised residual, (band, bin); those beyond the range stand in the end bins."""
+    rate, sd = fitted(posterior, data, z)
+    normalised = ((np.asarray(data.rate) - rate) / sd)[:, np.asarray(data.filled)]
+    inside = np.clip(normalised, RESIDUAL_EDGES[0] + 1e-9, RESIDUAL_EDGES[-1] - 1e-9)
+    return np.array([np.histogram(row, RESIDUAL_EDGES)[0] for row in inside])
+
+
+def _thinned(z: NDArray) -> NDArray:
+    flat = z.reshape(-1, z.shape[-1])
+    return flat[np.linspace(0, len(flat) - 1, min(REPLICATES, len(flat))).astype(int)]
+
+
+def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
+    """Collect what products need beside the draws: scales, matrices, axes in physical units, the truth."""
+    data, scws = prepared.data, prepared.scws
+    values: dict[str, Any] = {
+        "e_min": ("band", [band.e_min for band in scws.bands]),
+        "e_max": ("band", [band.e_max for band in scws.bands]),
+        "fov": (("pointing", "region"), data.fov),
+        "level": (("band", "revolution"), data.level),
+        "crab_rate": ("band", data.crab_rate),
+        "crab_basis": (("degree", "revolution"), data.crab_basis),
+        "drift_basis": (("revolution", "mode"), data.drift_basis),
+        "drift_frequency": ("mode", data.drift_frequency),
+        "mjd": ("revolution", prepared.revolution_mjd),
+        "lon": ("region", [region.centre_lon for region in prepared.sky.regions]),
+        "lat": ("region", [region.centre_lat for region in prepared.sky.regions]),
+    }
+    for name, parameter in model.parameters.items():
+        if parameter.fixed:
+            values[name] = ((), float(np.mean(parameter.prior)))  # type: ignore[arg-type]
+    truth = true_sky(prepared)
+    if truth is not None:
+        values["true_intensity"] = (("band", "region"), truth[0])
+        values["true_fov_flux"] = (("band", "region"), truth[1])
+    return _dataset(values)
+
+
+def true_sky(prepared: Prepared) -> tuple[NDArray, NDArray] | None:
+    """Return true intensity and FOV flux (band, region) of a simulated mission, where its sky is this one."""
+    truth = prepared.scws.truth or {}
+    if not {"intensity", "fov", "bands"} <= set(truth):
+        return None
+    names, bands = prepared.sky.names, [band.name for band in prepared.scws.bands]
+    if not (set(names) <= set(truth["intensity"]) and set(bands) <= set(truth["bands"])):
+        return None
+    rows = [truth["bands"].index(band) for band in bands]
+    tables = (np.array([np.asarray(truth[key][n])[rows] for n in names]).T for key in ("intensity", "fov"))
+    intensity, flux = tables
+    return intensity, flux
+
+
+def _dataset(variables: dict[str, Any]) -> xr.Dataset:
+    return xr.Dataset(variables)
+
+
+def _with_coords(dataset: xr.Dataset, coords: dict[str, list], prepared: Prepared) -> xr.Dataset:
+    named = {axis: labels for axis, labels in coords.items() if axis in dataset.dims}
+    for axis in ("chain", "draw"):
+        if axis in dataset.dims:
+            named[axis] = list(range(dataset.sizes[axis]))
+    if "pointing" in dataset.dims:
+        named["pointing"] = coords["region"]
+    dataset.attrs["simulated"] = int(bool(prepared.scws.meta["simulated"]))
+    return dataset.assign_coords(named)
+
+
+def _record(
+    model: Model, prepared: Prepared, settings: Settings, device: Device, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Everything needed to run it again, TOML-ready."""
+    scws = prepared.scws
+    packages = ("jax", "numpyro", "numpy", "scipy", "astropy", "xarray", "arviz-base", "arviz-stats")
+    return {
+        "ridgebayes": metadata.version("ridgebayes"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv) if sys.argv else "",
+        "git_commit": git_commit(),
+        "warnings": [],
+        "model": {
+            "name": model.name,
+            "options": dict(model.options),
+            "priors": {name: describe(parameter.prior) for name, parameter in model.parameters.items()},
+        },
+        "sky": {"name": model.sky.name, "regions": list(model.sky.names), "key": model.sky.key},
+        "response": prepared.response.key(),
+        "data": {
+            "path": str(scws.meta["path"] or ""),
+            "fingerprint": scws.fingerprint(),
+            "simulated": bool(scws.meta["simulated"]),
+            "osa_version": str(scws.meta["osa_version"] or ""),
+            "scws": len(scws),
+            "revolutions": int(prepared.layout.revolutions.size),
+            "bands": [band.name for band in scws.bands],
+            "unseen_regions": list(prepared.unseen),
+        },
+        "sampling": {**vars(settings), "device": str(device)},
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        "peak_memory_gib": round(peak_memory_gib(), 2),
+        "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}},
+    }
+
+
+def git_commit() -> str:
+    """Commit of the source tree that runs, with a + where it has changes; empty outside of a checkout."""
+    here = Path(__file__).parent
+    try:
+        run = lambda *a: subprocess.run(  # noqa: E731
+            ("git", *a), cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        return run("rev-parse", "HEAD") + ("+" if run("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def peak_memory_gib() -> float:
+    """Largest resident memory of this process so far, GiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**30 if sys.platform == "darwin" else used / 2**20

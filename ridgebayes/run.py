@@ -1,0 +1,142 @@
+"""A run: the posterior with all that is needed to use it, read it again and repeat it.
+
+On disk it is a directory (contract 2): `posterior.nc` with ArviZ groups, `intensity.ecsv`, `run.toml` and
+`figures/`. It appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+import xarray as xr
+from astropy.table import QTable
+
+from ridgebayes.diagnostics import Diagnosis, diagnose
+from ridgebayes.errors import InputError
+from ridgebayes.products import fov_flux, intensity_table
+
+POSTERIOR, TABLE, RECORD, FIGURES = "posterior.nc", "intensity.ecsv", "run.toml", "figures"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A sampled posterior.
+
+    Attributes
+    ----------
+    tree
+        ArviZ groups posterior, sample_stats, prior, posterior_predictive, observed_data, constant_data.
+    record
+        What `run.toml` holds: model, priors, settings, versions, data.
+    path
+        The run directory; None where the run lives in memory.
+    """
+
+    tree: xr.DataTree
+    record: dict[str, Any] = field(repr=False)
+    path: Path | None = None
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Read a run directory.
+
+        Raises
+        ------
+        InputError
+            When it is not one, or is not whole.
+        """
+        path = Path(path)
+        for name in (RECORD, POSTERIOR):
+            if not (path / name).is_file():
+                raise InputError(f"{path}: not a run directory ({name} is missing): give the --out of a fit")
+        try:
+            record = tomllib.loads((path / RECORD).read_text(encoding="utf-8"))
+            with xr.open_datatree(path / POSTERIOR, engine="h5netcdf") as tree:
+                return cls(tree.load(), record, path)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}): fit again") from error
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
+        """Write the run directory, whole or not at all, and return the run that lives there.
+
+        Raises
+        ------
+        InputError
+            When the directory exists and `overwrite` is False, or cannot be written.
+        """
+        path = Path(path)
+        check_free(path, overwrite=overwrite)
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        try:
+            self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
+            self.table().write(scratch / TABLE, format="ascii.ecsv")
+            (scratch / RECORD).write_text(tomlkit.dumps(self.record), encoding="utf-8")
+            (scratch / FIGURES).mkdir()
+            _replace(scratch, path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return Run(self.tree, self.record, path)
+
+    @property
+    def simulated(self) -> bool:
+        """True where the data were simulated."""
+        return bool(self.record["data"]["simulated"])
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """R-hat, ESS, divergences and the warnings that follow."""
+        return diagnose(self.tree)
+
+    def intensity(self) -> xr.DataArray:
+        """Intensity, mCrab/deg²; axes chain, draw, band, region."""
+        return self.tree["posterior"]["sky.intensity"]
+
+    def fov_flux(self) -> xr.DataArray:
+        """Flux in the field of view of a pointing at each region, mCrab; axes chain, draw, band, region."""
+        return fov_flux(self.tree)
+
+    def table(self) -> QTable:
+        """Intensity and FOV flux of every region and band, with units and warnings."""
+        return intensity_table(self.tree, self.record, self.diagnosis)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a run directory that cannot be written, before hours are spent on it."""
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already: choose another --out, or --overwrite it")
+    if path.exists() and not (path / RECORD).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(
+            f"{path}: exists and is not a run directory, so it is not overwritten: choose another --out"
+        )
+    parent = path.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{parent}: cannot be made ({error.strerror}): choose another --out") from error
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{parent}: cannot be written: choose another --out")
+
+
+def _replace(new: Path, path: Path) -> None:
+    """Move a directory into place; the old one is kept until the new one stands."""
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+        path.replace(old / path.name)
+        new.replace(path)
+        shutil.rmtree(old)
+    else:
+        new.replace(path)
+    path.chmod(0o755)
