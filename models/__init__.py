@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from ridgebayes.models.regions import regions
-
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.model import Model
+from ridgebayes.models.regions import regions
 
 MODELS: dict[str, Callable[..., Model]] = {"regions": regions}
 

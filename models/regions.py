@@ -28,11 +28,10 @@ PRIORS = {**parts.SKY, **parts.BACKGROUND, **parts.CRAB}
 
 def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
     """Rates of all ScWs in all bands."""
-    crab_rate = parts.at_scws(parts.crab_rate(p, data), data)
-    crab = crab_rate * data.crab_response
-    sky = p("response.solid_angle") * parts.sky_flux(p("sky.intensity"), data)
-    mean = parts.background(p, data) + crab_rate / 1000.0 * sky + crab
-    parts.observe(p, data, mean, crab, marginal=marginal)
+    crab_rate = parts.crab_rate(p, data)
+    intensity = p("response.solid_angle") * p("sky.intensity")
+    mean = parts.background(p, data) + parts.sky(intensity, crab_rate, data) + parts.crab(crab_rate, data)
+    parts.observe(p, data, mean, crab_rate, marginal=marginal)
 
 
 def regions(sky: Sky, *, marginal: bool = True) -> Model:

@@ -14,7 +14,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 if TYPE_CHECKING:
-    from ridgebayes import models, simulate, sky
+    from ridgebayes import models, simulate, sky  # type: ignore[attr-defined]  # models/ stands outside
     from ridgebayes.errors import InputError
     from ridgebayes.run import Run
     from ridgebayes.sampling import sample

@@ -93,7 +93,8 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
 def _cut(order: NDArray, position: NDArray, seen: NDArray, width: int, most: int) -> tuple[NDArray, int]:
     """Where in `order` blocks start, so that none sees more than `most` regions; and `most`."""
     bits = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(seen[order], axis=1)]
-    starts, together, here = [], 0, -1
+    starts: list[int] = []
+    together, here = 0, -1
     for i, (rho, regions) in enumerate(zip(position[order].tolist(), bits, strict=True)):
         together |= regions
         if rho != here or i - starts[-1] == width or together.bit_count() > most:

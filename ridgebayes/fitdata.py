@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
@@ -30,7 +33,7 @@ logger = logging.getLogger(__name__)
 CRAB_ORDER = 3  # C(t) is a cubic (facts: the published pipeline's choice)
 DAYS_A_YEAR = 365.25
 _HIGH_LATITUDE = 20.0
-_SHORTEST_DRIFT_YEARS = 1.0
+_SHORTEST_DRIFT_YEARS = 1.5
 _EDGE = 1.3  # the Hilbert-space GP lives on an interval this much longer than the mission
 
 
@@ -66,22 +69,22 @@ class FitData(NamedTuple):
         Revolution of each block (block,) and which cells hold a ScW (block, width).
     """
 
-    rate: NDArray
-    stat_variance: NDArray
-    level: NDArray
-    crab_rate: NDArray
-    tracer: NDArray
-    basis: NDArray
-    crab_response: NDArray
-    exposure: NDArray
-    region: NDArray
-    fov: NDArray
-    time: NDArray
-    crab_basis: NDArray
-    drift_basis: NDArray
-    drift_frequency: NDArray
-    block_revolution: NDArray
-    filled: NDArray
+    rate: Array
+    stat_variance: Array
+    level: Array
+    crab_rate: Array
+    tracer: Array
+    basis: Array
+    crab_response: Array
+    exposure: Array
+    region: Array
+    fov: Array
+    time: Array
+    crab_basis: Array
+    drift_basis: Array
+    drift_frequency: Array
+    block_revolution: Array
+    filled: Array
 
     def band(self, k: int) -> FitData:
         """Only band `k`, its axis kept."""
@@ -169,9 +172,10 @@ def prepare(
     packed_exposure, region = pack_sky(where, a)
     half_years = half_span / DAYS_A_YEAR
     edge = _EDGE * max(half_years, 0.5)
-    modes = int(np.clip(np.ceil(2.65 * edge / _SHORTEST_DRIFT_YEARS), 4, 40))
+    # Enough modes for the shortest scale (Riutort-Mayol et al. 2023), too few to follow every revolution.
+    modes = int(np.clip(np.ceil(2.65 * edge / _SHORTEST_DRIFT_YEARS), 4, max(4, mjd.size // 4)))
     phase = 2.0 * scws.phase - 1.0
-    data = FitData(
+    arrays = dict(
         rate=where.pack(scws.rate.T),
         stat_variance=where.pack(scws.stat_err.T**2, 1.0),
         level=level,
@@ -181,14 +185,15 @@ def prepare(
         crab_response=where.pack(crab_response),
         exposure=packed_exposure,
         region=region,
-        fov=np.asarray(sky.fov_matrix(response)),
+        fov=sky.fov_matrix(response),
         time=time,
         crab_basis=legendre.legvander(time, CRAB_ORDER).T,
-        drift_basis=np.asarray(eigenfunctions(time * half_years, edge, modes)),
-        drift_frequency=np.asarray(sqrt_eigenvalues(edge, modes, 1))[0],
+        drift_basis=eigenfunctions(time * half_years, edge, modes),
+        drift_frequency=sqrt_eigenvalues(edge, modes, 1)[0],
         block_revolution=where.block_revolution,
         filled=where.mask,
     )
+    data = FitData(**jax.tree.map(jnp.asarray, arrays))
     unseen = tuple(uncovered(a, sky.names))
     if unseen:
         logger.warning("no ScW sees %s: their intensity is prior only", ", ".join(unseen))

@@ -55,7 +55,7 @@ class Sampler:
     potential
         Minus log density of (flat vector, data).
     warmup
-        Iterations in which step size and scales adapt; not kept.
+        Iterations in which the step size adapts; not kept.
     target_accept
         Acceptance that the step size aims at.
     max_tree_depth
@@ -78,6 +78,7 @@ class Sampler:
                 num_warmup=warmup,
                 step_size=0.5,
                 target_accept_prob=target_accept,
+                adapt_mass_matrix=False,  # the whitening has done it, better than a short warm-up could
                 max_tree_depth=max_tree_depth,
                 model_args=args,
                 rng_key=key,

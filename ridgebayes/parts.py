@@ -1,20 +1,25 @@
 """Building blocks of models: each term of the rate, as a function of parameters `p` and data.
 
-Axes: band, block, width for ScWs; band, revolution for slow quantities. Per-revolution values become per-ScW
-ones with `at_scws`.
+Slow quantities have axes (band, revolution); a rate is a list of terms, each a coefficient for every block of
+ScWs times a fixed column (see `total`).
 """
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
+
+import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
+from jax.custom_derivatives import linear_call
 from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 
 from ridgebayes.fitdata import FitData
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.revolution import RevolutionNormal, revolution_terms
+from ridgebayes.revolution import RevolutionNormal, block_sums, revolution_terms
 
 SKY = {
     "sky.intensity": Parameter(
@@ -31,8 +36,8 @@ BACKGROUND = {
     "background.drift": Parameter(
         dist.Normal(0.0, 1.0), "", ("band", "mode"), "slow drift of the level: weights of its modes"
     ),
-    "background.drift_sd": Parameter(0.1, "", ("band",), "sd of the drift over the level"),
-    "background.drift_length": Parameter(1.5, "yr", ("band",), "time scale of the drift"),
+    "background.drift_sd": Parameter(0.05, "", ("band",), "sd of the drift over the level"),
+    "background.drift_length": Parameter(2.5, "yr", ("band",), "time scale of the drift"),
     "background.tracer": Parameter(
         dist.Normal(0.5, 1.0), "", ("band",), "relative change of the background for one of the tracer"
     ),
@@ -70,9 +75,35 @@ COEFFICIENTS = {
 }
 
 
-def at_scws(per_revolution: Array, data: FitData) -> Array:
-    """Spread values per revolution over its ScWs, (..., revolution) → (..., block, 1)."""
-    return per_revolution[..., data.block_revolution, None]
+Terms = list[tuple[Array, Array]]
+"""Terms of a rate: coefficient of each block, (band, block), and what it multiplies, (block, width)."""
+
+
+def total(terms: Terms) -> Array:
+    """Add the terms up, (band, block, width).
+
+    Whatever the model, its rate is a few coefficients a block times fixed columns: the derivative of any of
+    them is a sum along the block, and all these sums are taken in one pass over the ScWs.
+    """
+    columns = tuple(column for _, column in terms)
+    coefficients = jnp.stack([coefficient for coefficient, _ in terms], 1)
+    return linear_call(_combine, _project, columns, coefficients)
+
+
+def _combine(columns: tuple[Array, ...], coefficients: Array) -> Array:
+    each = [coefficients[:, t, :, None] * column for t, column in enumerate(columns)]
+    return reduce(operator.add, each)
+
+
+def _project(columns: tuple[Array, ...], rate: Array) -> Array:
+    """Transpose of `_combine`."""
+    one_band = lambda x: jnp.stack(block_sums(tuple(x * column for column in columns)))  # noqa: E731
+    return jax.vmap(one_band)(rate)
+
+
+def in_blocks(per_revolution: Array, data: FitData) -> Array:
+    """Give each block the value of its revolution, (..., revolution) → (..., block)."""
+    return per_revolution[..., data.block_revolution]
 
 
 def drift(p: Parameters, data: FitData) -> Array:
@@ -90,11 +121,11 @@ def drift(p: Parameters, data: FitData) -> Array:
     return (jnp.sqrt(density) * p("background.drift")) @ data.drift_basis.T
 
 
-def background(p: Parameters, data: FitData) -> Array:
-    """Background without the revolution terms, cts/s, (band, block, width)."""
-    slow = p("background.level")[:, None] + drift(p, data)
-    fast = p("background.tracer")[:, None, None] * data.tracer
-    return at_scws(data.level, data) * (at_scws(slow, data) + fast)
+def background(p: Parameters, data: FitData) -> Terms:
+    """Background without the revolution terms, cts/s."""
+    level = data.level * (p("background.level")[:, None] + drift(p, data))
+    tracer = data.level * p("background.tracer")[:, None]
+    return [(in_blocks(level, data), jnp.ones(data.filled.shape)), (in_blocks(tracer, data), data.tracer)]
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
@@ -103,13 +134,19 @@ def crab_rate(p: Parameters, data: FitData) -> Array:
     return (data.crab_rate * p("crab.rate"))[:, None] * shape
 
 
-def sky_flux(intensity: Array, data: FitData) -> Array:
-    """Flux Σ_m A_im I_m in the field of view of every ScW, mCrab, (band, block, width)."""
-    seen = range(data.region.shape[0])
-    return sum(intensity[:, data.region[s], None] * data.exposure[s] for s in seen)
+def crab(rate: Array, data: FitData) -> Terms:
+    """Crab where it was not removed, cts/s, for its rate (band, revolution)."""
+    return [(in_blocks(rate, data), data.crab_response)]
 
 
-def observe(p: Parameters, data: FitData, mean: Array, crab: Array, *, marginal: bool = True) -> None:
+def sky(intensity: Array, crab_rate: Array, data: FitData) -> Terms:
+    """Sky C(t)/1000 · Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg²."""
+    per_mcrab = in_blocks(crab_rate, data) / 1000.0
+    seen = zip(data.region, data.exposure, strict=True)
+    return [(per_mcrab * intensity[:, region], exposure) for region, exposure in seen]
+
+
+def observe(p: Parameters, data: FitData, mean: Terms, crab_rate: Array, *, marginal: bool = True) -> None:
     """Compare with the observed rates: counting noise, scatter, revolution terms.
 
     Parameters
@@ -119,19 +156,24 @@ def observe(p: Parameters, data: FitData, mean: Array, crab: Array, *, marginal:
     data
         Arrays of the fit.
     mean
-        Mean rate without the revolution terms, cts/s, (band, block, width).
-    crab
-        Rate of the Crab where it was not removed, cts/s, (band, block, width).
+        Terms of the mean rate without the revolution terms, cts/s.
+    crab_rate
+        Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`.
     marginal
         Integrate the revolution terms out exactly; otherwise sample them too.
     """
-    level = at_scws(data.level, data)
-    scatter = p("background.scatter")[:, None, None] * level
-    variance = data.stat_variance + scatter**2 + (p("crab.scatter")[:, None, None] * crab) ** 2
+    rate = total(mean)
+    scatter = (p("background.scatter")[:, None] * data.level) ** 2
+    crab = (p("crab.scatter")[:, None] * crab_rate) ** 2
+    excess = [
+        (in_blocks(scatter, data), jnp.ones(data.filled.shape)),
+        (in_blocks(crab, data), data.crab_response**2),
+    ]
+    variance = data.stat_variance + total(excess)
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
     if marginal:
-        rate = RevolutionNormal(mean, variance, sd, data.basis, data.block_revolution, data.filled)
+        observed = RevolutionNormal(rate, variance, sd, data.basis, data.block_revolution, data.filled)
     else:
         terms = revolution_terms(sd * p("background.coefficients"), data.basis, data.block_revolution)
-        rate = dist.Normal(mean + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
-    numpyro.sample("rate", rate.to_event(1), obs=data.rate)
+        observed = dist.Normal(rate + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
+    numpyro.sample("rate", observed.to_event(1), obs=data.rate)

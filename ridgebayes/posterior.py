@@ -74,8 +74,7 @@ class Posterior:
 
     def constrain(self, z: NDArray) -> dict[str, NDArray]:
         """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""
-        z = jnp.asarray(z)
-        named = jax.jit(jax.vmap(self.constrain_one))(z.reshape(-1, self.size))
+        named = jax.jit(jax.vmap(self.constrain_one))(jnp.reshape(z, (-1, self.size)))
         return {n: np.asarray(x).reshape(*z.shape[:-1], *x.shape[1:]) for n, x in named.items()}
 
     def constrain_one(self, z: Array) -> dict[str, Array]:
@@ -101,7 +100,7 @@ class Posterior:
 
     def names(self) -> list[str]:
         """Name of every scalar, in the order of the vector: ``sky.intensity[0,3]``."""
-        shapes = {n: np.shape(x) for n, x in self._unravel(np.zeros(self.size)).items()}
+        shapes = {n: np.shape(x) for n, x in self._unravel(jnp.zeros(self.size)).items()}
         labels = {
             n: np.array([f"{n}[{','.join(map(str, i))}]" if i else n for i in np.ndindex(shape)])
             for n, shape in shapes.items()

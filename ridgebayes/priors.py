@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ from jax import Array
 
 from ridgebayes.errors import InputError, nearest
 
-Prior = dist.Distribution | float | Array
+Prior: TypeAlias = "dist.Distribution | float | Array"
 """A NumPyro distribution, or a number (or array) that fixes the parameter."""
 
 Parameters = Callable[[str], Array]

@@ -35,7 +35,7 @@ def fov_flux(tree: xr.DataTree) -> xr.DataArray:
     xarray.DataArray
         Axes chain, draw, band, region.
     """
-    posterior, constant = tree["posterior"], tree["constant_data"]
+    posterior, constant = tree["posterior"].dataset, tree["constant_data"].dataset
     flux = xr.dot(posterior["sky.intensity"], constant["fov"], dim="region").rename(pointing="region")
     solid_angle = posterior.get("response.solid_angle", constant.get("response.solid_angle"))
     return (flux * (1.0 if solid_angle is None else solid_angle)).rename("fov_flux")
@@ -71,9 +71,9 @@ def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagno
         Columns region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi (mCrab/deg²), ess_bulk, r_hat, fov_mean,
         fov_sd, fov_lo, fov_hi (mCrab), warning; where the data are simulated also truth and fov_truth.
     """
-    intensity = summarise(tree["posterior"]["sky.intensity"])
+    intensity = summarise(tree["posterior"].dataset["sky.intensity"])
     flux = summarise(fov_flux(tree))
-    constant = tree["constant_data"]
+    constant = tree["constant_data"].dataset
     bands, regions = intensity["band"].values, intensity["region"].values
     ess, r_hat = (d["sky.intensity"] for d in (diagnosis.ess_bulk, diagnosis.r_hat))
     unseen = set(record["data"].get("unseen_regions", []))

@@ -36,7 +36,7 @@ REPLICATES = 50
 """Draws for which replicated revolution means are kept: per-ScW replicates would fill the disk."""
 
 # How the statistics of independent bands make those of the joint draw.
-_COMBINE = {
+_COMBINE: dict[str, Any] = {
     "diverging": np.any,
     "reached_max_treedepth": np.any,
     "energy": np.sum,
@@ -163,7 +163,7 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
     }
     for name, parameter in model.parameters.items():
         if parameter.fixed:
-            values[name] = ((), float(np.mean(parameter.prior)))  # type: ignore[arg-type]
+            values[name] = ((), float(np.mean(parameter.prior)))
     truth = true_sky(prepared)
     if truth is not None:
         values["true_intensity"] = (("band", "region"), truth[0])

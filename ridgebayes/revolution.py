@@ -129,7 +129,7 @@ class RevolutionNormal(dist.Distribution):
 def revolution_terms(coefficients: Array, basis: Array, block_revolution: Array) -> Array:
     """Sum of basis functions times coefficients, (..., J, revolution) → (..., block, width)."""
     here = coefficients[..., block_revolution]
-    return sum(here[..., j, :, None] * basis[j] for j in range(basis.shape[0]))
+    return jnp.sum(jnp.stack([here[..., j, :, None] * basis[j] for j in range(basis.shape[0])]), 0)
 
 
 def _over_bands(function, result: str):
@@ -165,14 +165,16 @@ def _solve(
     n_terms, n_revolutions = coef_sd.shape
     terms = range(n_terms)
 
-    def over_revolution(x: Array) -> Array:
-        return jax.ops.segment_sum(x.sum(1), block_revolution, n_revolutions, indices_are_sorted=True)
-
-    # Without the barrier XLA recomputes the division inside every sum below.
     weight = jax.lax.optimization_barrier(mask / variance)
     weighted = [weight * basis[j] for j in terms]
-    gram = [[over_revolution(weighted[i] * basis[j]) for j in range(i + 1)] for i in terms]
-    projected = [over_revolution(weighted[j] * residual) for j in terms]
+    pairs = [(i, j) for i in terms for j in range(i + 1)]
+    products = [weighted[i] * basis[j] for i, j in pairs] + [weighted[j] * residual for j in terms]
+    over_block = block_sums(tuple(products))
+    sums = jax.ops.segment_sum(
+        jnp.stack(over_block, 1), block_revolution, n_revolutions, indices_are_sorted=True
+    )
+    gram = [[sums[:, pairs.index((i, j))] for j in range(i + 1)] for i in terms]
+    projected = [sums[:, len(pairs) + j] for j in terms]
     system = [
         [coef_sd[i] * gram[i][j] * coef_sd[j] + (1.0 if i == j else 0.0) for j in range(i + 1)] for i in terms
     ]
@@ -181,9 +183,25 @@ def _solve(
     return _Solved(weight, gram, projected, chol, forward, _backward(chol, forward))
 
 
+@jax.custom_jvp
+def block_sums(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Sum each array (block, width) over the width in one pass; XLA would read everything once for each."""
+    zeros = tuple(jnp.zeros((), x.dtype) for x in arrays)
+    add = lambda x, y: tuple(a + b for a, b in zip(x, y, strict=True))  # noqa: E731
+    return tuple(jax.lax.reduce(arrays, zeros, add, (1,)))
+
+
+@block_sums.defjvp
+def _block_sums_jvp(primals, tangents):
+    return block_sums(*primals), tuple(t.sum(1) for t in tangents[0])
+
+
 def _value(residual: Array, mask: Array, s: _Solved) -> Array:
     n_scws = mask.sum()
-    log_det = -jnp.log(jnp.where(mask, s.weight, 1.0)).sum()
+    # One logarithm a block: of the product of its weights, each over the largest against overflow.
+    largest = s.weight.max(1, keepdims=True)
+    product = jnp.where(mask, s.weight / largest, 1.0).prod(1)
+    log_det = -(jnp.log(product) + mask.sum(1) * jnp.log(largest[:, 0])).sum()
     log_det += 2.0 * sum(jnp.log(s.chol[j][j]).sum() for j in range(len(s.chol)))
     chi2 = (s.weight * residual**2).sum() - sum((f**2).sum() for f in s.forward)
     return -0.5 * (chi2 + log_det + n_scws * jnp.log(2.0 * jnp.pi))

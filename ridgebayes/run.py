@@ -102,7 +102,7 @@ class Run:
 
     def intensity(self) -> xr.DataArray:
         """Intensity, mCrab/deg²; axes chain, draw, band, region."""
-        return self.tree["posterior"]["sky.intensity"]
+        return self.tree["posterior"].dataset["sky.intensity"]
 
     def fov_flux(self) -> xr.DataArray:
         """Flux in the field of view of a pointing at each region, mCrab; axes chain, draw, band, region."""

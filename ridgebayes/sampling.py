@@ -13,7 +13,6 @@ from threading import Event
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
@@ -48,7 +47,7 @@ class Settings:
     """
 
     chains: int = 4
-    warmup: int = 200
+    warmup: int = 150
     draws: int = 500
     seed: int = 0
     target_accept: float = 0.8
@@ -152,7 +151,7 @@ def sample(
     if prepared.crab_given:
         logger.info("no ScW contains the Crab: its rate is held at the given one")
         model = model.with_priors({"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0})
-    parts = [jax.tree.map(jnp.asarray, part) for part in _independent(model, prepared.data)]
+    parts = _independent(model, prepared.data)
     device = resolve_device(len(parts) * settings.chains, workers)
     logger.info(
         "%d independent fits of %d chains on %s, seed %d", len(parts), settings.chains, device, settings.seed
@@ -258,7 +257,7 @@ def _join(blocks: Iterable[Draws]) -> Draws:
 
 def use_compilation_cache() -> None:
     """Keep compiled code on disk, so that the next process of the same shapes starts at once."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         folder = cache_dir() / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

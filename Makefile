@@ -1,0 +1,35 @@
+# Everything here makes its own environment first; PYTHON chooses the interpreter it is made with.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow lint clean
+
+help:
+	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
+	@echo "make test       the tests of a few minutes"
+	@echo "make test-slow  the longer ones: coverage over simulated missions"
+	@echo "make lint       ruff and mypy"
+
+$(BIN)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("ridgebayes needs Python 3.11 or later; this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(BIN)/.installed
+	$(BIN)/ridgebayes demo --overwrite
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(BIN)/.installed
+	$(BIN)/python -m pytest -m slow
+
+lint: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

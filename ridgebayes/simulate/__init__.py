@@ -1,0 +1,44 @@
+"""Whole missions with a known truth: plan or read a programme, state the truth, draw the rates.
+
+>>> from ridgebayes import simulate
+>>> programme = simulate.programme(20, seed=1)
+>>> scws = simulate.mission(programme, simulate.Truth(), world=simulate.World.on("outliers"), seed=1)
+>>> scws.truth["fov"]["GB"]
+[154.886, 96.473, 102.207]
+
+Everything drawn here is marked as simulated.
+"""
+
+from ridgebayes.simulate.draw import Expected, expected, mission
+from ridgebayes.simulate.pointings import read_programme
+from ridgebayes.simulate.schedule import programme
+from ridgebayes.simulate.spectra import BANDS
+from ridgebayes.simulate.truth import Truth
+from ridgebayes.simulate.world import (
+    SWITCHES,
+    CorrelatedNoise,
+    CrabStep,
+    NoisyTracer,
+    Outliers,
+    Transients,
+    World,
+    WrongTemplate,
+)
+
+__all__ = [
+    "BANDS",
+    "SWITCHES",
+    "CorrelatedNoise",
+    "CrabStep",
+    "Expected",
+    "NoisyTracer",
+    "Outliers",
+    "Transients",
+    "Truth",
+    "World",
+    "WrongTemplate",
+    "expected",
+    "mission",
+    "programme",
+    "read_programme",
+]

@@ -1,0 +1,266 @@
+"""Draw the rates of a mission."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.coordinates import Galactic, SkyCoord
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.response import Response, Trapezoid
+from ridgebayes.scw import CRAB, Band, ScWTable
+from ridgebayes.simulate.pointings import check_seed
+from ridgebayes.simulate.record import record
+from ridgebayes.simulate.truesky import TrueSky, true_sky
+from ridgebayes.simulate.truth import Truth
+from ridgebayes.simulate.world import Transients, World
+from ridgebayes.sky.exposure import point_response
+from ridgebayes.sky.skymap import Sky, load
+
+Array = NDArray[np.float64]
+
+ORIGIN = "ridgebayes simulation"
+
+# One random stream a purpose, so that a switch or a band changes nothing else.
+_STREAMS = {
+    name: number
+    for number, name in enumerate(
+        ("tracer_revolution", "tracer_scw", "tracer_noise", "crab", "revolution", "scatter", "counts",
+         "outliers", "transients"),
+        start=10,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the rates of a mission are made of, before noise.
+
+    Attributes
+    ----------
+    tracer, tracer_error
+        Measured tracer and its error, cts/s, (N,), or None.
+    crab
+        True where the Crab is left in, (N,).
+    level
+        L_k(t), cts/s, (N, K).
+    background
+        Level with tracer and revolution terms, cts/s, (N, K).
+    crab_rate
+        C_k(t), cts/s, (N, K).
+    sky
+        What the ScW sees, the Crab and transients included, mCrab, (N, K).
+    coefficients
+        c_ρkj relative to the level, (revolutions, K, 3), revolutions in rising order.
+    """
+
+    tracer: Array | None
+    tracer_error: Array | None
+    crab: NDArray[np.bool_]
+    level: Array
+    background: Array
+    crab_rate: Array
+    sky: Array
+    coefficients: Array
+
+    @property
+    def rate(self) -> Array:
+        """Rate without noise, cts/s, (N, K)."""
+        return self.background + self.crab_rate / 1000 * self.sky
+
+
+def mission(
+    programme: ScWTable,
+    truth: Truth | None = None,
+    *,
+    sky: Sky | None = None,
+    response: Response | None = None,
+    world: World | None = None,
+    seed: int = 0,
+    cache: bool = True,
+) -> ScWTable:
+    """Simulate a mission.
+
+    Parameters
+    ----------
+    programme
+        Pointings: from :func:`ridgebayes.simulate.programme` or `read_programme`, or any ScW table, whose
+        rates are not looked at.
+    truth
+        Parameters; by default those of :class:`Truth`.
+    sky
+        Regions for which the truth is given, and to which `truth.intensity` belongs; by default the shipped
+        ``milkyway``.
+    response
+        By default the trapezoid.
+    world
+        What differs from the model (nothing by default).
+    seed
+        The same seed gives the same rates, whatever the order of the rows or the other bands.
+    cache
+        Keep exposures on disk.
+
+    Returns
+    -------
+    ScWTable
+        In the row order of the programme, marked as simulated, with its `truth`.
+
+    Raises
+    ------
+    InputError
+        A truth that does not fit, or a level so low that a rate is not positive.
+    """
+    check_seed(seed)
+    truth, world = truth or Truth(), world or World()
+    sky, response = sky or load("milkyway"), response or Trapezoid()
+    if len(programme) == 0:
+        raise InputError("simulation: the programme has no ScWs: give at least one")
+    order = np.argsort(programme.scw_id, kind="stable")
+    sorted_ = programme.select(order)
+    shining = true_sky(truth, sky, response, world.wrong_template)
+    parts = _expect(sorted_, truth, shining, response, world, seed, cache)
+
+    if not (parts.rate > 0).all():
+        row, k = (int(v[0]) for v in np.nonzero(~(parts.rate > 0)))
+        raise InputError(
+            f"simulation: ScW {sorted_.scw_id[row]}, band {truth.bands[k].name}: the expected rate is "
+            f"{parts.rate[row, k]:g} cts/s: raise truth.level or lower the sky"
+        )
+    stat_err = np.sqrt(parts.rate / sorted_.exposure[:, None])
+    scatter = truth.values().sigma * parts.level
+    rate = parts.rate + scatter * _excess(sorted_, truth, world, seed)
+    rate += stat_err * _per_band("counts", truth, seed, len(sorted_))
+    if world.outliers is not None:
+        rng = _rng("outliers", seed)
+        hit = rng.random(len(sorted_)) < world.outliers.fraction
+        sign = np.where(rng.random(len(sorted_)) < 0.5, -1.0, 1.0)
+        rate += (hit * sign * world.outliers.size)[:, None] * np.hypot(stat_err, scatter)
+
+    drawn = dataclasses.replace(
+        sorted_,
+        rate=rate,
+        stat_err=stat_err,
+        bands=tuple(truth.bands),
+        tracer=parts.tracer,
+        tracer_err=parts.tracer_error,
+        crab=parts.crab,
+        meta={"origin": ORIGIN, "simulated": True},
+        truth=record(sorted_, truth, sky, shining, response, world, seed),
+    )
+    return drawn.select(np.argsort(order))
+
+
+def expected(
+    programme: ScWTable,
+    truth: Truth,
+    *,
+    sky: Sky,
+    response: Response,
+    world: World | None = None,
+    seed: int = 0,
+    cache: bool = True,
+) -> Expected:
+    """Return what the rates of `mission`, called alike, are made of; rows in rising order of SCW_ID."""
+    world = world or World()
+    shining = true_sky(truth, sky, response, world.wrong_template)
+    programme = programme.select(np.argsort(programme.scw_id, kind="stable"))
+    return _expect(programme, truth, shining, response, world, seed, cache)
+
+
+def _expect(
+    scws: ScWTable, truth: Truth, shining: TrueSky, response: Response, world: World, seed: int, cache: bool
+) -> Expected:
+    values = truth.values()
+    _, revolution = np.unique(scws.revolution, return_inverse=True)
+    true_tracer, tracer, tracer_error = _tracer(scws, truth, revolution, seed)
+    level = truth.level_mjd(scws.mjd)
+    draws = _per_band("revolution", truth, seed, int(revolution.max()) + 1, 3)
+    coefficients = values.tau * np.moveaxis(draws, -1, 1)
+    relative = 1 + np.einsum("ikj,ij->ik", coefficients[revolution], phase_basis(scws.phase))
+    follows = true_tracer if world.noisy_tracer is not None else tracer
+    if follows is not None:
+        relative += values.alpha * (follows / truth.tracer_mjd(scws.mjd) - 1)[:, None]
+
+    near = scws.near(CRAB, truth.crab_radius)
+    crab = near & (_rng("crab", seed).random(len(scws)) < truth.crab_fraction)
+    crab_rate = truth.crab_mjd(scws.mjd) * world.crab_factor(scws.mjd)[:, None]
+
+    seen = shining.seen(scws, response, cache=cache)
+    seen += (1000 * crab * point_response(scws, CRAB, response))[:, None]
+    if world.transients is not None:
+        seen += _transients(scws, truth.bands, response, world.transients, _rng("transients", seed))
+    return Expected(tracer, tracer_error, crab, level, level * relative, crab_rate, seen, coefficients)
+
+
+def phase_basis(phase: Array) -> Array:
+    """Shifted Legendre polynomials of degree 0, 1, 2: orthogonal over phases 0 to 1, shape (N, 3)."""
+    return np.polynomial.legendre.legvander(2 * np.asarray(phase, float) - 1, 2)
+
+
+def _tracer(
+    scws: ScWTable, truth: Truth, revolution: NDArray[np.int64], seed: int
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Draw the true tracer, the measured one, and its error."""
+    if truth.tracer is None:
+        return None, None, None
+    of_revolution = _rng("tracer_revolution", seed).standard_normal(int(revolution.max()) + 1)[revolution]
+    of_scw = _rng("tracer_scw", seed).standard_normal(len(scws))
+    wobble = np.exp(truth.tracer_revolution * of_revolution + truth.tracer_scw * of_scw)
+    rate = truth.tracer_mjd(scws.mjd) * wobble
+    error = np.sqrt(rate / scws.exposure)
+    return rate, rate + error * _rng("tracer_noise", seed).standard_normal(len(scws)), error
+
+
+def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Array:
+    """Excess scatter in units of its standard deviation, (N, K)."""
+    white = _per_band("scatter", truth, seed, len(scws))
+    if world.correlated_noise is None:
+        return white
+    a = world.correlated_noise.coefficient
+    order = np.lexsort((scws.mjd, scws.revolution))
+    _, first, counts = np.unique(scws.revolution[order], return_index=True, return_counts=True)
+    noise = np.empty_like(white)
+    noise[order[first]] = white[order[first]]
+    # All revolutions at once, ScW by ScW.
+    for step in range(1, int(counts.max())):
+        rows = first[counts > step] + step
+        noise[order[rows]] = a * noise[order[rows - 1]] + np.sqrt(1 - a * a) * white[order[rows]]
+    return noise
+
+
+def _transients(
+    scws: ScWTable, bands: Sequence[Band], response: Response, spec: Transients, rng: Generator
+) -> Array:
+    """Draw transient sources and return what they add, mCrab, (N, K)."""
+    early = 10 * spec.decay_d  # outbursts before the first ScW still glow
+    start, stop = float(scws.mjd.min()) - early, float(scws.mjd.max())
+    n = rng.poisson(spec.per_year * (stop - start) / 365.25)
+    begin = rng.uniform(start, stop, n)
+    peak = rng.exponential(spec.peak_mcrab, n)
+    lon, lat = rng.normal(0.0, 40.0, n), np.clip(rng.laplace(0.0, 1.5, n), -4.9, 4.9)
+    position = SkyCoord(lon, lat, unit="deg", frame=Galactic()).icrs
+    mean_energy = np.sqrt([band.e_min * band.e_max for band in bands])
+    softness = np.sqrt(38.7 / mean_energy)  # over the Crab, 1 in 25–60 keV
+    total = np.zeros(len(scws))
+    for i in range(n):
+        age = scws.mjd - begin[i]
+        during = np.flatnonzero((age >= 0) & (age < early))
+        if during.size:
+            seen = point_response(scws.select(during), position[i], response)
+            total[during] += peak[i] * np.exp(-age[during] / spec.decay_d) * seen
+    return total[:, None] * softness
+
+
+def _rng(stream: str, seed: int, band: Band | None = None) -> Generator:
+    edges = [] if band is None else [round(1000 * band.e_min), round(1000 * band.e_max)]
+    return np.random.default_rng([seed, _STREAMS[stream], *edges])
+
+
+def _per_band(stream: str, truth: Truth, seed: int, *shape: int) -> Array:
+    """Draw standard normals of shape (*shape, K), each band from its own stream."""
+    return np.stack([_rng(stream, seed, band).standard_normal(shape) for band in truth.bands], axis=-1)

@@ -1,0 +1,272 @@
+"""Programmes: what a mission points at and when, as a ScW table without bands. Reading one from a file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.coordinates import Galactic, SkyCoord
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.response import detector_axes
+from ridgebayes.scw import ScWTable
+from ridgebayes.simulate import orbit
+from ridgebayes.validate import check_ids, check_rows, revolution_of
+
+log = logging.getLogger(__name__)
+Array = NDArray[np.float64]
+
+IJD_ZERO = 51544.0
+"""MJD of IJD 0."""
+
+# Column names that mean the same, in any case; the first that is there counts.
+_NAMES = {
+    "id": ("scw_id", "scw", "swid"),
+    "revolution": ("revol", "revolution", "rev"),
+    "ra": ("ra", "ra_scx", "ra_est"),
+    "dec": ("dec", "dec_scx", "dec_est"),
+    "lon": ("lon", "l", "glon", "l_est"),
+    "lat": ("lat", "b", "glat", "b_est"),
+    "mjd": ("mjd", "tmid_mjd"),
+    "ijd": ("ijd", "tmid_ijd", "tmid_ijd_approx"),
+    "phase": ("phase", "phase_approx"),
+    "exposure": ("exposure", "ontime", "telapse_s"),
+    "roll": ("roll", "pa"),
+}
+_CELL_DITHER_DEG = 2.5  # half of the cells on which estimated positions lie
+
+
+def as_programme(*, origin: str, **columns: Any) -> ScWTable:
+    """Return a ScW table without bands from its columns."""
+    n = len(columns["scw_id"])
+    empty = np.zeros((n, 0))
+    meta = {"origin": origin, "simulated": True}
+    return ScWTable(rate=empty, stat_err=empty, bands=(), meta=meta, **columns)
+
+
+def check_seed(seed: int) -> None:
+    """Raise an InputError unless `seed` is a whole number from 0."""
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"simulation: seed {seed!r}: give a whole number from 0")
+
+
+def scw_ids(revolution: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Return SCW_IDs ``RRRRPPPP0010`` (N,) that count the ScWs of each revolution in the order given."""
+    order = np.argsort(revolution, kind="stable")
+    _, first, counts = np.unique(revolution[order], return_index=True, return_counts=True)
+    pointing = np.empty(revolution.size, np.int64)
+    pointing[order] = np.arange(revolution.size) - np.repeat(first, counts) + 1
+    return np.array([f"{r:04d}{p:04d}0010" for r, p in zip(revolution, pointing, strict=True)], dtype="U12")
+
+
+def read_programme(
+    path: str | PathLike[str],
+    *,
+    dither_deg: float | None = None,
+    start: int = 70,
+    stop: int | None = None,
+    seed: int = 0,
+) -> ScWTable:
+    """Read pointings from any table that astropy reads (CSV, ECSV, FITS; also gzipped).
+
+    Columns, in any case: an id (``scw``, ``scw_id``); a position (``ra`` and ``dec``, or ``l`` and ``b`` or
+    ``lon`` and ``lat``, also ``ra_est``, ``l_est``, ...), degrees; where known a time (``mjd``, or IJD in
+    ``ijd`` or ``tmid_ijd_approx``), ``phase``, ``exposure`` and ``roll``. Time and phase follow from each
+    other with the calendar of `ridgebayes.simulate.orbit`; without both, the ScWs of a revolution are spread
+    evenly over the usable part of the orbit. Missing lengths are drawn: 1600 to 3570 s, median 1900 s.
+
+    Parameters
+    ----------
+    path
+        The table.
+    dither_deg
+        Move each position at random inside a square of this half-width, degrees. By default 2.5 where the
+        positions are estimates (columns ``*_est``, known to a 5° cell), else 0.
+    start, stop
+        First and last revolution to keep.
+    seed
+        The same seed gives the same programme.
+
+    Returns
+    -------
+    ScWTable
+        A table without bands, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the column or row that cannot be used.
+    """
+    check_seed(seed)
+    path = Path(path).expanduser()
+    columns = _Columns(path, _read(path))
+    ids = columns.ids()
+    number = revolution_of(ids)
+    if columns.has("revolution"):
+        given = columns.values("revolution")
+        check_rows(str(path), ids, columns.name("revolution"), given, given == number,
+                   "but SCW_ID says otherwise", "mend one, or leave the column out")  # fmt: skip
+    keep = (number >= start) & (number <= (9999 if stop is None else stop))
+    if not keep.any():
+        raise InputError(
+            f"{path}: no ScW in revolutions {start} to {stop or number.max()}: "
+            f"the file has {number.min()} to {number.max()}"
+        )
+    rng = np.random.default_rng([seed, 3])
+    for name in ("mjd", "ijd", "phase", "exposure", "roll"):
+        if columns.has(name):
+            given = columns.values(name)
+            good = np.isfinite(given) & ((given > 0) | (name != "exposure"))
+            must = "must be finite and positive" if name == "exposure" else "must be finite"
+            check_rows(str(path), ids, columns.name(name), given, good, must, "drop these ScWs")
+    ra, dec, estimated = columns.position()
+    mjd, phase = columns.times(number)
+    length = columns.values("exposure") if columns.has("exposure") else _lengths(ids.size, rng)
+    roll = columns.values("roll") if columns.has("roll") else None
+    half = dither_deg if dither_deg is not None else (_CELL_DITHER_DEG if estimated else 0.0)
+    if not 0 <= half < 30:
+        raise InputError(f"{path}: dither_deg {half:g}: give 0 to 30 degrees")
+    if half > 0:
+        ra, dec = _moved(ra, dec, half, rng)
+    programme = as_programme(
+        scw_id=ids, revolution=number, phase=phase, mjd=mjd, exposure=length, ra=ra, dec=dec, roll=roll,
+        origin=f"ridgebayes simulation on the programme of {path.name}",
+    )  # fmt: skip
+    return programme if keep.all() else programme.select(keep)
+
+
+def _read(path: Path) -> Table:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: give a table of pointings")
+    plain = path.name.lower().removesuffix(".gz")
+    kind = next(
+        (k for end, k in ((".ecsv", "ascii.ecsv"), (".csv", "ascii.csv")) if plain.endswith(end)), None
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # units and names that do not matter here
+            table = Table.read(path, format=kind)
+    except Exception as err:  # astropy's readers raise whatever their format's parser does
+        text = " ".join(str(err).split())[:160]
+        raise InputError(f"{path}: cannot be read as a table ({text}): give CSV, ECSV or FITS") from err
+    if len(table) == 0:
+        raise InputError(f"{path}: the table has no rows: give at least one pointing")
+    return table
+
+
+class _Columns:
+    """The table of a file, its columns found under any of their names."""
+
+    def __init__(self, path: Path, table: Table) -> None:
+        self.path, self.table = path, table
+        folded = {name.casefold(): name for name in reversed(table.colnames)}
+        self._found = {
+            key: next((folded[name] for name in names if name in folded), None)
+            for key, names in _NAMES.items()
+        }
+
+    def has(self, *keys: str) -> bool:
+        """Whether all of these are in the file."""
+        return all(self._found[key] is not None for key in keys)
+
+    def name(self, key: str) -> str:
+        """Return the name of a column in the file."""
+        found = self._found[key]
+        if found is None:
+            raise InputError(f"{self.path}: no column {' or '.join(_NAMES[key][:2])}: add one")
+        return found
+
+    def values(self, key: str) -> Array:
+        """Return a column as numbers, NaN where masked."""
+        column = self.table[self.name(key)]
+        try:
+            return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=float), np.nan), float)
+        except (TypeError, ValueError) as err:
+            raise InputError(f"{self.path}: column {self.name(key)} is not of numbers: mend it") from err
+
+    def ids(self) -> NDArray[np.str_]:
+        """Return the SCW_IDs, checked."""
+        # Ids read as numbers have lost their leading zeros.
+        ids = np.array([str(i).strip().zfill(12) for i in self.table[self.name("id")]])
+        check_ids(str(self.path), ids)
+        return ids
+
+    def position(self) -> tuple[Array, Array, bool]:
+        """RA and Dec in ICRS degrees, and whether they are estimates."""
+        if not self.has("ra", "dec") and not self.has("lon", "lat"):
+            raise InputError(f"{self.path}: no position: add columns ra and dec, or l and b, in degrees")
+        keys = ("ra", "dec") if self.has("ra", "dec") else ("lon", "lat")
+        x, y = (self.values(key) for key in keys)
+        ids = np.asarray(self.table[self.name("id")]).astype(str)
+        good = np.isfinite(x) & (np.abs(y) <= 90)
+        check_rows(str(self.path), ids, f"{self.name(keys[0])} or {self.name(keys[1])}", y, good,
+                   "not a position in degrees", "mend it or drop these ScWs")  # fmt: skip
+        if keys[0] == "lon":
+            icrs = SkyCoord(x, y, unit="deg", frame=Galactic()).icrs
+            x, y = icrs.ra.deg, icrs.dec.deg
+        return x % 360.0, y, self.name(keys[0]).casefold().endswith("_est")
+
+    def times(self, revolution: NDArray[np.int64]) -> tuple[Array, Array]:
+        """MJD (TT) and phase of the ScWs."""
+        mjd = self.values("mjd") if self.has("mjd") else None
+        if mjd is None and self.has("ijd"):
+            mjd = self.values("ijd") + IJD_ZERO
+        if self.has("phase"):
+            phase = self.values("phase")
+        elif mjd is not None:
+            phase = orbit.phase_at(revolution, mjd)
+        else:
+            phase = _spread(revolution)
+        squeezed = _squeeze(phase, revolution)
+        if mjd is None:
+            return orbit.mjd_at(revolution, squeezed), squeezed
+        return np.where(squeezed == phase, mjd, orbit.mjd_at(revolution, squeezed)), squeezed
+
+
+def _spread(revolution: NDArray[np.int64]) -> Array:
+    """Phases evenly over the usable part of the orbit, in the order given."""
+    order = np.argsort(revolution, kind="stable")
+    _, counts = np.unique(revolution, return_counts=True)
+    rank = np.concatenate([np.arange(c) + 0.5 for c in counts])
+    phase = np.empty(revolution.size)
+    phase[order] = orbit.USABLE[0] + np.ptp(orbit.USABLE) * rank / np.repeat(counts, counts)
+    return phase
+
+
+def _squeeze(phase: Array, revolution: NDArray[np.int64]) -> Array:
+    """Bring revolutions with a phase outside 0 to 1 into the usable part, their ScWs in the same order.
+
+    Times that were interpolated by pointing number run past the end of a revolution here and there.
+    """
+    numbers, row = np.unique(revolution, return_inverse=True)
+    low, high = np.full(numbers.size, np.inf), np.full(numbers.size, -np.inf)
+    np.minimum.at(low, row, phase)
+    np.maximum.at(high, row, phase)
+    bad = (low < 0) | (high > 1)
+    if not bad.any():
+        return phase
+    log.info("phases outside 0 to 1 in %d of %d revolutions: squeezed", bad.sum(), numbers.size)
+    width = np.where(high > low, high - low, 1.0)
+    inside = orbit.USABLE[0] + np.ptp(orbit.USABLE) * (phase - low[row]) / width[row]
+    return np.where(bad[row], inside, phase)
+
+
+def _lengths(n: int, rng: np.random.Generator) -> Array:
+    """Lengths of ScWs, s: mostly 1750 to 2200 with a tail, some 3600."""
+    usual = rng.triangular(1450.0, 1850.0, 2300.0, n)
+    return np.where(rng.random(n) < 0.12, rng.uniform(3500.0, 3600.0, n), usual)
+
+
+def _moved(ra: Array, dec: Array, half_deg: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Positions moved at random inside a square of the tangent plane."""
+    axis, west, north = detector_axes(ra, dec)
+    x, y = (np.tan(np.deg2rad(rng.uniform(-half_deg, half_deg, ra.size)))[:, None] for _ in range(2))
+    to = axis + x * west + y * north
+    to /= np.linalg.norm(to, axis=1, keepdims=True)
+    return np.rad2deg(np.arctan2(to[:, 1], to[:, 0])) % 360.0, np.rad2deg(np.arcsin(to[:, 2]))

@@ -1,0 +1,68 @@
+"""The truth that travels with a simulated table: a dict that JSON can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ridgebayes.response import Response
+from ridgebayes.scw import ScWTable
+from ridgebayes.simulate.truesky import TrueSky
+from ridgebayes.simulate.truth import Truth
+from ridgebayes.simulate.world import World
+from ridgebayes.sky.skymap import Sky
+
+_STEP_D = 91.3125  # of the time series
+
+
+def record(
+    scws: ScWTable,
+    truth: Truth,
+    sky: Sky,
+    shining: TrueSky,
+    response: Response,
+    world: World,
+    seed: int,
+) -> dict[str, Any]:
+    """Collect the truth of a mission.
+
+    Returns
+    -------
+    dict
+        ``simulator``, ``seed``, ``world`` (switches that are on, with their sizes), ``response``,
+        ``template``, ``sky`` (name of the model's sky), ``bands`` (names);
+        ``intensity``: region → mCrab/deg² (K,); ``fov``: region → mCrab (K,); ``gb_fov``: at l = b = 0 (K,);
+        ``alpha`` (K,), ``tau`` (K, 3), ``sigma`` (K,): relative to the level;
+        ``mjd`` (T,), ``level`` (T, K) and ``crab_rate`` (T, K): L_k(t) and C_k(t) in cts/s.
+    """
+    values = truth.values()
+    count = 2 + int(np.ptp(scws.mjd) / _STEP_D)
+    mjd = np.linspace(scws.mjd.min(), scws.mjd.max(), count)
+    return {
+        "simulator": "ridgebayes",
+        "seed": int(seed),
+        "world": world.as_dict(),
+        "response": response.key(),
+        "template": None if truth.template is None else str(truth.template),
+        "sky": sky.name,
+        "bands": [band.name for band in truth.bands],
+        "intensity": {n: _plain(v) for n, v in zip(sky.names, shining.region_intensity, strict=True)},
+        "fov": {n: _plain(v) for n, v in zip(sky.names, shining.region_fov, strict=True)},
+        "gb_fov": _plain(shining.centre_fov),
+        "alpha": _plain(values.alpha),
+        "tau": _plain(values.tau),
+        "sigma": _plain(values.sigma),
+        "mjd": _plain(mjd, 3),
+        "level": _plain(truth.level_mjd(mjd)),
+        "crab_rate": _plain(world.crab_factor(mjd)[:, None] * truth.crab_mjd(mjd)),
+    }
+
+
+def _plain(values: ArrayLike, decimals: int | None = None) -> Any:
+    """Return nested lists of numbers, to eight significant digits or to some decimals."""
+    array: NDArray[Any] = np.asarray(values, float)
+    if array.ndim:
+        return [_plain(v, decimals) for v in array]
+    return round(float(array), decimals) if decimals is not None else float(f"{array:.8g}")

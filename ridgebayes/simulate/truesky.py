@@ -1,0 +1,166 @@
+"""The true sky of a simulated mission: a template, regions with given intensities, or both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import astropy.units as u
+import numpy as np
+from astropy_healpix import HEALPix
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ridgebayes.errors import InputError
+from ridgebayes.response import Response
+from ridgebayes.simulate.truth import Truth
+from ridgebayes.simulate.world import WrongTemplate
+from ridgebayes.sky.exposure import Pointings, exposure, roll_averaged
+from ridgebayes.sky.regions import Region
+from ridgebayes.sky.skymap import Sky
+from ridgebayes.sky.starlight import starlight
+from ridgebayes.sky.templates import read_template
+
+Array = NDArray[np.float64]
+
+_NSIDE = 64  # of the pixels that exposures sum over
+_STARLIGHT = 128  # nside of the starlight map
+_UNCHANGED = WrongTemplate(stretch=1.0, shift_deg=0.0)
+
+
+@dataclass(frozen=True)
+class TrueSky:
+    """What shines, and what that means for the regions of a model.
+
+    Attributes
+    ----------
+    components
+        Skies to sum, each with the intensities of its regions, mCrab/deg², (regions, K).
+    region_intensity
+        Mean brightness over the core of each region of the model's sky, mCrab/deg², (M, K).
+    region_fov
+        What a pointing at the centre of each region sees, averaged over roll, mCrab, (M, K).
+    centre_fov
+        The same at l = b = 0, (K,).
+    """
+
+    components: tuple[tuple[Sky, Array], ...]
+    region_intensity: Array
+    region_fov: Array
+    centre_fov: Array
+
+    def seen(self, pointings: Pointings, response: Response, *, cache: bool = True) -> Array:
+        """Return what each ScW sees, mCrab, (N, K)."""
+        total = np.zeros((len(pointings.ra), self.region_intensity.shape[1]))
+        for part, intensity in self.components:
+            total += exposure(pointings, part, response, cache=cache) @ intensity
+        return total
+
+
+def true_sky(truth: Truth, sky: Sky, response: Response, wrong: WrongTemplate | None = None) -> TrueSky:
+    """Build the true sky.
+
+    Parameters
+    ----------
+    truth
+        Its template and intensities.
+    sky
+        M regions: `truth.intensity` names them, and the truth is given for them.
+    response
+        Sets the scale of the template, whose FOV flux at l = b = 0 is `truth.gb_fov`.
+    wrong
+        Stretch and shift the sky in latitude against template and regions.
+
+    Raises
+    ------
+    InputError
+        An intensity of a region that the sky does not have, or without one element a band.
+    """
+    wrong = wrong or _UNCHANGED
+    values = truth.values()
+    own = np.zeros((len(sky), values.gb_fov.size))
+    components: list[tuple[Sky, Array]] = []
+    for name, given in (truth.intensity or {}).items():
+        row, intensity = sky.index(name), np.asarray(given, float)
+        if intensity.shape != values.gb_fov.shape or not np.isfinite(intensity).all():
+            raise InputError(
+                f"truth: intensity of region '{name}' must be {values.gb_fov.size} finite numbers, one a band"
+            )
+        own[row] = intensity
+    if truth.intensity:
+        components.append((_moved(sky, wrong), own))
+    if truth.template is not None:
+        template = _Template(truth, wrong)
+        scale = values.gb_fov / _at(template.sky, np.zeros(1), np.zeros(1), response)[0]
+        components.append((template.sky, scale[None]))
+        own = own + np.array([template.core_mean(region) for region in sky.regions])[:, None] * scale
+    # Centres of the regions, then l = b = 0.
+    lon, lat = np.append(sky.centre_lon, 0.0), np.append(sky.centre_lat, 0.0)
+    fov = sum(
+        (_at(part, lon, lat, response) @ i for part, i in components), np.zeros((lon.size, own.shape[1]))
+    )
+    return TrueSky(tuple(components), own, fov[:-1], fov[-1])
+
+
+class _Template:
+    """A map of relative brightness, stretched and shifted in latitude."""
+
+    def __init__(self, truth: Truth, wrong: WrongTemplate) -> None:
+        source = truth.template
+        self._map = starlight(_STARLIGHT) if source == "starlight" else read_template(str(source))
+        self._grid = HEALPix(round((self._map.size / 12) ** 0.5), order="ring")
+        self._wrong, self._lat_max = wrong, truth.template_lat
+        self.sky = self._as_sky()
+
+    def brightness(self, lon: Array, lat: Array) -> Array:
+        """Relative brightness at galactic positions in degrees."""
+        original = (lat - self._wrong.shift_deg) / self._wrong.stretch
+        inside = np.abs(original) < self._lat_max
+        # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
+        position = (lon[inside] % 360 * u.deg, original[inside] * u.deg)
+        out = np.zeros(lon.shape)
+        out[inside] = self._grid.interpolate_bilinear_lonlat(*position, self._map)
+        return out
+
+    def core_mean(self, region: Region) -> float:
+        """Mean brightness over the core of a region."""
+        lon, lat, area, core = region.sample()
+        return float(np.average(self.brightness(lon[core], lat[core]), weights=area[core]))
+
+    def _as_sky(self) -> Sky:
+        """Return a sky of one region; intensity 1 is brightness 1."""
+        reach = self._lat_max * self._wrong.stretch + np.array([-1, 1]) * self._wrong.shift_deg
+        low, high = max(-90.0, -float(reach[0])), min(90.0, float(reach[1]))
+        region = Region.box("template", (-180.0, 180.0), (low, high))
+        lon, lat, area, _ = region.sample()
+        flux = self.brightness(lon, lat) * area
+        pixel = HEALPix(_NSIDE, order="ring").lonlat_to_healpix(lon * u.deg, lat * u.deg)
+        occupied, inverse = np.unique(pixel, return_inverse=True)
+        total = np.bincount(inverse, flux)
+        centre = np.stack([np.bincount(inverse, flux * v) for v in _unit(lon, lat).T], axis=-1)
+        lit = total > 0
+        if not lit.any():
+            raise InputError("truth: the template is zero everywhere: take another")
+        weights = sparse.csr_array(
+            (total[lit], occupied[lit], np.array([0, int(lit.sum())])), shape=(1, 12 * _NSIDE**2)
+        )
+        nodes = centre[lit] / np.linalg.norm(centre[lit], axis=1, keepdims=True)
+        return Sky("template", (region,), weights, nodes)
+
+
+def _moved(sky: Sky, wrong: WrongTemplate) -> Sky:
+    """Move the flux of every region in latitude, keeping its amount."""
+    if wrong == _UNCHANGED:
+        return sky
+    lon = np.rad2deg(np.arctan2(sky.nodes[:, 1], sky.nodes[:, 0]))
+    lat = np.rad2deg(np.arcsin(np.clip(sky.nodes[:, 2], -1, 1))) * wrong.stretch + wrong.shift_deg
+    return replace(sky, nodes=_unit(lon, np.clip(lat, -90, 90)))
+
+
+def _at(sky: Sky, lon: Array, lat: Array, response: Response) -> Array:
+    """Exposure of pointings at galactic positions, averaged over roll, deg², (positions, regions)."""
+    return roll_averaged(sky, _unit(lon, lat), response)
+
+
+def _unit(lon: Array, lat: Array) -> Array:
+    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

@@ -1,0 +1,192 @@
+"""Switches for what a model does not know: each makes the simulated world differ from it in one way.
+
+All are off by default: the mission is then drawn from the model that is fitted. Any number can be on at once.
+
+>>> World.on("outliers", "crab_step")
+World(outliers=Outliers(fraction=0.005, size=8.0), crab_step=CrabStep(size=0.04, mjd=57000.0))
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ridgebayes.errors import InputError, nearest
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InputError(f"world: {name} is {value:g}: give {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Some ScWs are off by a fixed number of standard deviations, in all bands, up or down.
+
+    Parameters
+    ----------
+    fraction
+        Share of the ScWs.
+    size
+        Standard deviations (counting noise and excess scatter together).
+    """
+
+    fraction: float = 0.005
+    size: float = 8.0
+
+    def __post_init__(self) -> None:
+        _check("outliers.fraction", self.fraction, 0, 1)
+        _check("outliers.size", self.size, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class CorrelatedNoise:
+    """The excess scatter of a ScW remembers that of the ScW before it in the same revolution.
+
+    Parameters
+    ----------
+    coefficient
+        Correlation from one ScW to the next (autoregressive, order one); the variance stays what it was.
+    """
+
+    coefficient: float = 0.7
+
+    def __post_init__(self) -> None:
+        _check("correlated_noise.coefficient", self.coefficient, -0.999, 0.999)
+
+
+@dataclass(frozen=True)
+class WrongTemplate:
+    """The sky is wider in latitude and shifted against the template that a fit uses; same flux of the bulge.
+
+    Parameters
+    ----------
+    stretch
+        Factor on latitudes.
+    shift_deg
+        Shift towards positive latitude, degrees.
+    """
+
+    stretch: float = 1.4
+    shift_deg: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check("wrong_template.stretch", self.stretch, 0.1, 10)
+        _check("wrong_template.shift_deg", self.shift_deg, -30, 30)
+
+
+@dataclass(frozen=True)
+class Transients:
+    """Unresolved transient sources near the plane that source cleaning leaves in.
+
+    They lie at abs(b) < 5°, thickest towards the Galactic centre. Each rises at once, decays exponentially,
+    and has a soft spectrum.
+
+    Parameters
+    ----------
+    per_year
+        Outbursts a year over the whole plane.
+    peak_mcrab
+        Mean of their peak fluxes in 25–60 keV (exponential distribution).
+    decay_d
+        Decay time, days.
+    """
+
+    per_year: float = 12.0
+    peak_mcrab: float = 10.0
+    decay_d: float = 20.0
+
+    def __post_init__(self) -> None:
+        _check("transients.per_year", self.per_year, 0, 1e4)
+        _check("transients.peak_mcrab", self.peak_mcrab, 0, 1e5)
+        _check("transients.decay_d", self.decay_d, 1e-3, 1e5)
+
+
+@dataclass(frozen=True)
+class CrabStep:
+    """The detector's rate of the Crab jumps: a step that no cubic follows.
+
+    Parameters
+    ----------
+    size
+        Relative change from `mjd` on.
+    mjd
+        When, MJD (TT).
+    """
+
+    size: float = 0.04
+    mjd: float = 57000.0
+
+    def __post_init__(self) -> None:
+        _check("crab_step.size", self.size, -0.9, 10)
+
+
+@dataclass(frozen=True)
+class NoisyTracer:
+    """The background follows the true tracer rate, not the measured one with its counting noise.
+
+    Without this switch the background follows the measured tracer exactly, as a fit assumes; with it the
+    elasticity is diluted and the scatter grows.
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class World:
+    """Which differences from the model are on, and how large they are; None is off."""
+
+    outliers: Outliers | None = None
+    correlated_noise: CorrelatedNoise | None = None
+    wrong_template: WrongTemplate | None = None
+    transients: Transients | None = None
+    crab_step: CrabStep | None = None
+    noisy_tracer: NoisyTracer | None = None
+
+    @classmethod
+    def on(cls, *names: str) -> World:
+        """Return a world with the named switches on at their default sizes; ``"all"`` is all of them.
+
+        Raises
+        ------
+        InputError
+            An unknown name; the nearest is given.
+        """
+        wanted = SWITCHES if "all" in names else names
+        for name in wanted:
+            if name not in SWITCHES:
+                raise InputError(f"world: unknown switch '{name}'{nearest(name, SWITCHES)}")
+        return cls(**{name: _DEFAULTS[name]() for name in wanted})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the switches that are on."""
+        return tuple(name for name in SWITCHES if getattr(self, name) is not None)
+
+    def crab_factor(self, mjd: ArrayLike) -> NDArray[np.float64]:
+        """Factor on the Crab rate at times (N,), MJD (TT)."""
+        time = np.asarray(mjd, float)
+        if self.crab_step is None:
+            return np.ones_like(time)
+        return np.where(time >= self.crab_step.mjd, 1.0 + self.crab_step.size, 1.0)
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Return the switches that are on, with their sizes, for a table's truth."""
+        return {name: asdict(getattr(self, name)) for name in self.names}
+
+    def __repr__(self) -> str:
+        return f"World({', '.join(f'{name}={getattr(self, name)!r}' for name in self.names)})"
+
+
+SWITCHES = tuple(field.name for field in fields(World))
+"""Names of the switches."""
+
+_DEFAULTS = {
+    "outliers": Outliers,
+    "correlated_noise": CorrelatedNoise,
+    "wrong_template": WrongTemplate,
+    "transients": Transients,
+    "crab_step": CrabStep,
+    "noisy_tracer": NoisyTracer,
+}

@@ -1,0 +1,114 @@
+"""From table to arrays: reference scales, Crab calibration, what does not change a result."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import prepare
+from ridgebayes.models import regions
+from ridgebayes.posterior import Posterior
+
+
+@pytest.fixture(scope="module")
+def prepared(small_mission, three_regions):
+    return prepare(small_mission, three_regions)
+
+
+def log_density(prepared, sky):
+    posterior = Posterior(regions(sky), prepared.data)
+    z = jnp.linspace(-0.1, 0.1, posterior.size)
+    return float(jax.jit(posterior.potential)(z, prepared.data))
+
+
+def test_reference_level_is_near_the_truth(prepared, small_mission):
+    truth = small_mission.truth
+    for k in range(2):
+        level = np.interp(prepared.revolution_mjd, truth["mjd"], np.array(truth["level"])[:, k])
+        assert np.abs(prepared.data.level[k] / level - 1).max() < 0.12
+
+
+def test_reference_crab_is_near_the_truth(prepared, small_mission):
+    crab = np.array(small_mission.truth["crab_rate"]).mean(0)
+    np.testing.assert_allclose(prepared.data.crab_rate, crab, rtol=0.25)
+
+
+def test_tracer_is_relative_to_its_trend(prepared, small_mission):
+    tracer = prepared.layout.unpack(prepared.data.tracer)
+    assert np.abs(np.median(tracer)) < 0.02
+    assert np.corrcoef(tracer, small_mission.tracer)[0, 1] > 0.2
+
+
+def test_phase_basis_is_orthogonal(prepared):
+    """Against the shifted Legendre polynomials written out."""
+    p = prepared.scws.phase
+    expected = np.stack([np.ones_like(p), 2 * p - 1, 6 * p**2 - 6 * p + 1])
+    np.testing.assert_allclose(prepared.layout.unpack(prepared.data.basis), expected, atol=1e-14)
+
+
+def test_row_order_changes_nothing(prepared, small_mission, three_regions, rng):
+    shuffled = prepare(small_mission.select(rng.permutation(len(small_mission))), three_regions)
+    assert log_density(shuffled, three_regions) == pytest.approx(
+        log_density(prepared, three_regions), rel=1e-12
+    )
+
+
+def test_time_offset_changes_nothing(prepared, small_mission, three_regions):
+    later = prepare(dataclasses.replace(small_mission, mjd=small_mission.mjd + 1000), three_regions)
+    assert log_density(later, three_regions) == pytest.approx(log_density(prepared, three_regions), rel=1e-9)
+
+
+def test_without_tracer_and_roll(small_mission, three_regions):
+    bare = dataclasses.replace(small_mission, tracer=None, tracer_err=None, roll=None)
+    data = prepare(bare, three_regions).data
+    assert (data.tracer == 0).all()
+    assert np.isfinite(log_density(prepare(bare, three_regions), three_regions))
+
+
+def test_bands_of_the_data(prepared):
+    one = prepared.data.band(1)
+    assert one.rate.shape[0] == one.level.shape[0] == one.crab_rate.shape[0] == 1
+    np.testing.assert_array_equal(one.rate[0], prepared.data.rate[1])
+
+
+@pytest.fixture(scope="module")
+def no_crab(small_mission):
+    return small_mission.select(~small_mission.crab)
+
+
+def test_no_crab_needs_a_rate(no_crab, three_regions):
+    with pytest.raises(InputError, match=r"no ScW contains the Crab.*A01, A02.*--crab-rate A01="):
+        prepare(no_crab, three_regions)
+    with pytest.raises(InputError, match="given for A02"):
+        prepare(no_crab, three_regions, crab_rate={"A01": 119.0})
+
+
+def test_given_crab_rate(no_crab, small_mission, three_regions):
+    prepared = prepare(no_crab, three_regions, crab_rate={"A02": 20.0, "A01": 119.0})
+    np.testing.assert_array_equal(prepared.data.crab_rate, [119.0, 20.0])
+    assert prepared.crab_given
+    with pytest.raises(InputError, match=r"no band 'A1'.*did you mean 'A01'"):
+        prepare(no_crab, three_regions, crab_rate={"A1": 119.0})
+    with pytest.raises(InputError, match="must be positive"):
+        prepare(no_crab, three_regions, crab_rate={"A01": -1.0, "A02": 1.0})
+    with pytest.raises(InputError, match="leave out the given Crab rate"):
+        prepare(small_mission, three_regions, crab_rate={"A01": 119.0, "A02": 20.0})
+
+
+def test_crab_out_of_view_is_an_error(no_crab, three_regions):
+    wrong = dataclasses.replace(no_crab, crab=no_crab.at_high_latitude(40.0))
+    with pytest.raises(InputError, match="do not have the Crab in their field of view"):
+        prepare(wrong, three_regions)
+
+
+def test_unseen_region_is_named(small_mission, caplog):
+    from ridgebayes import sky
+
+    coarse = sky.load("coarse")
+    away = small_mission.select(small_mission.lon > -60)
+    prepared = prepare(away, coarse)
+    assert "L-140" in prepared.unseen
+    assert "prior only" in caplog.text
