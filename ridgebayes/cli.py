@@ -166,7 +166,7 @@ def demo(out: Path, **settings: Any) -> None:
     with as_file(files("ridgebayes.data") / "demo.fits") as path:
         scws = read_scws(path)
     click.echo(summary(scws) + "\n")
-    model = models.regions(skies.load("coarse"))
+    model = models.regions(skies.load("milkyway"))
     click.echo(f"{model}\n")
     _report(_sample(model, scws, out, **settings))
 

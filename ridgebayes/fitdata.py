@@ -234,7 +234,7 @@ def reference_level(
     groups = np.split(rows, starts[1:])
     medians = np.array([np.median(rate[group], axis=0) for group in groups])
     weight = np.sqrt(np.minimum([group.size for group in groups], 10))
-    degree = int(np.clip(present.size // 20, 0, 8))
+    degree = int(np.clip(present.size // 6, 0, 8))
     design = legendre.legvander(time[present], degree)
     levels = []
     for median in medians.T:

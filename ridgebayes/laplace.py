@@ -75,7 +75,7 @@ def laplace(
     Returns
     -------
     Laplace
-        Mode and root of the covariance. Directions without curvature get that of the prior scale, one.
+        Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
     mode = np.asarray(start, float)
     mode, _ = _descend(curvature, mode, _root(curvature, mode, data, locations), data)
@@ -112,5 +112,5 @@ def _root(curvature: Curvature, z: NDArray, data: Any, subset: NDArray | None = 
     hessian = np.nan_to_num(np.asarray(curvature.hessian(z, data)))[np.ix_(where, where)]
     eigenvalues, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
     root = np.zeros((z.size, where.size))
-    root[where] = vectors / np.sqrt(np.maximum(np.abs(eigenvalues), 1e-3))
+    root[where] = vectors / np.sqrt(np.maximum(np.abs(eigenvalues), 1e-9))
     return root

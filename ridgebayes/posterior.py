@@ -90,7 +90,7 @@ class Posterior:
                 trace = handlers.trace(handlers.seed(self.model, key)).get_trace(data)
                 return {name: trace[name]["value"] for name in self._transforms}
 
-            return jax.vmap(one)(keys)
+            return jax.lax.map(one, keys)
 
         return {name: np.asarray(x) for name, x in draw(jax.random.split(key, n), data).items()}
 

@@ -1,12 +1,17 @@
 """Small simulated missions that several tests fit."""
 
 import os
+from pathlib import Path
 
+import jax
 import matplotlib
 import numpy as np
 import pytest
 
 matplotlib.use("Agg")
+# Fits of one shape compile once for all tests and workers, and once for all sessions.
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @pytest.fixture(scope="session", autouse=True)
