@@ -161,9 +161,11 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
         "lon": ("region", [region.centre_lon for region in prepared.sky.regions]),
         "lat": ("region", [region.centre_lat for region in prepared.sky.regions]),
     }
+    sizes = model.sizes(data)
     for name, parameter in model.parameters.items():
         if parameter.fixed:
-            values[name] = ((), float(np.mean(parameter.prior)))
+            shape = tuple(sizes[axis] for axis in parameter.dims)
+            values[name] = (parameter.dims, np.broadcast_to(np.asarray(parameter.prior, float), shape))
     truth = true_sky(prepared)
     if truth is not None:
         values["true_intensity"] = (("band", "region"), truth[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -203,8 +204,10 @@ def _run(
     root = jax.random.key(settings.seed)
     stop = Event()
     total = len(parts) * settings.chains * (settings.warmup + settings.draws)
+    # In a log file a line every half minute is enough.
+    pace = 0.2 if sys.stderr.isatty() else 30.0
     with (
-        tqdm(total=total, disable=not progress, desc="finding the mode", unit="it", smoothing=0.05) as bar,
+        tqdm(total=total, disable=not progress, desc="finding the mode", unit="it", mininterval=pace) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
 

@@ -1,0 +1,373 @@
+"""Plots of a run, each drawn into an `ax` that it takes and returns.
+
+They work from a run directory alone, in memory or read again. A figure that shows simulated data, or draws
+that the sampler warned of, says so in its upper right corner. A band that the run does not have raises
+`InputError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy import stats
+
+from ridgebayes.background import crab_history, level_history, years
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.products import CI_PROB, fov_flux, summarise
+from ridgebayes.run import Run
+from ridgebayes.sky.regions import tiling_names, wrap
+
+# Okabe & Ito's colours and tints of them, told apart by colour-blind readers: blue is the posterior, black
+# the truth or the expectation.
+BLUE, MIDDLE, LIGHT, PALE = "#0072B2", "#67ACD2", "#C7E1F0", "#E8F3F9"
+ORANGE, VERMILLION = "#E69F00", "#D55E00"
+CHAINS = ("#0072B2", "#56B4E9", "#003A5C", "#8FA9B8")
+GREY = "#777777"
+INNER_PROB = 0.68
+PLANE_LAT = 5.0
+"""Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
+
+Quantity = Literal["intensity", "fov_flux"]
+_AXIS = {"intensity": "Intensity [mCrab/deg²]", "fov_flux": "FOV flux [mCrab]"}
+_TRUTH = {"intensity": "true_intensity", "fov_flux": "true_fov_flux"}
+_UNITS = {"sky.intensity": "mCrab/deg²", "background.drift_length": "yr"}
+
+
+def longitude_profile(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intensity") -> Axes:
+    """Draw the regions near the plane against Galactic longitude, which grows to the left.
+
+    Mean (the number in the intensity table) with the 68 % and 94 % intervals, across the width of each region
+    where that is known; the truth where the data are simulated and it is known. Regions off the plane are
+    counted under the axis (see `other_regions`).
+
+    Parameters
+    ----------
+    run, band, ax
+        What to draw, and where.
+    quantity
+        ``intensity`` (mCrab/deg²) or ``fov_flux`` (mCrab: what a pointing at the region's centre sees).
+    """
+    summary = _summary(run, band, quantity)
+    near = ~off_plane(run)
+    shown = summary.isel(region=near)
+    width = _widths(run)[near]
+    _intervals(ax, shown, shown["lon"].values, width)
+    off = int((~near).sum())
+    note = f", {off} off the plane not shown" if off else ""
+    ax.set(xlabel=f"Galactic longitude [deg]{note}", ylabel=_AXIS[quantity], xlim=(180, -180))
+    ax.set_xticks(range(-180, 181, 60))
+    ax.set_xticks(range(-180, 181, 20), minor=True)
+    return _finish(run, ax, _title(run, band, *_limit(ax, shown)))
+
+
+def other_regions(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intensity") -> Axes:
+    """Draw the regions off the plane by name, as `longitude_profile` draws those near it."""
+    summary = _summary(run, band, quantity)
+    shown = summary.isel(region=off_plane(run))
+    place = np.arange(shown.sizes["region"], dtype=float)
+    _intervals(ax, shown, place, np.full(place.size, np.nan))
+    every = max(1, -(-place.size // 40))
+    names = shown["region"].values[::every]
+    crowded = sum(len(name) + 2 for name in names) > 60
+    ax.set_xticks(place[::every], names, rotation=90 if crowded else 0)
+    ax.set(ylabel=_AXIS[quantity], xlabel=f"Region (|b| > {PLANE_LAT:g}°)", xlim=(-0.7, place.size - 0.3))
+    return _finish(run, ax, _title(run, band, *_limit(ax, shown)))
+
+
+def residuals(run: Run, band: str, ax: Axes) -> Axes:
+    """Draw the histogram of the normalised residuals of the ScWs, with the unit Gaussian of the same area.
+
+    The first and last bin hold everything beyond and are drawn in another colour.
+    """
+    constant = _group(run, "constant_data").sel(band=_band(run, band))
+    centre, count = constant["residual_bin"].values, constant["residual_histogram"].values
+    width = centre[1] - centre[0]
+    low, high = centre[0] - width / 2, centre[-1] + width / 2
+    ends = np.isin(np.arange(centre.size), (0, centre.size - 1))
+    ax.bar(centre[~ends], count[~ends], width, color=MIDDLE, label="ScWs")
+    if count[ends].any():
+        label = f"ScWs beyond ±{high - width:.3g}"
+        ax.bar(centre[ends], count[ends], width, color=VERMILLION, label=label)
+    gaussian = count.sum() * width * stats.norm.pdf(centre)
+    label = f"unit Gaussian ({2 * stats.norm.sf(3):.2%} beyond ±3)"
+    ax.plot(centre, gaussian, color="black", lw=1.0, label=label)
+    ax.set_yscale("log")
+    ax.set_ylim(0.5, 2 * max(count.max(), gaussian.max(), 1))
+    ax.set(
+        xlabel="(rate − fit) / sd", ylabel=f"ScWs in bins of {width:.2g}", xlim=(low - width, high + width)
+    )
+    ax.set_xticks(range(-6, 7, 2))
+    share = count[np.abs(centre) > 3].sum() / max(count.sum(), 1)
+    note = f"{share:.2%}\nbeyond ±3"
+    ax.text(0.03, 0.97, note, transform=ax.transAxes, va="top")
+    return _finish(run, ax, _title(run, band))
+
+
+def background(run: Run, band: str, ax: Axes) -> Axes:
+    """Draw the background level over the years, before the observed mean rate of every revolution.
+
+    The observed means hold the sky and the Crab too, so they may lie far above the level; those beyond the
+    axis stand as triangles at its edge.
+    """
+    band = _band(run, band)
+    when = years(run.tree)
+    level = summarise(level_history(run.tree, [band]).isel(band=0))
+    rate = _group(run, "observed_data")["revolution_rate"].sel(band=band).values
+    low, high = (float(x) for x in (level["lo"].min(), level["hi"].max()))
+    room = max(high - low, 0.05 * abs(high))
+    low = min(low, max(rate.min(), low - room)) - 0.1 * room
+    high = max(high, min(rate.max(), high + 1.5 * room)) + 0.1 * room
+    off = (rate < low) | (rate > high)
+    label = "mean rate of a revolution, sky included"
+    ax.plot(when[~off], rate[~off], ".", ms=2.5, color=GREY, label=label)
+    for edge, marker, beyond in ((high, "^", rate > high), (low, "v", rate < low)):
+        if beyond.any():
+            edges = np.full(beyond.sum(), edge)
+            ax.plot(when[beyond], edges, marker, ms=4, color=ORANGE, mec="none", clip_on=False, zorder=5,
+                    label="beyond the axis")  # fmt: skip
+    _history(ax, when, level, "background level")
+    _year_axis(ax)
+    ax.set(ylabel="Rate [cts/s]", ylim=(low, high))
+    note = f"{off.sum()} of {off.size} revolutions beyond the axis"
+    return _finish(run, ax, _title(run, band, *([note] if off.any() else [])))
+
+
+def crab(run: Run, band: str, ax: Axes) -> Axes:
+    """Draw the detector rate of the Crab over the years."""
+    band = _band(run, band)
+    history = summarise(crab_history(run.tree, [band]).isel(band=0))
+    _history(ax, years(run.tree), history, "Crab rate")
+    _year_axis(ax)
+    ax.set(ylabel="Crab rate [cts/s]")
+    free = "crab.rate" in _group(run, "posterior")
+    return _finish(run, ax, _title(run, band, *([] if free else ["held at the given rate"])))
+
+
+def predictive(run: Run, band: str, ax: Axes) -> Axes:
+    """Draw observed mean rates of revolutions, less the mean of their replicates, over the replicates' sd."""
+    band = _band(run, band)
+    observed = _group(run, "observed_data")["revolution_rate"].sel(band=band)
+    replicates = _group(run, "posterior_predictive")["revolution_rate"].sel(band=band)
+    over = ("chain", "draw")
+    pull = ((observed - replicates.mean(over)) / replicates.std(over, ddof=1)).values
+    for limit, colour in ((2, PALE), (1, LIGHT)):
+        ax.axhspan(-limit, limit, color=colour, lw=0, zorder=0, label=f"±{limit} sd")
+    ax.plot(years(run.tree), pull, ".", ms=3, color="black", label="a revolution")
+    reach = max(3.5, 1.1 * np.nanmax(np.abs(pull)))
+    _year_axis(ax)
+    ax.set(ylabel="(observed − predicted) / sd", ylim=(-reach, reach))
+    share = np.mean(np.abs(pull) < 2)
+    expected = 1 - 2 * stats.norm.sf(2)
+    return _finish(run, ax, _title(run, band, f"{share:.0%} within ±2 sd (Gaussian {expected:.0%})"))
+
+
+class Scalar(NamedTuple):
+    """One scalar of the posterior and how well it was sampled."""
+
+    name: str
+    where: dict[str, Any]
+    r_hat: float
+    ess: float
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.where.values()))}]" if self.where else self.name
+
+    @property
+    def badness(self) -> float:
+        """Grows with R-hat and with autocorrelation; draws too few to judge come first."""
+        value = max((self.r_hat - 1) / 0.01, 400 / max(self.ess, 1e-9))
+        return value if np.isfinite(value) else np.inf
+
+
+def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
+    """Choose scalars to look at: half the worst sampled ones, then the worst of each hyperparameter."""
+    every = sorted(_scalars(run), key=lambda s: -s.badness)
+    chosen = every[: (n + 1) // 2]
+    many = {"sky.intensity", "background.drift", "background.coefficients"}
+    for scalar in every:
+        if scalar.name not in many | {s.name for s in chosen}:
+            chosen.append(scalar)
+    rest = [s for s in every if s not in chosen]
+    return [*chosen, *rest][:n]
+
+
+def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
+    """Draw the chains of one scalar, and their histograms into `side`; divergent draws at the bottom."""
+    draws = _group(run, "posterior")[scalar.name].sel(scalar.where).transpose("chain", "draw").values
+    edges = np.histogram_bin_edges(draws, 30)
+    for number, chain in enumerate(draws):
+        colour = CHAINS[number % len(CHAINS)]
+        ax.plot(chain, lw=0.4, color=colour, label=f"chain {number + 1}")
+        if side is not None:
+            density, _ = np.histogram(chain, edges)
+            side.stairs(density, edges, orientation="horizontal", color=colour, lw=0.7)
+    diverging = np.flatnonzero(_diverging(run, scalar).any("chain").values)
+    if diverging.size:
+        # In axes coordinates upwards: at the bottom, whatever the values.
+        foot = np.zeros(diverging.size)
+        ax.plot(diverging, foot, "|", ms=7, mew=0.8, color=VERMILLION, label="divergent draw",
+                transform=ax.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
+    unit = f"[{_UNITS[scalar.name]}]" if scalar.name in _UNITS else ""
+    ax.set(xlabel="Draw", ylabel=unit, xlim=(0, max(draws.shape[1] - 1, 1)))
+    if side is not None:
+        side.set(ylim=ax.get_ylim(), xlabel="Draws", xlim=(0, None))
+        side.tick_params(labelleft=False)
+    return _finish(run, ax, f"{scalar}\nR-hat {scalar.r_hat:.3f}, ESS {scalar.ess:.0f}")
+
+
+def off_plane(run: Run) -> NDArray[np.bool_]:
+    """Tell which regions have no place on a longitude axis, (region,)."""
+    return np.abs(_group(run, "constant_data")["lat"].values) > PLANE_LAT
+
+
+def _scalars(run: Run) -> list[Scalar]:
+    found = []
+    for name, r_hat in run.diagnosis.r_hat.items():
+        labels = [r_hat[axis].values.tolist() for axis in r_hat.dims]
+        ess = run.diagnosis.ess_bulk[name].transpose(*r_hat.dims).values
+        for index in np.ndindex(r_hat.shape):
+            where = {str(axis): values[i] for axis, values, i in zip(r_hat.dims, labels, index, strict=True)}
+            found.append(Scalar(str(name), where, float(r_hat.values[index]), float(ess[index])))
+    return found
+
+
+def _diverging(run: Run, scalar: Scalar) -> xr.DataArray:
+    """Tell which draws diverged, (chain, draw): in the scalar's own band where bands were sampled apart."""
+    statistics = _group(run, "sample_stats")
+    if "band" in scalar.where and "diverging_band" in statistics:
+        return statistics["diverging_band"].sel(band=scalar.where["band"])
+    return statistics["diverging"]
+
+
+def _group(run: Run, name: str) -> xr.Dataset:
+    return run.tree[name].to_dataset()
+
+
+def _band(run: Run, band: str) -> str:
+    known = [str(name) for name in _group(run, "constant_data")["band"].values]
+    if band not in known:
+        raise InputError(f"{run.path or 'the run'}: has no band '{band}'{nearest(band, known)}")
+    return band
+
+
+def _title(run: Run, band: str, *notes: str) -> str:
+    constant = _group(run, "constant_data").sel(band=_band(run, band))
+    energies = f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV"
+    return ", ".join([f"{band}: {energies}", *notes])
+
+
+def _summary(run: Run, band: str, quantity: Quantity) -> xr.Dataset:
+    """Mean and intervals of every region, its longitude, whether a ScW sees it, and its truth where known."""
+    band = _band(run, band)
+    posterior, constant = (_group(run, name).sel(band=band) for name in ("posterior", "constant_data"))
+    if quantity == "intensity":
+        draws = posterior["sky.intensity"]
+    else:  # of this band alone: thirty of them take long
+        draws = fov_flux(xr.DataTree.from_dict({"posterior": posterior, "constant_data": constant}))
+    tail = (1 - INNER_PROB) / 2
+    unseen = run.record["data"].get("unseen_regions", [])
+    summary = summarise(draws).assign(
+        inner_lo=draws.quantile(tail, ("chain", "draw")).drop_vars("quantile"),
+        inner_hi=draws.quantile(1 - tail, ("chain", "draw")).drop_vars("quantile"),
+        lon=constant["lon"],
+        seen=("region", ~np.isin(draws["region"].values, unseen)),
+    )
+    if run.simulated and _TRUTH[quantity] in constant:
+        summary["truth"] = constant[_TRUTH[quantity]]
+    return summary
+
+
+def _widths(run: Run) -> NDArray[np.float64]:
+    """Extent of each region in longitude, deg, (region,); NaN where the run does not tell."""
+    constant = _group(run, "constant_data")
+    if "lon_width" in constant:
+        return constant["lon_width"].values
+    names, lon = constant["region"].values.tolist(), constant["lon"].values
+    # The cells of a shipped tiling are named after their centres, and are as wide as these are apart.
+    tiling = {name: wrap(centre) for name, centre in tiling_names(360 / len(names))}
+    known = set(tiling) == set(names) and np.allclose([tiling[n] for n in names], lon)
+    return np.full(lon.size, 360 / len(names) if known else np.nan)
+
+
+def _intervals(ax: Axes, summary: xr.Dataset, place: Sequence[float] | NDArray, width: NDArray) -> None:
+    """Draw cells where the width is known and error bars elsewhere."""
+    inner, outer = f"{INNER_PROB:.0%} interval", f"{CI_PROB:.0%} interval"
+    cell = np.flatnonzero(np.isfinite(width))
+    point = np.flatnonzero(~np.isfinite(width))
+    place = np.asarray(place)
+    ax.axhline(0.0, color=GREY, lw=0.6, zorder=1.5)
+    value = {name: array.values for name, array in summary.items()}
+    if not value["seen"].all():
+        ax.plot([], [], "s", color="#C8C8C8", label="seen by no ScW: prior only")
+    colours = [(LIGHT, MIDDLE, BLUE) if seen else ("#E4E4E4", "#C8C8C8", GREY) for seen in value["seen"]]
+    if cell.size:
+        row, left, right = _pieces(cell, place, width)
+        for low, high, shade, label in (("lo", "hi", 0, outer), ("inner_lo", "inner_hi", 1, inner)):
+            height = value[high][row] - value[low][row]
+            tint = [colours[i][shade] for i in row]
+            ax.bar(left, height, right - left, value[low][row], align="edge", color=tint, label=label)
+        ax.hlines(value["mean"][row], left, right, [colours[i][2] for i in row], lw=1.0, label="mean")
+        if "truth" in value:
+            ax.hlines(value["truth"][row], left, right, "black", lw=0.8, ls=(0, (2, 1)), label="truth")
+    if point.size:
+        at, tint = place[point], [colours[i][2] for i in point]
+        ax.vlines(at, value["lo"][point], value["hi"][point], tint, lw=0.7, label=outer)
+        ax.vlines(at, value["inner_lo"][point], value["inner_hi"][point], tint, lw=2.2, label=inner)
+        ax.scatter(at, value["mean"][point], s=14, c=tint, zorder=3, label="mean")
+        if "truth" in value:
+            style: dict[str, Any] = {"s": 22, "marker": "D", "facecolors": "none", "edgecolors": "black"}
+            ax.scatter(at, value["truth"][point], zorder=4, label="truth", **style)
+
+
+def _pieces(rows: NDArray, centre: NDArray, width: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Row, left and right end of each cell within −180…180; a cell across the end comes in two pieces."""
+    pieces = []
+    for row in rows:
+        low, high = centre[row] - width[row] / 2, centre[row] + width[row] / 2
+        for turn in (-360.0, 0.0, 360.0):
+            left, right = max(low + turn, -180.0), min(high + turn, 180.0)
+            if left < right:
+                pieces.append((row, left, right))
+    row, left, right = zip(*pieces, strict=True)
+    return np.array(row), np.array(left), np.array(right)
+
+
+def _limit(ax: Axes, summary: xr.Dataset) -> list[str]:
+    """Let no region that is hardly seen set the scale; return a note where intervals run beyond the axis."""
+    low, high, seen = (summary[name].values for name in ("lo", "hi", "seen"))
+    width = high - low
+    tight = seen & (width <= 10 * np.median(width[seen])) if seen.any() else ~seen
+    ends = [0.0, *low[tight], *high[tight], *(summary["truth"].values if "truth" in summary else [])]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0
+    bottom, top = ax.set_ylim(min(ends) - room, max(ends) + room)
+    beyond = int(((low < bottom) | (high > top)).sum())
+    return [f"{beyond} interval{'s' * (beyond > 1)} beyond the axis"] if beyond else []
+
+
+def _year_axis(ax: Axes) -> None:
+    ax.set_xlabel("Year")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def _history(ax: Axes, when: NDArray, summary: xr.Dataset, what: str) -> None:
+    ax.fill_between(
+        when, summary["lo"], summary["hi"], color=MIDDLE, lw=0, alpha=0.8, label=f"{CI_PROB:.0%} interval"
+    )
+    ax.plot(when, summary["mean"], color=BLUE, lw=1.0, label=what)
+
+
+def _finish(run: Run, ax: Axes, title: str) -> Axes:
+    """Put the title on the panel, and on its figure, once, what the reader must know."""
+    ax.set_title(title, loc="left")
+    marks = ["simulated data"] if run.simulated else []
+    marks += ["sampler warnings: see run.toml"] if run.diagnosis.warnings else []
+    figure = ax.figure.figure
+    if marks and not any(text.get_gid() == "mark" for text in figure.texts):
+        figure.text(0.995, 0.995, ", ".join(marks), color=VERMILLION, ha="right", va="top", gid="mark")
+    return ax
