@@ -128,9 +128,7 @@ def _traces(run: Run) -> Figure:
     """Trace and histogram of the worst sampled parameters and of the hyperparameters."""
     scalars = plots.worth_tracing(run)
     rows = -(-len(scalars) // 2)
-    figure = _figure(
-        "Chains: worst sampled parameters, then hyperparameters", height_mm=22 + 40 * rows
-    )
+    figure = _figure("Chains: worst sampled parameters, then hyperparameters", height_mm=22 + 40 * rows)
     grid = figure.add_gridspec(rows, 4, width_ratios=(4, 1, 4, 1))
     for place, scalar in enumerate(scalars):
         row, column = divmod(place, 2)

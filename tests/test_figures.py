@@ -63,33 +63,36 @@ def overlaps(figure):
 
 
 @pytest.mark.parametrize(
-    ("bands", "some"),
+    ("bands", "names"),
     [
-        (1, {"longitude_profile", "background"}),
-        (3, {"residuals", "other_regions_fov"}),
-        (30, ALL_FIGURES - {"longitude_profile_fov"}),
+        (1, {"traces"}),
+        (4, {"longitude_profile", "background"}),
+        (30, {"residuals", "predictive"}),
     ],
 )
-def test_no_text_overlaps_and_all_is_marked(bands, some):
-    """Every kind of figure where there is least room, some of the others."""
-
+def test_no_text_overlaps(bands, names):
     def change(groups):
         off_the_plane(groups)
         groups["observed_data"]["revolution_rate"][:, 3] = 500.0
 
     run = make_run(bands, change=change, warnings=["ESS"])
     with matplotlib.style.context(figures._STYLE, after_reset=True):
-        for name, make in figures._figures(run).items():
-            if name not in some:
-                continue
-            figure = make(run)
+        made = figures._figures(run)
+        for name in names:
+            figure = made[name](run)
             assert overlaps(figure) == [], name
-            assert marks(figure) == ["simulated data, sampler warnings: see run.toml"], name
             assert min(t.get_fontsize() for t in figure.findobj(Text)) >= 7
-            panels = min(bands, 6)
-            title = figure.get_suptitle()
-            assert ("6 of 30 bands" in title) is (bands == 30 and name != "traces")
-            assert len(figure.axes) == (16 if name == "traces" else panels)
+            assert len(figure.axes) == (16 if name == "traces" else min(bands, 6))
+            assert ("6 of 30 bands" in figure.get_suptitle()) is (bands == 30)
+
+
+@pytest.mark.parametrize(("simulated", "warnings", "mark"), [(True, [], ["simulated data"]), (False, [], [])])
+def test_every_figure_is_marked(simulated, warnings, mark):
+    run = make_run(1, simulated=simulated, warnings=warnings, change=off_the_plane)
+    made = figures._figures(run)
+    assert set(made) == ALL_FIGURES | {"other_regions", "other_regions_fov"}
+    for name, make in made.items():
+        assert marks(make(run)) == mark, name
 
 
 def test_figures_of_a_run_directory(tmp_path):
