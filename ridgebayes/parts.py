@@ -58,7 +58,7 @@ CRAB = {
         dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time"
     ),
     "crab.scatter": Parameter(
-        dist.LogNormal(jnp.log(0.005), 1.0),
+        dist.LogNormal(jnp.log(0.005), 0.5),
         "",
         ("band",),
         "scatter of the Crab's rate from ScW to ScW, relative",
