@@ -112,8 +112,8 @@ def residuals(run: Run, band: str, ax: Axes) -> Axes:
 def background(run: Run, band: str, ax: Axes) -> Axes:
     """Draw the background level over the years, before the observed mean rate of every revolution.
 
-    The observed means hold the sky and the Crab too, so they may lie far above the level; those beyond the
-    axis stand as triangles at its edge.
+    The level is `level_history`: what the tracer follows is not in it. The observed means hold that, the
+    sky and the Crab too, so they may lie far from the level; those beyond the axis stand as triangles.
     """
     band = _band(run, band)
     when = years(run.tree)
@@ -124,14 +124,14 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
     low = min(low, max(rate.min(), low - room)) - 0.1 * room
     high = max(high, min(rate.max(), high + 1.5 * room)) + 0.1 * room
     off = (rate < low) | (rate > high)
-    label = "mean rate of a revolution, sky included"
+    label = "revolution means, sky included"
     ax.plot(when[~off], rate[~off], ".", ms=2.5, color=GREY, label=label)
     for edge, marker, beyond in ((high, "^", rate > high), (low, "v", rate < low)):
         if beyond.any():
             edges = np.full(beyond.sum(), edge)
             ax.plot(when[beyond], edges, marker, ms=4, color=ORANGE, mec="none", clip_on=False, zorder=5,
                     label="beyond the axis")  # fmt: skip
-    _history(ax, when, level, "background level")
+    _history(ax, when, level, "background level without tracer term")
     _year_axis(ax)
     ax.set(ylabel="Rate [cts/s]", ylim=(low, high))
     note = f"{off.sum()} of {off.size} revolutions beyond the axis"

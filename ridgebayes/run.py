@@ -88,7 +88,9 @@ class Run:
             raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return Run(self.tree, self.record, path)
+        saved = Run(self.tree, self.record, path)
+        saved.__dict__["diagnosis"] = self.diagnosis  # of the same draws: seconds for many bands
+        return saved
 
     @property
     def simulated(self) -> bool:

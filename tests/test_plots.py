@@ -181,7 +181,10 @@ def band_of(ax):
 
 @pytest.mark.parametrize(
     ("plot", "history", "label"),
-    [(plots.background, level_history, "background level"), (plots.crab, crab_history, "Crab rate")],
+    [
+        (plots.background, level_history, "background level without tracer term"),
+        (plots.crab, crab_history, "Crab rate"),
+    ],
 )
 def test_histories_are_drawn(run, ax, plot, history, label):
     plot(run, "E02", ax)
@@ -213,7 +216,7 @@ def test_background_shows_every_observed_mean():
     run = make_run(change=change)
     ax = plots.background(run, "E01", Figure().add_subplot())
     rate = run.tree["observed_data"]["revolution_rate"].values[0]
-    _, y = artist(ax, "mean rate of a revolution, sky included").get_data()
+    _, y = artist(ax, "revolution means, sky included").get_data()
     np.testing.assert_array_equal(y, np.delete(rate, 3))
     x, y = artist(ax, "beyond the axis").get_data()
     assert x.tolist() == [years(run.tree)[3]]
