@@ -51,9 +51,7 @@ def test_phase_basis_is_orthogonal(prepared):
 
 def test_row_order_changes_nothing(prepared, small_mission, three_regions, rng):
     shuffled = prepare(small_mission.select(rng.permutation(len(small_mission))), three_regions)
-    assert log_density(shuffled, three_regions) == pytest.approx(
-        log_density(prepared, three_regions), rel=1e-12
-    )
+    assert log_density(shuffled, three_regions) == log_density(prepared, three_regions)
 
 
 def test_time_offset_changes_nothing(prepared, small_mission, three_regions):

@@ -30,7 +30,8 @@ def test_the_truth_is_recovered(small_run, small_mission):
 
 
 def test_the_sampler_did_its_work(small_run):
-    assert small_run.diagnosis.divergences == 0
+    # One in a thousand happens at the default target acceptance; a wrong gradient makes hundreds.
+    assert small_run.diagnosis.divergences <= 2
     r_hat, ess, _ = small_run.diagnosis.worst
     assert r_hat < 1.03
     assert ess > 300
