@@ -49,7 +49,7 @@ class Settings:
 
     chains: int = 4
     warmup: int = 150
-    draws: int = 500
+    draws: int = 700
     seed: int = 0
     target_accept: float = 0.8
     max_tree_depth: int = 10
