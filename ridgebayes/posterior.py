@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -93,19 +92,6 @@ class Posterior:
             return jax.lax.map(one, keys)
 
         return {name: np.asarray(x) for name, x in draw(jax.random.split(key, n), data).items()}
-
-    def unconstrain(self, named: Mapping[str, Array]) -> NDArray:
-        """Bring one set of named parameters to a flat vector."""
-        return np.asarray(ravel_pytree({n: self._transforms[n].inv(x) for n, x in named.items()})[0])
-
-    def names(self) -> list[str]:
-        """Name of every scalar, in the order of the vector: ``sky.intensity[0,3]``."""
-        shapes = {n: np.shape(x) for n, x in self._unravel(jnp.zeros(self.size)).items()}
-        labels = {
-            n: np.array([f"{n}[{','.join(map(str, i))}]" if i else n for i in np.ndindex(shape)])
-            for n, shape in shapes.items()
-        }
-        return [label for n in sorted(labels) for label in labels[n]]
 
 
 def _base(transform: Any) -> Any:

@@ -58,12 +58,12 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> tuple[NDArray, ND
     return total, np.sqrt(variance)
 
 
-def revolution_means(data: FitData, rate: NDArray | None = None) -> NDArray:
+def revolution_means(data: FitData) -> NDArray:
     """Mean rate of each revolution over its ScWs, cts/s, (band, revolution)."""
-    return np.asarray(_means(data.rate if rate is None else rate, data))
+    return np.asarray(_means(data.rate, data))
 
 
-def _means(rate: Array | NDArray, data: FitData) -> Array:
+def _means(rate: Array, data: FitData) -> Array:
     sums = jax.vmap(lambda x: jax.ops.segment_sum(x, data.block_revolution, data.level.shape[1]))
     return sums((rate * data.filled).sum(-1)) / sums(jnp.sum(data.filled, -1)[None])
 

@@ -73,7 +73,7 @@ def build_run(
     """
     named = _join_bands(posterior.constrain(z), model)
     groups = {
-        "posterior": _dataset(
+        "posterior": xr.Dataset(
             {n: (("chain", "draw", *model.parameters[n].dims), x) for n, x in named.items()}
         ),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
@@ -85,8 +85,8 @@ def build_run(
         for k, part in enumerate(parts)
     ]
     axes = ("band", "revolution")
-    groups["observed_data"] = _dataset({"revolution_rate": (axes, np.concatenate(means))})
-    groups["posterior_predictive"] = _dataset(
+    groups["observed_data"] = xr.Dataset({"revolution_rate": (axes, np.concatenate(means))})
+    groups["posterior_predictive"] = xr.Dataset(
         {"revolution_rate": (("chain", "draw", *axes), np.concatenate(replicates, 1)[None])}
     )
     histograms = [_residual_histogram(posterior, part, _thinned(z[k])[::5]) for k, part in enumerate(parts)]
@@ -118,7 +118,7 @@ def _sample_stats(statistics: dict[str, NDArray], *, apart: bool) -> xr.Dataset:
     if apart:
         by_band = {f"{name}_band": ((*axes, "band"), np.moveaxis(x, 0, -1)) for name, x in statistics.items()}
         joint |= by_band
-    return _dataset(joint)
+    return xr.Dataset(joint)
 
 
 def _prior(model: Model, posterior: Posterior, parts: Sequence[FitData], seed: int) -> xr.Dataset:
@@ -127,7 +127,7 @@ def _prior(model: Model, posterior: Posterior, parts: Sequence[FitData], seed: i
         name: np.concatenate([d[name] for d in draws], axis=1) if len(parts) > 1 else draws[0][name]
         for name in draws[0]
     }
-    return _dataset(
+    return xr.Dataset(
         {name: (("chain", "draw", *model.parameters[name].dims), x[None]) for name, x in joined.items()}
     )
 
@@ -170,7 +170,7 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
     if truth is not None:
         values["true_intensity"] = (("band", "region"), truth[0])
         values["true_fov_flux"] = (("band", "region"), truth[1])
-    return _dataset(values)
+    return xr.Dataset(values)
 
 
 def true_sky(prepared: Prepared) -> tuple[NDArray, NDArray] | None:
@@ -185,10 +185,6 @@ def true_sky(prepared: Prepared) -> tuple[NDArray, NDArray] | None:
     tables = (np.array([np.asarray(truth[key][n])[rows] for n in names]).T for key in ("intensity", "fov"))
     intensity, flux = tables
     return intensity, flux
-
-
-def _dataset(variables: dict[str, Any]) -> xr.Dataset:
-    return xr.Dataset(variables)
 
 
 def _with_coords(dataset: xr.Dataset, coords: dict[str, list], prepared: Prepared) -> xr.Dataset:
