@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_run import REGIONS, make_run, off_the_plane
 
-from ridgebayes import figures, plots
 from ridgebayes.errors import InputError
-from ridgebayes.figures import chosen_bands, write_figures
+from ridgebayes.plots import figures, style
+from ridgebayes.plots import fit as plots
+from ridgebayes.plots.figures import write_figures
+from ridgebayes.plots.style import chosen_bands
 from ridgebayes.run import Run
 
 
@@ -76,7 +78,7 @@ def test_no_text_overlaps(bands, names):
         groups["observed_data"]["revolution_rate"][:, 3] = 500.0
 
     run = make_run(bands, change=change, warnings=["ESS"])
-    with matplotlib.style.context(figures._STYLE, after_reset=True):
+    with matplotlib.style.context(style.STYLE, after_reset=True):
         made = figures._figures(run)
         for name in names:
             figure = made[name](run)

@@ -8,9 +8,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from synthetic_run import CHAINS, DRAWS, LON, NAMES, REGIONS, REVOLUTIONS, make_run, off_the_plane
 
-from ridgebayes import plots
 from ridgebayes.background import crab_history, level_history, years
 from ridgebayes.errors import InputError
+from ridgebayes.plots import fit as plots
 
 
 @pytest.fixture(scope="module")

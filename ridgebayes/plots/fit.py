@@ -13,22 +13,30 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy import stats
 
 from ridgebayes.background import crab_history, level_history, years
-from ridgebayes.errors import InputError, nearest
+from ridgebayes.plots.style import (
+    BLUE,
+    CHAINS,
+    GREY,
+    LIGHT,
+    MIDDLE,
+    ORANGE,
+    PALE,
+    VERMILLION,
+    band_title,
+    draw_history,
+    finish,
+    group,
+    known_band,
+    year_axis,
+)
 from ridgebayes.products import CI_PROB, fov_flux, summarise
 from ridgebayes.run import Run
 from ridgebayes.sky.regions import tiling_names, wrap
 
-# Okabe & Ito's colours and tints of them, told apart by colour-blind readers: blue is the posterior, black
-# the truth or the expectation.
-BLUE, MIDDLE, LIGHT, PALE = "#0072B2", "#67ACD2", "#C7E1F0", "#E8F3F9"
-ORANGE, VERMILLION = "#E69F00", "#D55E00"
-CHAINS = ("#0072B2", "#56B4E9", "#003A5C", "#8FA9B8")
-GREY = "#777777"
 INNER_PROB = 0.68
 PLANE_LAT = 5.0
 """Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
@@ -63,7 +71,7 @@ def longitude_profile(run: Run, band: str, ax: Axes, *, quantity: Quantity = "in
     ax.set(xlabel=f"Galactic longitude [deg]{note}", ylabel=_AXIS[quantity], xlim=(180, -180))
     ax.set_xticks(range(-180, 181, 60))
     ax.set_xticks(range(-180, 181, 20), minor=True)
-    return _finish(run, ax, _title(run, band, *_limit(ax, shown)))
+    return finish(run, ax, band_title(run, band, *_limit(ax, shown)))
 
 
 def other_regions(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intensity") -> Axes:
@@ -77,7 +85,7 @@ def other_regions(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intens
     crowded = sum(len(name) + 2 for name in names) > 60
     ax.set_xticks(place[::every], names, rotation=90 if crowded else 0)
     ax.set(ylabel=_AXIS[quantity], xlabel=f"Region (|b| > {PLANE_LAT:g}°)", xlim=(-0.7, place.size - 0.3))
-    return _finish(run, ax, _title(run, band, *_limit(ax, shown)))
+    return finish(run, ax, band_title(run, band, *_limit(ax, shown)))
 
 
 def residuals(run: Run, band: str, ax: Axes) -> Axes:
@@ -85,7 +93,7 @@ def residuals(run: Run, band: str, ax: Axes) -> Axes:
 
     The first and last bin hold everything beyond and are drawn in another colour.
     """
-    constant = _group(run, "constant_data").sel(band=_band(run, band))
+    constant = group(run, "constant_data").sel(band=known_band(run, band))
     centre, count = constant["residual_bin"].values, constant["residual_histogram"].values
     width = centre[1] - centre[0]
     low, high = centre[0] - width / 2, centre[-1] + width / 2
@@ -106,7 +114,7 @@ def residuals(run: Run, band: str, ax: Axes) -> Axes:
     share = count[np.abs(centre) > 3].sum() / max(count.sum(), 1)
     note = f"{share:.2%}\nbeyond ±3"
     ax.text(0.03, 0.97, note, transform=ax.transAxes, va="top")
-    return _finish(run, ax, _title(run, band))
+    return finish(run, ax, band_title(run, band))
 
 
 def background(run: Run, band: str, ax: Axes) -> Axes:
@@ -115,10 +123,10 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
     The level is `level_history`: what the tracer follows is not in it. The observed means hold that, the
     sky and the Crab too, so they may lie far from the level; those beyond the axis stand as triangles.
     """
-    band = _band(run, band)
+    band = known_band(run, band)
     when = years(run.tree)
     level = summarise(level_history(run.tree, [band]).isel(band=0))
-    rate = _group(run, "observed_data")["revolution_rate"].sel(band=band).values
+    rate = group(run, "observed_data")["revolution_rate"].sel(band=band).values
     low, high = (float(x) for x in (level["lo"].min(), level["hi"].max()))
     room = max(high - low, 0.05 * abs(high))
     low = min(low, max(rate.min(), low - room)) - 0.1 * room
@@ -131,40 +139,40 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
             edges = np.full(beyond.sum(), edge)
             ax.plot(when[beyond], edges, marker, ms=4, color=ORANGE, mec="none", clip_on=False, zorder=5,
                     label="beyond the axis")  # fmt: skip
-    _history(ax, when, level, "background level without tracer term")
-    _year_axis(ax)
+    draw_history(ax, when, level, "background level without tracer term")
+    year_axis(ax)
     ax.set(ylabel="Rate [cts/s]", ylim=(low, high))
     note = f"{off.sum()} of {off.size} revolutions beyond the axis"
-    return _finish(run, ax, _title(run, band, *([note] if off.any() else [])))
+    return finish(run, ax, band_title(run, band, *([note] if off.any() else [])))
 
 
 def crab(run: Run, band: str, ax: Axes) -> Axes:
     """Draw the detector rate of the Crab over the years."""
-    band = _band(run, band)
+    band = known_band(run, band)
     history = summarise(crab_history(run.tree, [band]).isel(band=0))
-    _history(ax, years(run.tree), history, "Crab rate")
-    _year_axis(ax)
+    draw_history(ax, years(run.tree), history, "Crab rate")
+    year_axis(ax)
     ax.set(ylabel="Crab rate [cts/s]")
-    free = "crab.rate" in _group(run, "posterior")
-    return _finish(run, ax, _title(run, band, *([] if free else ["held at the given rate"])))
+    free = "crab.rate" in group(run, "posterior")
+    return finish(run, ax, band_title(run, band, *([] if free else ["held at the given rate"])))
 
 
 def predictive(run: Run, band: str, ax: Axes) -> Axes:
     """Draw observed mean rates of revolutions, less the mean of their replicates, over the replicates' sd."""
-    band = _band(run, band)
-    observed = _group(run, "observed_data")["revolution_rate"].sel(band=band)
-    replicates = _group(run, "posterior_predictive")["revolution_rate"].sel(band=band)
+    band = known_band(run, band)
+    observed = group(run, "observed_data")["revolution_rate"].sel(band=band)
+    replicates = group(run, "posterior_predictive")["revolution_rate"].sel(band=band)
     over = ("chain", "draw")
     pull = ((observed - replicates.mean(over)) / replicates.std(over, ddof=1)).values
     for limit, colour in ((2, PALE), (1, LIGHT)):
         ax.axhspan(-limit, limit, color=colour, lw=0, zorder=0, label=f"±{limit} sd")
     ax.plot(years(run.tree), pull, ".", ms=3, color="black", label="a revolution")
     reach = max(3.5, 1.1 * np.nanmax(np.abs(pull)))
-    _year_axis(ax)
+    year_axis(ax)
     ax.set(ylabel="(observed − predicted) / sd", ylim=(-reach, reach))
     share = np.mean(np.abs(pull) < 2)
     expected = 1 - 2 * stats.norm.sf(2)
-    return _finish(run, ax, _title(run, band, f"{share:.0%} within ±2 sd (Gaussian {expected:.0%})"))
+    return finish(run, ax, band_title(run, band, f"{share:.0%} within ±2 sd (Gaussian {expected:.0%})"))
 
 
 class Scalar(NamedTuple):
@@ -199,7 +207,7 @@ def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
 
 def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
     """Draw the chains of one scalar, and their histograms into `side`; divergent draws at the bottom."""
-    draws = _group(run, "posterior")[scalar.name].sel(scalar.where).transpose("chain", "draw").values
+    draws = group(run, "posterior")[scalar.name].sel(scalar.where).transpose("chain", "draw").values
     edges = np.histogram_bin_edges(draws, 30)
     for number, chain in enumerate(draws):
         colour = CHAINS[number % len(CHAINS)]
@@ -218,12 +226,12 @@ def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
     if side is not None:
         side.set(ylim=ax.get_ylim(), xlabel="Draws", xlim=(0, None))
         side.tick_params(labelleft=False)
-    return _finish(run, ax, f"{scalar}\nR-hat {scalar.r_hat:.3f}, ESS {scalar.ess:.0f}")
+    return finish(run, ax, f"{scalar}\nR-hat {scalar.r_hat:.3f}, ESS {scalar.ess:.0f}")
 
 
 def off_plane(run: Run) -> NDArray[np.bool_]:
     """Tell which regions have no place on a longitude axis, (region,)."""
-    return np.abs(_group(run, "constant_data")["lat"].values) > PLANE_LAT
+    return np.abs(group(run, "constant_data")["lat"].values) > PLANE_LAT
 
 
 def _scalars(run: Run) -> list[Scalar]:
@@ -239,33 +247,16 @@ def _scalars(run: Run) -> list[Scalar]:
 
 def _diverging(run: Run, scalar: Scalar) -> xr.DataArray:
     """Tell which draws diverged, (chain, draw): in the scalar's own band where bands were sampled apart."""
-    statistics = _group(run, "sample_stats")
+    statistics = group(run, "sample_stats")
     if "band" in scalar.where and "diverging_band" in statistics:
         return statistics["diverging_band"].sel(band=scalar.where["band"])
     return statistics["diverging"]
 
 
-def _group(run: Run, name: str) -> xr.Dataset:
-    return run.tree[name].to_dataset()
-
-
-def _band(run: Run, band: str) -> str:
-    known = [str(name) for name in _group(run, "constant_data")["band"].values]
-    if band not in known:
-        raise InputError(f"{run.path or 'the run'}: has no band '{band}'{nearest(band, known)}")
-    return band
-
-
-def _title(run: Run, band: str, *notes: str) -> str:
-    constant = _group(run, "constant_data").sel(band=_band(run, band))
-    energies = f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV"
-    return ", ".join([f"{band}: {energies}", *notes])
-
-
 def _summary(run: Run, band: str, quantity: Quantity) -> xr.Dataset:
     """Mean and intervals of every region, its longitude, whether a ScW sees it, and its truth where known."""
-    band = _band(run, band)
-    posterior, constant = (_group(run, name).sel(band=band) for name in ("posterior", "constant_data"))
+    band = known_band(run, band)
+    posterior, constant = (group(run, name).sel(band=band) for name in ("posterior", "constant_data"))
     if quantity == "intensity":
         draws = posterior["sky.intensity"]
     else:  # of this band alone: thirty of them take long
@@ -285,7 +276,7 @@ def _summary(run: Run, band: str, quantity: Quantity) -> xr.Dataset:
 
 def _widths(run: Run) -> NDArray[np.float64]:
     """Extent of each region in longitude, deg, (region,); NaN where the run does not tell."""
-    constant = _group(run, "constant_data")
+    constant = group(run, "constant_data")
     if "lon_width" in constant:
         return constant["lon_width"].values
     names, lon = constant["region"].values.tolist(), constant["lon"].values
@@ -348,26 +339,3 @@ def _limit(ax: Axes, summary: xr.Dataset) -> list[str]:
     bottom, top = ax.set_ylim(min(ends) - room, max(ends) + room)
     beyond = int(((low < bottom) | (high > top)).sum())
     return [f"{beyond} interval{'s' * (beyond > 1)} beyond the axis"] if beyond else []
-
-
-def _year_axis(ax: Axes) -> None:
-    ax.set_xlabel("Year")
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-
-
-def _history(ax: Axes, when: NDArray, summary: xr.Dataset, what: str) -> None:
-    ax.fill_between(
-        when, summary["lo"], summary["hi"], color=MIDDLE, lw=0, alpha=0.8, label=f"{CI_PROB:.0%} interval"
-    )
-    ax.plot(when, summary["mean"], color=BLUE, lw=1.0, label=what)
-
-
-def _finish(run: Run, ax: Axes, title: str) -> Axes:
-    """Put the title on the panel, and on its figure, once, what the reader must know."""
-    ax.set_title(title, loc="left")
-    marks = ["simulated data"] if run.simulated else []
-    marks += ["sampler warnings: see run.toml"] if run.diagnosis.warnings else []
-    figure = ax.figure.figure
-    if marks and not any(text.get_gid() == "mark" for text in figure.texts):
-        figure.text(0.995, 0.995, ", ".join(marks), color=VERMILLION, ha="right", va="top", gid="mark")
-    return ax

@@ -1,0 +1,1 @@
+"""The commands, one a file; `ridgebayes.cli` gathers them."""

@@ -1,0 +1,141 @@
+"""``ridgebayes fit`` and ``ridgebayes demo``: sample a posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgebayes.commands.options import number, pairs
+
+
+def sampling_options(command: Callable) -> Callable:
+    """Options of every command that samples."""
+    options = [
+        click.option("--chains", default=4, show_default=True, help="Chains."),
+        click.option("--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."),
+        click.option("--draws", default=700, show_default=True, help="Draws a chain to keep."),
+        click.option("--seed", default=0, show_default=True, help="Everything random follows from it."),
+        click.option("--target-accept", default=0.8, show_default=True, help="Acceptance NUTS aims at."),
+        click.option("--workers", type=int, help="Chains at a time [default: the cores]."),
+        click.option("--overwrite", is_flag=True, help="Replace an existing run directory."),
+        click.option("--quiet", is_flag=True, help="No progress bar."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to write.")
+@click.option("--model", "name", default="regions", show_default=True, help="Model, as in models/.")
+@click.option("--sky", default="milkyway", show_default=True, help="Shipped region set, or a TOML file.")
+@click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
+@click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
+@click.option("--response", type=click.Path(path_type=Path), help="Measured response, a FITS image.")
+@click.option(
+    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
+)
+@sampling_options
+def fit(
+    file: Path,
+    out: Path,
+    name: str,
+    sky: str,
+    bands: tuple[str, ...],
+    priors: tuple[str, ...],
+    response: Path | None,
+    crab_rates: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Sample the posterior of a model given a ScW rate table.
+
+    \b
+    Examples:
+      ridgebayes fit scws.fits --out runs/first
+      ridgebayes fit scws.fits --out runs/tight --band A01 --prior 'background.scatter=HalfNormal(0.02)'
+    """
+    from ridgebayes.run import check_free
+
+    check_free(out, overwrite=settings["overwrite"])
+    from ridgebayes import models, sky as skies  # noqa: I001
+    from ridgebayes.response import ImageResponse
+    from ridgebayes.scw import read_scws
+
+    build = models.find(name)
+    model = build(skies.load(sky)).with_priors(pairs(priors, "--prior"))
+    rates = {
+        band: number(value, f"--crab-rate {band}") for band, value in pairs(crab_rates, "--crab-rate").items()
+    }
+    scws = read_scws(file)
+    if bands:
+        scws = scws.take_bands(bands)
+    run = _sample(
+        model,
+        scws,
+        out,
+        response=ImageResponse.from_fits(response) if response else None,
+        crab_rate=rates or None,
+        **settings,
+    )
+    _report(run)
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@sampling_options
+def demo(out: Path, **settings: Any) -> None:
+    """Fit the bundled simulated mission in three bands and show the result beside the truth.
+
+    \b
+    Example:  ridgebayes demo --overwrite
+    """
+    from ridgebayes.run import check_free
+
+    check_free(out, overwrite=settings["overwrite"])
+    from ridgebayes import models, sky as skies  # noqa: I001
+    from ridgebayes.scw import read_scws
+    from ridgebayes.summary import summary
+
+    with as_file(files("ridgebayes.data") / "demo.fits") as path:
+        scws = read_scws(path)
+    click.echo(summary(scws) + "\n")
+    model = models.regions(skies.load("milkyway"))
+    click.echo(f"{model}\n")
+    _report(_sample(model, scws, out, **settings))
+
+
+def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
+    """Sample, write the run directory with its figures, and return the run."""
+    from ridgebayes.plots.figures import write_figures
+    from ridgebayes.run import FIGURES
+    from ridgebayes.sampling import sample, use_compilation_cache
+
+    use_compilation_cache()
+    run = sample(model, scws, out=out, progress=not quiet, **keywords)
+    assert run.path is not None
+    write_figures(run, run.path / FIGURES)
+    return run
+
+
+def _report(run: Any) -> None:
+    """Print the intensity table, the warnings and where things are."""
+    from ridgebayes.products import CXB_NOTE, format_table
+
+    click.echo(format_table(run.table(), simulated=run.simulated))
+    click.echo(f"\n{CXB_NOTE}")
+    r_hat, ess, _ = run.diagnosis.worst
+    seconds = sum(run.record["seconds"].values())
+    click.echo(
+        f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {run.diagnosis.divergences} divergences; "
+        f"{seconds:.0f} s, {run.record['peak_memory_gib']:.1f} GiB"
+    )
+    for warning in run.diagnosis.warnings:
+        click.echo(f"WARNING: {warning}")
+    for region in run.record["data"]["unseen_regions"]:
+        click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
+    click.echo(f"run: {run.path} (posterior.nc, intensity.ecsv, run.toml, figures/)")

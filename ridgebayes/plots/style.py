@@ -1,0 +1,162 @@
+"""How all figures look: colours, layout of panels, marks, and writing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.products import CI_PROB
+from ridgebayes.run import Run
+
+# Okabe & Ito's colours and tints of them, told apart by colour-blind readers: blue is the posterior, black
+# the truth or the expectation, orange the classical estimate.
+BLUE, MIDDLE, LIGHT, PALE = "#0072B2", "#67ACD2", "#C7E1F0", "#E8F3F9"
+ORANGE, VERMILLION = "#E69F00", "#D55E00"
+CHAINS = ("#0072B2", "#56B4E9", "#003A5C", "#8FA9B8")
+GREY = "#777777"
+
+WIDTH_MM = 180.0  # both columns of a journal page; text of 7 pt and more stays legible
+MAX_BANDS = 6
+STYLE = {
+    "font.size": 8.0,
+    "font.family": "DejaVu Sans",  # comes with Matplotlib, so figures look alike everywhere
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "figure.titlesize": 9.0,
+    "axes.linewidth": 0.6,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "savefig.dpi": 200,
+}
+
+Panel = Callable[[Run, str, Axes], Axes]
+"""Draws one band of a run into axes, which it returns."""
+
+
+def write_figure(make: Callable[[], Figure], path: Path) -> Path:
+    """Make a figure in the common style and write it.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with matplotlib.style.context(STYLE, after_reset=True):
+            make().savefig(path)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: figures cannot be written ({error.strerror or error}): choose another folder"
+        ) from error
+    return path
+
+
+def new_figure(title: str, height_mm: float) -> Figure:
+    """Return an empty figure of the width of a journal page."""
+    figure = Figure(figsize=(WIDTH_MM / 25.4, height_mm / 25.4), layout="constrained")
+    figure.suptitle(title, x=0.005, ha="left")
+    return figure
+
+
+def legend_below(figure: Figure) -> None:
+    """One legend for all panels, below them, where it covers nothing."""
+    handles: dict[str, Artist] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    labels = sorted(handles, key=lambda label: label if "interval" in label else "")
+    figure.align_ylabels()
+    if labels:
+        columns = min(len(labels), 5)
+        figure.legend([handles[n] for n in labels], labels, loc="outside lower center", ncols=columns)
+
+
+def each_band(title: str, panel: Panel, *, narrow: bool = False) -> Callable[[Run], Figure]:
+    """Return what makes a figure with one panel a band; narrow panels stand side by side."""
+
+    def make(run: Run) -> Figure:
+        bands, total = chosen_bands(run), len(run.record["data"]["bands"])
+        columns = min(len(bands), 3) if narrow else 1 if len(bands) <= 3 else 2
+        rows = -(-len(bands) // columns)
+        figure = new_figure(title + (f" ({len(bands)} of {total} bands)" if len(bands) < total else ""),
+                            height_mm=22 + (68 if rows == 1 else 52) * rows)  # fmt: skip
+        for place, band in enumerate(bands):
+            ax = panel(run, band, figure.add_subplot(rows, columns, place + 1))
+            if place + columns < len(bands):
+                ax.set_xlabel("")
+            if place % columns:
+                ax.set_ylabel("")
+        legend_below(figure)
+        return figure
+
+    return make
+
+
+def chosen_bands(run: Run, most: int = MAX_BANDS) -> list[str]:
+    """Return all bands, or `most` of them, evenly chosen."""
+    bands = list(run.record["data"]["bands"])
+    rows = np.unique(np.linspace(0, len(bands) - 1, min(most, len(bands))).round().astype(int))
+    return [bands[i] for i in rows]
+
+
+def group(run: Run, name: str) -> xr.Dataset:
+    """One group of a run as a dataset."""
+    return run.tree[name].to_dataset()
+
+
+def known_band(run: Run, band: str) -> str:
+    """Return the band's name, or raise an InputError that names the nearest."""
+    known = [str(name) for name in group(run, "constant_data")["band"].values]
+    if band not in known:
+        raise InputError(f"{run.path or 'the run'}: has no band '{band}'{nearest(band, known)}")
+    return band
+
+
+def band_title(run: Run, band: str, *notes: str) -> str:
+    """Title of a panel: the band, its energies, notes."""
+    constant = group(run, "constant_data").sel(band=known_band(run, band))
+    energies = f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV"
+    return ", ".join([f"{band}: {energies}", *notes])
+
+
+def year_axis(ax: Axes) -> None:
+    """Label the horizontal axis as years."""
+    ax.set_xlabel("Year")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def draw_history(ax: Axes, when: NDArray, summary: xr.Dataset, what: str) -> None:
+    """Draw mean and 94 % interval against time."""
+    ax.fill_between(
+        when, summary["lo"], summary["hi"], color=MIDDLE, lw=0, alpha=0.8, label=f"{CI_PROB:.0%} interval"
+    )
+    ax.plot(when, summary["mean"], color=BLUE, lw=1.0, label=what)
+
+
+def finish(run: Run, ax: Axes, title: str) -> Axes:
+    """Put the title on the panel, and on its figure, once, what the reader must know."""
+    ax.set_title(title, loc="left")
+    marks = ["simulated data"] if run.simulated else []
+    marks += ["sampler warnings: see run.toml"] if run.diagnosis.warnings else []
+    figure = ax.figure.figure
+    if marks and not any(text.get_gid() == "mark" for text in figure.texts):
+        figure.text(0.995, 0.995, ", ".join(marks), color=VERMILLION, ha="right", va="top", gid="mark")
+    return ax
