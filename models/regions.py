@@ -30,8 +30,8 @@ def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
     """Rates of all ScWs in all bands."""
     crab_rate = parts.crab_rate(p, data)
     intensity = p("response.solid_angle") * p("sky.intensity")
-    mean = parts.background(p, data) + parts.sky(intensity, crab_rate, data) + parts.crab(crab_rate, data)
-    parts.observe(p, data, mean, crab_rate, marginal=marginal)
+    seen = parts.sky(intensity, crab_rate, data) + parts.crab(crab_rate, data)
+    parts.observe(p, data, parts.background(p, data), seen, crab_rate, marginal=marginal)
 
 
 def regions(sky: Sky, *, marginal: bool = True) -> Model:

@@ -124,6 +124,7 @@ def drift(p: Parameters, data: FitData) -> Array:
 def background(p: Parameters, data: FitData) -> Terms:
     """Background without the revolution terms, cts/s."""
     level = data.level * (p("background.level")[:, None] + drift(p, data))
+    numpyro.deterministic("background.history", level)
     tracer = data.level * p("background.tracer")[:, None]
     return [(in_blocks(level, data), jnp.ones(data.filled.shape)), (in_blocks(tracer, data), data.tracer)]
 
@@ -131,7 +132,9 @@ def background(p: Parameters, data: FitData) -> Terms:
 def crab_rate(p: Parameters, data: FitData) -> Array:
     """Detector rate of the Crab C(t), a cubic in time, cts/s per Crab, (band, revolution)."""
     shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
-    return (data.crab_rate * p("crab.rate"))[:, None] * shape
+    rate = (data.crab_rate * p("crab.rate"))[:, None] * shape
+    numpyro.deterministic("crab.history", rate)
+    return rate
 
 
 def crab(rate: Array, data: FitData) -> Terms:
@@ -146,7 +149,15 @@ def sky(intensity: Array, crab_rate: Array, data: FitData) -> Terms:
     return [(per_mcrab * intensity[:, region], exposure) for region, exposure in seen]
 
 
-def observe(p: Parameters, data: FitData, mean: Terms, crab_rate: Array, *, marginal: bool = True) -> None:
+def observe(
+    p: Parameters,
+    data: FitData,
+    background: Terms,
+    seen: Terms,
+    crab_rate: Array,
+    *,
+    marginal: bool = True,
+) -> None:
     """Compare with the observed rates: counting noise, scatter, revolution terms.
 
     Parameters
@@ -155,14 +166,16 @@ def observe(p: Parameters, data: FitData, mean: Terms, crab_rate: Array, *, marg
         Parameters.
     data
         Arrays of the fit.
-    mean
-        Terms of the mean rate without the revolution terms, cts/s.
+    background, seen
+        Terms of the background without the revolution terms, and of what is seen of the sky, cts/s.
     crab_rate
         Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`.
     marginal
         Integrate the revolution terms out exactly; otherwise sample them too.
     """
-    rate = total(mean)
+    # Nothing reads it while sampling, so it costs nothing there; what is made of a fit does.
+    numpyro.deterministic("background.rate", total(background))
+    rate = total(background + seen)
     scatter = (p("background.scatter")[:, None] * data.level) ** 2
     crab = (p("crab.scatter")[:, None] * crab_rate) ** 2
     excess = [
@@ -174,6 +187,7 @@ def observe(p: Parameters, data: FitData, mean: Terms, crab_rate: Array, *, marg
     if marginal:
         observed = RevolutionNormal(rate, variance, sd, data.basis, data.block_revolution, data.filled)
     else:
-        terms = revolution_terms(sd * p("background.coefficients"), data.basis, data.block_revolution)
+        coefficients = numpyro.deterministic("background.terms", sd * p("background.coefficients"))
+        terms = revolution_terms(coefficients, data.basis, data.block_revolution)
         observed = dist.Normal(rate + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)

@@ -36,18 +36,22 @@ _TABLE_STEP_DEG = 0.02
 _TABLE_ROLLS = 720
 
 
-class Response(Protocol):
-    """What the rest of the package asks of a response."""
+class Averaged(Protocol):
+    """A response averaged over roll."""
 
     @property
     def radius_deg(self) -> float:
         """Angle from the axis, in degrees, beyond which R is 0 for every roll."""
 
-    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
-        """R at tangent-plane detector coordinates, in degrees."""
-
     def averaged(self, offset_deg: ArrayLike) -> Array:
         """R averaged over roll at an angle from the axis, in degrees."""
+
+
+class Response(Averaged, Protocol):
+    """What the rest of the package asks of a response."""
+
+    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
+        """R at tangent-plane detector coordinates, in degrees."""
 
     def solid_angle_deg2(self) -> float:
         """∫ R dΩ over the sky, in deg²."""
@@ -215,6 +219,23 @@ class ImageResponse(_RollAverage):
         """Text that names this response and no other."""
         digest = hashlib.sha256(self.image.tobytes()).hexdigest()
         return f"image {self.image.shape} {self.scale_deg!r} {self.centre!r} {digest}"
+
+
+@dataclass(frozen=True, eq=False)
+class RadialTable:
+    """A response averaged over roll, as a run keeps it: R at angles from the axis, in degrees."""
+
+    angle: Array
+    value: Array
+
+    @property
+    def radius_deg(self) -> float:
+        """Angle from the axis, in degrees, beyond which R is 0."""
+        return float(self.angle[-1])
+
+    def averaged(self, offset_deg: ArrayLike) -> Array:
+        """R averaged over roll at an angle from the axis, in degrees."""
+        return np.interp(np.asarray(offset_deg, float), self.angle, self.value, right=0.0)
 
 
 def detector_axes(ra: ArrayLike, dec: ArrayLike, roll: ArrayLike | None = None) -> Array:

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from ridgebayes.fitdata import FitData, Prepared
 from ridgebayes.model import Model
 from ridgebayes.posterior import Posterior
-from ridgebayes.predict import fitted, revolution_means, revolution_replicates
+from ridgebayes.predict import Fitted, fitted, histories, revolution_means, revolution_replicates
 from ridgebayes.priors import describe
+from ridgebayes.products.intensity import summarise
 from ridgebayes.run import Run
+from ridgebayes.scwfit import scw_fit
 
 if TYPE_CHECKING:
     from ridgebayes.sampling import Device, Settings
@@ -34,6 +36,9 @@ PRIOR_DRAWS = 500
 RESIDUAL_EDGES = np.linspace(-6, 6, 121)
 REPLICATES = 50
 """Draws for which replicated revolution means are kept: per-ScW replicates would fill the disk."""
+
+HISTORY_DRAWS = 500
+"""Draws from which the intervals of level and Crab rate are taken."""
 
 # How the statistics of independent bands make those of the joint draw.
 _COMBINE: dict[str, Any] = {
@@ -89,10 +94,14 @@ def build_run(
     groups["posterior_predictive"] = xr.Dataset(
         {"revolution_rate": (("chain", "draw", *axes), np.concatenate(replicates, 1)[None])}
     )
-    histograms = [_residual_histogram(posterior, part, _thinned(z[k])[::5]) for k, part in enumerate(parts)]
+    fits = [fitted(posterior, part, _thinned(z[k])) for k, part in enumerate(parts)]
+    fit = Fitted(*(np.concatenate(field) for field in zip(*fits, strict=True)))
     groups["constant_data"] = _constant(model, prepared).assign(
-        residual_histogram=(("band", "bin"), np.concatenate(histograms)),
+        residual_histogram=(("band", "bin"), _residual_histogram(prepared, fit)),
         residual_bin=("bin", (RESIDUAL_EDGES[1:] + RESIDUAL_EDGES[:-1]) / 2),
+        coefficient=(("band", "term", "revolution"), fit.coefficients),
+        coefficient_sd=(("band", "term", "revolution"), fit.coefficients_sd),
+        **_histories(posterior, parts, z),
     )
     coords = prepared.coords
     tree = xr.DataTree.from_dict(
@@ -102,7 +111,7 @@ def build_run(
     tree.attrs.update(
         creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])
     )
-    run = Run(tree, record)
+    run = Run(tree, record, fit=scw_fit(prepared, fit))
     record["warnings"] = list(run.diagnosis.warnings)
     return run
 
@@ -132,32 +141,44 @@ def _prior(model: Model, posterior: Posterior, parts: Sequence[FitData], seed: i
     )
 
 
-def _residual_histogram(posterior: Posterior, data: FitData, z: NDArray) -> NDArray:
+def _residual_histogram(prepared: Prepared, fit: Fitted) -> NDArray:
     """Count ScWs by normalised residual, (band, bin); those beyond the range stand in the end bins."""
-    rate, sd = fitted(posterior, data, z)
-    normalised = ((np.asarray(data.rate) - rate) / sd)[:, np.asarray(data.filled)]
+    data = prepared.data
+    normalised = ((np.asarray(data.rate) - fit.rate) / fit.noise)[:, np.asarray(data.filled)]
     inside = np.clip(normalised, RESIDUAL_EDGES[0] + 1e-9, RESIDUAL_EDGES[-1] - 1e-9)
     return np.array([np.histogram(row, RESIDUAL_EDGES)[0] for row in inside])
 
 
-def _thinned(z: NDArray) -> NDArray:
+def _histories(posterior: Posterior, parts: Sequence[FitData], z: NDArray) -> dict[str, Any]:
+    """Mean, sd and interval of level and Crab rate over the mission, each (band, revolution)."""
+    found = [histories(posterior, part, _thinned(z[k], HISTORY_DRAWS)) for k, part in enumerate(parts)]
+    variables: dict[str, Any] = {}
+    for site in found[0]:
+        draws = np.concatenate([f[site] for f in found], axis=1)
+        summary = summarise(xr.DataArray(draws[None], dims=("chain", "draw", "band", "revolution")))
+        name = site.replace(".", "_")
+        variables |= {f"{name}_{key}": (value.dims, value.values) for key, value in summary.items()}
+    return variables
+
+
+def _thinned(z: NDArray, n: int = REPLICATES) -> NDArray:
     flat = z.reshape(-1, z.shape[-1])
-    return flat[np.linspace(0, len(flat) - 1, min(REPLICATES, len(flat))).astype(int)]
+    return flat[np.linspace(0, len(flat) - 1, min(n, len(flat))).astype(int)]
 
 
 def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
     """Collect what products need beside the draws: scales, matrices, axes in physical units, the truth."""
     data, scws = prepared.data, prepared.scws
+    angle = np.linspace(0.0, prepared.response.radius_deg, 1001)
     values: dict[str, Any] = {
         "e_min": ("band", [band.e_min for band in scws.bands]),
         "e_max": ("band", [band.e_max for band in scws.bands]),
         "fov": (("pointing", "region"), data.fov),
         "level": (("band", "revolution"), data.level),
         "crab_rate": ("band", data.crab_rate),
-        "crab_basis": (("degree", "revolution"), data.crab_basis),
-        "drift_basis": (("revolution", "mode"), data.drift_basis),
-        "drift_frequency": ("mode", data.drift_frequency),
         "mjd": ("revolution", prepared.revolution_mjd),
+        "response_angle": ("angle", angle),
+        "response_averaged": ("angle", prepared.response.averaged(angle)),
         "lon": ("region", [region.centre_lon for region in prepared.sky.regions]),
         "lat": ("region", [region.centre_lat for region in prepared.sky.regions]),
     }
@@ -215,7 +236,7 @@ def _record(
             "options": dict(model.options),
             "priors": {name: describe(parameter.prior) for name, parameter in model.parameters.items()},
         },
-        "sky": {"name": model.sky.name, "regions": list(model.sky.names), "key": model.sky.key},
+        "sky": model.sky.record(),
         "response": prepared.response.key(),
         "data": {
             "path": str(scws.meta["path"] or ""),

@@ -106,6 +106,15 @@ class RevolutionNormal(dist.Distribution):
         """Sum of the basis functions, (..., J, revolution) → cts/s in (..., block, width)."""
         return revolution_terms(coefficients, self.basis, self.block_revolution)
 
+    def term_variance(self, covariance: Array) -> Array:
+        """Variance at each ScW of the sum of the terms, for the covariance of `coefficient_posterior`."""
+        rows = jnp.moveaxis(covariance, -3, -1)  # (..., J, J, revolution)
+        pairs = [(i, j) for i in range(self.basis.shape[0]) for j in range(self.basis.shape[0])]
+        products = jnp.stack([self.basis[i] * self.basis[j] for i, j in pairs])
+        return revolution_terms(
+            jnp.stack([rows[..., i, j, :] for i, j in pairs], -2), products, self.block_revolution
+        )
+
     def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given rates.
 

@@ -1,7 +1,7 @@
 """A run: the posterior with all that is needed to use it, read it again and repeat it.
 
-On disk it is a directory (contract 2): `posterior.nc` with ArviZ groups, `intensity.ecsv`, `run.toml` and
-`figures/`. It appears whole or not at all.
+On disk it is a directory (contract 2): `posterior.nc` with ArviZ groups, `intensity.ecsv`, `run.toml`,
+`scws.fits` (what the fit says of every ScW) and `figures/`. It appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from astropy.table import QTable
 
 from ridgebayes.diagnostics import Diagnosis, diagnose
 from ridgebayes.errors import InputError
-from ridgebayes.products import fov_flux, intensity_table
+from ridgebayes.products.intensity import fov_flux, intensity_table
+from ridgebayes.response import RadialTable
+from ridgebayes.scw import ScWTable, read_scws
+from ridgebayes.scwfit import read_scw_fit, write_scw_fit
+from ridgebayes.sky import Sky, from_record
 
-POSTERIOR, TABLE, RECORD, FIGURES = "posterior.nc", "intensity.ecsv", "run.toml", "figures"
+POSTERIOR, TABLE, RECORD, SCWS = "posterior.nc", "intensity.ecsv", "run.toml", "scws.fits"
+FIGURES = "figures"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +43,14 @@ class Run:
         What `run.toml` holds: model, priors, settings, versions, data.
     path
         The run directory; None where the run lives in memory.
+    fit
+        What the fit says of every ScW (see `ridgebayes.scwfit`); read when it is first asked for.
     """
 
     tree: xr.DataTree
     record: dict[str, Any] = field(repr=False)
     path: Path | None = None
+    fit: QTable | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -82,13 +90,15 @@ class Run:
             self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
             self.table().write(scratch / TABLE, format="ascii.ecsv")
             (scratch / RECORD).write_text(tomlkit.dumps(self.record), encoding="utf-8")
+            if self.fit is not None:
+                write_scw_fit(self.fit, scratch / SCWS)
             (scratch / FIGURES).mkdir()
             _replace(scratch, path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        saved = Run(self.tree, self.record, path)
+        saved = Run(self.tree, self.record, path, self.fit)
         saved.__dict__["diagnosis"] = self.diagnosis  # of the same draws: seconds for many bands
         return saved
 
@@ -101,6 +111,54 @@ class Run:
     def diagnosis(self) -> Diagnosis:
         """R-hat, ESS, divergences and the warnings that follow."""
         return diagnose(self.tree)
+
+    @cached_property
+    def scws(self) -> QTable:
+        """What the fit says of every ScW, a row each (see `ridgebayes.scwfit`).
+
+        Raises
+        ------
+        InputError
+            When the run does not hold it.
+        """
+        if self.fit is not None:
+            return self.fit
+        if self.path is None or not (self.path / SCWS).is_file():
+            raise InputError(f"{self.path or 'the run'}: {SCWS} is missing: fit again")
+        return read_scw_fit(self.path / SCWS)
+
+    @cached_property
+    def sky(self) -> Sky:
+        """The sky regions of the model."""
+        return from_record(self.record["sky"])
+
+    @property
+    def response(self) -> RadialTable:
+        """The response of the instrument, averaged over roll."""
+        constant = self.tree["constant_data"].dataset
+        return RadialTable(constant["response_angle"].values, constant["response_averaged"].values)
+
+    def data(self, path: str | Path | None = None) -> ScWTable:
+        """Read the ScW rate table that was fitted, in the bands that were.
+
+        Parameters
+        ----------
+        path
+            Where it is now; by default where it was.
+
+        Raises
+        ------
+        InputError
+            When it is not there, or not the same.
+        """
+        record = self.record["data"]
+        where = Path(path or record["path"])
+        if not (path or record["path"]) or not where.is_file():
+            raise InputError(f"{where}: the table that was fitted is not there: say where it is (--scws)")
+        scws = read_scws(where).take_bands(record["bands"])
+        if scws.fingerprint() != record["fingerprint"]:
+            raise InputError(f"{where}: is not the table that was fitted: say where that is (--scws)")
+        return scws
 
     def intensity(self) -> xr.DataArray:
         """Intensity, mCrab/deg²; axes chain, draw, band, region."""

@@ -11,6 +11,13 @@ LON = np.arange(-160.0, 181.0, 20.0)
 NAMES = ["GB" if lon == 0 else f"L{lon:+g}" for lon in LON]
 
 
+def history(name, mean):
+    """Mean, sd and interval of a slow quantity, (band, revolution)."""
+    off = {"mean": 0.0, "sd": None, "lo": -0.3, "hi": 0.4}
+    values = {key: np.full(mean.shape, 0.2) if o is None else mean + o for key, o in off.items()}
+    return {f"{name}_{key}": (("band", "revolution"), value) for key, value in values.items()}
+
+
 def make_run(bands=2, *, simulated=True, change=None, unseen=(), warnings=()):
     """Synthetic draws, independent of each other; `change` edits the groups before they are joined."""
     rng = np.random.default_rng(5)
@@ -66,9 +73,10 @@ def make_run(bands=2, *, simulated=True, change=None, unseen=(), warnings=()):
                 "fov": (("pointing", "region"), rng.uniform(0, 200, (REGIONS, REGIONS))),
                 "level": (("band", "revolution"), level),
                 "crab_rate": ("band", 100.0 - np.arange(bands)),
-                "crab_basis": (("degree", "revolution"), np.polynomial.legendre.legvander(time, 3).T),
-                "drift_basis": (("revolution", "mode"), rng.normal(size=(REVOLUTIONS, MODES))),
-                "drift_frequency": ("mode", 0.1 * np.arange(1, MODES + 1)),
+                **history("background_history", level),
+                **history("crab_history", np.tile(100.0 - 2 * time, (bands, 1))),
+                "response_angle": ("angle", np.array([0.0, 5.0, 15.0])),
+                "response_averaged": ("angle", np.array([1.0, 0.9, 0.0])),
                 "mjd": ("revolution", 53000 + 250.0 * np.arange(REVOLUTIONS)),
                 "lon": ("region", LON),
                 "lat": ("region", np.zeros(REGIONS)),

@@ -61,7 +61,8 @@ def test_inspect(mission):
 def test_fit_writes_the_contract(fitted):
     out, result = fitted
     assert result.exit_code == 0, result.output
-    assert sorted(p.name for p in out.iterdir()) == ["figures", "intensity.ecsv", "posterior.nc", "run.toml"]
+    parts = ["figures", "intensity.ecsv", "posterior.nc", "run.toml", "scws.fits"]
+    assert sorted(p.name for p in out.iterdir()) == parts
     assert list((out / "figures").glob("*.png"))
     run = Run.open(out)
     groups = {"posterior", "sample_stats", "prior", "posterior_predictive", "observed_data"}

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import click
+
 from ridgebayes.errors import InputError
+
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+"""The run directory that a product is made from."""
+
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("products"),
+    show_default=True,
+    help="Folder to write into; files of the same names are replaced.",
+)
+scws_option = click.option(
+    "--scws",
+    type=click.Path(path_type=Path),
+    help="The ScW table that was fitted, where it is no longer where it was.",
+)
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy import stats
 
-from ridgebayes.background import crab_history, level_history, years
 from ridgebayes.plots.style import (
     BLUE,
     CHAINS,
@@ -30,8 +29,10 @@ from ridgebayes.plots.style import (
     draw_history,
     finish,
     group,
+    history,
     known_band,
     year_axis,
+    years,
 )
 from ridgebayes.products import CI_PROB, fov_flux, summarise
 from ridgebayes.run import Run
@@ -120,12 +121,12 @@ def residuals(run: Run, band: str, ax: Axes) -> Axes:
 def background(run: Run, band: str, ax: Axes) -> Axes:
     """Draw the background level over the years, before the observed mean rate of every revolution.
 
-    The level is `level_history`: what the tracer follows is not in it. The observed means hold that, the
-    sky and the Crab too, so they may lie far from the level; those beyond the axis stand as triangles.
+    What the tracer follows is not in the level, nor are the terms of single revolutions. The observed means
+    hold those, the sky and the Crab too, so they may lie far from it; means beyond the axis are triangles.
     """
     band = known_band(run, band)
-    when = years(run.tree)
-    level = summarise(level_history(run.tree, [band]).isel(band=0))
+    when = years(run)
+    level = history(run, "background_history", band)
     rate = group(run, "observed_data")["revolution_rate"].sel(band=band).values
     low, high = (float(x) for x in (level["lo"].min(), level["hi"].max()))
     room = max(high - low, 0.05 * abs(high))
@@ -149,8 +150,7 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
 def crab(run: Run, band: str, ax: Axes) -> Axes:
     """Draw the detector rate of the Crab over the years."""
     band = known_band(run, band)
-    history = summarise(crab_history(run.tree, [band]).isel(band=0))
-    draw_history(ax, years(run.tree), history, "Crab rate")
+    draw_history(ax, years(run), history(run, "crab_history", band), "Crab rate")
     year_axis(ax)
     ax.set(ylabel="Crab rate [cts/s]")
     free = "crab.rate" in group(run, "posterior")
@@ -166,7 +166,7 @@ def predictive(run: Run, band: str, ax: Axes) -> Axes:
     pull = ((observed - replicates.mean(over)) / replicates.std(over, ddof=1)).values
     for limit, colour in ((2, PALE), (1, LIGHT)):
         ax.axhspan(-limit, limit, color=colour, lw=0, zorder=0, label=f"±{limit} sd")
-    ax.plot(years(run.tree), pull, ".", ms=3, color="black", label="a revolution")
+    ax.plot(years(run), pull, ".", ms=3, color="black", label="a revolution")
     reach = max(3.5, 1.1 * np.nanmax(np.abs(pull)))
     year_axis(ax)
     ax.set(ylabel="(observed − predicted) / sd", ylim=(-reach, reach))

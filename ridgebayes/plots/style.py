@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.style
 import numpy as np
 import xarray as xr
+from astropy.time import Time
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.products import CI_PROB
+from ridgebayes.products.intensity import CI_PROB
 from ridgebayes.run import Run
 
 # Okabe & Ito's colours and tints of them, told apart by colour-blind readers: blue is the posterior, black
@@ -135,6 +136,17 @@ def band_title(run: Run, band: str, *notes: str) -> str:
     constant = group(run, "constant_data").sel(band=known_band(run, band))
     energies = f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV"
     return ", ".join([f"{band}: {energies}", *notes])
+
+
+def years(run: Run) -> NDArray[np.float64]:
+    """Middle of each revolution as a year with decimals, (revolution,)."""
+    return Time(group(run, "constant_data")["mjd"].values, format="mjd", scale="tt").decimalyear
+
+
+def history(run: Run, what: str, band: str) -> xr.Dataset:
+    """Mean, sd and interval in each revolution of ``background_history`` or ``crab_history``, cts/s."""
+    constant = group(run, "constant_data").sel(band=band)
+    return xr.Dataset({key: constant[f"{what}_{key}"] for key in ("mean", "sd", "lo", "hi")})
 
 
 def year_axis(ax: Axes) -> None:

@@ -102,20 +102,26 @@ def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagno
         _warning(str(row["region"]) in unseen, row["ess_bulk"], row["r_hat"]) for row in table
     ]
     kind = "equal-tailed" if CI_KIND == "eti" else CI_KIND
-    table.meta = {
-        "origin": f"ridgebayes {record['ridgebayes']}",
-        "simulated": bool(record["data"]["simulated"]),
-        "data": record["data"]["path"],
-        "data_fingerprint": record["data"]["fingerprint"],
-        "git_commit": record["git_commit"],
+    table.meta = provenance(record, diagnosis) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} {kind} interval; fov_*: flux that a "
         "pointing at the region's centre sees of the whole sky model, response averaged over roll",
         "note": CXB_NOTE,
-        "warnings": list(diagnosis.warnings),
     }
     return table
+
+
+def provenance(record: dict[str, Any], diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return where a product comes from, for the metadata of its table."""
+    return {
+        "origin": f"ridgebayes {record['ridgebayes']}",
+        "simulated": bool(record["data"]["simulated"]),
+        "data": record["data"]["path"],
+        "data_fingerprint": record["data"]["fingerprint"],
+        "git_commit": record["git_commit"],
+        "warnings": list(diagnosis.warnings),
+    }
 
 
 def _warning(unseen: bool, ess: float, r_hat: float) -> str:

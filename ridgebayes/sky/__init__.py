@@ -8,7 +8,7 @@
 from ridgebayes.sky.exposure import exposure, point_response, uncovered
 from ridgebayes.sky.regionfile import shipped
 from ridgebayes.sky.regions import Region, Shape
-from ridgebayes.sky.skymap import Sky, build, load
+from ridgebayes.sky.skymap import Sky, build, from_record, load
 from ridgebayes.sky.starlight import Freudenreich, starlight
 from ridgebayes.sky.templates import read_template
 
@@ -19,6 +19,7 @@ __all__ = [
     "Sky",
     "build",
     "exposure",
+    "from_record",
     "load",
     "point_response",
     "read_template",

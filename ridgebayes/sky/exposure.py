@@ -18,7 +18,7 @@ from astropy_healpix import HEALPix
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.response import Response, detector_axes, detector_offsets
+from ridgebayes.response import Averaged, Response, detector_axes, detector_offsets
 from ridgebayes.sky.cache import cached_array, content_key
 from ridgebayes.sky.skymap import Sky
 
@@ -130,7 +130,7 @@ def uncovered(a: ArrayLike, names: Sequence[str], *, tiny: float = 1e-4) -> list
     return [name for name, value in zip(names, best, strict=True) if value <= tiny * best.max(initial=0.0)]
 
 
-def roll_averaged(sky: Sky, axis: Array, response: Response) -> Array:
+def roll_averaged(sky: Sky, axis: Array, response: Averaged) -> Array:
     """Exposures of pointings given as galactic unit vectors (N, 3), averaged over roll: (N, M) deg²."""
     # A table with even steps in the cosine: an index instead of an arc cosine and a search. A step changes R
     # by less than 1e-4.

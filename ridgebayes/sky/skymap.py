@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.response import Response
+from ridgebayes.response import Averaged
 from ridgebayes.sky.cache import content_key
 from ridgebayes.sky.regionfile import read_regions
 from ridgebayes.sky.regions import Region, Sample, Shape
@@ -120,7 +121,16 @@ class Sky:
         w = self.weights
         return content_key("sky", w.data, w.indices.astype(np.int64), w.indptr.astype(np.int64), self.nodes)
 
-    def fov_matrix(self, response: Response) -> Array:
+    def record(self) -> dict[str, Any]:
+        """Return all that is needed to build this sky again, TOML-ready (see `from_record`)."""
+        return {
+            "name": self.name,
+            "nside": self.nside,
+            "key": self.key,
+            "regions": [_plain(asdict(region)) for region in self.regions],
+        }
+
+    def fov_matrix(self, response: Averaged) -> Array:
         """FOV flux at the centre of every region.
 
         Parameters
@@ -134,9 +144,26 @@ class Sky:
             (M, M) deg²: a pointing at the centre of region r sees ``fov_matrix @ intensity`` mCrab of the
             whole sky model.
         """
+        return self.fov_exposure(self.centre_lon, self.centre_lat, response)
+
+    def fov_exposure(self, lon: Array, lat: Array, response: Averaged) -> Array:
+        """Exposure of pointings anywhere, response averaged over roll.
+
+        Parameters
+        ----------
+        lon, lat
+            (N,) galactic degrees.
+        response
+            Averaged over roll.
+
+        Returns
+        -------
+        ndarray
+            (N, M) deg²: times intensities in mCrab/deg² it is the flux in the field of view, mCrab.
+        """
         from ridgebayes.sky.exposure import roll_averaged  # exposure imports Sky
 
-        return roll_averaged(self, _unit_vector(self.centre_lon, self.centre_lat), response)
+        return roll_averaged(self, _unit_vector(np.asarray(lon), np.asarray(lat)), response)
 
 
 def load(source: str | Path, *, nside: int = 64) -> Sky:
@@ -159,6 +186,26 @@ def load(source: str | Path, *, nside: int = 64) -> Sky:
         return build(name, regions, nside=nside)
     except InputError as err:
         raise InputError(f"{source}: {err}") from err
+
+
+def from_record(record: Mapping[str, Any]) -> Sky:
+    """Build the sky that `Sky.record` described.
+
+    Raises
+    ------
+    InputError
+        When it comes out different: a template file was changed or is gone.
+    """
+    regions = []
+    for entry in record["regions"]:
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        regions.append(Region(**given | {"shape": Shape(**entry["shape"])}))
+    sky = build(record["name"], regions, nside=record["nside"])
+    if sky.key != record["key"]:
+        raise InputError(
+            f"sky '{sky.name}': a template of its regions is not what it was in the fit: restore it"
+        )
+    return sky
 
 
 def build(name: str, regions: Sequence[Region], *, nside: int = 64) -> Sky:
@@ -222,6 +269,13 @@ def _check_overlap(regions: Sequence[Region], samples: Sequence[Sample], reach: 
                 f"regions '{regions[i].name}' and '{regions[j].name}' overlap by {common:.3g} deg2: "
                 "the data cannot tell two intensities of the same sky apart; shrink or remove one"
             )
+
+
+def _plain(value: Any) -> Any:
+    """Leave out what is None, which TOML does not have."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    return list(value) if isinstance(value, tuple) else value
 
 
 class _Lookup:

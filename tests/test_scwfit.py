@@ -1,0 +1,63 @@
+"""What a run says of every ScW."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from scipy import stats
+
+from ridgebayes import InputError, Run, simulate
+from ridgebayes.response import Trapezoid
+from ridgebayes.scwfit import residuals
+from ridgebayes.simulate.draw import expected
+
+
+def test_background_and_sky_are_those_simulated(small_run, small_mission, three_regions):
+    truth = small_mission.truth
+    intensity = {n: truth["intensity"][n] for n in three_regions.names}
+    given = simulate.Truth(bands=simulate.BANDS[:2], template=None, intensity=intensity)
+    true = expected(small_mission, given, sky=three_regions, response=Trapezoid(), seed=3)
+    table = small_run.scws
+    assert table["SCW_ID"].tolist() == sorted(small_mission.scw_id.tolist())
+    cts = u.ct / u.s
+    off = table["BACKGROUND"].to_value(cts) - true.background
+    # The noise that a single ScW adds to its background: none beyond the terms of its revolution.
+    pull = off / table["BACKGROUND_SD"].to_value(cts)
+    assert 0.7 < np.sqrt((pull**2).mean()) < 1.4
+    np.testing.assert_allclose(
+        table["SKY"].to_value(cts), true.crab_rate / 1000 * true.sky, atol=5 * 0.02 * true.crab_rate.max()
+    )
+    noise = np.hypot(table["STAT_ERR"].to_value(cts), truth["sigma"] * true.level)
+    plain = ~table["CRAB"]
+    np.testing.assert_allclose(table["NOISE"].to_value(cts)[plain], noise[plain], rtol=0.15)  # the reference level is good to that
+
+
+def test_residuals_off_the_plane_are_noise(small_run):
+    table = small_run.scws
+    history = small_run.tree["constant_data"].dataset["crab_history_mean"]
+    crab = history.sel(revolution=table["REVOL"]).transpose(..., "band").values
+    residual, error = residuals(table, crab)
+    off = np.abs(table["LAT"].value) > 30
+    chi2 = (residual[off] / error[off]) ** 2
+    low, high = stats.chi2.interval(0.9999, chi2.size)
+    assert low * 0.9 < chi2.sum() < high
+
+
+def test_is_saved_and_read(small_run, tmp_path):
+    saved = small_run.save(tmp_path / "run")
+    read = Run.open(saved.path)
+    for name in small_run.scws.colnames:
+        assert (read.scws[name] == small_run.scws[name]).all()
+        assert read.scws[name].unit == small_run.scws[name].unit
+    assert read.scws.meta == small_run.scws.meta
+    assert read.sky.key == small_run.sky.key
+    (saved.path / "scws.fits").unlink()
+    with pytest.raises(InputError, match=r"scws.fits is missing: fit again"):
+        Run.open(saved.path).scws  # noqa: B018
+
+
+def test_a_torn_file_is_one_line(small_run, tmp_path):
+    saved = small_run.save(tmp_path / "run")
+    file = saved.path / "scws.fits"
+    file.write_bytes(file.read_bytes()[:4000])
+    with pytest.raises(InputError, match=r"scws.fits: cannot be read .*: fit again"):
+        Run.open(saved.path).scws  # noqa: B018
