@@ -10,10 +10,7 @@ import xarray as xr
 from astropy.table import QTable
 
 from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
-
-# mCrab is no unit of astropy's: a thousandth of the Crab's rate in the same band and detector.
-MCRAB = u.def_unit("mCrab", doc="thousandth of the Crab's detector rate in the same band")
-u.add_enabled_units([MCRAB])
+from ridgebayes.units import MCRAB
 
 CI_PROB = 0.94
 CI_KIND = "eti"
@@ -35,10 +32,7 @@ def fov_flux(tree: xr.DataTree) -> xr.DataArray:
     xarray.DataArray
         Axes chain, draw, band, region.
     """
-    posterior, constant = tree["posterior"].dataset, tree["constant_data"].dataset
-    flux = xr.dot(posterior["sky.intensity"], constant["fov"], dim="region").rename(pointing="region")
-    solid_angle = posterior.get("response.solid_angle", constant.get("response.solid_angle"))
-    return (flux * (1.0 if solid_angle is None else solid_angle)).rename("fov_flux")
+    return tree["posterior"].dataset["sky.fov_flux"].rename("fov_flux")
 
 
 def summarise(draws: xr.DataArray) -> xr.Dataset:

@@ -1,0 +1,111 @@
+"""Weighted means and polynomials whose errors own up to the scatter that is there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def excess_variance(squares: Array, variance: Array, dof: float) -> float:
+    """Variance that must be added to `variance` so that Σ squares / variance equals the degrees of freedom.
+
+    The moment estimate of Paule & Mandel 1982, J. Res. Natl. Bur. Stand. 87, 377.
+
+    Parameters
+    ----------
+    squares, variance
+        (N,) squared residuals and the variance known of each.
+    dof
+        N less the number of fitted parameters; at most 0 gives 0.
+
+    Returns
+    -------
+    float
+        At least 0.
+    """
+
+    def misfit(extra: float) -> float:
+        return float((squares / (variance + extra)).sum()) - dof
+
+    if dof <= 0 or misfit(0.0) <= 0:
+        return 0.0
+    return float(brentq(misfit, 0.0, squares.sum() / dof, rtol=1e-6))  # the upper end has misfit ≤ 0
+
+
+class Fit(NamedTuple):
+    """A weighted linear fit.
+
+    Attributes
+    ----------
+    coefficients, covariance
+        (p,) and (p, p), the excess scatter included in the weights.
+    excess
+        Variance found beyond the given ones.
+    used
+        (N,) False where clipped.
+    """
+
+    coefficients: Array
+    covariance: Array
+    excess: float
+    used: Mask
+
+
+def robust_fit(design: Array, value: Array, variance: Array, clip: float, rounds: int = 20) -> Fit:
+    """Fit ``value = design @ coefficients``, with clipping and with excess scatter found from the residuals.
+
+    Parameters
+    ----------
+    design
+        (N, p); a column of ones for a weighted mean.
+    value, variance
+        (N,)
+    clip
+        Points farther than this many standard deviations (excess included) are left out, and may come back.
+    rounds
+        At most this many iterations of clipping.
+    """
+    used = np.ones(value.size, bool)
+    excess = _first_guess(design, value, variance)
+    for _ in range(rounds):
+        for _ in range(3):  # weights and excess depend on each other
+            coefficients, covariance = _least_squares(design[used], value[used], variance[used] + excess)
+            residual = value - design @ coefficients
+            excess = excess_variance(residual[used] ** 2, variance[used], used.sum() - design.shape[1])
+        coefficients, covariance = _least_squares(design[used], value[used], variance[used] + excess)
+        residual = value - design @ coefficients
+        kept = np.abs(residual) <= clip * np.sqrt(variance + excess)
+        if kept.sum() <= design.shape[1] or (kept == used).all():
+            break
+        used = kept
+    return Fit(coefficients, covariance, excess, used)
+
+
+def _first_guess(design: Array, value: Array, variance: Array) -> float:
+    """Excess from the median of the squared residuals, which a few outliers do not move."""
+    if value.size <= design.shape[1] + 1:
+        return 0.0
+    middle = np.median(value)
+    spread = 1.4826 * np.median(np.abs(value - middle))
+    return max(0.0, spread**2 - float(np.median(variance)))
+
+
+def _least_squares(design: Array, value: Array, variance: Array) -> tuple[Array, Array]:
+    weighted = design / variance[:, None]
+    covariance = np.linalg.pinv(weighted.T @ design, hermitian=True)
+    return covariance @ (weighted.T @ value), np.asarray(covariance, float)
+
+
+def mean_and_excess(value: Array, variance: Array, clip: float) -> tuple[float, float, float]:
+    """Weighted mean, its variance, and the excess variance of the values; 0, 0, 0 for none."""
+    if value.size == 0:
+        return 0.0, 0.0, 0.0
+    fit = robust_fit(np.ones((value.size, 1)), value, variance, clip)
+    return float(fit.coefficients[0]), float(fit.covariance[0, 0]), fit.excess
