@@ -29,8 +29,7 @@ PRIORS = {**parts.SKY, **parts.BACKGROUND, **parts.CRAB}
 def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
     """Rates of all ScWs in all bands."""
     crab_rate = parts.crab_rate(p, data)
-    intensity = p("response.solid_angle") * p("sky.intensity")
-    seen = parts.sky(intensity, crab_rate, data) + parts.crab(crab_rate, data)
+    seen = parts.sky(p, p("sky.intensity"), crab_rate, data) + parts.crab(crab_rate, data)
     parts.observe(p, data, parts.background(p, data), seen, crab_rate, marginal=marginal)
 
 

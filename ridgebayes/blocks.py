@@ -103,7 +103,7 @@ def _cut(order: NDArray, position: NDArray, seen: NDArray, width: int, most: int
     return np.array(starts, np.int64), most
 
 
-def pack_sky(layout: Layout, exposure: ArrayLike) -> tuple[NDArray, NDArray]:
+def pack_sky(layout: Layout, exposure: ArrayLike, seen: ArrayLike | None = None) -> tuple[NDArray, NDArray]:
     """Pack the exposure of the sky regions, keeping for each block only the regions that it sees.
 
     Parameters
@@ -112,6 +112,8 @@ def pack_sky(layout: Layout, exposure: ArrayLike) -> tuple[NDArray, NDArray]:
         Where each ScW stands.
     exposure
         A_im in deg², shape (scw, region).
+    seen
+        True where a region counts as seen, shape (scw, region); by default where the exposure is not zero.
 
     Returns
     -------
@@ -121,10 +123,11 @@ def pack_sky(layout: Layout, exposure: ArrayLike) -> tuple[NDArray, NDArray]:
         Region of each slab, shape (seen, block).
     """
     exposure = np.asarray(exposure, float)
+    seen = exposure != 0 if seen is None else np.asarray(seen, bool)
     n_regions = exposure.shape[1]
     in_block = np.zeros((layout.mask.shape[0], n_regions), bool)
     for column in range(layout.mask.shape[1]):
-        in_block |= (exposure[layout.index[:, column]] != 0) & layout.mask[:, column, None]
+        in_block |= seen[layout.index[:, column]] & layout.mask[:, column, None]
     n_seen = max(int(in_block.sum(1).max(initial=0)), 1 if n_regions else 0)
     # A stable sort puts the seen regions first, in their own order.
     region = np.argsort(~in_block, axis=1, kind="stable")[:, :n_seen].T

@@ -54,7 +54,8 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     tree
         ArviZ groups `posterior` and `sample_stats`.
     """
-    posterior = tree["posterior"].to_dataset()
+    # The FOV flux is linear in the intensities, which are judged themselves.
+    posterior = tree["posterior"].to_dataset().drop_vars("sky.fov_flux", errors="ignore")
     statistics = tree["sample_stats"]
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     warnings = []

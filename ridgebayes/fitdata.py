@@ -33,7 +33,14 @@ logger = logging.getLogger(__name__)
 CRAB_ORDER = 3  # C(t) is a cubic (facts: the published pipeline's choice)
 DAYS_A_YEAR = 365.25
 _HIGH_LATITUDE = 20.0
+_NEAR_PLANE = 5.0
 _SHORTEST_DRIFT_YEARS = 1.5
+_SHORTEST_CRAB_YEARS = 1.0
+WIDTHS = (1.0, 0.7, 1.4, 2.0)
+"""Widths in latitude, over that of the regions, between which a free width is interpolated."""
+SHIFT_DEG = 1.0
+SHAPES = (*((width, 0.0) for width in WIDTHS), (1.0, -SHIFT_DEG), (1.0, SHIFT_DEG))
+"""Stretch and shift in latitude of the skies from which a free shape in latitude is made."""
 _EDGE = 1.3  # the Hilbert-space GP lives on an interval this much longer than the mission
 
 
@@ -67,6 +74,15 @@ class FitData(NamedTuple):
         radians per year.
     block_revolution, filled
         Revolution of each block (block,) and which cells hold a ScW (block, width).
+    leftover
+        Intensity of the regions near the plane whose FOV flux on the plane is 1 mCrab, mCrab/deg², (region,).
+    plane
+        R at the nearest point of the Galactic plane, averaged over roll, (block, width).
+    smooth_basis, smooth_frequency
+        Hilbert-space GP of the Crab's rate: as those of the drift, for shorter time scales.
+    reshaped, reshaped_fov
+        Exposure and FOV flux for the shapes in latitude `SHAPES`, (shape, seen, block, width) and (shape,
+        region, region); None unless the model frees the shape.
     """
 
     rate: Array
@@ -85,6 +101,12 @@ class FitData(NamedTuple):
     drift_frequency: Array
     block_revolution: Array
     filled: Array
+    leftover: Array
+    plane: Array
+    smooth_basis: Array
+    smooth_frequency: Array
+    reshaped: Array | None = None
+    reshaped_fov: Array | None = None
 
     def band(self, k: int) -> FitData:
         """Only band `k`, its axis kept."""
@@ -120,6 +142,7 @@ class Prepared:
             "term": ["constant", "phase", "phase2"],
             "order": list(range(1, CRAB_ORDER + 1)),
             "mode": list(range(1, self.data.drift_frequency.size + 1)),
+            "crab_mode": list(range(1, self.data.smooth_frequency.size + 1)),
         }
 
 
@@ -129,6 +152,7 @@ def prepare(
     *,
     response: Response | None = None,
     crab_rate: Mapping[str, float] | None = None,
+    free_latitude: bool = False,
     cache: bool = True,
 ) -> Prepared:
     """Work out everything that a model needs from a ScW table and a sky.
@@ -144,6 +168,8 @@ def prepare(
     crab_rate
         Crab rate of every band in cts/s, by band name; used (and required) only where no ScW still
         contains the Crab.
+    free_latitude
+        Work out the exposures for other shapes in latitude too.
     cache
         Keep the exposure of the regions on disk for the next fit.
 
@@ -155,7 +181,10 @@ def prepare(
     response = Trapezoid() if response is None else response
     scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # row order changes nothing, to the last bit
     a = exposure(scws, sky, response, cache=cache)
-    where = layout(scws.revolution, a != 0)
+    skies = [sky.reshaped(*shape) for shape in SHAPES] if free_latitude else []
+    others = [exposure(scws, other, response, cache=cache) for other in skies]
+    seen = np.any([a, *others], axis=0)
+    where = layout(scws.revolution, seen)
     position = np.searchsorted(where.revolutions, scws.revolution)
     mjd = np.bincount(position, scws.mjd) / np.bincount(position)
     half_span = max(np.ptp(mjd) / 2, 1.0)
@@ -170,11 +199,15 @@ def prepare(
         trend = reference_level(scws.tracer[:, None], scws.lat, scws.crab, position, time)[0]
         tracer = scws.tracer / trend[position] - 1.0
 
-    packed_exposure, region = pack_sky(where, a)
+    packed_exposure, region = pack_sky(where, a, seen)
+    fov = sky.fov_matrix(response)
     half_years = half_span / DAYS_A_YEAR
     edge = _EDGE * max(half_years, 0.5)
-    # Enough modes for the shortest scale (Riutort-Mayol et al. 2023), too few to follow every revolution.
-    modes = int(np.clip(np.ceil(2.65 * edge / _SHORTEST_DRIFT_YEARS), 4, max(4, mjd.size // 4)))
+    modes, crab_modes = (
+        # Enough for the shortest scale (Riutort-Mayol et al. 2023), too few to follow every revolution.
+        int(np.clip(np.ceil(2.65 * edge / shortest), 4, max(4, mjd.size // 4)))
+        for shortest in (_SHORTEST_DRIFT_YEARS, _SHORTEST_CRAB_YEARS)
+    )
     phase = 2.0 * scws.phase - 1.0
     arrays = dict(
         rate=where.pack(scws.rate.T),
@@ -186,19 +219,31 @@ def prepare(
         crab_response=where.pack(crab_response),
         exposure=packed_exposure,
         region=region,
-        fov=sky.fov_matrix(response),
+        fov=fov,
         time=time,
         crab_basis=legendre.legvander(time, CRAB_ORDER).T,
         drift_basis=eigenfunctions(time * half_years, edge, modes),
         drift_frequency=sqrt_eigenvalues(edge, modes, 1)[0],
         block_revolution=where.block_revolution,
         filled=where.mask,
+        leftover=_leftover(sky, fov),
+        plane=where.pack(response.averaged(np.abs(scws.lat))),
+        smooth_basis=eigenfunctions(time * half_years, edge, crab_modes),
+        smooth_frequency=sqrt_eigenvalues(edge, crab_modes, 1)[0],
     )
+    if free_latitude:
+        arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
+        arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
     data = FitData(**jax.tree.map(jnp.asarray, arrays))
     unseen = tuple(uncovered(a, sky.names))
     if unseen:
         logger.warning("no ScW sees %s: their intensity is prior only", ", ".join(unseen))
     return Prepared(data, where, scws, sky, response, mjd, unseen, crab_given=not scws.crab.any())
+
+
+def _leftover(sky: Sky, fov: NDArray) -> NDArray[np.float64]:
+    near = np.abs(sky.centre_lat) < _NEAR_PLANE
+    return near / np.median(fov[near][:, near].sum(1)) if near.any() else np.zeros(len(sky))
 
 
 def reference_level(

@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import numpyro.distributions as dist
 
+from ridgebayes.errors import InputError, nearest
 from ridgebayes.fitdata import FitData
-from ridgebayes.priors import Parameter, describe, sampler, with_priors
+from ridgebayes.parts import EXTRAS
+from ridgebayes.priors import Parameter, Parameters, describe, with_priors
 from ridgebayes.sky import Sky
 
 Rates = Callable[..., None]
@@ -35,6 +37,8 @@ class Model:
         Keywords for the function.
     factorises
         True where bands share no parameter, so that each may be sampled by itself.
+    extras
+        Known unknowns that were opened.
     """
 
     name: str
@@ -43,10 +47,11 @@ class Model:
     sky: Sky
     options: Mapping[str, Any] = field(default_factory=dict)
     factorises: bool = False
+    extras: tuple[str, ...] = ()
 
     def __call__(self, data: FitData) -> None:
         """Run the NumPyro function on the arrays of a fit."""
-        self.rates(sampler(self.parameters, self.sizes(data)), data, **self.options)
+        self.rates(Parameters(self.parameters, self.sizes(data)), data, **self.options)
 
     def sizes(self, data: FitData) -> dict[str, int]:
         """Length of every axis a parameter can have."""
@@ -57,6 +62,7 @@ class Model:
             "term": data.basis.shape[0],
             "order": data.crab_basis.shape[0] - 1,
             "mode": data.drift_frequency.shape[0],
+            "crab_mode": data.smooth_frequency.shape[0],
         }
 
     def priors(self) -> dict[str, Any]:
@@ -66,6 +72,29 @@ class Model:
     def with_priors(self, changes: Mapping[str, Any]) -> Model:
         """Return the model with other priors (see `ridgebayes.priors.with_priors`)."""
         return replace(self, parameters=with_priors(self.parameters, changes))
+
+    def with_extras(self, *names: str) -> Model:
+        """Return the model with known unknowns opened (see `ridgebayes.parts.EXTRAS`).
+
+        Raises
+        ------
+        InputError
+            An unknown name, with the nearest real one; two descriptions of the noise at once.
+        """
+        added: dict[str, Parameter] = {}
+        for name in names:
+            if name not in EXTRAS:
+                raise InputError(f"extra '{name}': there is none of this name{nearest(name, EXTRAS)}")
+            added |= EXTRAS[name]
+        extras = tuple(dict.fromkeys((*self.extras, *names)))
+        if {"correlated_noise", "outliers"} <= set(extras):
+            raise InputError("extras: correlated_noise and outliers cannot be had together: leave out one")
+        if "background.coefficients" in self.parameters and {"correlated_noise", "outliers"} & set(extras):
+            raise InputError(
+                "extras: correlated_noise and outliers need the revolution terms integrated out: leave "
+                "marginal=False away"
+            )
+        return replace(self, parameters={**self.parameters, **added}, extras=extras)
 
     @property
     def bands_apart(self) -> bool:

@@ -11,13 +11,15 @@ from functools import reduce
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
 from jax.custom_derivatives import linear_call
+from jax.typing import ArrayLike
 from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 
-from ridgebayes.fitdata import FitData
+from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.revolution import RevolutionNormal, block_sums, revolution_terms
 
@@ -75,6 +77,56 @@ COEFFICIENTS = {
 }
 
 
+EXTRAS: dict[str, dict[str, Parameter]] = {
+    "correlated_noise": {
+        "background.correlated": Parameter(
+            dist.HalfNormal(0.02), "", ("band",), "scatter that ScWs of a revolution share, over the level"
+        ),
+        "background.memory": Parameter(
+            dist.LogNormal(jnp.log(2.0), 0.7), "h", ("band",), "time over which it is shared"
+        ),
+    },
+    "outliers": {
+        "outlier.fraction": Parameter(dist.Beta(1.0, 50.0), "", ("band",), "share of outlying ScWs"),
+        "outlier.size": Parameter(8.0, "", ("band",), "their scatter over that of the others"),
+    },
+    "transients": {
+        "plane.scatter": Parameter(
+            dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
+        ),
+        "plane.leftover": Parameter(
+            dist.HalfNormal(1.0),
+            "mCrab",
+            ("band",),
+            "flux of faint sources left in a view of the plane",
+        ),
+    },
+    "smooth_crab": {
+        "crab.smooth": Parameter(
+            dist.Normal(0.0, 1.0), "", ("band", "crab_mode"), "Crab rate beside its cubic: weights of modes"
+        ),
+        "crab.smooth_sd": Parameter(dist.HalfNormal(0.03), "", ("band",), "sd of this part, relative"),
+        "crab.smooth_length": Parameter(
+            dist.LogNormal(jnp.log(2.0), 0.5), "yr", ("band",), "time scale of this part"
+        ),
+    },
+    "free_latitude": {
+        "sky.width": Parameter(
+            dist.LogNormal(0.0, 0.3), "", ("band",), "width in latitude over that of the regions"
+        ),
+        "sky.shift": Parameter(dist.Normal(0.0, 0.5), "deg", ("band",), "shift in latitude of the regions"),
+    },
+}
+"""Known unknowns that any model can open (`Model.with_extras`); by what each is for:
+
+``correlated_noise`` an Ornstein-Uhlenbeck process within each revolution, integrated out exactly;
+``outliers`` a second, wide Gaussian in the noise of a ScW;
+``transients`` what source cleaning leaves near the plane: scatter, and a mean flux that cannot be told from
+diffuse emission and is what its prior says; ``smooth_crab`` a Gaussian process in the Crab's rate;
+``free_latitude`` the sky's width and position in latitude.
+"""
+
+
 Terms = list[tuple[Array, Array]]
 """Terms of a rate: coefficient of each block, (band, block), and what it multiplies, (block, width)."""
 
@@ -111,14 +163,20 @@ def drift(p: Parameters, data: FitData) -> Array:
 
     A Gaussian process in time (Matérn 5/2) in the Hilbert-space form of Riutort-Mayol et al. 2023.
     """
-    density = spectral_density_matern(
-        1,
-        2.5,
-        data.drift_frequency[None, :, None],
-        p("background.drift_sd")[:, None] ** 2,
-        p("background.drift_length")[:, None, None],
+    sd, length = p("background.drift_sd"), p("background.drift_length")
+    return _gaussian_process(
+        p("background.drift"), sd, length, data.drift_frequency, data.drift_basis, smoothness=2.5
     )
-    return (jnp.sqrt(density) * p("background.drift")) @ data.drift_basis.T
+
+
+def _gaussian_process(
+    weights: Array, sd: Array, length: Array, frequency: Array, basis: Array, *, smoothness: float
+) -> Array:
+    """Matérn process from weights (band, mode), sd and length (band,): (band, revolution)."""
+    density = spectral_density_matern(
+        1, smoothness, frequency[None, :, None], sd[:, None] ** 2, length[:, None, None]
+    )
+    return (jnp.sqrt(density) * weights) @ basis.T
 
 
 def background(p: Parameters, data: FitData) -> Terms:
@@ -130,8 +188,16 @@ def background(p: Parameters, data: FitData) -> Terms:
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
-    """Detector rate of the Crab C(t), a cubic in time, cts/s per Crab, (band, revolution)."""
+    """Detector rate of the Crab C(t), a cubic in time, cts/s per Crab, (band, revolution).
+
+    With ``smooth_crab`` a Gaussian process (Matérn 3/2) is added to the cubic.
+    """
     shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
+    if "crab.smooth" in p:
+        sd, length = p("crab.smooth_sd"), p("crab.smooth_length")
+        shape += _gaussian_process(
+            p("crab.smooth"), sd, length, data.smooth_frequency, data.smooth_basis, smoothness=1.5
+        )
     rate = (data.crab_rate * p("crab.rate"))[:, None] * shape
     numpyro.deterministic("crab.history", rate)
     return rate
@@ -142,11 +208,47 @@ def crab(rate: Array, data: FitData) -> Terms:
     return [(in_blocks(rate, data), data.crab_response)]
 
 
-def sky(intensity: Array, crab_rate: Array, data: FitData) -> Terms:
-    """Sky C(t)/1000 · Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg²."""
+def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
+    """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg²."""
+    weights, exposures, fov = _exposure(p, data)
+    intensity = p("response.solid_angle") * intensity
+    numpyro.deterministic("sky.fov_flux", jnp.einsum("bw,wpr,br->bp", weights, fov, intensity))
+    if "plane.leftover" in p:
+        intensity = intensity + p("plane.leftover")[:, None] * data.leftover
     per_mcrab = in_blocks(crab_rate, data) / 1000.0
-    seen = zip(data.region, data.exposure, strict=True)
-    return [(per_mcrab * intensity[:, region], exposure) for region, exposure in seen]
+    return [
+        (per_mcrab * weight[:, None] * intensity[:, region], exposure)
+        for weight, slabs in zip(weights.T, exposures, strict=True)
+        for region, exposure in zip(data.region, slabs, strict=True)
+    ]
+
+
+def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
+    """Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region).
+
+    A free shape in latitude interpolates between the exposures of a few.
+    """
+    if "sky.width" not in p:
+        return jnp.ones((data.rate.shape[0], 1)), data.exposure[None], data.fov[None]
+    assert data.reshaped is not None
+    assert data.reshaped_fov is not None
+    return shape_weights(p("sky.width"), p("sky.shift")), data.reshaped, data.reshaped_fov
+
+
+def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
+    """Weight of each of `SHAPES` for a width (over that of the regions) and a shift (deg): (..., shape).
+
+    Interpolates in the logarithm of the width (Lagrange's polynomial), and adds what a shift changes at the
+    width of the regions (a parabola).
+    """
+    nodes = np.log(WIDTHS)
+    at, shift = jnp.log(jnp.asarray(width))[..., None], jnp.asarray(shift) / SHIFT_DEG
+    weights = [
+        jnp.prod((at - np.delete(nodes, k)) / (nodes[k] - np.delete(nodes, k)), -1) for k in range(nodes.size)
+    ]
+    weights[0] -= shift**2
+    south, north = shift * (shift - 1) / 2, shift * (shift + 1) / 2
+    return jnp.stack([*weights, south, north], -1)
 
 
 def observe(
@@ -182,6 +284,9 @@ def observe(
         (in_blocks(scatter, data), jnp.ones(data.filled.shape)),
         (in_blocks(crab, data), data.crab_response**2),
     ]
+    if "plane.scatter" in p:
+        plane = (p("plane.scatter")[:, None] * crab_rate / 1000.0) ** 2
+        excess.append((in_blocks(plane, data), data.plane**2))
     variance = data.stat_variance + total(excess)
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
     if marginal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,8 @@ from ridgebayes.revolution import RevolutionNormal, revolution_terms
 
 HISTORIES = ("background.history", "crab.history")
 """Sites of (band, revolution) that models leave: background level and Crab rate, cts/s."""
+DERIVED = ("sky.intensity", "sky.fov_flux")
+"""Sites of (band, region) that are kept for every draw, where they are not sampled."""
 
 
 class Fitted(NamedTuple):
@@ -115,14 +118,17 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
     )
 
 
-def histories(posterior: Posterior, data: FitData, z: NDArray) -> dict[str, NDArray]:
-    """Background level and Crab rate of each revolution for each draw, site → (draw, band, revolution)."""
+def left_sites(posterior: Posterior, data: FitData, z: NDArray, names: Sequence[str]) -> dict[str, NDArray]:
+    """Return what the model leaves at these sites for each draw, site → (draw, ...); it may lack some.
+
+    Such as `HISTORIES`, site → (draw, band, revolution), and `DERIVED`, site → (draw, band, region).
+    """
 
     @jax.jit
     def each(z: Array, data: FitData) -> dict[str, Array]:
         def one(z: Array) -> dict[str, Array]:
             found = sites(posterior, z, data)
-            return {name: found[name] for name in HISTORIES}
+            return {name: found[name] for name in names if name in found}
 
         return jax.lax.map(one, z)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -17,9 +17,6 @@ from ridgebayes.errors import InputError, nearest
 
 Prior: TypeAlias = "dist.Distribution | float | Array"
 """A NumPyro distribution, or a number (or array) that fixes the parameter."""
-
-Parameters = Callable[[str], Array]
-"""How a model asks for a parameter: ``p("background.scatter")``, shaped by its dims."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,11 @@ def with_priors(parameters: Mapping[str, Parameter], changes: Mapping[str, Any])
     return changed
 
 
-def sampler(parameters: Mapping[str, Parameter], sizes: Mapping[str, int]) -> Parameters:
-    """Return the function by which a model draws its parameters.
+class Parameters:
+    """How a model asks for its parameters: ``p("background.scatter")``, shaped by its dims.
+
+    ``"plane.scatter" in p`` tells whether the model has a parameter. Each is drawn once, however often it is
+    asked for.
 
     Parameters
     ----------
@@ -87,15 +87,24 @@ def sampler(parameters: Mapping[str, Parameter], sizes: Mapping[str, int]) -> Pa
         Axis → length.
     """
 
-    def draw(name: str) -> Array:
-        parameter = parameters[name]
-        shape = tuple(sizes[axis] for axis in parameter.dims)
+    def __init__(self, parameters: Mapping[str, Parameter], sizes: Mapping[str, int]) -> None:
+        self._parameters, self._sizes = parameters, sizes
+        self._drawn: dict[str, Array] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parameters
+
+    def __call__(self, name: str) -> Array:
+        """Draw a parameter, or return the value at which it is fixed."""
+        if name not in self._drawn:
+            self._drawn[name] = self._draw(name, self._parameters[name])
+        return self._drawn[name]
+
+    def _draw(self, name: str, parameter: Parameter) -> Array:
+        shape = tuple(self._sizes[axis] for axis in parameter.dims)
         if not isinstance(parameter.prior, dist.Distribution):
             return jnp.broadcast_to(jnp.asarray(parameter.prior, float), shape)
-        prior = _spread(name, parameter.prior, shape, parameter.dims)
-        return numpyro.sample(name, prior)
-
-    return draw
+        return numpyro.sample(name, _spread(name, parameter.prior, shape, parameter.dims))
 
 
 def _spread(name: str, prior: dist.Distribution, shape: tuple[int, ...], dims: tuple[str, ...]):

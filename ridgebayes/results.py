@@ -21,7 +21,15 @@ from numpy.typing import NDArray
 from ridgebayes.fitdata import FitData, Prepared
 from ridgebayes.model import Model
 from ridgebayes.posterior import Posterior
-from ridgebayes.predict import Fitted, fitted, histories, revolution_means, revolution_replicates
+from ridgebayes.predict import (
+    DERIVED,
+    HISTORIES,
+    Fitted,
+    fitted,
+    left_sites,
+    revolution_means,
+    revolution_replicates,
+)
 from ridgebayes.priors import describe
 from ridgebayes.products.intensity import summarise
 from ridgebayes.run import Run
@@ -77,10 +85,11 @@ def build_run(
         How it was sampled, and how long each stage took.
     """
     named = _join_bands(posterior.constrain(z), model)
+    dims = {name: parameter.dims for name, parameter in model.parameters.items()}
+    derived = _join_bands(_derived(posterior, parts, z), model)
+    dims |= {name: ("band", "region") for name in derived}
     groups = {
-        "posterior": xr.Dataset(
-            {n: (("chain", "draw", *model.parameters[n].dims), x) for n, x in named.items()}
-        ),
+        "posterior": xr.Dataset({n: (("chain", "draw", *dims[n]), x) for n, x in (named | derived).items()}),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
         "prior": _prior(model, posterior, parts, settings.seed),
     }
@@ -151,7 +160,9 @@ def _residual_histogram(prepared: Prepared, fit: Fitted) -> NDArray:
 
 def _histories(posterior: Posterior, parts: Sequence[FitData], z: NDArray) -> dict[str, Any]:
     """Mean, sd and interval of level and Crab rate over the mission, each (band, revolution)."""
-    found = [histories(posterior, part, _thinned(z[k], HISTORY_DRAWS)) for k, part in enumerate(parts)]
+    found = [
+        left_sites(posterior, part, _thinned(z[k], HISTORY_DRAWS), HISTORIES) for k, part in enumerate(parts)
+    ]
     variables: dict[str, Any] = {}
     for site in found[0]:
         draws = np.concatenate([f[site] for f in found], axis=1)
@@ -159,6 +170,14 @@ def _histories(posterior: Posterior, parts: Sequence[FitData], z: NDArray) -> di
         name = site.replace(".", "_")
         variables |= {f"{name}_{key}": (value.dims, value.values) for key, value in summary.items()}
     return variables
+
+
+def _derived(posterior: Posterior, parts: Sequence[FitData], z: NDArray) -> dict[str, NDArray]:
+    """Site → (part, chain, draw, band, region) of what follows from every draw."""
+    flat = z.reshape(len(parts), -1, z.shape[-1])
+    found = [left_sites(posterior, part, flat[k], DERIVED) for k, part in enumerate(parts)]
+    stacked = {n: np.stack([f[n] for f in found]) for n in found[0]}
+    return {n: x.reshape(*z.shape[:3], *x.shape[2:]) for n, x in stacked.items()}
 
 
 def _thinned(z: NDArray, n: int = REPLICATES) -> NDArray:
@@ -234,6 +253,7 @@ def _record(
         "model": {
             "name": model.name,
             "options": dict(model.options),
+            "extras": list(model.extras),
             "priors": {name: describe(parameter.prior) for name, parameter in model.parameters.items()},
         },
         "sky": model.sky.record(),

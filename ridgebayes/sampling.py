@@ -148,10 +148,12 @@ def sample(
     clock = _Clock()
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
-    prepared = prepare(scws, model.sky, response=response, crab_rate=crab_rate)
+    free_latitude = "sky.width" in model.parameters
+    prepared = prepare(scws, model.sky, response=response, crab_rate=crab_rate, free_latitude=free_latitude)
     if prepared.crab_given:
         logger.info("no ScW contains the Crab: its rate is held at the given one")
-        model = model.with_priors({"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0})
+        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0, "crab.smooth": 0.0}
+        model = model.with_priors({n: v for n, v in held.items() if n in model.parameters})
     parts = _independent(model, prepared.data)
     device = resolve_device(len(parts) * settings.chains, workers)
     logger.info(

@@ -32,10 +32,12 @@ def make_run(bands=2, *, simulated=True, change=None, unseen=(), warnings=()):
     statistic = np.zeros((CHAINS, DRAWS, bands), bool)
     edges = np.linspace(-6, 6, 121)
     counts = rng.poisson(4000 * 0.1 * stats.norm.pdf((edges[1:] + edges[:-1]) / 2), (bands, 120))
+    fov = np.random.default_rng(6).uniform(0, 200, (REGIONS, REGIONS))
     groups = {
         "posterior": xr.Dataset(
             {
-                "sky.intensity": ((*axes, "band", "region"), profile + 0.02 * normal(REGIONS)),
+                "sky.intensity": ((*axes, "band", "region"), intensity := profile + 0.02 * normal(REGIONS)),
+                "sky.fov_flux": ((*axes, "band", "region"), 1.1 * intensity @ fov.T),
                 "background.level": ((*axes, "band"), 1 + 0.01 * normal()),
                 "background.drift": ((*axes, "band", "mode"), normal(MODES)),
                 "background.drift_length": ((*axes, "band"), np.exp(0.1 * normal())),
@@ -70,7 +72,7 @@ def make_run(bands=2, *, simulated=True, change=None, unseen=(), warnings=()):
             {
                 "e_min": ("band", 20.0 + 10 * np.arange(bands)),
                 "e_max": ("band", 30.0 + 10 * np.arange(bands)),
-                "fov": (("pointing", "region"), rng.uniform(0, 200, (REGIONS, REGIONS))),
+                "fov": (("pointing", "region"), fov),
                 "level": (("band", "revolution"), level),
                 "crab_rate": ("band", 100.0 - np.arange(bands)),
                 **history("background_history", level),

@@ -8,7 +8,7 @@ from numpyro import handlers
 from scipy import stats
 
 from ridgebayes.errors import InputError
-from ridgebayes.priors import Parameter, describe, parse_prior, sampler, with_priors
+from ridgebayes.priors import Parameter, Parameters, describe, parse_prior, with_priors
 
 PARAMETERS = {
     "sky.intensity": Parameter(dist.Normal(0.0, 10.0), "mCrab / deg2", ("band", "region"), "intensity"),
@@ -18,7 +18,7 @@ SIZES = {"band": 2, "region": 3}
 
 
 def drawn(parameters, name):
-    draw = sampler(parameters, SIZES)
+    draw = Parameters(parameters, SIZES)
     return handlers.trace(handlers.seed(lambda: draw(name), jax.random.key(0))).get_trace()
 
 
@@ -109,7 +109,7 @@ def test_fixed_value_is_not_sampled():
     changed = with_priors(PARAMETERS, {"background.scatter": 0.01})
     assert changed["background.scatter"].fixed
     assert drawn(changed, "background.scatter") == {}
-    np.testing.assert_array_equal(sampler(changed, SIZES)("background.scatter"), [0.01, 0.01])
+    np.testing.assert_array_equal(Parameters(changed, SIZES)("background.scatter"), [0.01, 0.01])
 
 
 @pytest.mark.parametrize("text", ["HalfNormal(0.02)", "Normal(1, 2.5)", "LogNormal(-5, 1)", "Uniform(-1, 3)"])

@@ -35,6 +35,14 @@ def sampling_options(command: Callable) -> Callable:
 @click.option("--model", "name", default="regions", show_default=True, help="Model, as in models/.")
 @click.option("--sky", default="milkyway", show_default=True, help="Shipped region set, or a TOML file.")
 @click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
+@click.option(
+    "--extra",
+    "extras",
+    multiple=True,
+    metavar="NAME",
+    help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
+    "free_latitude.",
+)
 @click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
 @click.option("--response", type=click.Path(path_type=Path), help="Measured response, a FITS image.")
 @click.option(
@@ -47,6 +55,7 @@ def fit(
     name: str,
     sky: str,
     bands: tuple[str, ...],
+    extras: tuple[str, ...],
     priors: tuple[str, ...],
     response: Path | None,
     crab_rates: tuple[str, ...],
@@ -58,6 +67,7 @@ def fit(
     Examples:
       ridgebayes fit scws.fits --out runs/first
       ridgebayes fit scws.fits --out runs/tight --band A01 --prior 'background.scatter=HalfNormal(0.02)'
+      ridgebayes fit scws.fits --out runs/free --extra free_latitude --extra smooth_crab
     """
     from ridgebayes.run import check_free
 
@@ -67,7 +77,7 @@ def fit(
     from ridgebayes.scw import read_scws
 
     build = models.find(name)
-    model = build(skies.load(sky)).with_priors(pairs(priors, "--prior"))
+    model = build(skies.load(sky)).with_extras(*extras).with_priors(pairs(priors, "--prior"))
     rates = {
         band: number(value, f"--crab-rate {band}") for band, value in pairs(crab_rates, "--crab-rate").items()
     }

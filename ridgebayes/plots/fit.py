@@ -197,7 +197,7 @@ def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
     """Choose scalars to look at: half the worst sampled ones, then the worst of each hyperparameter."""
     every = sorted(_scalars(run), key=lambda s: -s.badness)
     chosen = every[: (n + 1) // 2]
-    many = {"sky.intensity", "background.drift", "background.coefficients"}
+    many = {"sky.intensity", "sky.fov_flux", "background.drift", "background.coefficients"}
     for scalar in every:
         if scalar.name not in many | {s.name for s in chosen}:
             chosen.append(scalar)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,10 @@ class Sky:
         w = self.weights
         return content_key("sky", w.data, w.indices.astype(np.int64), w.indptr.astype(np.int64), self.nodes)
 
+    def reshaped(self, stretch: float, shift: float) -> Sky:
+        """Return this sky with the shape of every region stretched and shifted in latitude (see `build`)."""
+        return build(self.name, self.regions, nside=self.nside, stretch=stretch, shift=shift)
+
     def record(self) -> dict[str, Any]:
         """Return all that is needed to build this sky again, TOML-ready (see `from_record`)."""
         return {
@@ -208,8 +212,20 @@ def from_record(record: Mapping[str, Any]) -> Sky:
     return sky
 
 
-def build(name: str, regions: Sequence[Region], *, nside: int = 64) -> Sky:
+def build(
+    name: str, regions: Sequence[Region], *, nside: int = 64, stretch: float = 1.0, shift: float = 0.0
+) -> Sky:
     """Divide regions into patches and sum their flux into the pixels of a :class:`Sky`.
+
+    Parameters
+    ----------
+    name, regions
+        Of the sky.
+    nside
+        Of ``Sky.weights``.
+    stretch, shift
+        Factor on the latitude of all that has a shape in latitude, and degrees by which it then moves north;
+        an intensity stays the mean over the core, which neither stretches nor moves.
 
     Raises
     ------
@@ -220,13 +236,18 @@ def build(name: str, regions: Sequence[Region], *, nside: int = 64) -> Sky:
         raise InputError(f"sky '{name}': nside {nside} is not a power of 2 up to {_FINEST // 2}: take 64")
     grid = HEALPix(nside, order="ring")
     lookup = _Lookup()
-    samples = [region.sample() for region in regions]
+    shaped = [region.radius is None and region.shape.kind != "uniform" for region in regions]
+    wide = [
+        replace(region, lat=_clipped(region.lat, stretch, shift)) if has_shape else region
+        for region, has_shape in zip(regions, shaped, strict=True)
+    ]
+    samples = [region.sample() for region in wide]
     pixels: list[NDArray[np.int64]] = []
     weights: list[Array] = []
     nodes: list[Array] = []
     reach: list[NDArray[np.int64]] = []
-    for region, (lon, lat, area, core) in zip(regions, samples, strict=True):
-        bright = region.shape.profile(lon, lat, lookup)
+    for region, has_shape, (lon, lat, area, core) in zip(regions, shaped, samples, strict=True):
+        bright = region.shape.profile(lon, (lat - shift) / stretch if has_shape else lat, lookup)
         mean = float(np.average(bright[core], weights=area[core]))
         if not mean > 0:
             raise InputError(f"region '{region.name}': the template is zero in its core: take another shape")
@@ -240,9 +261,7 @@ def build(name: str, regions: Sequence[Region], *, nside: int = 64) -> Sky:
         pixels.append(occupied[lit])
         weights.append(total[lit])
         nodes.append(centroid[lit] / np.linalg.norm(centroid[lit], axis=1, keepdims=True))
-    _check_overlap(
-        regions, samples, _rows(reach, np.concatenate([np.ones(len(p)) for p in reach]), grid.npix)
-    )
+    _check_overlap(wide, samples, _rows(reach, np.concatenate([np.ones(len(p)) for p in reach]), grid.npix))
     return Sky(name, tuple(regions), _rows(pixels, np.concatenate(weights), grid.npix), np.concatenate(nodes))
 
 
@@ -276,6 +295,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if v is not None}
     return list(value) if isinstance(value, tuple) else value
+
+
+def _clipped(lat: tuple[float, float], stretch: float, shift: float) -> tuple[float, float]:
+    return max(-90.0, lat[0] * stretch + shift), min(90.0, lat[1] * stretch + shift)
 
 
 class _Lookup:
