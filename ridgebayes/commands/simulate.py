@@ -69,7 +69,7 @@ def simulate(
     if source:
         programme = sim.read_programme(source, dither_deg=dither, seed=seed)
         if revolutions:
-            programme = _thinned(programme, revolutions)
+            programme = thinned(programme, revolutions)
     else:
         programme = sim.programme(revolutions, stop=2740, seed=seed)
     truth = sim.Truth(bands=sim.BANDS if n_bands is None else _narrow_bands(n_bands))
@@ -78,8 +78,8 @@ def simulate(
     click.echo(f"{out}: {len(scws)} simulated ScWs in {len(scws.bands)} bands")
 
 
-def _thinned(programme: Any, revolutions: int) -> Any:
-    """Keep so many revolutions, spread evenly."""
+def thinned(programme: Any, revolutions: int) -> Any:
+    """Keep so many revolutions of a programme, spread evenly."""
     import numpy as np
 
     present = np.unique(programme.revolution)
