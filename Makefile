@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow lint clean
+.PHONY: help demo pipeline test test-slow lint clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
+	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in products/"
 	@echo "make test       the tests of a few minutes"
 	@echo "make test-slow  the longer ones: coverage over simulated missions"
 	@echo "make lint       ruff and mypy"
@@ -19,6 +20,12 @@ $(BIN)/.installed: pyproject.toml
 
 demo: $(BIN)/.installed
 	$(BIN)/ridgebayes demo --overwrite
+
+runs/demo/run.toml: | $(BIN)/.installed
+	$(BIN)/ridgebayes demo --overwrite
+
+pipeline: $(BIN)/.installed runs/demo/run.toml
+	set -e; for step in scripts/0*.py; do echo "== $$step"; $(BIN)/python $$step; done
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -12,9 +12,16 @@ from typing import Any
 
 import click
 
+from ridgebayes.commands.background import background
+from ridgebayes.commands.crab import crab
 from ridgebayes.commands.fit import demo, fit
+from ridgebayes.commands.flux import flux
 from ridgebayes.commands.inspect import inspect
+from ridgebayes.commands.map import sky_map
+from ridgebayes.commands.profile import profile
+from ridgebayes.commands.residuals import residuals
 from ridgebayes.commands.simulate import simulate
+from ridgebayes.commands.spectrum import spectrum
 from ridgebayes.errors import InputError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -58,5 +65,5 @@ def main(debug: bool) -> None:
     logging.getLogger("ridgebayes").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
-for command in (inspect, fit, demo, simulate):
+for command in (inspect, fit, demo, simulate, crab, background, residuals, sky_map, flux, profile, spectrum):
     main.add_command(command)

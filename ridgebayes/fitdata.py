@@ -9,9 +9,9 @@ Crab rate are free around them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
 from scipy.optimize import least_squares
 
 from ridgebayes.blocks import Layout, layout, pack_sky
+from ridgebayes.correlated import Sequence, sequence
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.response import Response, Trapezoid
 from ridgebayes.scw import CRAB, ScWTable
@@ -83,6 +84,8 @@ class FitData(NamedTuple):
     reshaped, reshaped_fov
         Exposure and FOV flux for the shapes in latitude `SHAPES`, (shape, seen, block, width) and (shape,
         region, region); None unless the model frees the shape.
+    sequence
+        Order of the ScWs in time; None unless the model has correlated noise.
     """
 
     rate: Array
@@ -107,6 +110,7 @@ class FitData(NamedTuple):
     smooth_frequency: Array
     reshaped: Array | None = None
     reshaped_fov: Array | None = None
+    sequence: Sequence | None = None
 
     def band(self, k: int) -> FitData:
         """Only band `k`, its axis kept."""
@@ -152,7 +156,7 @@ def prepare(
     *,
     response: Response | None = None,
     crab_rate: Mapping[str, float] | None = None,
-    free_latitude: bool = False,
+    opened: Container[str] = (),
     cache: bool = True,
 ) -> Prepared:
     """Work out everything that a model needs from a ScW table and a sky.
@@ -168,8 +172,9 @@ def prepare(
     crab_rate
         Crab rate of every band in cts/s, by band name; used (and required) only where no ScW still
         contains the Crab.
-    free_latitude
-        Work out the exposures for other shapes in latitude too.
+    opened
+        Parameters of the model: what only some need (exposures for other shapes in latitude, the order of
+        the ScWs in time) is worked out where it is needed.
     cache
         Keep the exposure of the regions on disk for the next fit.
 
@@ -181,7 +186,7 @@ def prepare(
     response = Trapezoid() if response is None else response
     scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # row order changes nothing, to the last bit
     a = exposure(scws, sky, response, cache=cache)
-    skies = [sky.reshaped(*shape) for shape in SHAPES] if free_latitude else []
+    skies = [sky.reshaped(*shape) for shape in SHAPES] if "sky.width" in opened else []
     others = [exposure(scws, other, response, cache=cache) for other in skies]
     seen = np.any([a, *others], axis=0)
     where = layout(scws.revolution, seen)
@@ -209,7 +214,7 @@ def prepare(
         for shortest in (_SHORTEST_DRIFT_YEARS, _SHORTEST_CRAB_YEARS)
     )
     phase = 2.0 * scws.phase - 1.0
-    arrays = dict(
+    arrays: dict[str, Any] = dict(
         rate=where.pack(scws.rate.T),
         stat_variance=where.pack(scws.stat_err.T**2, 1.0),
         level=level,
@@ -231,9 +236,11 @@ def prepare(
         smooth_basis=eigenfunctions(time * half_years, edge, crab_modes),
         smooth_frequency=sqrt_eigenvalues(edge, crab_modes, 1)[0],
     )
-    if free_latitude:
+    if skies:
         arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
         arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
+    if "background.correlated" in opened:
+        arrays["sequence"] = sequence(where, scws.mjd, arrays["basis"])
     data = FitData(**jax.tree.map(jnp.asarray, arrays))
     unseen = tuple(uncovered(a, sky.names))
     if unseen:

@@ -19,6 +19,7 @@ from jax.custom_derivatives import linear_call
 from jax.typing import ArrayLike
 from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 
+from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.revolution import RevolutionNormal, block_sums, revolution_terms
@@ -289,10 +290,18 @@ def observe(
         excess.append((in_blocks(plane, data), data.plane**2))
     variance = data.stat_variance + total(excess)
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
-    if marginal:
-        observed = RevolutionNormal(rate, variance, sd, data.basis, data.block_revolution, data.filled)
-    else:
+    given = (rate, variance, sd, data.basis, data.block_revolution, data.filled)
+    if not marginal:
         coefficients = numpyro.deterministic("background.terms", sd * p("background.coefficients"))
         terms = revolution_terms(coefficients, data.basis, data.block_revolution)
         observed = dist.Normal(rate + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
+    elif "background.correlated" in p:
+        shared = p("background.correlated")[:, None] * data.level
+        observed = CorrelatedNormal(*given, shared, p("background.memory") / 24.0, data.sequence)
+    elif "outlier.fraction" in p:
+        from ridgebayes.outliers import OutlierNormal
+
+        observed = OutlierNormal(*given, p("outlier.fraction"), p("outlier.size"))
+    else:
+        observed = RevolutionNormal(*given)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)

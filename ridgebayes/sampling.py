@@ -148,8 +148,9 @@ def sample(
     clock = _Clock()
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
-    free_latitude = "sky.width" in model.parameters
-    prepared = prepare(scws, model.sky, response=response, crab_rate=crab_rate, free_latitude=free_latitude)
+    prepared = prepare(
+        scws, model.sky, response=response, crab_rate=crab_rate, opened=model.parameters.keys()
+    )
     if prepared.crab_given:
         logger.info("no ScW contains the Crab: its rate is held at the given one")
         held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0, "crab.smooth": 0.0}

@@ -1,0 +1,241 @@
+"""Sky maps as pictures: all of the sky (Mollweide) and the Galactic plane (plate carrée), on WCS axes.
+
+Longitude grows to the left, l = 0 is in the middle. Each panel has the colours of its own bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import astropy.units as u
+import numpy as np
+from astropy.visualization.wcsaxes import WCSAxes
+from astropy.wcs import WCS
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from ridgebayes.plots.style import GREY, band_title, chosen_bands, finish, legend_below, new_figure
+from ridgebayes.products.mapfiles import galactic_wcs, plane_wcs
+from ridgebayes.products.maps import BandMap, Reprojection
+from ridgebayes.run import Run
+
+MAX_BANDS = 4  # more do not fit a page
+PLANE_LON, PLANE_LAT = 90.0, 30.0
+EMPTY = "#D4D4D4"
+"""Where there is no value: seen by no ScW, or no pointing near."""
+
+_STEP = 0.45  # degrees a pixel of the all-sky picture
+_MERIDIANS = (120, 60, 0, -60, -120)
+_PARALLELS = (-60, -30, 0, 30, 60)
+_PULL = 4.0
+
+
+class Layer(NamedTuple):
+    """One quantity of a map and how it is shown.
+
+    Attributes
+    ----------
+    title, label
+        Of the panel, of its colour bar (with the unit).
+    values
+        (12 nside²,); NaN where there is none.
+    limits
+        Ends of the colour bar.
+    colours
+        Name of the colour map.
+    empty
+        (12 nside²,): pixels to be drawn grey.
+    """
+
+    title: str
+    label: str
+    values: NDArray[np.float64]
+    limits: tuple[float, float]
+    colours: str
+    empty: NDArray[np.bool_]
+
+
+class Panel(NamedTuple):
+    """Axes with the projection of their pixels."""
+
+    ax: Axes
+    wcs: WCS
+    rows: int
+    columns: int
+
+    def reprojection(self, nside: int) -> Reprojection:
+        """Return what brings HEALPix maps to the pixels."""
+        x, y = np.meshgrid(np.arange(self.columns), np.arange(self.rows))
+        return Reprojection(nside, *self.wcs.wcs_pix2world(x, y, 0))
+
+
+def intensity_layers(one: BandMap) -> list[Layer]:
+    """Lay out posterior mean and sd of the intensity."""
+    # A region that is hardly seen, its posterior as wide as its prior, sets no scale.
+    tight = ~one.loose
+    mean = (min(_quantile(one.intensity[tight], 0.0), 0.0), _quantile(one.intensity[tight], 1.0))
+    unit = "[mCrab/deg²]"
+    return [
+        Layer("mean", f"Intensity {unit}", one.intensity, mean, "viridis", one.unseen),
+        Layer("sd", f"Posterior sd {unit}", one.intensity_sd, (0.0, _quantile(one.intensity_sd[tight], 1.0)),
+              "cividis", one.unseen),
+    ]  # fmt: skip
+
+
+def residual_layers(one: BandMap) -> list[Layer]:
+    """Lay out residuals, what the posterior expects of the same ScWs, and the difference over its error."""
+    empty = one.scws == 0
+    known = one.residual_error <= 10 * _quantile(one.residual_error, 0.5)
+    low = min(_quantile(one.residual[known], 0.01), _quantile(one.expected[known], 0.01), 0.0)
+    high = max(_quantile(one.residual[known], 0.99), _quantile(one.expected[known], 1.0))
+    pull = (one.residual - one.expected) / one.residual_error
+    return [
+        Layer("residuals", "Rate less background [mCrab]", one.residual, (low, high), "viridis", empty),
+        Layer("expected", "Posterior FOV flux [mCrab]", one.expected, (low, high), "viridis", empty),
+        Layer("difference", "(residual − expected) / error", pull, (-_PULL, _PULL), "RdBu_r", empty),
+    ]
+
+
+def all_sky_axes(figure: Figure, place: SubplotSpec) -> Panel:
+    """Add axes with the whole sky, Mollweide, and a labelled graticule."""
+    columns, rows = (2 * round(size * np.sqrt(2) * np.rad2deg(1) / _STEP) for size in (2, 1))
+    wcs = galactic_wcs("MOL", _STEP, rows, columns)
+    ax = figure.add_subplot(place)
+    ax.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5), aspect="equal")
+    ax.axis("off")
+
+    def line(lon: ArrayLike, lat: ArrayLike, **style: Any) -> None:
+        at = np.broadcast_arrays(np.asarray(lon, float), np.asarray(lat, float))
+        ax.plot(*wcs.wcs_world2pix(*at, 0), zorder=3, clip_on=False, **style)
+
+    along, across = np.linspace(-179.999, 179.999, 181), np.linspace(-90, 90, 91)
+    for lon in _MERIDIANS:
+        line(lon, across, color=GREY, lw=0.3)
+    for lat in _PARALLELS:
+        line(along, lat, color=GREY, lw=0.3)
+    for edge in (-179.999, 179.999):
+        line(edge, across, color="black", lw=0.6)
+    outline = [patheffects.withStroke(linewidth=1.6, foreground="white")]
+    style: dict[str, Any] = {"fontsize": 7, "path_effects": outline, "gid": "graticule", "zorder": 4}
+    for lon in (120, 0, -120):
+        label = f"{lon:+d}°".replace("-", "−") if lon else "l = 0°"
+        x, y = wcs.wcs_world2pix(lon, -42, 0)
+        ax.text(x, y, label, ha="center", va="center", **style)
+    for lat in (-60, -30, 30, 60):
+        ax.annotate(f"{lat:+d}°".replace("-", "−"), wcs.wcs_world2pix(179.999, lat, 0), xytext=(-3, 0),
+                    textcoords="offset points", ha="right", va="center", **style)  # fmt: skip
+    return Panel(ax, wcs, rows, columns)
+
+
+def plane_axes(figure: Figure, place: SubplotSpec) -> Panel:
+    """Add axes with the Galactic plane, plate carrée."""
+    wcs, (rows, columns) = plane_wcs(PLANE_LON, PLANE_LAT, 0.25)
+    ax = figure.add_subplot(place, projection=wcs)
+    ax.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5))
+    lon, lat = ax.coords
+    lon.set_coord_type("longitude", coord_wrap=180 * u.deg)
+    lon.set_ticks(np.arange(-90, 91, 30) * u.deg)
+    lat.set_ticks(np.arange(-20, 21, 20) * u.deg)
+    for coordinate, name in ((lon, "longitude"), (lat, "latitude")):
+        coordinate.set_major_formatter("d")
+        coordinate.set_axislabel(f"Galactic {name}", minpad=0.5)
+        coordinate.tick_params(direction="in", color=GREY)
+        coordinate.display_minor_ticks(False)
+    ax.coords.grid(color=GREY, lw=0.3)
+    return Panel(ax, wcs, rows, columns)
+
+
+def draw_layer(run: Run, band: str, layer: Layer, ax: Axes, project: Reprojection) -> Axes:
+    """Draw one layer of a band with its colour bar below.
+
+    Parameters
+    ----------
+    run, band, layer
+        What to draw.
+    ax
+        Of `all_sky_axes` or `plane_axes`.
+    project
+        To the pixels of `ax`.
+    """
+    image = project(layer.values)
+    finite = image[np.isfinite(image)]
+    low, high = layer.limits
+    high = high if high > low else low + 1.0
+    if layer.empty.any():
+        grey = np.where(project(layer.empty.astype(float)) > 0.5, 1.0, np.nan)
+        ax.imshow(grey, cmap=ListedColormap([EMPTY]), interpolation="nearest", origin="lower")
+    shown = ax.imshow(image, cmap=layer.colours, vmin=low, vmax=high, interpolation="nearest", origin="lower")
+    above, below = (finite > high * (1 + 1e-9)).any(), (finite < low).any()
+    extend = "both" if above and below else "max" if above else "min" if below else "neither"
+    figure = ax.figure.figure
+    bar = figure.colorbar(shown, ax=ax, orientation="horizontal", label=layer.label, extend=extend, aspect=35,
+                    shrink=0.9, pad=0.03)  # fmt: skip
+    bar.ax.xaxis.set_major_locator(MaxNLocator(5))
+    return finish(run, ax, band_title(run, band, layer.title))
+
+
+def intensity_figure(run: Run, maps: Sequence[BandMap], *, plane: bool = False) -> Figure:
+    """Draw posterior mean and sd of the intensity of some bands, all of the sky or the plane."""
+    title = f"Intensity {'of the Galactic plane' if plane else 'of the sky'}: posterior"
+    return _figure(run, maps, title, intensity_layers, plane, "seen by no ScW: prior only")
+
+
+def residual_figure(run: Run, maps: Sequence[BandMap], radius: float, *, plane: bool = False) -> Figure:
+    """Draw residuals beside what the posterior expects of some bands, all of the sky or the plane."""
+    title = f"What pointings see {'along the Galactic plane' if plane else 'of the sky'}"
+    return _figure(run, maps, title, residual_layers, plane, f"no ScW points within {radius:g}°")
+
+
+def _figure(
+    run: Run,
+    maps: Sequence[BandMap],
+    title: str,
+    layers: Callable[[BandMap], list[Layer]],
+    plane: bool,
+    empty: str,
+) -> Figure:
+    """Draw a row of panels a band, one for each layer."""
+    shown = shown_bands(run, maps)
+    if len(shown) < len(maps):
+        title += f" ({len(shown)} of {len(maps)} bands)"
+    of_band = [layers(one) for one in shown]
+    columns = len(of_band[0])
+    width = 170 / columns
+    height = (width - 12) / 3 + 24 if plane else width / 2 + 16
+    figure = new_figure(title, height_mm=13 + height * len(shown))
+    grid = figure.add_gridspec(len(shown), columns)
+    project: Reprojection | None = None  # panels of a figure are alike
+    for row, (one, found) in enumerate(zip(shown, of_band, strict=True)):
+        for column, layer in enumerate(found):
+            panel = (plane_axes if plane else all_sky_axes)(figure, grid[row, column])
+            project = project or panel.reprojection(one.nside)
+            ax = draw_layer(run, one.band, layer, panel.ax, project)
+            if isinstance(ax, WCSAxes) and column:
+                ax.coords[1].set_axislabel("")
+                ax.coords[1].set_ticklabel_visible(False)
+            if column:
+                ax.set_title(layer.title, loc="left")
+    if any(layer.empty.any() for found in of_band for layer in found):
+        figure.axes[0].plot([], [], "s", color=EMPTY, label=empty)
+        legend_below(figure)
+    return figure
+
+
+def shown_bands(run: Run, maps: Sequence[BandMap]) -> list[BandMap]:
+    """Return the maps that fit a page, evenly chosen as in other figures."""
+    if len(maps) == len(run.record["data"]["bands"]):
+        chosen = chosen_bands(run, MAX_BANDS)
+        return [one for one in maps if one.band in chosen]
+    return list(maps[:MAX_BANDS])
+
+
+def _quantile(values: NDArray, share: float) -> float:
+    """Quantile of what is finite; 0 where nothing is."""
+    finite = values[np.isfinite(values)]
+    return float(np.quantile(finite, share)) if finite.size else 0.0

@@ -1,0 +1,190 @@
+"""FOV flux of regions: posterior beside the classical estimate and the published value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from numpy.typing import NDArray
+
+from ridgebayes.calibration import CRAB, CrabSpectrum
+from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, provenance
+from ridgebayes.products.profile import exposures, region_draws, spread
+from ridgebayes.products.spectrum import published_fov, published_source
+from ridgebayes.run import Run
+from ridgebayes.scw import Band
+from ridgebayes.sky import Sky
+
+Array = NDArray[np.float64]
+ERG = u.erg / u.s / u.cm**2
+
+COLUMNS = (
+    "FOV flux: what a pointing at the region's centre sees of the whole sky model, response averaged over "
+    "roll; lo, hi: its {prob:.0%} equal-tailed interval; p_positive: posterior probability that it is above "
+    "zero; upper: upper end of that interval where it holds zero, else empty; per_degree: of a ridge of this "
+    "flux along the plane, per degree of longitude (over the {width:.1f} degrees of plane that a field of "
+    "view holds); *_erg: in the band, for the Crab assumed; classical: the same from a background fitted per "
+    "revolution"
+)
+
+
+def flux_table(
+    run: Run, sky: Sky | None = None, *, crab: CrabSpectrum = CRAB, classical: QTable | None = None
+) -> QTable:
+    """FOV flux in every region and band.
+
+    Parameters
+    ----------
+    run
+        The run.
+    sky
+        Regions to look at, of any region file; by default those of the model.
+    crab
+        What the Crab is assumed to be, for physical units.
+    classical
+        Of `ridgebayes.classical.fluxes` for the same regions.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row for each region and band: region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi, upper (mCrab),
+        p_positive, mean_erg, sd_erg, lo_erg, hi_erg, upper_erg (erg/s/cm²), per_degree, per_degree_sd
+        (mCrab/deg); published and published_error (mCrab) where there is one; classical and classical_error
+        (mCrab), classical_note; truth (mCrab) where the data are simulated and it is known.
+    """
+    regions = run.sky if sky is None else sky
+    constant = run.tree["constant_data"].dataset
+    bands = [
+        Band(str(name), float(low), float(high))
+        for name, low, high in zip(
+            constant["band"].values, constant["e_min"].values, constant["e_max"].values, strict=True
+        )
+    ]
+    seen = exposures(run, regions.centre_lon, regions.centre_lat)
+    draws = np.stack(
+        [spread(run, b.name, region_draws(run, b.name, as_seen=True)) @ seen.T for b in bands], axis=-1
+    )  # (draw, region, band)
+    tail = (1 - CI_PROB) / 2
+    lo, hi = np.quantile(draws, [tail, 1 - tail], axis=0)
+    mean, sd = draws.mean(0), draws.std(0, ddof=1)
+    width = longitude_width(run)
+    erg = np.array([crab.erg_per_mcrab(b.e_min, b.e_max) for b in bands])
+    published = np.stack([published_fov(name, bands) for name in regions.names], axis=1)
+    upper = np.where(lo > 0, np.nan, hi)
+
+    table = QTable(
+        {
+            "region": np.repeat(regions.names, len(bands)).astype(str),
+            "band": np.tile([b.name for b in bands], len(regions)).astype(str),
+            "E_MIN": np.tile([b.e_min for b in bands], len(regions)) * u.keV,
+            "E_MAX": np.tile([b.e_max for b in bands], len(regions)) * u.keV,
+        }
+    )
+    for name, value in (("mean", mean), ("sd", sd), ("lo", lo), ("hi", hi), ("upper", upper)):
+        table[name] = value.ravel() * MCRAB
+    table["p_positive"] = (draws > 0).mean(0).ravel()
+    for name, value in (("mean", mean), ("sd", sd), ("lo", lo), ("hi", hi), ("upper", upper)):
+        table[f"{name}_erg"] = (value * erg).ravel() * ERG
+    table["per_degree"] = mean.ravel() / width * MCRAB / u.deg
+    table["per_degree_sd"] = sd.ravel() / width * MCRAB / u.deg
+    if np.isfinite(published[0]).any():
+        table["published"], table["published_error"] = (x.ravel() * MCRAB for x in published)
+    if classical is not None:
+        table["classical"], table["classical_error"] = classical["flux"], classical["error"]
+        table["classical_note"] = classical["note"]
+    truth = _truth(run, regions, [b.name for b in bands])
+    if np.isfinite(truth).any():
+        table["truth"] = truth.ravel() * MCRAB
+    table.meta = provenance(run.record, run.diagnosis) | {
+        "ci_prob": CI_PROB,
+        "ci_kind": CI_KIND,
+        "columns": COLUMNS.format(prob=CI_PROB, width=width),
+        "crab_spectrum": crab.describe(),
+        "note": CXB_NOTE,
+        **_sources(regions),
+        **({"classical": classical.meta.get("method", "")} if classical is not None else {}),
+    }
+    return table
+
+
+def longitude_width(run: Run) -> float:
+    """Extent along the plane of a field of view centred on it, deg: ∫ R dl.
+
+    A ridge of 1 mCrab per degree of longitude gives this many mCrab in the field of view.
+    """
+    response = run.response
+    return float(2 * np.trapezoid(response.value, response.angle))
+
+
+def _truth(run: Run, regions: Sky, bands: list[str]) -> Array:
+    """Return the true FOV flux, (region, band), of the regions that the run knows; NaN elsewhere."""
+    constant = run.tree["constant_data"].dataset
+    truth = np.full((len(regions), len(bands)), np.nan)
+    if not run.simulated or "true_fov_flux" not in constant:
+        return truth
+    own = {r.name: (r.centre_lon, r.centre_lat) for r in run.sky.regions}
+    for row, region in enumerate(regions.regions):
+        if own.get(region.name) == (region.centre_lon, region.centre_lat):
+            truth[row] = constant["true_fov_flux"].sel(region=region.name, band=bands).values
+    return truth
+
+
+def _sources(regions: Sky) -> dict[str, str]:
+    sources = [published_source(name) for name in regions.names]
+    return {"published": "; ".join(dict.fromkeys(filter(None, sources)))}
+
+
+def latex(table: QTable) -> str:
+    """Write a flux table as a LaTeX tabular, a row a region, for a paper: significant digits of the sd."""
+    bands = list(dict.fromkeys(table["band"]))
+    head = " & ".join(
+        f"{b} ({low:g}--{high:g} keV)"
+        for b, low, high in zip(bands, *(_value(table, n) for n in ("E_MIN", "E_MAX")), strict=False)
+    )
+    lines = [
+        r"% FOV flux, mCrab; upper limits are the upper ends of the 94 per cent equal-tailed interval",
+        *([r"% SIMULATED data"] if table.meta["simulated"] else []),
+        *(f"% WARNING: {text}" for text in table.meta["warnings"]),
+        r"\begin{tabular}{l" + "r" * len(bands) + "}",
+        rf"Region & {head} \\",
+        r"\hline",
+    ]
+    for region in dict.fromkeys(table["region"]):
+        cells = [_cell(row) for row in table[table["region"] == region]]
+        lines.append(" & ".join([region.replace("_", r"\_"), *cells]) + r" \\")
+    return "\n".join([*lines, r"\end{tabular}", ""])
+
+
+def _value(table: Any, name: str) -> Any:
+    return getattr(table[name], "value", table[name])
+
+
+def _cell(row: Any) -> str:
+    mean, sd, upper = (float(_value(row, n)) for n in ("mean", "sd", "upper"))
+    digits = max(0, 1 - int(np.floor(np.log10(sd)))) if sd > 0 else 1
+    return f"$<{upper:.{digits}f}$" if np.isfinite(upper) else rf"${mean:.{digits}f} \pm {sd:.{digits}f}$"
+
+
+def format_fluxes(table: QTable) -> str:
+    """Lay out a flux table for the terminal."""
+    extra = [n for n in ("classical", "published", "truth") if n in table.colnames]
+    head = f"{'region':<12}{'band':<8}{'FOV flux':>18}{'94 % interval':>20}{'P(>0)':>7}"
+    head += f"{'erg/s/cm2':>12}{'mCrab/deg':>11}"
+    lines = ["SIMULATED data"] if table.meta["simulated"] else []
+    lines.append(head + "".join(f"{n:>18}" if n != "truth" else f"{n:>9}" for n in extra))
+    for row in table:
+        v = {n: _value(row, n) for n in table.colnames}
+        limit = f"< {v['upper']:.2f}" if np.isfinite(v["upper"]) else f"{v['mean']:.2f} ± {v['sd']:<6.2f}"
+        line = f"{v['region']:<12}{v['band']:<8}{limit:>18}{v['lo']:>10.2f} … {v['hi']:<7.2f}"
+        line += f"{v['p_positive']:>7.3f}{v['mean_erg']:>12.3g}{v['per_degree']:>11.2f}"
+        for name in extra:
+            if name == "truth":
+                line += f"{v['truth']:>9.2f}"
+            elif np.isfinite(v[name]):
+                line += f"{v[name]:>11.2f} ± {v[f'{name}_error']:<4.2f}"
+            else:
+                line += f"{'–':>18}"
+        lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,182 @@
+"""Sky maps as files: HEALPix for all of the sky, WCS images for the Galactic plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.products.intensity import CXB_NOTE, provenance
+from ridgebayes.products.maps import BandMap, Reprojection
+from ridgebayes.run import Run
+
+UNSEEN = -1.6375e30
+"""HEALPix's mark for pixels without a value."""
+
+# Column in the files → attribute of a BandMap, unit, meaning.
+COLUMNS = {
+    "INTENSITY": ("intensity", "mCrab/deg2", "posterior mean"),
+    "INTENSITY_SD": ("intensity_sd", "mCrab/deg2", "posterior sd"),
+    "RESIDUAL": ("residual", "mCrab", "mean rate less background, nearby pointings"),
+    "RESIDUAL_ERR": ("residual_error", "mCrab", "its error"),
+    "N_SCW": ("scws", None, "ScWs in it"),
+    "EXPECTED": ("expected", "mCrab", "what the posterior expects of these ScWs"),
+    "EXPECTED_SD": ("expected_sd", "mCrab", "its posterior sd"),
+}
+
+
+def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> None:
+    """Write maps as HEALPix FITS: an extension a band, named after it.
+
+    Parameters
+    ----------
+    run
+        Where they come from.
+    maps
+        Of `sky_maps`.
+    path
+        The file, replaced whole or not at all.
+    radius
+        Of the residuals, degrees, for the header.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written.
+    """
+    hdus = fits.HDUList([fits.PrimaryHDU(header=_provenance(run))])
+    for one in maps:
+        columns = [
+            fits.Column(name, "J" if unit is None else "E", unit, array=_unseen(getattr(one, attribute)))
+            for name, (attribute, unit, _) in COLUMNS.items()
+        ]
+        hdu = fits.BinTableHDU.from_columns(columns, name=_ascii(one.band))
+        hdu.header.extend(
+            [
+                ("PIXTYPE", "HEALPIX", "HEALPix pixels"),
+                ("ORDERING", "RING", "order of the pixels"),
+                ("COORDSYS", "G", "galactic"),
+                ("NSIDE", one.nside, "resolution"),
+                ("FIRSTPIX", 0),
+                ("LASTPIX", one.intensity.size - 1),
+                ("INDXSCHM", "IMPLICIT", "all pixels, in order"),
+                ("OBJECT", "FULLSKY"),
+                ("BAD_DATA", UNSEEN, "pixel without a value"),
+                *_band_cards(one, radius),
+            ]
+        )
+        hdu.header.extend(_provenance(run))
+        for number, (_, _, comment) in enumerate(COLUMNS.values(), start=1):
+            hdu.header.comments[f"TTYPE{number}"] = comment
+        hdus.append(hdu)
+    with whole_file(path) as scratch:
+        hdus.writeto(scratch)
+
+
+def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> None:
+    """Write the Galactic plane (|b| ≤ 30°) of the maps as WCS images, plate carrée, an extension each.
+
+    Parameters and errors as of `write_maps`.
+    """
+    wcs, (rows, columns) = plane_wcs()
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    project = Reprojection(maps[0].nside, *wcs.wcs_pix2world(x, y, 0))
+    hdus = fits.HDUList([fits.PrimaryHDU(header=_provenance(run))])
+    for one in maps:
+        for name, (attribute, unit, comment) in COLUMNS.items():
+            if unit is None:
+                continue
+            image = project(getattr(one, attribute)).astype(np.float32)
+            hdu = fits.ImageHDU(image, wcs.to_header(), name=f"{_ascii(one.band)} {name}")
+            hdu.header.extend([("BUNIT", unit, comment), *_band_cards(one, radius)])
+            hdu.header.extend(_provenance(run))
+            hdus.append(hdu)
+    with whole_file(path) as scratch:
+        hdus.writeto(scratch)
+
+
+def plane_wcs(
+    half_lon: float = 180.0, half_lat: float = 30.0, step: float = 0.5
+) -> tuple[WCS, tuple[int, int]]:
+    """Plate carrée of the Galactic plane around l = 0, longitude to the left; the WCS and rows, columns."""
+    columns, rows = round(2 * half_lon / step), round(2 * half_lat / step)
+    return galactic_wcs("CAR", step, rows, columns), (rows, columns)
+
+
+def galactic_wcs(projection: str, step: float, rows: int, columns: int) -> WCS:
+    """Galactic WCS of an image with l = b = 0 in its middle; `step` in degrees a pixel."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"GLON-{projection}", f"GLAT-{projection}"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [0.0, 0.0]
+    wcs.wcs.crpix = [(columns + 1) / 2, (rows + 1) / 2]
+    wcs.wcs.cdelt = [-step, step]
+    wcs.wcs.set()
+    return wcs
+
+
+def _band_cards(one: BandMap, radius: float) -> list[tuple]:
+    return [
+        ("BAND", _ascii(one.band), "energy band"),
+        ("E_MIN", one.e_min, "[keV]"),
+        ("E_MAX", one.e_max, "[keV]"),
+        ("RADIUS", radius, "[deg] residuals: ScWs that point within it"),
+    ]
+
+
+def _provenance(run: Run) -> fits.Header:
+    """Say where the maps come from, for the header of every extension."""
+    meta = provenance(run.record, run.diagnosis)
+    header = fits.Header()
+    header["SIMUL"] = (meta["simulated"], "T where the data are simulated")
+    # Without comments: long texts leave no room for one.
+    header["ORIGIN"] = _ascii(meta["origin"])
+    header["RUN"] = _ascii(str(run.path or ""))
+    header["DATAFILE"] = _ascii(meta["data"])
+    header["DATAHASH"] = meta["data_fingerprint"]
+    header["GITHASH"] = meta["git_commit"]
+    hidden = run.record["data"].get("unseen_regions", [])
+    notes = [CXB_NOTE, *(f"no ScW sees region {name}" for name in hidden)]
+    for note in notes + [f"WARNING: {warning}" for warning in meta["warnings"]]:
+        header["COMMENT"] = _ascii(note)
+    return header
+
+
+def _unseen(values: NDArray) -> NDArray:
+    """Put HEALPix's mark for NaN; leave whole numbers as they are."""
+    if values.dtype.kind == "i":
+        return values.astype(np.int32)
+    return np.where(np.isfinite(values), values, UNSEEN).astype(np.float32)
+
+
+def _ascii(text: str) -> str:
+    """Replace what a FITS header cannot hold."""
+    return text.encode("ascii", "replace").decode()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; what is there at the end takes the place of `path`.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
+            yield Path(folder) / path.name
+            (Path(folder) / path.name).replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}): choose another folder (--out)"
+        ) from error

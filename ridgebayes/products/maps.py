@@ -1,0 +1,306 @@
+"""Sky maps of a run: the posterior intensity, and the residuals of the ScWs beside what it expects.
+
+Maps are HEALPix, RING order, galactic frame. A pixel of the intensity map is the mean over the pixel, so that
+the map holds exactly the flux of the regions; at the rim of a region it is less for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import astropy.units as u
+import numpy as np
+from astropy_healpix import HEALPix
+from astropy_healpix.core import ring_to_nested
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.products.profile import exposures, region_draws, shapes, spread
+from ridgebayes.run import Run
+from ridgebayes.scwfit import residuals
+from ridgebayes.sky import Sky, build
+
+Array = NDArray[np.float64]
+
+RADIUS_DEG = 2.0
+_FINER = 8  # points across a pixel that tell how much of it a region covers
+_LOOSE = 10.0  # times the usual sd
+_TOO_WIDE = 15.0  # a field of view: residuals of pointings further apart do not see the same sky
+
+
+@dataclass(frozen=True, eq=False)
+class BandMap:
+    """Maps of one band; each array has the 12 nside² pixels of a HEALPix map, RING order, galactic frame.
+
+    Attributes
+    ----------
+    band, e_min, e_max
+        Name, and energies in keV.
+    intensity, intensity_sd
+        Posterior mean and sd, mCrab/deg²; NaN outside the regions and where no ScW sees them.
+    unseen, loose
+        Whether the pixel belongs to a region that no ScW sees, or to one that is hardly seen: its intensity
+        has ten times the sd that is usual among the regions.
+    residual, residual_error
+        Weighted mean of the residuals of the ScWs that point near the pixel, and its error, mCrab; NaN where
+        none does. See `residual_map`.
+    scws
+        How many these are.
+    expected, expected_sd
+        FOV flux that the posterior expects of the same ScWs, at their places and rolls, and its posterior sd,
+        mCrab; NaN where there is none.
+    """
+
+    band: str
+    e_min: float
+    e_max: float
+    intensity: Array
+    intensity_sd: Array
+    unseen: NDArray[np.bool_]
+    loose: NDArray[np.bool_]
+    residual: Array
+    residual_error: Array
+    scws: NDArray[np.int64]
+    expected: Array
+    expected_sd: Array
+
+    @property
+    def nside(self) -> int:
+        """HEALPix nside."""
+        return round((self.intensity.size / 12) ** 0.5)
+
+
+def sky_maps(
+    run: Run, *, nside: int = 64, bands: Sequence[str] = (), radius: float = RADIUS_DEG
+) -> list[BandMap]:
+    """Make the maps of a run.
+
+    Parameters
+    ----------
+    run
+        The run; its ScWs (`run.scws`) are needed.
+    nside
+        Of the maps: a power of 2 up to 128.
+    bands
+        Names of the bands; all of them by default.
+    radius
+        Residuals are averaged over the ScWs that point within so many degrees of a pixel's centre.
+
+    Returns
+    -------
+    list of BandMap
+        One a band, in the order of the run.
+
+    Raises
+    ------
+    InputError
+        An unknown band, an nside or a radius that cannot be used, a run without its ScWs.
+    """
+    known = [str(band) for band in run.record["data"]["bands"]]
+    for band in bands:
+        if band not in known:
+            raise InputError(f"{run.path or 'the run'}: has no band '{band}'{nearest(band, known)}")
+    if not 0 < radius <= _TOO_WIDE:
+        raise InputError(f"radius {radius:g}: must be above 0 and at most {_TOO_WIDE:g} degrees")
+    return list(_each_band(run, nside, [band for band in known if not bands or band in bands], radius))
+
+
+def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Iterator[BandMap]:
+    sky = run.sky
+    each = [brightness(sky, nside, *shape) for shape in shapes(run)]
+    by_pixel = sparse.hstack([one.T for one in each], format="csr")
+    bright = sum(each[1:], start=each[0])
+    no_region = np.asarray(bright.sum(axis=0)).ravel() == 0
+    hidden = np.isin(sky.names, run.record["data"].get("unseen_regions", []))
+    unseen = np.asarray(bright[np.flatnonzero(hidden)].sum(axis=0)).ravel() > 0
+    near = pointings_near(run, nside, radius)
+    table = run.scws
+    seen = exposures(run, table["LON"].to_value(u.deg), table["LAT"].to_value(u.deg))
+    constant = run.tree["constant_data"].dataset
+    for band in bands:
+        own = region_draws(run, band).std(axis=0)
+        usual = np.median(own[~hidden]) if not hidden.all() else np.inf
+        loose = np.asarray(bright[np.flatnonzero(own > _LOOSE * usual)].sum(axis=0)).ravel() > 0
+        mean, sd = _moments(by_pixel, spread(run, band, region_draws(run, band)))
+        mean[no_region | unseen] = sd[no_region | unseen] = np.nan
+        residual = residual_map(run, band, near, seen)
+        low, high = (float(constant[name].sel(band=band)) for name in ("e_min", "e_max"))
+        yield BandMap(band, low, high, mean, sd, unseen, loose, *residual)
+
+
+def centres(nside: int) -> tuple[Array, Array]:
+    """Galactic longitudes and latitudes of the centres of the pixels, degrees."""
+    grid = HEALPix(nside, order="ring")
+    lon, lat = grid.healpix_to_lonlat(np.arange(grid.npix))
+    return lon.to_value(u.deg), lat.to_value(u.deg)
+
+
+def brightness(sky: Sky, nside: int, stretch: float = 1.0, shift: float = 0.0) -> sparse.csr_array:
+    """Surface brightness of every region for a unit intensity, averaged over each pixel.
+
+    The flux that a sky puts into a pixel goes with the number of its patches there, which scatters by 10 %.
+    So here it is divided by the area of those patches, and multiplied by the part of the pixel that the
+    region covers.
+
+    Parameters
+    ----------
+    sky
+        M regions.
+    nside
+        Of the map.
+    stretch, shift
+        In latitude, as of `ridgebayes.sky.build`.
+
+    Returns
+    -------
+    sparse array
+        (M, 12 nside²); a row times the area of a pixel sums to the region's solid angle.
+
+    Raises
+    ------
+    InputError
+        When nside is not a power of 2 up to 128.
+    """
+    if (sky.nside, stretch, shift) != (nside, 1.0, 0.0):
+        sky = build(sky.name, sky.regions, nside=nside, stretch=stretch, shift=shift)
+    grid = HEALPix(nside, order="ring")
+    fine = HEALPix(nside * _FINER, order="nested")
+    pixel_area = grid.pixel_area.to_value(u.deg**2)
+    weights = sky.weights
+    values = []
+    for region, total, start, stop in zip(
+        sky.regions, sky.solid_angles, weights.indptr[:-1], weights.indptr[1:], strict=True
+    ):
+        pixels = weights.indices[start:stop]
+        if region.radius is None and region.shape.kind != "uniform":
+            low, high = (float(np.clip(end * stretch + shift, -90, 90)) for end in region.lat)
+            region = replace(region, lat=(low, high))
+        patch = region.sample()
+        inside = grid.lonlat_to_healpix(patch.lon * u.deg, patch.lat * u.deg)
+        area = np.bincount(inside, patch.area, minlength=grid.npix)[pixels]
+        children = ring_to_nested(pixels, nside)[:, None] * _FINER**2 + np.arange(_FINER**2)
+        lon, lat = fine.healpix_to_lonlat(children)
+        covered = region.contains(lon.to_value(u.deg), lat.to_value(u.deg)).mean(axis=1)
+        if not covered.any():  # smaller than the distance of the points
+            covered = np.ones(pixels.size)
+        value = weights.data[start:stop] / area * covered
+        values.append(value * total / (value.sum() * pixel_area))
+    return sparse.csr_array((np.concatenate(values), weights.indices, weights.indptr), shape=weights.shape)
+
+
+def pointings_near(run: Run, nside: int, radius: float) -> sparse.csr_array:
+    """Tell which ScWs without the Crab point within `radius` degrees of each pixel, (pixel, scw) of ones."""
+    table = run.scws
+    plain = np.flatnonzero(~np.asarray(table["CRAB"]))
+    lon, lat = (table[name][plain].to_value(u.deg) for name in ("LON", "LAT"))
+    shape = (12 * nside**2, len(table))
+    if not plain.size:
+        return sparse.csr_array(shape)
+    chord = 2 * np.sin(np.deg2rad(radius) / 2)
+    pixels, pointings = cKDTree(_vectors(*centres(nside))), cKDTree(_vectors(lon, lat))
+    pairs = pixels.sparse_distance_matrix(pointings, chord, output_type="ndarray")
+    ones = np.ones(len(pairs))
+    return sparse.coo_array((ones, (pairs["i"], plain[pairs["j"]])), shape).tocsr()
+
+
+def residual_map(
+    run: Run, band: str, near: sparse.csr_array, seen: Array
+) -> tuple[Array, Array, NDArray[np.int64], Array, Array]:
+    """Average the residuals (rate less background) of the ScWs that point near each pixel.
+
+    Each ScW looks at 29° of sky, so the map shows what a pointing at a pixel sees, FOV flux, and neighbouring
+    pixels share ScWs. ScWs weigh as the inverse square of their error. Counting noise and scatter average
+    down from ScW to ScW; the error of the background counts as one and the same for all ScWs of a revolution,
+    and as another in another revolution. What the posterior expects is averaged over the same ScWs: near the
+    bulge the FOV flux changes much within a degree. The background was fitted together with the sky, so the
+    map is no independent measurement: it shows where the data ask for something that the regions do not have.
+
+    Parameters
+    ----------
+    run, band
+        The run, the name of a band.
+    near
+        Of `pointings_near`.
+    seen
+        (scw, shape × region) deg²: `exposures` of the ScWs, for the sd of what is expected.
+
+    Returns
+    -------
+    residual, error, scws, expected, expected_sd
+        As in `BandMap`, (pixel,) each.
+    """
+    table, names = run.scws, run.scws.meta["BAND"]
+    row = names.index(band)
+    revolution = np.asarray(table["REVOL"])
+    history = run.tree["constant_data"].dataset["crab_history_mean"]
+    crab = history.sel(revolution=revolution, band=names).transpose(..., "band").values
+    value, error = (x[:, row] for x in residuals(table, crab))
+    noise, shared, sky = (
+        table[name].to_value(u.ct / u.s)[:, row] * 1000 / crab[:, row]
+        for name in ("NOISE", "BACKGROUND_SD", "SKY")
+    )
+    counts = np.diff(near.indptr)
+    full = np.flatnonzero(counts)
+    near = near[full]
+    weight = 1 / error**2
+    total = near @ weight
+    revolutions, of_scw = np.unique(revolution, return_inverse=True)
+    together = sparse.csr_array(
+        (weight * shared, (np.arange(len(table)), of_scw)), shape=(len(table), revolutions.size)
+    )
+    variance = near @ (weight * noise) ** 2 + np.asarray(((near @ together) ** 2).sum(axis=1)).ravel()
+    exposure = near @ (weight[:, None] * seen) / total[:, None]
+    draws = spread(run, band, region_draws(run, band, as_seen=True))
+    _, expected_sd = _moments(sparse.csr_array(exposure), draws)
+    maps = np.full((4, counts.size), np.nan)
+    maps[:, full] = (
+        near @ (weight * value) / total,
+        np.sqrt(variance) / total,
+        near @ (weight * sky) / total,
+        expected_sd,
+    )
+    mean, sd, expected, expected_sd = maps
+    return mean, sd, counts, expected, expected_sd
+
+
+class Reprojection:
+    """Bilinear interpolation of maps at fixed galactic positions, passing over pixels that are NaN.
+
+    Parameters
+    ----------
+    nside
+        Of the maps, RING order.
+    lon, lat
+        Degrees, any one shape; where they are NaN the result is.
+    """
+
+    def __init__(self, nside: int, lon: Array, lat: Array) -> None:
+        self._there = np.isfinite(lon) & np.isfinite(lat)
+        # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
+        at = (np.asarray(lon)[self._there] % 360 * u.deg, np.asarray(lat)[self._there] * u.deg)
+        self._pixels, self._weights = HEALPix(nside, order="ring").bilinear_interpolation_weights(*at)
+
+    def __call__(self, values: Array) -> Array:
+        """Interpolate a map (12 nside²,); NaN where more than half of the weight lies on NaN."""
+        around = values[self._pixels]
+        weights = np.where(np.isfinite(around), self._weights, 0.0)
+        share = weights.sum(axis=0)
+        total = (weights * np.nan_to_num(around)).sum(axis=0)
+        out = np.full(self._there.shape, np.nan)
+        out[self._there] = np.where(share > 0.5, total / np.maximum(share, 0.5), np.nan)
+        return out
+
+
+def _moments(design: sparse.csr_array, draws: Array) -> tuple[Array, Array]:
+    """Mean and sd of design @ draw over draws (draw, region), covariance between regions included."""
+    covariance = np.atleast_2d(np.cov(draws.T))
+    variance = design.multiply(design @ covariance).sum(axis=1)
+    return design @ draws.mean(axis=0), np.sqrt(np.maximum(np.asarray(variance).ravel(), 0.0))
+
+
+def _vectors(lon: Array, lat: Array) -> Array:
+    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

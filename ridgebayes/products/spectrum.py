@@ -1,0 +1,417 @@
+"""Spectrum of a sky region over the bands of a run, with the covariance between bands.
+
+A spectrum is made of draws: mean, intervals and covariance of whatever it is expressed in follow from them.
+What an mCrab is in other units is assumed in :mod:`ridgebayes.calibration` and said in the table's meta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, vstack
+from numpy.typing import NDArray
+
+from ridgebayes import ogip
+from ridgebayes.calibration import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, provenance
+from ridgebayes.products.profile import INNER_PROB, solid_angle
+from ridgebayes.run import Run
+from ridgebayes.scw import Band
+
+Array = NDArray[np.float64]
+
+Quantity = Literal["fov", "intensity"]
+Kind = Literal["mcrab", "energy_flux", "e2", "crab"]
+
+ALL, DEFAULT = "all", "GB"
+
+MEANING = {
+    "fov": "FOV flux: what a pointing at the region's centre sees of the whole sky model, response averaged "
+    "over roll",
+    "intensity": "intensity: mean surface brightness of the region's core",
+}
+_PREFIX: dict[Kind, str] = {"mcrab": "", "energy_flux": "energy_flux_", "e2": "e2_", "crab": "crab_"}
+_STEPS = 5001  # in the angle from the axis, to integrate the response
+_E2 = u.keV**2 * u.photon / u.cm**2 / u.s / u.keV / u.sr
+_SITES = {"fov": ("sky.fov_flux", "true_fov_flux"), "intensity": ("sky.intensity", "true_intensity")}
+
+
+class Expressed(NamedTuple):
+    """Draws of a spectrum (draw, band), their unit, and what brings other values to it, (band,).
+
+    The factor is for the truth and published values, in mCrab or mCrab/deg². Where the effective solid angle
+    is uncertain, it is the mean of what the draws were multiplied by.
+    """
+
+    draws: Array
+    unit: u.UnitBase
+    factor: Array
+
+
+class Published(NamedTuple):
+    """Published values with 1σ errors, mCrab, (band,), NaN where there is none; their source, or nothing."""
+
+    value: Array
+    error: Array
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Posterior of one region in all bands.
+
+    Attributes
+    ----------
+    region, quantity
+        Its name; ``"fov"`` (FOV flux) or ``"intensity"``.
+    bands
+        K bands in the order of energy.
+    draws
+        (draw, K), joint between the bands: mCrab or mCrab/deg².
+    solid_angle
+        (draw,) effective solid angle ∫ R dΩ of the field of view, deg².
+    crab
+        Spectrum assumed for the Crab.
+    truth
+        (K,) like `draws`; None where the data are not simulated or it is not known.
+    published
+        FOV flux of a region of this name in bands of the same edges.
+    seen
+        False where no ScW sees the region.
+    apart
+        True where each band was sampled by itself.
+    """
+
+    region: str
+    quantity: Quantity
+    bands: tuple[Band, ...]
+    draws: Array
+    solid_angle: Array
+    crab: CrabSpectrum
+    truth: Array | None
+    published: Published
+    seen: bool
+    apart: bool
+
+    @property
+    def edges(self) -> Array:
+        """(2, K) lower and upper edges of the bands, keV."""
+        return np.array([[b.e_min for b in self.bands], [b.e_max for b in self.bands]])
+
+    @property
+    def unit(self) -> u.UnitBase:
+        """Unit of `draws`."""
+        return MCRAB if self.quantity == "fov" else MCRAB / u.deg**2
+
+    @property
+    def mean(self) -> Array:
+        """(K,) posterior mean."""
+        return self.draws.mean(axis=0)
+
+    @property
+    def covariance(self) -> Array:
+        """(K, K) posterior covariance between the bands, estimated from the draws."""
+        return np.atleast_2d(np.cov(self.draws.T))
+
+    @property
+    def correlation(self) -> Array:
+        """(K, K) posterior correlation between the bands."""
+        return np.atleast_2d(np.corrcoef(self.draws.T))
+
+    @property
+    def limits(self) -> NDArray[np.bool_]:
+        """(K,) True where the 94 % interval includes zero: its upper end, the 97 % quantile, is a limit."""
+        low, high = interval(self.draws, CI_PROB)
+        return (low <= 0) & (high >= 0)
+
+    def expressed(self, kind: Kind) -> Expressed:
+        """Express the spectrum in another unit.
+
+        Parameters
+        ----------
+        kind
+            ``"mcrab"``: as it is. ``"energy_flux"``: erg/s/cm², of the FOV or per deg². ``"e2"``: E² dN/dE in
+            keV² ph/cm²/s/keV/sr (see :meth:`CrabSpectrum.kev2`); a FOV flux over the effective solid angle of
+            the same draw, which is the mean of the sky in the field of view weighted by the response.
+            ``"crab"``: fraction of the Crab, per deg² for an intensity.
+
+        Raises
+        ------
+        InputError
+            A band that begins at 0 keV, where physical units are asked for.
+        """
+        per_area = u.dimensionless_unscaled if self.quantity == "fov" else u.deg**-2
+        low, high = self.edges
+        if kind == "mcrab":
+            return Expressed(self.draws, self.unit, np.ones(len(self.bands)))
+        if kind == "crab":
+            return Expressed(self.draws / 1000, per_area, np.full(len(self.bands), 1e-3))
+        if kind == "energy_flux":
+            factor = self.crab.erg_per_mcrab(low, high)
+            return Expressed(self.draws * factor, per_area * u.erg / u.s / u.cm**2, factor)
+        factor = self.crab.kev2(low, high)
+        if self.quantity == "intensity":
+            return Expressed(self.draws * factor, _E2, factor)
+        over = 1 / self.solid_angle
+        return Expressed(self.draws * over[:, None] * factor, _E2, factor * over.mean())
+
+    def about_covariance(self) -> str:
+        """Say how the covariance came about, in plain ASCII."""
+        draws = len(self.draws)
+        if len(self.bands) == 1:
+            return f"variance of {draws} draws"
+        noise = f"a correlation is uncertain by {draws**-0.5:.2g} or more"
+        if self.apart:
+            return (
+                f"estimated from {draws} draws; the bands share no parameter and were sampled independently, "
+                f"so between them it is 0 but for the noise of the draws ({noise})"
+            )
+        return f"estimated from {draws} joint draws of all bands ({noise})"
+
+
+def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectrum = CRAB) -> Spectrum:
+    """Take the spectrum of a region from a run.
+
+    Parameters
+    ----------
+    run, region
+        The run, the name of a region of its sky.
+    quantity
+        ``"fov"``, as published fluxes are, or ``"intensity"``.
+    crab
+        Spectrum assumed for the Crab.
+
+    Raises
+    ------
+    InputError
+        An unknown region.
+    """
+    _check(run, region, _names(run))
+    constant = run.tree["constant_data"].dataset
+    order = np.lexsort((constant["e_max"].values, constant["e_min"].values))
+    names = constant["band"].values[order]
+    constant = constant.sel(band=names)
+    bands = tuple(
+        Band(str(name), float(low), float(high))
+        for name, low, high in zip(names, constant["e_min"], constant["e_max"], strict=True)
+    )
+    site, truth = _SITES[quantity]
+    compared = region if quantity == "fov" else ""  # an intensity with nothing
+    value, error = published_fov(compared, bands)
+    draws = run.tree["posterior"].dataset[site].sel(band=names, region=region)
+    known = run.simulated and truth in constant
+    return Spectrum(
+        region,
+        quantity,
+        bands,
+        np.asarray(draws.transpose("chain", "draw", "band").values, float).reshape(-1, len(bands)),
+        solid_angle(run) * _nominal_solid_angle(run),
+        crab,
+        constant[truth].sel(region=region).values if known else None,
+        Published(value, error, published_source(compared) if np.isfinite(value).any() else ""),
+        region not in run.record["data"].get("unseen_regions", []),
+        any(str(name).endswith("_band") for name in run.tree["sample_stats"].dataset),
+    )
+
+
+def regions(run: Run, names: Sequence[str] = ()) -> list[str]:
+    """Return the regions of a run that a user asked for.
+
+    Parameters
+    ----------
+    run, names
+        The run; names of regions, or "all"; by default the Galactic bulge.
+
+    Raises
+    ------
+    InputError
+        A name that the sky does not have, with the nearest; no name, and no Galactic bulge.
+    """
+    known = _names(run)
+    if not names and DEFAULT not in known:
+        raise InputError(
+            f"{run.path or 'the run'}: the sky has no region '{DEFAULT}': choose --region {', '.join(known)}"
+        )
+    if ALL in names and ALL not in known:
+        return known
+    for name in names:
+        _check(run, name, known)
+    return list(dict.fromkeys(names)) or [DEFAULT]
+
+
+def published_fov(region: str, bands: Sequence[Band]) -> tuple[Array, Array]:
+    """Return published FOV fluxes and their 1σ errors, mCrab, (K,) each; NaN where there is none.
+
+    Parameters
+    ----------
+    region
+        A name such as GB, as in the file of published values that comes with the package.
+    bands
+        K bands; those that have the edges of a published one are given its value, whatever their names.
+    """
+    rows = _published(region)
+    edges = np.array([rows["E_MIN"].to_value(u.keV), rows["E_MAX"].to_value(u.keV)])
+    value, error = np.full((2, len(bands)), np.nan)
+    for k, band in enumerate(bands):
+        for row in rows[np.isclose(edges, [[band.e_min], [band.e_max]]).all(axis=0)][:1]:
+            value[k], error[k] = row["value"], row["error"]
+    return value, error
+
+
+def published_source(region: str) -> str:
+    """Return where the published FOV flux of a region is from; empty where there is none."""
+    return "; ".join(dict.fromkeys(str(source) for source in _published(region)["source"]))
+
+
+def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
+    """Tabulate spectra of one quantity, a row for each region and band.
+
+    Parameters
+    ----------
+    run, spectra
+        The run, and what `spectrum` takes from it.
+
+    Returns
+    -------
+    astropy.table.QTable
+        region, band, E_MIN, E_MAX, energy (keV, geometric mean of the edges); mean, sd, lo68, hi68, lo94,
+        hi94 (mCrab or mCrab/deg²), and the same as ``energy_flux_``, ``e2_``, ``crab_`` (see
+        :meth:`Spectrum.expressed`); limit: hi94 is an upper limit; covariance (K): with each band of the
+        region, in the order of its rows; seen; truth where simulated and known; published, published_error
+        where there are any.
+
+    Raises
+    ------
+    InputError
+        A band that begins at 0 keV.
+    """
+    parts = [_rows(spectrum) for spectrum in spectra]
+    first = spectra[0]
+    sources = "; ".join(dict.fromkeys(s.published.source for s in spectra if s.published.source))
+    for spectrum, part in zip(spectra, parts, strict=True):
+        if sources:
+            part["published"] = spectrum.published.value * MCRAB
+            part["published_error"] = spectrum.published.error * MCRAB
+    table = vstack(parts, metadata_conflicts="error")
+    angle = first.solid_angle
+    spread = f" (posterior sd {angle.std(ddof=1):.1f})" if np.ptp(angle) > 0 else ""
+    table.meta = provenance(run.record, run.diagnosis) | {
+        "ci_prob": CI_PROB,
+        "ci_kind": CI_KIND,
+        "quantity": MEANING[first.quantity],
+        "crab": first.crab.describe(),
+        "crab_spectrum": first.crab.to_dict(),
+        "columns": f"lo68 ... hi94: {INNER_PROB:.0%} and {CI_PROB:.0%} intervals of the posterior; limit: "
+        f"hi94, the {(1 + CI_PROB) / 2:.0%} quantile, is an upper limit, as the interval includes zero; "
+        "energy_flux_: energy flux in the band; e2_: E^2 dN/dE, mean over ln E; crab_: fraction of the Crab",
+        "conversion": "energy_flux_ and e2_ hold for the spectral shape of the Crab inside each band",
+        "solid_angle": f"effective solid angle of the field of view {angle.mean():.1f} deg2{spread}"
+        + ("; e2_ is FOV flux over it: the sky's mean, weighted by the response" * (first.quantity == "fov")),
+        "covariance": first.about_covariance() + "; what the model holds fixed is not in it",
+        "note": CXB_NOTE,
+    }
+    if sources:
+        table.meta["published_by"] = sources
+    return table
+
+
+def write_ogip(run: Run, spectrum: Spectrum, path: str | Path) -> tuple[Path, Path]:
+    """Write a spectrum as OGIP PHA file with its response beside it; both are replaced.
+
+    Parameters
+    ----------
+    run, spectrum
+        The run, and what `spectrum` takes from it.
+    path
+        The PHA file.
+
+    Returns
+    -------
+    tuple of Path
+        PHA file and response.
+
+    Raises
+    ------
+    InputError
+        Bands that overlap, a name that is not ASCII, files that cannot be written.
+    """
+    comments = [
+        f"Posterior mean and sd of {MEANING[spectrum.quantity]}.",
+        *(["RATE is per deg2, and so is a model."] if spectrum.quantity == "intensity" else []),
+        f"Covariance {spectrum.about_covariance()}.",
+        f"Data that were fitted: {run.record['data']['fingerprint']}",
+        *([] if spectrum.seen else ["No ScW sees the region."]),
+        *(f"WARNING: {warning}" for warning in run.diagnosis.warnings),
+    ]
+    return ogip.write_spectrum(
+        path,
+        spectrum.bands,
+        spectrum.mean,
+        spectrum.covariance,
+        simulated=run.simulated,
+        crab=spectrum.crab,
+        region=spectrum.region,
+        comments=[text.encode("ascii", "replace").decode() for text in comments],
+        overwrite=True,
+    )
+
+
+def interval(draws: Array, prob: float) -> tuple[Array, Array]:
+    """Return the ends of the equal-tailed interval over the first axis."""
+    low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+    return low, high
+
+
+@cache
+def _published(region: str) -> QTable:
+    with as_file(files("ridgebayes.data") / "published.ecsv") as path:
+        table = QTable.read(path, format="ascii.ecsv")
+    return table[(table["quantity"] == "FOV flux") & (table["where"] == region)]
+
+
+def _names(run: Run) -> list[str]:
+    return [str(name) for name in run.tree["constant_data"].dataset["region"].values]
+
+
+def _check(run: Run, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise InputError(f"{run.path or 'the run'}: the sky has no region '{name}'{nearest(name, known)}")
+
+
+def _rows(spectrum: Spectrum) -> QTable:
+    low, high = spectrum.edges
+    count = len(spectrum.bands)
+    columns: dict[str, Any] = {
+        "region": [spectrum.region] * count,
+        "band": [band.name for band in spectrum.bands],
+        "E_MIN": low * u.keV,
+        "E_MAX": high * u.keV,
+        "energy": mean_energy(low, high) * u.keV,
+    }
+    for kind, prefix in _PREFIX.items():
+        draws, unit, _ = spectrum.expressed(kind)
+        values = {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1)}
+        for prob in (INNER_PROB, CI_PROB):
+            values |= zip((f"lo{prob * 100:.0f}", f"hi{prob * 100:.0f}"), interval(draws, prob), strict=True)
+        columns |= {prefix + name: value * unit for name, value in values.items()}
+    columns["limit"] = spectrum.limits
+    columns["covariance"] = spectrum.covariance * spectrum.unit**2
+    columns["seen"] = np.full(count, spectrum.seen)
+    if spectrum.truth is not None:
+        columns["truth"] = spectrum.truth * spectrum.unit
+    return QTable(columns)
+
+
+def _nominal_solid_angle(run: Run) -> float:
+    """∫ R dΩ of the response averaged over roll, deg²."""
+    angle = np.linspace(0.0, run.response.radius_deg, _STEPS)
+    ring = 2 * np.pi * np.sin(np.deg2rad(angle))
+    return float(np.trapezoid(run.response.averaged(angle) * ring, np.deg2rad(angle)) * DEG2_PER_SR)

@@ -1,0 +1,12 @@
+"""Step 1: the Crab's rate over time with the ScWs that contain the Crab, and their residuals.
+
+    python scripts/01_crab_model.py runs/demo --out products
+
+Options are those of ``ridgebayes crab``.
+"""
+
+import sys
+
+from ridgebayes.cli import main
+
+main(["crab", *(sys.argv[1:] or ["runs/demo"])])

@@ -1,0 +1,12 @@
+"""Step 2: background over time, terms of the revolutions, phase curves, scatter, residuals off the plane.
+
+    python scripts/02_background.py runs/demo --out products
+
+Options are those of ``ridgebayes background``.
+"""
+
+import sys
+
+from ridgebayes.cli import main
+
+main(["background", *(sys.argv[1:] or ["runs/demo"])])

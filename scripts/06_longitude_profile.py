@@ -1,0 +1,12 @@
+"""Step 6: intensity and FOV flux against Galactic longitude, with starlight scaled to them.
+
+    python scripts/06_longitude_profile.py runs/demo --out products
+
+Options are those of ``ridgebayes profile``.
+"""
+
+import sys
+
+from ridgebayes.cli import main
+
+main(["profile", *(sys.argv[1:] or ["runs/demo"])])

@@ -1,0 +1,134 @@
+"""Known unknowns that a model can open: what each changes, and that it changes nothing where it is shut."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ridgebayes import simulate
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import SHAPES, prepare
+from ridgebayes.models import regions
+from ridgebayes.parts import EXTRAS
+from ridgebayes.posterior import Posterior
+from ridgebayes.predict import sites
+from ridgebayes.response import Trapezoid
+from ridgebayes.sky import exposure
+
+SHUT = {
+    "correlated_noise": {"background.correlated": 0.0},
+    "outliers": {"outlier.fraction": 0.0},
+    "transients": {"plane.scatter": 0.0, "plane.leftover": 0.0},
+    "smooth_crab": {"crab.smooth": 0.0},
+    "free_latitude": {"sky.width": 1.0, "sky.shift": 0.0},
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(small_mission, three_regions):
+    return prepare(small_mission, three_regions, opened={"sky.width", "background.correlated"})
+
+
+def log_likelihood(model, prepared, values):
+    """Log density of the rates with some parameters fixed and the others at their prior medians."""
+    fixed = model.with_priors(values)
+    posterior = Posterior(fixed, prepared.data)
+    z = posterior.start(jax.random.key(0), prepared.data)
+    found = jax.jit(lambda z, data: sites(posterior, z, data)["rate"].log_prob(data.rate))
+    return np.asarray(found(z, prepared.data))
+
+
+PLAIN = {"sky.intensity": 0.4, "background.drift": 0.1, "crab.shape": [-0.1, 0.02, 0.01]}
+
+
+@pytest.fixture(scope="module")
+def plain(prepared, three_regions):
+    return log_likelihood(regions(three_regions), prepared, PLAIN)
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_shut_it_changes_nothing(name, prepared, three_regions, plain):
+    model = regions(three_regions).with_extras(name)
+    shut = log_likelihood(model, prepared, {**PLAIN, **SHUT[name]})
+    np.testing.assert_allclose(shut, plain, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_opened_it_changes_the_density(name, prepared, three_regions, plain):
+    opened = log_likelihood(regions(three_regions).with_extras(name), prepared, PLAIN)
+    assert np.isfinite(opened).all()
+    assert (np.abs(opened - plain) > 1e-3).all()
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_every_parameter_is_documented(name, three_regions):
+    model = regions(three_regions).with_extras(name)
+    assert model.extras == (name,)
+    for parameter in EXTRAS[name]:
+        assert parameter in str(model)
+        assert model.parameters[parameter].meaning
+
+
+def test_names_and_combinations_are_checked(three_regions):
+    model = regions(three_regions)
+    with pytest.raises(InputError, match=r"extra 'smoth_crab': .*'smooth_crab'"):
+        model.with_extras("smoth_crab")
+    with pytest.raises(InputError, match=r"correlated_noise and outliers cannot be had together"):
+        model.with_extras("outliers").with_extras("correlated_noise")
+    with pytest.raises(InputError, match="integrated out"):
+        regions(three_regions, marginal=False).with_extras("outliers")
+    assert model.with_extras("smooth_crab", "transients").extras == ("smooth_crab", "transients")
+
+
+@pytest.mark.parametrize(("stretch", "shift"), SHAPES)
+def test_free_latitude_meets_the_sky_that_was_built(stretch, shift, prepared, small_mission, three_regions):
+    """At its nodes the interpolated exposure is that of a sky with this shape."""
+    fixed = {**PLAIN, "sky.width": stretch, "sky.shift": shift}
+    found = seen(regions(three_regions).with_extras("free_latitude"), prepared, fixed)
+    sky = three_regions.reshaped(stretch, shift)
+    a = exposure(prepared.scws, sky, Trapezoid(), cache=False)
+    shut = seen(regions(three_regions), prepared, {**PLAIN, "sky.intensity": 0.0})
+    per_mcrab = seen(regions(three_regions), prepared, PLAIN) - shut
+    plain = exposure(prepared.scws, three_regions, Trapezoid(), cache=False)
+    some = plain.sum(1) > 10
+    ratio = (found - shut)[:, some] / per_mcrab[:, some]
+    np.testing.assert_allclose(ratio, np.tile((a.sum(1) / plain.sum(1))[some], (2, 1)), rtol=1e-6)
+
+
+def seen(model, prepared, values):
+    """Mean rate of every ScW, cts/s, (band, scw)."""
+    posterior = Posterior(model.with_priors(values), prepared.data)
+    z = posterior.start(jax.random.key(0), prepared.data)
+    found = jax.jit(lambda z, data: sites(posterior, z, data)["rate"].loc)
+    return prepared.layout.unpack(found(z, prepared.data))
+
+
+def test_between_its_nodes_too(prepared, three_regions):
+    """Interpolation errs by less than a hundredth of the flux, 1.2 wide and 0.4 degrees off."""
+    model = regions(three_regions).with_extras("free_latitude")
+    posterior = Posterior(model.with_priors({**PLAIN, "sky.width": 1.2, "sky.shift": 0.4}), prepared.data)
+    z = posterior.start(jax.random.key(0), prepared.data)
+    fov = np.asarray(jax.jit(lambda z, d: sites(posterior, z, d)["sky.fov_flux"])(z, prepared.data))
+    direct = three_regions.reshaped(1.2, 0.4).fov_matrix(Trapezoid()) @ np.full(3, 0.4)
+    np.testing.assert_allclose(fov, np.tile(direct, (2, 1)), rtol=0.01)
+
+
+def test_a_stretched_sky_keeps_its_intensity(three_regions):
+    """Twice as wide, the same mean over the core: more flux in all, none of it lost at the edges."""
+    wide = three_regions.reshaped(2.0, 0.0)
+    assert (wide.solid_angles > 1.2 * three_regions.solid_angles).all()
+    same = three_regions.reshaped(1.0, 0.0)
+    assert same.key == three_regions.key
+
+
+def test_crab_follows_a_step(three_regions):
+    """The smooth part can hold a change of the Crab's rate that a cubic cannot."""
+    programme = simulate.programme(40, stop=2740, seed=2)
+    truth = simulate.Truth(bands=simulate.BANDS[:1], template=None, intensity={"GB": [0.7]})
+    mission = simulate.mission(programme, truth, sky=three_regions, world=simulate.World.on("crab_step"))
+    data = prepare(mission, three_regions).data
+    target = np.where(np.asarray(data.time) > 0.35, 0.04, 0.0)
+    cubic = np.asarray(data.crab_basis).T
+    both = np.hstack([cubic, np.asarray(data.smooth_basis)])
+    left = [target - b @ np.linalg.lstsq(b, target, rcond=None)[0] for b in (cubic, both)]
+    assert jnp.std(left[1]) < 0.7 * jnp.std(left[0])
