@@ -8,8 +8,8 @@ To the rates of `ridgebayes.revolution` comes an Ornstein-Uhlenbeck process x in
 independent between revolutions. Marginally :math:`y \sim N(m, V + \Phi T \Phi^\top)` with
 :math:`V = D + K`. The process is Markovian, so a Kalman filter over the ScWs in order of time takes
 residual and basis through :math:`V^{-1/2}` in O(N); what is left is the J × J system of
-`ridgebayes.revolution`. The gradient is that filter backwards (the disturbance smoother: Koopman 1993,
-Biometrika 80, 117; de Jong 1989, JASA 84, 1085): nothing is approximated, nothing differentiated through.
+`ridgebayes.revolution`. The gradient is that filter backwards (the disturbance smoother: Durbin & Koopman
+2001, Time Series Analysis by State Space Methods): nothing is approximated, nothing differentiated through.
 
 All revolutions go through the filter side by side, a step a ScW; those of about the same length together.
 """
@@ -38,8 +38,8 @@ from ridgebayes.revolution import (
     _symmetric,
 )
 
-GROUPS = 3
-"""Groups of revolutions of about the same length: the filter takes as many steps as the longest has ScWs."""
+GROUPS = 2
+"""Groups of revolutions of about the same length: one takes as many steps as its longest has ScWs."""
 
 _SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
 _TOGETHER = 8  # steps under one logarithm
@@ -213,14 +213,14 @@ class CorrelatedNormal(RevolutionNormal):
             x = jnp.exp(-rate) * x + jnp.sqrt(-jnp.expm1(-2.0 * rate)) * shock
             return x, x
 
+        shocks = jax.random.normal(key, shape + self.event_shape).reshape(*shape, -1)
         paths = []
-        for k, group in enumerate(self.sequence.groups):
-            steps, n = group.index.shape
-            shocks = jax.random.normal(jax.random.fold_in(key, k), (steps, *shape, n))
+        for group in self.sequence.groups:
+            own = jnp.moveaxis(shocks[..., group.index], -2, 0)
             # The first gap is zero, so the state before the first step is the first ScW's.
-            _, path = jax.lax.scan(step, shocks[0], (group.gap, shocks))
+            _, path = jax.lax.scan(step, own[0], (group.gap, own))
             path = jnp.moveaxis(path, 0, -2) * self.correlated_sd[..., None, group.revolution]
-            paths.append(path.reshape(*shape, steps * n))
+            paths.append(path.reshape(*shape, -1))
         return jnp.concatenate(paths, -1)[..., self.sequence.position]
 
     def _over_bands(self, function: Any, result: str, value: ArrayLike) -> Any:
@@ -237,9 +237,7 @@ class _Filtered(NamedTuple):
     columns: Columns  # residual and basis (step, revolution)
     weight: Array  # inverse white variance, zero after the last ScW (step, revolution)
     decay: Array  # correlation with the ScW before; zero for the first (step, revolution)
-    predicted: (
-        Columns  # mean of the process expected from the ScWs before, for each column (step, revolution)
-    )
+    predicted: Columns  # mean of the process given the ScWs before, for each column (step, revolution)
     variance: Array  # and its variance (step, revolution)
     unknown: Array  # what is left of that variance once the ScW is seen, 0–1 (step, revolution)
     chi2: Array  # residualᵀ V⁻¹ residual (revolution,), like all below
@@ -285,8 +283,8 @@ def _filter(
 
     zero = jnp.zeros_like(stationary)
     start = ([zero] * n, stationary, [zero] * len(pairs))
-    (_, _, sums), filtered = jax.lax.scan(step, start, (columns, weight, decay))
-    predicted, variance, unknown = filtered
+    scanned: Any = jax.lax.scan(step, start, (columns, weight, decay))
+    (_, _, sums), (predicted, variance, unknown) = scanned
 
     total = {pair: s for pair, s in zip(pairs, sums, strict=True)}
     terms = range(n - 1)
@@ -370,7 +368,8 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
     stationary = correlated_sd**2
     zero = jnp.zeros_like(stationary)
     xs = (f.columns, f.predicted, f.variance, f.unknown, f.weight, f.decay, group.gap)
-    carry, white = jax.lax.scan(step, ([zero] * len(mixture), zero, zero, zero), xs, reverse=True)
+    scanned: Any = jax.lax.scan(step, ([zero] * len(mixture), zero, zero, zero), xs, reverse=True)
+    (*_, process, memory_slope), (residual, variance) = scanned
 
     gram, scaled = _symmetric(f.gram), _symmetric(_inverse_gram(f.chol))
     coef_sd = []
@@ -379,7 +378,7 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
         z = sum(scaled[j][k] * f.coef_sd[k] * f.projected[k] for k in terms)
         pull = z * (f.projected[j] - sum(gram[j][k] * f.mean[k] for k in terms))
         coef_sd.append(pull - sum(scaled[j][k] * f.coef_sd[k] * gram[k][j] for k in terms))
-    return _Slopes(white[0], white[1], coef_sd, carry[2], carry[3].sum() / memory / memory)
+    return _Slopes(residual, variance, coef_sd, process, memory_slope.sum() / memory / memory)
 
 
 def _log_prob_jvp(primals, tangents):

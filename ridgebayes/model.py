@@ -117,9 +117,9 @@ class Model:
 
 
 def _spans_bands(parameter: Parameter) -> bool:
-    """Tell whether a prior or fixed value has an axis of its own along the bands."""
+    """Tell whether bands share a parameter, or its prior has an axis of its own along them."""
     if "band" not in parameter.dims:
-        return False
+        return not parameter.fixed
     prior = parameter.prior
     shape = (
         prior.batch_shape + prior.event_shape

@@ -21,6 +21,7 @@ from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 
 from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
+from ridgebayes.outliers import OutlierNormal
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.revolution import RevolutionNormal, block_sums, revolution_terms
 
@@ -297,10 +298,9 @@ def observe(
         observed = dist.Normal(rate + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
     elif "background.correlated" in p:
         shared = p("background.correlated")[:, None] * data.level
+        assert data.sequence is not None
         observed = CorrelatedNormal(*given, shared, p("background.memory") / 24.0, data.sequence)
     elif "outlier.fraction" in p:
-        from ridgebayes.outliers import OutlierNormal
-
         observed = OutlierNormal(*given, p("outlier.fraction"), p("outlier.size"))
     else:
         observed = RevolutionNormal(*given)

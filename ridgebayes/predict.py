@@ -78,7 +78,8 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
             coefficients = jnp.swapaxes(mean, -1, -2)
             variance = jnp.swapaxes(jnp.diagonal(covariance, axis1=-2, axis2=-1), -1, -2)
             terms, spread = rate.revolution_terms(coefficients), rate.term_variance(covariance)
-            seen, noise = rate.loc - background, rate.noise_variance
+            prior = revolution_terms(rate.coef_sd**2, rate.basis**2, data.block_revolution)
+            seen, noise = rate.loc - background, rate.variance - prior
         else:
             coefficients = found["background.terms"]
             terms = revolution_terms(coefficients, data.basis, data.block_revolution)

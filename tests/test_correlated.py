@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
@@ -18,7 +17,7 @@ class Mission:
     """Ragged revolutions, rows scrambled (one of one ScW, one with a day's gap), and the dense answer."""
 
     def __init__(
-        self, counts=COUNTS, coef_sd=(2.0, 0.7, 0.4), sd=0.8, memory=0.3, width=16, groups=2, seed=0
+        self, counts=COUNTS, coef_sd=(2.0, 0.7, 0.4), sd=0.8, memory=0.3, width=16, groups=1, seed=0
     ):
         rng = np.random.default_rng(seed)
         self.revolution = rng.permutation(np.repeat(np.arange(len(counts)), counts))
@@ -107,7 +106,7 @@ SETTINGS = {
     "long memory": {"memory": 1e4, "sd": 3.0},
     "short memory": {"memory": 1e-3},
     "strong": {"sd": 300.0, "memory": 0.02},
-    "one group": {"groups": 1},
+    "groups": {"groups": 3},
     "narrow blocks": {"width": 4, "groups": 9},
 }
 
@@ -148,7 +147,9 @@ def test_without_memory_it_is_white(memory):
     assert all(jnp.isfinite(g).all() for g in gradient)
 
 
-@pytest.mark.parametrize("settings", [{}, {"coef_sd": (2.0, 0.0, 0.5)}, {"sd": 0.0}, {"memory": 20.0}])
+@pytest.mark.parametrize(
+    "settings", [{"groups": 2}, {"coef_sd": (2.0, 0.0, 0.5)}, {"sd": 0.0}, {"memory": 20.0}]
+)
 def test_gradient_is_the_dense_one(settings):
     m = Mission(**settings)
     arguments = jax.tree.map(jnp.asarray, m.arguments)
@@ -192,10 +193,8 @@ def test_bands_masks_and_jit():
     each = [log_prob(m.arguments, m.fixed), log_prob(second, m.fixed)]
     assert d.batch_shape == (2,)
     of = jax.jit(lambda d, value: d.log_prob(value))
-    np.testing.assert_allclose(of(d, value), each, rtol=1e-12)
     assert of(d.to_event(1), value) == pytest.approx(float(sum(each)), rel=1e-12)
     assert of(d.mask(jnp.array([True, False])).to_event(1), value) == pytest.approx(float(each[0]), rel=1e-12)
-    assert isinstance(d, dist.Distribution)
     with pytest.raises(ValueError, match="correlated_sd"):
         CorrelatedNormal(
             loc,

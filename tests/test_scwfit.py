@@ -26,9 +26,10 @@ def test_background_and_sky_are_those_simulated(small_run, small_mission, three_
     np.testing.assert_allclose(
         table["SKY"].to_value(cts), true.crab_rate / 1000 * true.sky, atol=5 * 0.02 * true.crab_rate.max()
     )
+    # The reference level, which the scatter is relative to, is good to a tenth.
     noise = np.hypot(table["STAT_ERR"].to_value(cts), truth["sigma"] * true.level)
     plain = ~table["CRAB"]
-    np.testing.assert_allclose(table["NOISE"].to_value(cts)[plain], noise[plain], rtol=0.15)  # the reference level is good to that
+    np.testing.assert_allclose(table["NOISE"].to_value(cts)[plain], noise[plain], rtol=0.15)
 
 
 def test_residuals_off_the_plane_are_noise(small_run):

@@ -6,9 +6,10 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import QTable
 from click.testing import CliRunner
 from matplotlib.figure import Figure
+from matplotlib.style import context
 from scipy import stats
 from step_run import PER_REVOLUTION, step_run
 
@@ -16,6 +17,7 @@ from ridgebayes import InputError
 from ridgebayes.cli import main
 from ridgebayes.commands.residuals import residuals as command
 from ridgebayes.plots import residuals as plots
+from ridgebayes.plots.style import STYLE
 from ridgebayes.products import residuals as products
 
 
@@ -160,6 +162,7 @@ def test_a_bright_sky_makes_room_for_itself_but_no_endless_axis():
     assert any("900 beyond" in text.get_text() for text in ax.texts)
 
 
+@context(STYLE, after_reset=True)
 def test_thirty_bands_fit_a_page():
     run = step_run(30)
     bare = products.normalised(run, "GAL")
@@ -186,7 +189,7 @@ def test_command(tmp_path, region):
     name = f"03_residuals_{region.upper()}"
     assert {path.name for path in out.iterdir()} == {f"{name}.fits", f"{name}.png"}
     assert "SIMULATED" in result.output
-    number = len(Table.read(out / f"{name}.fits"))
+    number = len(fits.getdata(out / f"{name}.fits", "RESIDUAL"))
     assert f"{number} ScWs" in result.output
     assert {"GAL": 240, "BKG": 160, "ALL": 400}[region.upper()] == number
 

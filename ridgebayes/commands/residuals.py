@@ -17,6 +17,7 @@ NAME = "03_residuals"
 @click.option(
     "--region",
     type=click.Choice(["GAL", "BKG", "ALL"], case_sensitive=False),
+    metavar="[GAL|BKG|ALL]",
     default="ALL",
     show_default=True,
     help="GAL: pointings at |b| up to --latitude; BKG: those beyond it; ALL.",

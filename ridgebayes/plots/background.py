@@ -100,10 +100,14 @@ def draw_level(
         (~own, "white", f"revolution, no ScW at |b| > {LATITUDE:g}°"),
     ):
         if mask.any():
-            ax.plot(when[mask], level[mask], "o", ms=2.4, mfc=face, mec=GREY, mew=0.5, zorder=1, label=label)
+            ax.plot(
+                when[mask], level[mask], "o", ms=2.4, mfc=face, mec=GREY, mew=0.5, zorder=1.5, label=label
+            )
     draw_history(ax, when, summary, "level")
-    low, high = np.quantile(level, [0.002, 0.998])
-    low, high = min(low, float(summary["lo"].min())), max(high, float(summary["hi"].max()))
+    # One stray revolution does not set the scale.
+    off_level = np.abs(level - summary["mean"].values)
+    shown = level[off_level <= 8 * np.median(off_level)]
+    low, high = min(shown.min(), float(summary["lo"].min())), max(shown.max(), float(summary["hi"].max()))
     if truth is not None and band in truth.level:
         at = Time(truth.mjd, format="mjd", scale="tt").decimalyear
         ax.plot(at, truth.level[band], color="black", lw=0.9, ls=(0, (4, 2)), label="truth")
@@ -111,7 +115,7 @@ def draw_level(
     room = 0.06 * (high - low) or 1.0
     ax.set(ylabel="Rate [cts/s]", ylim=(low - room, high + room))
     off = int(((level < low - room) | (level > high + room)).sum())
-    notes = [f"{off} revolutions beyond the axis"] if off else []
+    notes = [f"{off} of {level.size} revolutions beyond the axis"] if off else []
     if monitor is not None:
         _draw_monitor(ax, monitor, when)
         correlation = follows(run, band, monitor)
