@@ -107,10 +107,9 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
         "crab.smooth": Parameter(
             dist.Normal(0.0, 1.0), "", ("band", "crab_mode"), "Crab rate beside its cubic: weights of modes"
         ),
-        "crab.smooth_sd": Parameter(dist.HalfNormal(0.03), "", ("band",), "sd of this part, relative"),
-        "crab.smooth_length": Parameter(
-            dist.LogNormal(jnp.log(2.0), 0.5), "yr", ("band",), "time scale of this part"
-        ),
+        # Fixed, as for the drift: freed, they and the weights are slow to sample.
+        "crab.smooth_sd": Parameter(0.03, "", ("band",), "sd of this part, relative"),
+        "crab.smooth_length": Parameter(1.5, "yr", ("band",), "time scale of this part"),
     },
     "free_latitude": {
         "sky.width": Parameter(

@@ -19,14 +19,12 @@ from ridgebayes.plots.style import ORANGE
 from ridgebayes.products.intensity import MCRAB
 from ridgebayes.products.profile import (
     core_starlight,
-    exposures,
     fov_profile,
     intensity_profile,
-    region_draws,
     scaled_starlight,
-    spread,
     widths,
 )
+from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.sky import Freudenreich, Region, build, load
 
 
@@ -362,10 +360,13 @@ def test_command(run, tables, tmp_path):
 
 def test_classical_needs_the_table(run, tmp_path):
     saved = run.save(tmp_path / "run")
-    result = call("profile", saved.path, "--out", tmp_path / "products", "--classical")
-    assert result.exit_code == 2
-    assert result.output.count("\n") == 1
+    result = call("profile", saved.path, "--out", tmp_path / "products")
+    assert result.exit_code == 0
+    assert "no classical estimate: " in result.output
     assert "the table that was fitted is not there" in result.output
+    gone = call("profile", saved.path, "--out", tmp_path / "products", "--scws", tmp_path / "gone.fits")
+    assert gone.exit_code == 2
+    assert "gone.fits" in gone.output
 
 
 def test_command_with_the_classical_points(small_mission, tmp_path):
@@ -379,7 +380,7 @@ def test_command_with_the_classical_points(small_mission, tmp_path):
     saved = run.save(tmp_path / "run")
     write_scws(small_mission, tmp_path / "mission.fits")
     out = tmp_path / "products"
-    result = call("profile", saved.path, "--out", out, "--classical", "--scws", tmp_path / "mission.fits")
+    result = call("profile", saved.path, "--out", out, "--scws", tmp_path / "mission.fits")
     assert result.exit_code == 0, result.output
     points = QTable.read(out / "06_longitude_profile_classical.ecsv")
     assert set(points["band"]) == set(bands)

@@ -40,7 +40,7 @@ def background(
     from ridgebayes.plots import residuals as distributions
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import background as products
-    from ridgebayes.products.mapfiles import whole_file
+    from ridgebayes.products.files import whole_file
     from ridgebayes.products.monitor import read_monitor
     from ridgebayes.products.truth import read_truth
     from ridgebayes.run import Run

@@ -30,7 +30,7 @@ def crab(run: Path, out: Path, scws: Path | None) -> None:
     from ridgebayes.plots import residuals as distributions
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.crab import crab_table
-    from ridgebayes.products.mapfiles import whole_file
+    from ridgebayes.products.files import whole_file
     from ridgebayes.products.residuals import fit_residuals
     from ridgebayes.products.truth import read_truth
     from ridgebayes.run import Run

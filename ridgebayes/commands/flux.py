@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from ridgebayes.commands.beside import classical_calibration, no_classical_option
 from ridgebayes.commands.options import out_option, run_argument, scws_option
 
 NAME = "05_flux"
@@ -15,7 +15,7 @@ NAME = "05_flux"
 @click.command()
 @run_argument
 @click.option("--regions", help="Shipped region set, or a TOML file [default: the regions of the model].")
-@click.option("--no-classical", is_flag=True, help="Leave the classical estimate out.")
+@no_classical_option
 @click.option(
     "--crab-spectrum",
     help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
@@ -39,13 +39,15 @@ def flux(
     """
     from ridgebayes import sky as skies
     from ridgebayes.calibration import crab_spectrum as read_crab
+    from ridgebayes.classical import fluxes
+    from ridgebayes.products.files import whole_file
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
-    from ridgebayes.products.mapfiles import whole_file
     from ridgebayes.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run)
     sky = opened.sky if regions is None else skies.load(regions)
-    beside = None if no_classical else _classical(opened, sky, scws)
+    calibration = None if no_classical else classical_calibration(opened, scws)
+    beside = None if calibration is None else fluxes(calibration, sky)
     table = flux_table(opened, sky, crab=crab, classical=beside)
     with whole_file(out / f"{NAME}.ecsv") as path:
         table.write(path, format="ascii.ecsv")
@@ -56,22 +58,3 @@ def flux(
     for warning in table.meta["warnings"]:
         click.echo(f"WARNING: {warning}")
     click.echo(f"{out / NAME}.ecsv\n{out / NAME}.tex")
-
-
-def _classical(run: Any, sky: Any, scws: Path | None) -> Any:
-    """Estimate the same fluxes the classical way; None, and one line why, where that cannot be done."""
-    from ridgebayes import classical
-    from ridgebayes.errors import InputError
-
-    try:
-        table = run.data(scws)
-        given = None
-        if not table.crab.any():
-            constant = run.tree["constant_data"].dataset
-            given = {str(b): float(constant["crab_rate"].sel(band=b)) for b in constant["band"].values}
-        return classical.fluxes(classical.calibrate(table, crab_rate=given), sky)
-    except InputError as error:
-        if scws is not None:
-            raise
-        click.echo(f"no classical estimate: {error}", err=True)
-        return None

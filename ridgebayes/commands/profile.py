@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ridgebayes.commands.beside import classical_calibration, no_classical_option
 from ridgebayes.commands.options import out_option, run_argument, scws_option
 
 NAME = "06_longitude_profile"
@@ -15,25 +16,29 @@ NAME = "06_longitude_profile"
 @click.command()
 @run_argument
 @out_option
-@click.option("--classical", is_flag=True, help="Show the classical estimate too; needs the fitted table.")
+@no_classical_option
 @scws_option
-def profile(run: Path, out: Path, classical: bool, scws: Path | None) -> None:
+def profile(run: Path, out: Path, no_classical: bool, scws: Path | None) -> None:
     """Intensity and FOV flux against Galactic longitude, with starlight scaled to them.
 
     \b
     Examples:
       ridgebayes profile runs/first
-      ridgebayes profile runs/first --classical --out products
+      ridgebayes profile runs/first --no-classical --out products
     """
+    import numpy as np
+
+    from ridgebayes import classical
     from ridgebayes.plots import profile as plots
     from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.mapfiles import whole_file
+    from ridgebayes.products.files import whole_file
     from ridgebayes.products.profile import fov_profile, intensity_profile
     from ridgebayes.run import Run
 
     opened = Run.open(run)
     intensity, flux = intensity_profile(opened), fov_profile(opened)
-    points = _classical(opened, scws) if classical else None
+    calibration = None if no_classical else classical_calibration(opened, scws)
+    points = None if calibration is None else classical.profile(calibration, np.arange(-185.0, 176.0, 10.0))
     tables = {NAME: intensity, f"{NAME}_fov": flux}
     if points is not None:
         tables[f"{NAME}_classical"] = points
@@ -48,15 +53,6 @@ def profile(run: Path, out: Path, classical: bool, scws: Path | None) -> None:
     for name, make in figures.items():
         click.echo(write_figure(make, out / f"{name}.png"))
     click.echo(_summary(flux))
-
-
-def _classical(run: Any, scws: Path | None) -> Any:
-    """Estimate the profile the classical way, in bins of 10 degrees."""
-    import numpy as np
-
-    from ridgebayes import classical
-
-    return classical.profile(classical.calibrate(run.data(scws)), np.arange(-185.0, 176.0, 10.0))
 
 
 def _summary(flux: Any) -> str:

@@ -42,7 +42,7 @@ def spectrum(run: Path, names: tuple[str, ...], quantity: Any, crab_spectrum: st
     from ridgebayes.plots.spectrum import spectrum_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import spectrum as products
-    from ridgebayes.products.mapfiles import whole_file
+    from ridgebayes.products.files import whole_file
     from ridgebayes.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run)

@@ -26,13 +26,13 @@ from ridgebayes.plots.style import (
     years,
 )
 from ridgebayes.products.background import (
-    INNER_PROB,
     follows,
     phase_curves,
     quiet_residuals,
     revolution_level,
     scatter_table,
 )
+from ridgebayes.products.intensity import INNER_PROB
 from ridgebayes.products.monitor import Monitor
 from ridgebayes.products.residuals import LATITUDE, in_region
 from ridgebayes.products.truth import Truth

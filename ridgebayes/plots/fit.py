@@ -34,13 +34,10 @@ from ridgebayes.plots.style import (
     year_axis,
     years,
 )
-from ridgebayes.products import CI_PROB, fov_flux, summarise
+from ridgebayes.products.intensity import CI_PROB, INNER_PROB, fov_flux, summarise
+from ridgebayes.products.profile import PLANE_LAT
 from ridgebayes.run import Run
 from ridgebayes.sky.regions import tiling_names, wrap
-
-INNER_PROB = 0.68
-PLANE_LAT = 5.0
-"""Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
 
 Quantity = Literal["intensity", "fov_flux"]
 _AXIS = {"intensity": "Intensity [mCrab/deg²]", "fov_flux": "FOV flux [mCrab]"}

@@ -24,10 +24,11 @@ from ridgebayes.plots.style import (
     group,
     known_band,
 )
-from ridgebayes.products.intensity import MCRAB
-from ridgebayes.products.profile import INNER_PROB, near_plane
+from ridgebayes.products.intensity import INNER_PROB, MCRAB
+from ridgebayes.products.profile import near_plane
 from ridgebayes.run import Run
 
+_WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 STARLIGHT = "starlight, scaled (±2 sd)"
 
 
@@ -143,7 +144,7 @@ def _classical(ax: Axes, rows: QTable) -> None:
 def _note(ax: Axes, table: QTable, band: str) -> Axes:
     """Say by how much the starlight was scaled, in a corner: titles of two columns have no room."""
     note = table.meta["starlight"].get(band, "").replace("× ", "×\n").replace(", χ²", "\nχ²")
-    ax.text(0.015, 0.96, note, transform=ax.transAxes, va="top", fontsize=7, color=VERMILLION)
+    ax.text(0.015, 0.96, note, transform=ax.transAxes, va="top", fontsize=7, color=VERMILLION, bbox=_WHITE)
     return ax
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.calibration import CrabSpectrum, mean_energy
 from ridgebayes.plots.style import BLUE, GREY, MIDDLE, ORANGE, finish, legend_below, new_figure
-from ridgebayes.products.intensity import CI_PROB
-from ridgebayes.products.profile import INNER_PROB
+from ridgebayes.products.intensity import CI_PROB, INNER_PROB
 from ridgebayes.products.spectrum import Kind, Spectrum, interval
 from ridgebayes.run import Run
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, provenance, summarise
+from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, INNER_PROB, provenance, summarise
 from ridgebayes.products.monitor import Monitor
 from ridgebayes.products.residuals import LATITUDE, fit_residuals, in_region
 from ridgebayes.products.truth import Truth
@@ -22,7 +22,6 @@ from ridgebayes.run import Run
 Array = NDArray[np.float64]
 
 TERMS = ("constant", "phase", "phase2")
-INNER_PROB = 0.68
 PER_CENT = u.percent
 _CTS = u.ct / u.s
 

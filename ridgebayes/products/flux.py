@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.calibration import CRAB, CrabSpectrum
 from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, provenance
-from ridgebayes.products.profile import exposures, region_draws, spread
-from ridgebayes.products.spectrum import published_fov, published_source
+from ridgebayes.products.published import published_fov, published_source
+from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.run import Run
 from ridgebayes.scw import Band
 from ridgebayes.sky import Sky

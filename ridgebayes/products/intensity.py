@@ -8,11 +8,13 @@ import astropy.units as u
 import numpy as np
 import xarray as xr
 from astropy.table import QTable
+from numpy.typing import NDArray
 
 from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
 from ridgebayes.units import MCRAB
 
 CI_PROB = 0.94
+INNER_PROB = 0.68
 CI_KIND = "eti"
 """Intervals hold 94 % of the posterior, with 3 % on either side (equal-tailed)."""
 
@@ -47,6 +49,15 @@ def summarise(draws: xr.DataArray) -> xr.Dataset:
             "hi": draws.quantile(1 - tail, over).drop_vars("quantile"),
         }
     )
+
+
+def interval_columns(draws: NDArray, unit: u.UnitBase, prefix: str = "") -> dict[str, Any]:
+    """Columns of mean, sd and the 68 % and 94 % intervals over draws (draw, row)."""
+    columns = {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1)}
+    for prob in (INNER_PROB, CI_PROB):
+        low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        columns |= {f"lo{prob * 100:.0f}": low, f"hi{prob * 100:.0f}": high}
+    return {prefix + name: value * unit for name, value in columns.items()}
 
 
 def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagnosis) -> QTable:

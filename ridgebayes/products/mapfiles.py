@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import CXB_NOTE, provenance
+from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
 from ridgebayes.products.maps import BandMap, Reprojection
 from ridgebayes.run import Run
 
@@ -51,13 +48,13 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
     InputError
         When it cannot be written.
     """
-    hdus = fits.HDUList([fits.PrimaryHDU(header=_provenance(run))])
+    hdus = fits.HDUList([fits.PrimaryHDU(header=fits_provenance(run))])
     for one in maps:
         columns = [
             fits.Column(name, "J" if unit is None else "E", unit, array=_unseen(getattr(one, attribute)))
             for name, (attribute, unit, _) in COLUMNS.items()
         ]
-        hdu = fits.BinTableHDU.from_columns(columns, name=_ascii(one.band))
+        hdu = fits.BinTableHDU.from_columns(columns, name=ascii_only(one.band))
         hdu.header.extend(
             [
                 ("PIXTYPE", "HEALPIX", "HEALPix pixels"),
@@ -72,7 +69,7 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
                 *_band_cards(one, radius),
             ]
         )
-        hdu.header.extend(_provenance(run))
+        hdu.header.extend(fits_provenance(run))
         for number, (_, _, comment) in enumerate(COLUMNS.values(), start=1):
             hdu.header.comments[f"TTYPE{number}"] = comment
         hdus.append(hdu)
@@ -88,15 +85,15 @@ def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) ->
     wcs, (rows, columns) = plane_wcs()
     x, y = np.meshgrid(np.arange(columns), np.arange(rows))
     project = Reprojection(maps[0].nside, *wcs.wcs_pix2world(x, y, 0))
-    hdus = fits.HDUList([fits.PrimaryHDU(header=_provenance(run))])
+    hdus = fits.HDUList([fits.PrimaryHDU(header=fits_provenance(run))])
     for one in maps:
         for name, (attribute, unit, comment) in COLUMNS.items():
             if unit is None:
                 continue
             image = project(getattr(one, attribute)).astype(np.float32)
-            hdu = fits.ImageHDU(image, wcs.to_header(), name=f"{_ascii(one.band)} {name}")
+            hdu = fits.ImageHDU(image, wcs.to_header(), name=f"{ascii_only(one.band)} {name}")
             hdu.header.extend([("BUNIT", unit, comment), *_band_cards(one, radius)])
-            hdu.header.extend(_provenance(run))
+            hdu.header.extend(fits_provenance(run))
             hdus.append(hdu)
     with whole_file(path) as scratch:
         hdus.writeto(scratch)
@@ -124,29 +121,11 @@ def galactic_wcs(projection: str, step: float, rows: int, columns: int) -> WCS:
 
 def _band_cards(one: BandMap, radius: float) -> list[tuple]:
     return [
-        ("BAND", _ascii(one.band), "energy band"),
+        ("BAND", ascii_only(one.band), "energy band"),
         ("E_MIN", one.e_min, "[keV]"),
         ("E_MAX", one.e_max, "[keV]"),
         ("RADIUS", radius, "[deg] residuals: ScWs that point within it"),
     ]
-
-
-def _provenance(run: Run) -> fits.Header:
-    """Say where the maps come from, for the header of every extension."""
-    meta = provenance(run.record, run.diagnosis)
-    header = fits.Header()
-    header["SIMUL"] = (meta["simulated"], "T where the data are simulated")
-    # Without comments: long texts leave no room for one.
-    header["ORIGIN"] = _ascii(meta["origin"])
-    header["RUN"] = _ascii(str(run.path or ""))
-    header["DATAFILE"] = _ascii(meta["data"])
-    header["DATAHASH"] = meta["data_fingerprint"]
-    header["GITHASH"] = meta["git_commit"]
-    hidden = run.record["data"].get("unseen_regions", [])
-    notes = [CXB_NOTE, *(f"no ScW sees region {name}" for name in hidden)]
-    for note in notes + [f"WARNING: {warning}" for warning in meta["warnings"]]:
-        header["COMMENT"] = _ascii(note)
-    return header
 
 
 def _unseen(values: NDArray) -> NDArray:
@@ -154,29 +133,3 @@ def _unseen(values: NDArray) -> NDArray:
     if values.dtype.kind == "i":
         return values.astype(np.int32)
     return np.where(np.isfinite(values), values, UNSEEN).astype(np.float32)
-
-
-def _ascii(text: str) -> str:
-    """Replace what a FITS header cannot hold."""
-    return text.encode("ascii", "replace").decode()
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is there at the end takes the place of `path`.
-
-    Raises
-    ------
-    InputError
-        When the folder cannot be written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-            yield Path(folder) / path.name
-            (Path(folder) / path.name).replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): choose another folder (--out)"
-        ) from error

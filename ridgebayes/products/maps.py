@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.products.profile import exposures, region_draws, shapes, spread
+from ridgebayes.products.skydraws import exposures, region_draws, shapes, spread
 from ridgebayes.run import Run
 from ridgebayes.scwfit import residuals
 from ridgebayes.sky import Sky, build

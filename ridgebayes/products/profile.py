@@ -7,19 +7,26 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-import xarray as xr
 from astropy.table import QTable, vstack
 from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, provenance
+from ridgebayes.products.intensity import (
+    CI_KIND,
+    CI_PROB,
+    CXB_NOTE,
+    INNER_PROB,
+    MCRAB,
+    interval_columns,
+    provenance,
+)
+from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
 from ridgebayes.run import Run
 from ridgebayes.sky import Region, Sky, starlight
 
 Array = NDArray[np.float64]
 
-INNER_PROB = 0.68
 PLANE_LAT = 5.0
 """Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
 
@@ -27,80 +34,6 @@ STEP_DEG = 1.0
 _STARLIGHT = 128
 _RIDGE = 1e-6
 _TINY = 1e-3  # of the largest exposure to the sky model: a pointing below it sees no region
-
-
-def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
-    """Intensity of every region, mCrab/deg², (draw, region), regions in the order of `run.sky`.
-
-    Parameters
-    ----------
-    run, band
-        The run, the name of a band.
-    as_seen
-        Times the effective solid angle over its nominal value: what a detector would measure.
-    """
-    draws = run.intensity().sel(band=band, region=list(run.sky.names)).transpose("chain", "draw", "region")
-    values = np.asarray(draws.values, float).reshape(-1, len(run.sky))
-    return values * solid_angle(run)[:, None] if as_seen else values
-
-
-def solid_angle(run: Run) -> Array:
-    """Effective solid angle over its nominal value, (draw,), chains one after the other."""
-    values = _parameter(run, "response.solid_angle")
-    return _draws(run, xr.DataArray(1.0) if values is None else values)
-
-
-def shapes(run: Run) -> tuple[tuple[float, float], ...]:
-    """Stretch and shift in latitude of the skies that make up the model's; one unless the model frees it."""
-    if _parameter(run, "sky.width") is None:
-        return ((1.0, 0.0),)
-    from ridgebayes.fitdata import SHAPES  # brings JAX, which products do without otherwise
-
-    return SHAPES
-
-
-def spread(run: Run, band: str, intensity: Array) -> Array:
-    """Divide intensities, (draw, region), among `shapes`: (draw, shape × region), a shape after the other.
-
-    As in the fit: Lagrange's polynomial in the logarithm of the width, and a parabola in the shift.
-    """
-    width, shift = (_parameter(run, name) for name in ("sky.width", "sky.shift"))
-    if width is None or shift is None:
-        return intensity
-    from ridgebayes.fitdata import SHIFT_DEG, WIDTHS
-
-    nodes, at = np.log(WIDTHS), np.log(_draws(run, width.sel(band=band)))
-    shifted = _draws(run, shift.sel(band=band)) / SHIFT_DEG
-    weights = [
-        np.prod((at[:, None] - np.delete(nodes, k)) / (nodes[k] - np.delete(nodes, k)), axis=1)
-        for k in range(nodes.size)
-    ]
-    weights[0] = weights[0] - shifted**2
-    weights += [shifted * (shifted - 1) / 2, shifted * (shifted + 1) / 2]
-    return np.concatenate([weight[:, None] * intensity for weight in weights], axis=1)
-
-
-def exposures(run: Run, lon: Array, lat: Array) -> Array:
-    """Return what pointings see of the regions of every one of `shapes`, deg², (pointing, shape × region).
-
-    With `spread` draws as the other factor it gives the FOV flux.
-    """
-    skies = [run.sky if shape == (1.0, 0.0) else run.sky.reshaped(*shape) for shape in shapes(run)]
-    return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in skies], axis=1)
-
-
-def _parameter(run: Run, name: str) -> xr.DataArray | None:
-    """Parameter of the model, sampled or fixed; None where it has none."""
-    posterior, constant = (run.tree[group].dataset for group in ("posterior", "constant_data"))
-    return posterior.get(name, constant.get(name))
-
-
-def _draws(run: Run, values: xr.DataArray) -> Array:
-    """Draws of a scalar, or as many copies of one that is fixed: (draw,), chains one after the other."""
-    if "chain" in values.dims:
-        return np.asarray(values.transpose("chain", "draw").values, float).ravel()
-    sizes = run.tree["posterior"].dataset.sizes
-    return np.full(sizes["chain"] * sizes["draw"], float(values))
 
 
 def near_plane(run: Run) -> NDArray[np.int64]:
@@ -230,8 +163,8 @@ def intensity_profile(run: Run) -> QTable:
             "lon": sky.centre_lon[rows] * u.deg,
             "lon_width": width * u.deg,
             "band": np.full(rows.size, band),
-            **_summary(draws[:, rows], MCRAB / u.deg**2),
-            **_summary(flux[:, rows] / width, MCRAB / u.deg, "per_degree_"),
+            **interval_columns(draws[:, rows], MCRAB / u.deg**2),
+            **interval_columns(flux[:, rows] / width, MCRAB / u.deg, "per_degree_"),
             "seen": ~_hidden(run)[rows],
         }
         if band in templates:
@@ -285,7 +218,7 @@ def fov_profile(run: Run, *, step: float = STEP_DEG) -> QTable:
         columns = {
             "lon": lon * u.deg,
             "band": np.full(lon.size, band),
-            **_summary(spread(run, band, region_draws(run, band, as_seen=True)) @ seen_of.T, MCRAB),
+            **interval_columns(spread(run, band, region_draws(run, band, as_seen=True)) @ seen_of.T, MCRAB),
             "seen": seen,
         }
         if band in templates:
@@ -317,15 +250,6 @@ def _hidden(run: Run) -> NDArray[np.bool_]:
 
 def _bands(run: Run) -> list[str]:
     return [str(band) for band in run.record["data"]["bands"]]
-
-
-def _summary(draws: Array, unit: u.UnitBase, prefix: str = "") -> dict[str, Any]:
-    """Columns of mean, sd and intervals over draws (draw, row)."""
-    columns = {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1)}
-    for prob in (INNER_PROB, CI_PROB):
-        low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
-        columns |= {f"lo{prob * 100:.0f}": low, f"hi{prob * 100:.0f}": high}
-    return {prefix + name: value * unit for name, value in columns.items()}
 
 
 def _scaled(draws: Array, unit: u.UnitBase) -> dict[str, Any]:

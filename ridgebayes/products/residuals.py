@@ -12,8 +12,8 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.products.files import ascii_only, whole_file
 from ridgebayes.products.intensity import CXB_NOTE, MCRAB, provenance
-from ridgebayes.products.mapfiles import whole_file
 from ridgebayes.run import Run
 from ridgebayes.scwfit import residuals
 
@@ -215,14 +215,9 @@ def _hdus(table: QTable) -> fits.HDUList:
         ("DATAHASH", "data_fingerprint"),
         ("GITHASH", "git_commit"),
     ):
-        header[key] = _ascii(meta[name])
+        header[key] = ascii_only(meta[name])
     warnings = [f"WARNING: {warning}" for warning in meta["warnings"]]
     for note in [f"{meta['region']}: {meta['region_is']}", meta["columns"], meta["note"], *warnings]:
-        header["COMMENT"] = _ascii(note)
+        header["COMMENT"] = ascii_only(note)
     hdus[0].header["SIMUL"] = meta["simulated"]
     return hdus
-
-
-def _ascii(text: str) -> str:
-    """Replace what a FITS header cannot hold."""
-    return text.encode("ascii", "replace").decode()

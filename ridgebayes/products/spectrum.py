@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,8 +19,17 @@ from numpy.typing import NDArray
 from ridgebayes import ogip
 from ridgebayes.calibration import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, provenance
-from ridgebayes.products.profile import INNER_PROB, solid_angle
+from ridgebayes.products.intensity import (
+    CI_KIND,
+    CI_PROB,
+    CXB_NOTE,
+    INNER_PROB,
+    MCRAB,
+    interval_columns,
+    provenance,
+)
+from ridgebayes.products.published import published_fov, published_source
+from ridgebayes.products.skydraws import solid_angle
 from ridgebayes.run import Run
 from ridgebayes.scw import Band
 
@@ -247,30 +254,6 @@ def regions(run: Run, names: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys(names)) or [DEFAULT]
 
 
-def published_fov(region: str, bands: Sequence[Band]) -> tuple[Array, Array]:
-    """Return published FOV fluxes and their 1σ errors, mCrab, (K,) each; NaN where there is none.
-
-    Parameters
-    ----------
-    region
-        A name such as GB, as in the file of published values that comes with the package.
-    bands
-        K bands; those that have the edges of a published one are given its value, whatever their names.
-    """
-    rows = _published(region)
-    edges = np.array([rows["E_MIN"].to_value(u.keV), rows["E_MAX"].to_value(u.keV)])
-    value, error = np.full((2, len(bands)), np.nan)
-    for k, band in enumerate(bands):
-        for row in rows[np.isclose(edges, [[band.e_min], [band.e_max]]).all(axis=0)][:1]:
-            value[k], error[k] = row["value"], row["error"]
-    return value, error
-
-
-def published_source(region: str) -> str:
-    """Return where the published FOV flux of a region is from; empty where there is none."""
-    return "; ".join(dict.fromkeys(str(source) for source in _published(region)["source"]))
-
-
 def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
     """Tabulate spectra of one quantity, a row for each region and band.
 
@@ -370,13 +353,6 @@ def interval(draws: Array, prob: float) -> tuple[Array, Array]:
     return low, high
 
 
-@cache
-def _published(region: str) -> QTable:
-    with as_file(files("ridgebayes.data") / "published.ecsv") as path:
-        table = QTable.read(path, format="ascii.ecsv")
-    return table[(table["quantity"] == "FOV flux") & (table["where"] == region)]
-
-
 def _names(run: Run) -> list[str]:
     return [str(name) for name in run.tree["constant_data"].dataset["region"].values]
 
@@ -398,10 +374,7 @@ def _rows(spectrum: Spectrum) -> QTable:
     }
     for kind, prefix in _PREFIX.items():
         draws, unit, _ = spectrum.expressed(kind)
-        values = {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1)}
-        for prob in (INNER_PROB, CI_PROB):
-            values |= zip((f"lo{prob * 100:.0f}", f"hi{prob * 100:.0f}"), interval(draws, prob), strict=True)
-        columns |= {prefix + name: value * unit for name, value in values.items()}
+        columns |= interval_columns(draws, unit, prefix)
     columns["limit"] = spectrum.limits
     columns["covariance"] = spectrum.covariance * spectrum.unit**2
     columns["seen"] = np.full(count, spectrum.seen)

@@ -1,0 +1,73 @@
+"""Draws of the sky: intensities of regions, and what pointings anywhere see of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ridgebayes.fitdata import SHAPES
+from ridgebayes.parts import shape_weights
+from ridgebayes.run import Run
+
+Array = NDArray[np.float64]
+
+
+def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
+    """Intensity of every region, mCrab/deg², (draw, region), regions in the order of `run.sky`.
+
+    Parameters
+    ----------
+    run, band
+        The run, the name of a band.
+    as_seen
+        Times the effective solid angle over its nominal value: what a detector would measure.
+    """
+    draws = run.intensity().sel(band=band, region=list(run.sky.names)).transpose("chain", "draw", "region")
+    values = np.asarray(draws.values, float).reshape(-1, len(run.sky))
+    return values * solid_angle(run)[:, None] if as_seen else values
+
+
+def solid_angle(run: Run) -> Array:
+    """Effective solid angle over its nominal value, (draw,), chains one after the other."""
+    values = _parameter(run, "response.solid_angle")
+    return _draws(run, xr.DataArray(1.0) if values is None else values)
+
+
+def shapes(run: Run) -> tuple[tuple[float, float], ...]:
+    """Stretch and shift in latitude of the skies that make up the model's; one unless the model frees it."""
+    if _parameter(run, "sky.width") is None:
+        return ((1.0, 0.0),)
+    return SHAPES
+
+
+def spread(run: Run, band: str, intensity: Array) -> Array:
+    """Divide intensities, (draw, region), among `shapes`: (draw, shape × region), a shape after the other."""
+    width, shift = (_parameter(run, name) for name in ("sky.width", "sky.shift"))
+    if width is None or shift is None:
+        return intensity
+    weights = shape_weights(*(_draws(run, value.sel(band=band)) for value in (width, shift)))
+    return np.concatenate([weight[:, None] * intensity for weight in np.asarray(weights).T], axis=1)
+
+
+def exposures(run: Run, lon: Array, lat: Array) -> Array:
+    """Return what pointings see of the regions of every one of `shapes`, deg², (pointing, shape × region).
+
+    With `spread` draws as the other factor it gives the FOV flux.
+    """
+    skies = [run.sky if shape == (1.0, 0.0) else run.sky.reshaped(*shape) for shape in shapes(run)]
+    return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in skies], axis=1)
+
+
+def _parameter(run: Run, name: str) -> xr.DataArray | None:
+    """Parameter of the model, sampled or fixed; None where it has none."""
+    posterior, constant = (run.tree[group].dataset for group in ("posterior", "constant_data"))
+    return posterior.get(name, constant.get(name))
+
+
+def _draws(run: Run, values: xr.DataArray) -> Array:
+    """Draws of a scalar, or as many copies of one that is fixed: (draw,), chains one after the other."""
+    if "chain" in values.dims:
+        return np.asarray(values.transpose("chain", "draw").values, float).ravel()
+    sizes = run.tree["posterior"].dataset.sizes
+    return np.full(sizes["chain"] * sizes["draw"], float(values))
