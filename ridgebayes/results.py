@@ -259,7 +259,7 @@ def _record(
         "sky": model.sky.record(),
         "response": prepared.response.key(),
         "data": {
-            "path": str(scws.meta["path"] or ""),
+            "path": str(Path(scws.meta["path"]).absolute()) if scws.meta["path"] else "",
             "fingerprint": scws.fingerprint(),
             "simulated": bool(scws.meta["simulated"]),
             "osa_version": str(scws.meta["osa_version"] or ""),

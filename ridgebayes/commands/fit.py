@@ -148,4 +148,4 @@ def _report(run: Any) -> None:
         click.echo(f"WARNING: {warning}")
     for region in run.record["data"]["unseen_regions"]:
         click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
-    click.echo(f"run: {run.path} (posterior.nc, intensity.ecsv, run.toml, figures/)")
+    click.echo(f"run: {run.path} (posterior.nc, intensity.ecsv, scws.fits, run.toml, figures/)")
