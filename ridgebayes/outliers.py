@@ -136,21 +136,32 @@ def _left(residual, variance, coef_sd, basis, mask, block_revolution):
     return residual - revolution_terms(coefficients, basis, block_revolution), solved
 
 
+def _factor(left, variance, fraction, size):
+    """Factor on the variance with which a ScW counts, for the probability that it is an outlier."""
+    outlier = jax.nn.sigmoid(_log_odds(left, variance, fraction, size))
+    return 1.0 / (1.0 - outlier * (1.0 - size**-2))
+
+
 def _settled(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
     """Factor on the variance with which each ScW counts at the most probable coefficients."""
 
     def step(_, factor):
         left, _ = _left(residual, variance * factor, coef_sd, basis, mask, block_revolution)
-        outlier = jax.nn.sigmoid(_log_odds(left, variance, fraction, size))
-        return 1.0 / (1.0 - outlier * (1.0 - size**-2))
+        return _factor(left, variance, fraction, size)
 
     return jax.lax.fori_loop(0, STEPS, step, jnp.ones_like(variance))
 
 
-@jax.custom_jvp
 def _log_prob(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
-    factor = _settled(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution)
-    left, solved = _left(residual, variance * factor, coef_sd, basis, mask, block_revolution)
+    # The coefficients are found outside of the derivative, which one last EM step brings back: by the
+    # envelope theorem only the width of the integrand depends on how they move, and of that only what further
+    # steps would change is lost.
+    given = jax.lax.stop_gradient((residual, variance, coef_sd, fraction, size))
+    shared = (basis, mask, block_revolution)
+    before, _ = _left(given[0], given[1] * _settled(*given, *shared), given[2], *shared)
+    factor = _factor(before + residual - given[0], variance, fraction, size)
+    left, solved = _left(residual, variance * factor, coef_sd, *shared)
+
     odds = _log_odds(left, variance, fraction, size)
     density = -0.5 * (left**2 / variance + jnp.log(2.0 * jnp.pi * variance))
     density += jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
@@ -159,34 +170,6 @@ def _log_prob(residual, variance, coef_sd, fraction, size, basis, mask, block_re
     outlier, shrink = jax.nn.sigmoid(odds), 1.0 - size**-2
     curvature = 1.0 / (variance * factor) - outlier * (1.0 - outlier) * (shrink * left / variance) ** 2
     bounded = 1.0 / jnp.maximum(curvature, 1e-6 / variance)
-    chol = revolution._solve(left, bounded, coef_sd, basis, mask, block_revolution).chol
+    chol = revolution._solve(left, bounded, coef_sd, *shared).chol
     log_det = sum(jnp.log(chol[j][j]).sum() for j in range(len(chol)))
     return jnp.where(mask, density, 0.0).sum() + prior - log_det
-
-
-@_log_prob.defjvp
-def _log_prob_jvp(primals, tangents):
-    """Differentiate with the weights of the ScWs held.
-
-    By the envelope theorem that is exact but for how the width of the integrand changes with the weights, a
-    few per cent. A sampler may follow any force: which step it accepts follows from the value.
-    """
-    residual, variance, coef_sd, fraction, size, basis, mask, block_revolution = primals
-    d_residual, d_variance, d_coef_sd, d_fraction, d_size, *_ = tangents
-    held = jax.lax.stop_gradient(primals[:5])
-    factor = _settled(*held, basis, mask, block_revolution)
-
-    def gaussian(residual, variance, coef_sd):
-        return revolution._log_prob(residual, variance * factor, coef_sd, basis, mask, block_revolution)
-
-    moved = (d_residual, d_variance, d_coef_sd)
-    _, tangent = jax.jvp(gaussian, (residual, variance, coef_sd), moved)
-    left, _ = _left(residual, variance * factor, coef_sd, basis, mask, block_revolution)
-    outlier = jax.nn.sigmoid(_log_odds(left, held[1], *held[3:]))
-    outlier = jnp.where(mask, jax.lax.stop_gradient(outlier), 0.0)
-    n_outliers = outlier.sum()
-    # Kept apart from zero and one as in the log odds.
-    share = jnp.clip(fraction, 1e-300, 1.0 - 1e-15)
-    tangent += (n_outliers / share - (mask.sum() - n_outliers) / (1.0 - share)) * d_fraction
-    tangent += ((outlier * left**2 / variance).sum() / size**3 - n_outliers / size) * d_size
-    return _log_prob(*primals), tangent
