@@ -20,7 +20,6 @@ from jax import Array
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
-from scipy.optimize import least_squares
 
 from ridgebayes.blocks import Layout, layout, pack_sky
 from ridgebayes.correlated import Sequence, sequence
@@ -35,6 +34,9 @@ CRAB_ORDER = 3  # C(t) is a cubic (facts: the published pipeline's choice)
 DAYS_A_YEAR = 365.25
 _HIGH_LATITUDE = 20.0
 _NEAR_PLANE = 5.0
+_SMOOTHED_YEARS = 0.6  # width over which the reference level is smoothed; wider where revolutions are few
+_NEIGHBOURS = 12
+_SPREAD, _SLOPE = 0.03, 0.05  # expected spread of revolutions, and change of the level in a year, relative
 _SHORTEST_DRIFT_YEARS = 1.5
 _SHORTEST_CRAB_YEARS = 1.0
 WIDTHS = (1.0, 0.7, 1.4, 2.0)
@@ -196,12 +198,13 @@ def prepare(
     time = (mjd - (mjd.min() + mjd.max()) / 2) / half_span
 
     crab_response = np.where(scws.crab, point_response(scws, CRAB, response), 0.0)
-    level = reference_level(scws.rate, scws.lat, scws.crab, position, time)
+    years = (mjd - mjd.min()) / DAYS_A_YEAR
+    level = reference_level(scws.rate, scws.lat, scws.crab, position, years)
     residual = scws.rate - level[:, position].T
     crab = _reference_crab(scws, residual, crab_response, crab_rate)
     tracer = np.zeros(len(scws))
     if scws.tracer is not None:
-        trend = reference_level(scws.tracer[:, None], scws.lat, scws.crab, position, time)[0]
+        trend = reference_level(scws.tracer[:, None], scws.lat, scws.crab, position, years)[0]
         tracer = scws.tracer / trend[position] - 1.0
 
     packed_exposure, region = pack_sky(where, a, seen)
@@ -254,11 +257,12 @@ def _leftover(sky: Sky, fov: NDArray) -> NDArray[np.float64]:
 
 
 def reference_level(
-    rate: NDArray, lat: NDArray, crab: NDArray, position: NDArray, time: NDArray
+    rate: NDArray, lat: NDArray, crab: NDArray, position: NDArray, years: NDArray
 ) -> NDArray[np.float64]:
     """Slow trend of the rate with time: a scale for the priors, good to a few per cent.
 
-    A robust polynomial through the medians per revolution of the ScWs that the Galaxy reaches least.
+    A local straight line in time through the medians per revolution, of the ScWs that the Galaxy reaches
+    least. Its slope has a prior, so it cannot run away where these are few.
 
     Parameters
     ----------
@@ -270,8 +274,8 @@ def reference_level(
         True for ScWs that still contain the Crab; left out where others remain.
     position
         Index of the revolution of each ScW.
-    time
-        Middle of each revolution, −1 to 1.
+    years
+        Middle of each revolution, yr from any day.
 
     Returns
     -------
@@ -279,28 +283,29 @@ def reference_level(
         (band, revolution) cts/s, positive.
     """
     quiet = (np.abs(lat) > _HIGH_LATITUDE) & ~crab
-    if len(np.unique(position[quiet])) < max(3, 0.1 * time.size):
+    if len(np.unique(position[quiet])) < max(3, 0.1 * years.size):
         quiet = ~crab if (~crab).any() else np.ones_like(crab)
     order = np.argsort(position[quiet], kind="stable")
     rows, which = np.flatnonzero(quiet)[order], position[quiet][order]
     present, starts = np.unique(which, return_index=True)
     groups = np.split(rows, starts[1:])
-    medians = np.array([np.median(rate[group], axis=0) for group in groups])
-    weight = np.sqrt(np.minimum([group.size for group in groups], 10))
-    degree = int(np.clip(present.size // 6, 0, 8))
-    design = legendre.legvander(time[present], degree)
+    medians = np.array([np.median(rate[group], axis=0) for group in groups]).T  # (band, revolution)
+    offset = years[present] - years[:, None]
+    few = np.sort(np.abs(offset), axis=1)[:, : _NEIGHBOURS + 1]
+    width = np.maximum(few[:, -1:] / 2, _SMOOTHED_YEARS)
+    weight = np.exp(-0.5 * (offset / width) ** 2) * np.minimum([group.size / 10 for group in groups], 1.0)
+    zeroth, first = weight.sum(1), (weight * offset).sum(1)
+    second = (weight * offset**2).sum(1) + (_SPREAD / _SLOPE) ** 2
     levels = []
-    for median in medians.T:
-        centre = max(np.median(median), 1e-12)
-        relative = median / centre - 1.0
-
-        def misfit(c, relative=relative):
-            return weight * (design @ c - relative) / 0.03
-
-        c = least_squares(misfit, np.zeros(degree + 1), loss="soft_l1", method="trf").x
-        # Beyond the first and last quiet revolution a polynomial is not to be trusted.
-        inside = np.clip(time, time[present].min(), time[present].max())
-        levels.append(centre * np.clip(1.0 + legendre.legval(inside, c), 0.2, 5.0))
+    for median in medians:
+        level = np.full_like(years, np.median(median))
+        # Twice: an odd revolution is pulled in to what its neighbours leave likely.
+        for limit in (0.3, 0.1):
+            pulled = np.clip(median, level[present] * (1 - limit), level[present] * (1 + limit))
+            base = level.mean()
+            height = weight @ (pulled - base) * second - (weight * offset) @ (pulled - base) * first
+            level = base + height / (zeroth * second - first**2)
+        levels.append(np.maximum(level, 1e-12))
     return np.array(levels)
 
 

@@ -97,7 +97,7 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
             dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
         ),
         "plane.leftover": Parameter(
-            dist.HalfNormal(1.0),
+            dist.HalfNormal(1.5),
             "mCrab",
             ("band",),
             "flux of faint sources left in a view of the plane",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.fitdata import prepare, reference_level
 from ridgebayes.models import regions
 from ridgebayes.posterior import Posterior
 
@@ -29,6 +29,19 @@ def test_reference_level_is_near_the_truth(prepared, small_mission):
     for k in range(2):
         level = np.interp(prepared.revolution_mjd, truth["mjd"], np.array(truth["level"])[:, k])
         assert np.abs(prepared.data.level[k] / level - 1).max() < 0.12
+
+
+def test_reference_level_stays_near_the_data_where_they_are_few(rng):
+    """A few odd revolutions before a long gap and a bright flare: no polynomial's wild ends."""
+    years = np.sort(np.r_[0.0, 0.02, 0.04, 2.6, rng.uniform(4, 12, 80)])
+    truth = 70 * (1 + 0.1 * np.sin(2 * np.pi * years / 11))
+    each = truth * rng.normal(1, 0.03, years.size)
+    each[40] *= 3.0
+    position = np.repeat(np.arange(years.size), 8)
+    rate = rng.normal(each[position], 0.3)[:, None]
+    quiet = np.full(position.size, 40.0)
+    level = reference_level(rate, quiet, np.zeros(position.size, bool), position, years)[0]
+    assert np.abs(level / truth - 1).max() < 0.06
 
 
 def test_reference_crab_is_near_the_truth(prepared, small_mission):
