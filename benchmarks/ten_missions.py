@@ -125,7 +125,7 @@ class Fitter:
             self.sampler = Sampler(self.posterior.potential, warmup=100)
         key = jax.random.key(seed)
         start = self.posterior.start(key, data)
-        mode = laplace(self.curvature, start, data, self.posterior.locations)
+        mode = laplace(self.curvature, start, data, self.posterior.locations, self.posterior.scale)
 
         def chain(number: int) -> np.ndarray:
             blocks = self.sampler.chain(jax.random.fold_in(key, number), data, mode, 300)

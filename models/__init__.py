@@ -1,25 +1,52 @@
 """Models of the ISGRI detector rate, one a file."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.model import Model
+from ridgebayes.models.background import background
+from ridgebayes.models.crab import crab
+from ridgebayes.models.profile import profile
 from ridgebayes.models.regions import regions
+from ridgebayes.models.spectrum import spectrum
+from ridgebayes.models.template import template
+from ridgebayes.models.userfile import from_file, from_source
 
-MODELS: dict[str, Callable[..., Model]] = {"regions": regions}
+MODELS: dict[str, Callable[..., Model]] = {
+    "regions": regions,
+    "template": template,
+    "profile": profile,
+    "spectrum": spectrum,
+    "background": background,
+    "crab": crab,
+}
 
 
-def find(name: str) -> Callable[..., Model]:
-    """Return the builder of a model by its name.
+def find(name_or_path: str | Path) -> Callable[..., Model]:
+    """Return the builder of a model: ``build(sky)``.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a shipped model, or a Python file (``.py``) of your own that defines ``model(sky)``, which
+        returns a `ridgebayes.model.Model`. The file is run.
 
     Raises
     ------
     InputError
-        For an unknown name, with the nearest real one.
+        For an unknown name, with the nearest real one; for a file that is missing, fails or has no model.
     """
-    if name not in MODELS:
-        raise InputError(f"model '{name}': there is none of this name{nearest(name, MODELS)}")
-    return MODELS[name]
+    name = str(name_or_path)
+    if name in MODELS:
+        return MODELS[name]
+    if name.endswith(".py") or len(Path(name).parts) > 1:
+        return from_file(name)
+    raise InputError(
+        f"model '{name}': there is none of this name{nearest(name, MODELS)}; a file of yours ends in .py"
+    )
 
 
-__all__ = ["MODELS", "find", "regions"]
+__all__ = [
+    "MODELS", "background", "crab", "find", "from_source", "profile", "regions", "spectrum", "template",
+]  # fmt: skip

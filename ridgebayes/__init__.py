@@ -15,7 +15,11 @@ jax.config.update("jax_enable_x64", True)
 
 if TYPE_CHECKING:
     from ridgebayes import models, simulate, sky  # type: ignore[attr-defined]  # models/ stands outside
+    from ridgebayes.checks import check
+    from ridgebayes.comparison import compare, kfold, loo, sensitivity
     from ridgebayes.errors import InputError
+    from ridgebayes.prior_draws import prior_predictive
+    from ridgebayes.priors import Shared
     from ridgebayes.run import Run
     from ridgebayes.sampling import sample
     from ridgebayes.scw import ScWTable, read_scws, write_scws
@@ -24,13 +28,37 @@ _WHERE = {
     "InputError": "ridgebayes.errors",
     "Run": "ridgebayes.run",
     "ScWTable": "ridgebayes.scw",
+    "Shared": "ridgebayes.priors",
+    "check": "ridgebayes.checks",
+    "compare": "ridgebayes.comparison",
+    "kfold": "ridgebayes.comparison",
+    "loo": "ridgebayes.comparison",
+    "prior_predictive": "ridgebayes.prior_draws",
     "read_scws": "ridgebayes.scw",
     "sample": "ridgebayes.sampling",
+    "sensitivity": "ridgebayes.comparison",
     "write_scws": "ridgebayes.scw",
 }
 _MODULES = ("models", "simulate", "sky")
 
-__all__ = ["InputError", "Run", "ScWTable", "models", "read_scws", "sample", "simulate", "sky", "write_scws"]
+__all__ = [
+    "InputError",
+    "Run",
+    "ScWTable",
+    "Shared",
+    "check",
+    "compare",
+    "kfold",
+    "loo",
+    "models",
+    "prior_predictive",
+    "read_scws",
+    "sample",
+    "sensitivity",
+    "simulate",
+    "sky",
+    "write_scws",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,14 +12,25 @@ from typing import Any
 
 import click
 
+from ridgebayes.commands.append import append
 from ridgebayes.commands.background import background
+from ridgebayes.commands.check import check
+from ridgebayes.commands.compare import compare
+from ridgebayes.commands.convert import convert
 from ridgebayes.commands.crab import crab
-from ridgebayes.commands.fit import demo, fit
+from ridgebayes.commands.fit import demo, fit, resume, update
 from ridgebayes.commands.flux import flux
 from ridgebayes.commands.inspect import inspect
+from ridgebayes.commands.loo import loo
 from ridgebayes.commands.map import sky_map
+from ridgebayes.commands.model import model
+from ridgebayes.commands.prior import prior
 from ridgebayes.commands.profile import profile
+from ridgebayes.commands.rates import rates
+from ridgebayes.commands.report import report
 from ridgebayes.commands.residuals import residuals
+from ridgebayes.commands.screen import screen
+from ridgebayes.commands.sensitivity import sensitivity
 from ridgebayes.commands.simulate import simulate
 from ridgebayes.commands.spectrum import spectrum
 from ridgebayes.errors import InputError
@@ -40,8 +51,10 @@ class _Commands(click.Group):
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            click.echo("ridgebayes: interrupted, nothing was written", err=True)
+        except KeyboardInterrupt as stopped:
+            click.echo(
+                f"ridgebayes: {stopped if stopped.args else 'interrupted, nothing was written'}", err=True
+            )
             ctx.exit(130)
         except Exception as error:
             if ctx.params.get("debug"):
@@ -65,5 +78,30 @@ def main(debug: bool) -> None:
     logging.getLogger("ridgebayes").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
-for command in (inspect, fit, demo, simulate, crab, background, residuals, sky_map, flux, profile, spectrum):
+for command in (
+    inspect,
+    convert,
+    append,
+    screen,
+    fit,
+    demo,
+    resume,
+    update,
+    check,
+    simulate,
+    rates,
+    model,
+    prior,
+    crab,
+    background,
+    residuals,
+    sky_map,
+    flux,
+    profile,
+    spectrum,
+    report,
+    loo,
+    compare,
+    sensitivity,
+):
     main.add_command(command)

@@ -16,6 +16,7 @@ All revolutions go through the filter side by side, a step a ScW; those of about
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -36,6 +37,8 @@ from ridgebayes.revolution import (
     _forward,
     _inverse_gram,
     _symmetric,
+    log_weights,
+    over_revolutions,
 )
 
 GROUPS = 2
@@ -189,6 +192,10 @@ class CorrelatedNormal(RevolutionNormal):
         """Log density of the rates `value`, shape (..., block, width) → (...)."""
         return self._over_bands(_log_prob, "()", value)
 
+    def log_prob_by_revolution(self, value: ArrayLike) -> Array:
+        """Log density of the rates of each revolution, (..., block, width) → (..., revolution)."""
+        return self._over_bands(partial(_by_revolution, self.block_revolution), "(r)", value)
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw rates, new coefficients and a new process included; empty cells hold zero."""
         key_white, key_process = jax.random.split(key)
@@ -299,27 +306,34 @@ def _filter(
 
 
 def _value(f: _Filtered) -> Array:
-    """Log density of a group, without the white noise's normalisation."""
+    """Log density of each revolution of a group, without the white noise's normalisation."""
     whole = f.unknown.shape[0] // _TOGETHER * _TOGETHER
-    log_det = -jnp.log(f.unknown[:whole].reshape(-1, _TOGETHER, f.unknown.shape[1]).prod(1)).sum()
-    log_det -= jnp.log(f.unknown[whole:].prod(0)).sum()
-    log_det += 2.0 * sum(jnp.log(f.chol[j][j]).sum() for j in range(len(f.chol)))
-    return -0.5 * (f.chi2.sum() - sum((x**2).sum() for x in f.forward) + log_det)
+    together = f.unknown[:whole].reshape(-1, _TOGETHER, f.unknown.shape[1]).prod(1)
+    log_det = -jnp.log(together).sum(0) - jnp.log(f.unknown[whole:].prod(0))
+    log_det += 2.0 * sum(jnp.log(f.chol[j][j]) for j in range(len(f.chol)))
+    return -0.5 * (f.chi2 - sum(x**2 for x in f.forward) + log_det)
 
 
 def _white(weight: Array, mask: Array) -> Array:
-    """Normalisation of the white noise: one logarithm a block, as in `ridgebayes.revolution`."""
-    largest = weight.max(1, keepdims=True)
-    product = jnp.where(mask, weight / largest, 1.0).prod(1)
-    log_weight = (jnp.log(product) + mask.sum(1) * jnp.log(largest[:, 0])).sum()
-    return 0.5 * (log_weight - mask.sum() * jnp.log(2.0 * jnp.pi))
+    """Normalisation of the white noise of each block."""
+    return 0.5 * (log_weights(weight, mask) - mask.sum(1) * jnp.log(2.0 * jnp.pi))
+
+
+def _by_revolution(block_revolution, residual, variance, coef_sd, correlated_sd, memory, _, mask, sequence):
+    weight = mask / variance
+    value = over_revolutions(_white(weight, mask), block_revolution, coef_sd.shape[1])
+    for group in sequence.groups:
+        f = _filter(residual, weight, coef_sd, correlated_sd, memory, group)
+        value = value.at[group.revolution].add(_value(f))
+    return value
 
 
 @jax.custom_jvp
 def _log_prob(residual, variance, coef_sd, correlated_sd, memory, basis, mask, sequence):
     weight = mask / variance
     given = (residual, weight, coef_sd, correlated_sd, memory)
-    return _white(weight, mask) + sum(_value(_filter(*given, group)) for group in sequence.groups)
+    noise = _white(weight, mask).sum()
+    return noise + sum(_value(_filter(*given, group)).sum() for group in sequence.groups)
 
 
 class _Slopes(NamedTuple):
@@ -390,13 +404,13 @@ def _log_prob_jvp(primals, tangents):
         jnp.zeros(t.shape, t.dtype) if isinstance(t, SymbolicZero) else t for t in tangents[:5]
     )
     weight = jax.lax.optimization_barrier(mask / variance)
-    value, tangent = _white(weight, mask), jnp.zeros(())
+    value, tangent = _white(weight, mask).sum(), jnp.zeros(())
     by_cell: list[tuple[Array, Array]] = []
     for group in sequence.groups:
         f = _filter(residual, weight, coef_sd, correlated_sd, memory, group)
         sd = correlated_sd[group.revolution]
         slopes = _slopes(f, sd, memory, group)
-        value += _value(f)
+        value += _value(f).sum()
         tangent += (2.0 * sd * slopes.process * d_correlated_sd[group.revolution]).sum()
         tangent += slopes.memory * d_memory
         for j, slope in enumerate(slopes.coef_sd):

@@ -11,6 +11,8 @@ import xarray as xr
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
+MIN_BFMI = 0.3
+"""Betancourt 2016 (arXiv:1604.00695)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Diagnosis:
         Number of divergent draws.
     saturated
         Number of draws that reached the largest tree.
+    bfmi
+        Lowest Bayesian fraction of missing information of a chain (of a band).
     warnings
         One plain sentence each, naming the parameter; empty when all is well.
     """
@@ -34,6 +38,7 @@ class Diagnosis:
     ess_tail: xr.Dataset
     divergences: int
     saturated: int
+    bfmi: float
     warnings: tuple[str, ...]
 
     @property
@@ -64,10 +69,15 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         nothing = posterior.isel(chain=0, draw=0) * np.nan
         r_hat = ess_bulk = ess_tail = nothing
     else:
+        # What is fixed agrees with itself; ArviZ would divide by its spread.
+        fixed = [name for name, x in posterior.items() if bool((x == x.isel(chain=0, draw=0)).all())]
+        varying = posterior.drop_vars(fixed)
+        given = posterior.isel(chain=0, draw=0, drop=True)[fixed]
+        all_draws = xr.full_like(given, chains * draws)
         # One chain has no R-hat; ArviZ splits it in halves.
-        r_hat = arviz_stats.rhat(posterior)
-        ess_bulk = arviz_stats.ess(posterior, method="bulk")
-        ess_tail = arviz_stats.ess(posterior, method="tail")
+        r_hat = arviz_stats.rhat(varying).merge(xr.full_like(given, 1.0))
+        ess_bulk = arviz_stats.ess(varying, method="bulk").merge(all_draws)
+        ess_tail = arviz_stats.ess(varying, method="tail").merge(all_draws)
     if chains < 2:
         warnings.append("one chain cannot show that others agree with it: run four")
     divergences = int(statistics["diverging"].sum())
@@ -81,12 +91,26 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     saturated = int(statistics["reached_max_treedepth"].sum())
     if saturated:
         warnings.append(f"{saturated} draws reached the largest tree: sampling is slow, not wrong")
+    bfmi = _lowest_bfmi(tree) if draws >= 4 else float("nan")
+    if bfmi < MIN_BFMI:
+        warnings.append(
+            f"BFMI {bfmi:.2f} of a chain: the tails are explored slowly; draw more, or mend the prior"
+        )
     warnings += _beyond(r_hat, "R-hat", lambda x: x > MAX_R_HAT, "the chains disagree; draw more")
     warnings += _beyond(ess_bulk, "bulk ESS", lambda x: x < MIN_ESS, "draw more")
     warnings += _beyond(
         ess_tail, "tail ESS", lambda x: x < MIN_ESS, "the interval's ends are noisy; draw more"
     )
-    return Diagnosis(r_hat, ess_bulk, ess_tail, divergences, saturated, tuple(warnings))
+    return Diagnosis(r_hat, ess_bulk, ess_tail, divergences, saturated, bfmi, tuple(warnings))
+
+
+def _lowest_bfmi(tree: xr.DataTree) -> float:
+    """Lowest of all chains, and of all bands where these were sampled apart."""
+    statistics = tree["sample_stats"].to_dataset()
+    name = "energy_band" if "energy_band" in statistics else "energy"
+    if name not in statistics:
+        return float("nan")
+    return float(arviz_stats.bfmi(statistics[name]).min())
 
 
 def _beyond(values: xr.Dataset, what: str, bad, remedy: str) -> list[str]:

@@ -24,6 +24,10 @@ Potential = Callable[[Array, Any], Array]
 """Minus log posterior density of a flat unconstrained vector, given the data."""
 
 
+_FLATTEST = 0.05
+"""Least curvature, over that of the prior: a posterior is hardly four times wider than its prior."""
+
+
 class Laplace(NamedTuple):
     """Gaussian approximation of a posterior.
 
@@ -55,7 +59,13 @@ class Curvature:
 
 
 def laplace(
-    curvature: Curvature, start: NDArray, data: Any, locations: NDArray, *, rounds: int = 5
+    curvature: Curvature,
+    start: NDArray,
+    data: Any,
+    locations: NDArray,
+    scale: NDArray,
+    *,
+    rounds: int = 8,
 ) -> Laplace:
     """Find the mode by quasi-Newton steps in whitened coordinates, and the curvature there.
 
@@ -69,6 +79,8 @@ def laplace(
         Second argument of the potential.
     locations
         True for the parameters to move first, scales held: far from the mode only they see a bowl.
+    scale
+        Spread that the prior gives each parameter: nowhere is the posterior taken to be many times wider.
     rounds
         At most so often is the curvature worked out anew.
 
@@ -78,11 +90,11 @@ def laplace(
         Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
     mode = np.asarray(start, float)
-    mode, _ = _descend(curvature, mode, _root(curvature, mode, data, locations), data)
-    root = _root(curvature, mode, data)
+    mode, _ = _descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
+    root = _root(curvature, mode, data, scale)
     for _ in range(rounds):
         mode, left = _descend(curvature, mode, root, data)
-        root = _root(curvature, mode, data)
+        root = _root(curvature, mode, data, scale)
         if left < 1e-2:
             break
     else:
@@ -106,11 +118,15 @@ def _descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> t
     return mode + root @ found.x, left
 
 
-def _root(curvature: Curvature, z: NDArray, data: Any, subset: NDArray | None = None) -> NDArray:
+def _root(
+    curvature: Curvature, z: NDArray, data: Any, scale: NDArray, subset: NDArray | None = None
+) -> NDArray:
     """Square root of the inverse Hessian (of some parameters); its size where it curves down."""
     where = np.arange(z.size) if subset is None else np.flatnonzero(subset)
     hessian = np.nan_to_num(np.asarray(curvature.hessian(z, data)))[np.ix_(where, where)]
-    eigenvalues, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    # In units of the prior's spread, in which a flat direction is one that the prior should have closed.
+    hessian = scale[where, None] * (hessian + hessian.T) / 2 * scale[where]
+    eigenvalues, vectors = np.linalg.eigh(hessian)
     root = np.zeros((z.size, where.size))
-    root[where] = vectors / np.sqrt(np.maximum(np.abs(eigenvalues), 1e-9))
+    root[where] = scale[where, None] * vectors / np.sqrt(np.maximum(np.abs(eigenvalues), _FLATTEST))
     return root

@@ -7,16 +7,26 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import numpy as np
 import numpyro.distributions as dist
+from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.fitdata import FitData
+from ridgebayes.fitdata import CRAB_ORDER, FitData
 from ridgebayes.parts import EXTRAS
-from ridgebayes.priors import Parameter, Parameters, describe, with_priors
+from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, with_priors
+from ridgebayes.scw import ScWTable
 from ridgebayes.sky import Sky
 
 Rates = Callable[..., None]
 """A model's function: ``rates(p, data, **options)`` samples parameters through `p` and the site "rate"."""
+
+_NEEDS = {
+    "free_latitude": "response.solid_angle",
+    "transients": "response.solid_angle",
+    "smooth_crab": "crab.rate",
+}
+"""A parameter without which a model has nothing that an extra could change."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,11 @@ class Model:
         True where bands share no parameter, so that each may be sampled by itself.
     extras
         Known unknowns that were opened.
+    source
+        Text of the user's file that made it; empty for the shipped models.
+    chosen
+        Tells which ScWs of a table it is fitted to, (scw,); None for all. The others keep their place: a run
+        says what the fit expects of them too.
     """
 
     name: str
@@ -48,6 +63,8 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     factorises: bool = False
     extras: tuple[str, ...] = ()
+    source: str = ""
+    chosen: Callable[[ScWTable], NDArray[np.bool_]] | None = None
 
     def __call__(self, data: FitData) -> None:
         """Run the NumPyro function on the arrays of a fit."""
@@ -63,6 +80,8 @@ class Model:
             "order": data.crab_basis.shape[0] - 1,
             "mode": data.drift_frequency.shape[0],
             "crab_mode": data.smooth_frequency.shape[0],
+            "template": data.template.shape[0],
+            "harmonic": data.harmonic_frequency.shape[0],
         }
 
     def priors(self) -> dict[str, Any]:
@@ -79,12 +98,16 @@ class Model:
         Raises
         ------
         InputError
-            An unknown name, with the nearest real one; two descriptions of the noise at once.
+            An unknown name, with the nearest real one; two descriptions of the noise at once; one of a sky or
+        Crab that the model does not have.
         """
         added: dict[str, Parameter] = {}
         for name in names:
             if name not in EXTRAS:
                 raise InputError(f"extra '{name}': there is none of this name{nearest(name, EXTRAS)}")
+            if name in _NEEDS and _NEEDS[name] not in self.parameters:
+                what = "Crab" if name == "smooth_crab" else "sky"
+                raise InputError(f"extra '{name}': model '{self.name}' has no {what} that it could change")
             added |= EXTRAS[name]
         extras = tuple(dict.fromkeys((*self.extras, *names)))
         if {"correlated_noise", "outliers"} <= set(extras):
@@ -102,18 +125,19 @@ class Model:
         return self.factorises and not any(_spans_bands(p) for p in self.parameters.values())
 
     def __str__(self) -> str:
-        rows = [("parameter", "prior", "unit", "axes", "meaning")]
-        rows += [
-            (name, describe(p.prior), p.unit, " × ".join(p.dims), p.meaning)
-            for name, p in self.parameters.items()
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            "  ".join(c.ljust(w) for c, w in zip(row[:4], widths, strict=True)) + "  " + row[4]
-            for row in rows
-        ]
         title = f"{self.name}: {len(self.sky.names)} sky regions ({self.sky.name})"
-        return "\n".join([title, *(line.rstrip() for line in lines)])
+        extras = f", with {', '.join(self.extras)}" if self.extras else ""
+        sizes = {
+            "region": len(self.sky.names),
+            "template": len(self.sky.templates),
+            "term": 3,
+            "order": CRAB_ORDER,
+        }
+        used = dict.fromkeys(axis for p in self.parameters.values() for axis in p.dims)
+        known = ", ".join(f"{axis} {sizes[axis]}" for axis in used if axis in sizes)
+        others = ", ".join(axis for axis in used if axis not in sizes)
+        axes = f"axes: {known}; as many as the data call for: {others}"
+        return f"{title}{extras}\n{format_parameters(self.parameters)}\n{axes}"
 
 
 def _spans_bands(parameter: Parameter) -> bool:
@@ -121,12 +145,14 @@ def _spans_bands(parameter: Parameter) -> bool:
     if "band" not in parameter.dims:
         return not parameter.fixed
     prior = parameter.prior
+    if isinstance(prior, Shared):
+        if "band" in (prior.axes or parameter.dims):
+            return True
+        prior = prior.prior
     shape = (
         prior.batch_shape + prior.event_shape
         if isinstance(prior, dist.Distribution)
         else jax.numpy.shape(prior)
     )
-    return (
-        len(shape) > len(parameter.dims) - 1 - parameter.dims.index("band")
-        and shape[-len(parameter.dims)] != 1
-    )
+    place = len(parameter.dims) - parameter.dims.index("band")
+    return len(shape) >= place and shape[-place] != 1

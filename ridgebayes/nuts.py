@@ -6,7 +6,7 @@ there is. Data and whitening are arguments of the compiled code: bands and chain
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -41,10 +41,38 @@ class Draws(NamedTuple):
         Unconstrained vectors, (draw, parameter).
     statistics
         ArviZ name → (draw,).
+    state
+        The chain after the last of them.
     """
 
     z: NDArray
     statistics: dict[str, NDArray]
+    state: HMCState | None = None
+
+
+class Warmed(NamedTuple):
+    """A block of warm-up: the number of its iterations, and the chain after them."""
+
+    n: int
+    state: HMCState
+
+
+class Progress(NamedTuple):
+    """How far a chain has come.
+
+    Attributes
+    ----------
+    warmed
+        Iterations of warm-up.
+    draws
+        Blocks of draws.
+    state
+        The chain after the last iteration (see `freeze`).
+    """
+
+    warmed: int
+    draws: list[Draws]
+    state: list[NDArray]
 
 
 class Sampler:
@@ -103,8 +131,10 @@ class Sampler:
                 self._compiled[n] = self._step_block.lower(state, args, n).compile()
         return self._compiled[n](state, args)
 
-    def chain(self, key: Array, data: Any, approximation: Laplace, draws: int) -> Iterator[Draws | int]:
-        """Run one chain: yields the number of iterations of each warm-up block, then blocks of draws.
+    def chain(
+        self, key: Array, data: Any, approximation: Laplace, draws: int, after: Progress | None = None
+    ) -> Iterator[Draws | Warmed]:
+        """Run one chain: yields the blocks of its warm-up, then blocks of draws.
 
         Parameters
         ----------
@@ -116,27 +146,53 @@ class Sampler:
             Mode and root; the chain starts at a draw from it, one and a half times as wide.
         draws
             Number of draws to keep.
+        after
+            How far it has come; it goes on from there as if it had never stopped.
         """
         key_start, key_chain = jax.random.split(key)
         args = (data, jnp.asarray(approximation.mode), jnp.asarray(approximation.root))
         u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
-        state = self._start(key_chain, u, args)
-        for n in _blocks(self.warmup):
+        warmed = kept = 0
+        if after is None:
+            state = self._start(key_chain, u, args)
+        else:
+            state = _thaw(after.state, jax.eval_shape(self._start, key_chain, u, args))
+            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
+        for n in _blocks(warmed, self.warmup):
             state, _ = jax.block_until_ready(self._advance(state, args, n))
-            yield n
-        for n in _blocks(draws):
-            state, (us, kept) = self._advance(state, args, n)
+            yield Warmed(n, state)
+        for n in _blocks(kept, draws):
+            state, (us, found) = self._advance(state, args, n)
             z = approximation.mode + np.asarray(us) @ approximation.root.T
             statistics = {
-                name: np.asarray(values) for name, values in zip(STATISTICS.values(), kept, strict=True)
+                name: np.asarray(values) for name, values in zip(STATISTICS.values(), found, strict=True)
             }
             statistics["lp"] = -statistics["lp"]
             steps = statistics["n_steps"]
             statistics["reached_max_treedepth"] = steps >= 2**self.max_tree_depth - 1
             statistics["step_size"] = np.full(n, float(state.adapt_state.step_size))
-            yield Draws(z, statistics)
+            yield Draws(z, statistics, state)
 
 
-def _blocks(total: int) -> Iterator[int]:
-    for done in range(0, total, BLOCK):
-        yield min(BLOCK, total - done)
+def freeze(state: HMCState) -> list[NDArray]:
+    """Take the state of a chain apart into arrays that can be written."""
+    return [np.asarray(jax.random.key_data(x) if _is_key(x) else x) for x in jax.tree.leaves(state)]
+
+
+def _thaw(arrays: Sequence[NDArray], like: HMCState) -> HMCState:
+    """Undo `freeze`."""
+    leaves, structure = jax.tree.flatten(like)
+    thawed = [
+        jax.random.wrap_key_data(jnp.asarray(x)) if _is_key(leaf) else jnp.asarray(x, leaf.dtype)
+        for x, leaf in zip(arrays, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, thawed)
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _blocks(done: int, total: int) -> Iterator[int]:
+    for first in range(done, total, BLOCK):
+        yield min(BLOCK, total - first)

@@ -73,6 +73,10 @@ class OutlierNormal(RevolutionNormal):
         """Log density of the rates `value`, shape (..., block, width) → (...)."""
         return self._over_bands(_log_prob, "()")(value - self.loc)
 
+    def log_prob_by_revolution(self, value: ArrayLike) -> Array:
+        """Log density of the rates of each revolution, (..., block, width) → (..., revolution)."""
+        return self._over_bands(_by_revolution, "(r)")(value - self.loc)
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw rates, new coefficients and new outliers included; empty cells hold zero."""
         key_rest, key_hit = jax.random.split(key)
@@ -152,7 +156,18 @@ def _settled(residual, variance, coef_sd, fraction, size, basis, mask, block_rev
     return jax.lax.fori_loop(0, STEPS, step, jnp.ones_like(variance))
 
 
-def _log_prob(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
+def _log_prob(*arrays):
+    noise, terms = _density(*arrays)
+    return noise.sum() + terms.sum()
+
+
+def _by_revolution(*arrays):
+    noise, terms = _density(*arrays)
+    return revolution.over_revolutions(noise.sum(1), arrays[-1], terms.size) + terms
+
+
+def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
+    """Log density of the noise of each ScW, and what the terms of each revolution add to it."""
     # The coefficients are found outside of the derivative, which one last EM step brings back: by the
     # envelope theorem only the width of the integrand depends on how they move, and of that only what further
     # steps would change is lost.
@@ -165,11 +180,11 @@ def _log_prob(residual, variance, coef_sd, fraction, size, basis, mask, block_re
     odds = _log_odds(left, variance, fraction, size)
     density = -0.5 * (left**2 / variance + jnp.log(2.0 * jnp.pi * variance))
     density += jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
-    prior = -0.5 * sum((z**2).sum() for z in solved.z)
+    prior = -0.5 * sum(z**2 for z in solved.z)
     # The curvature of the mixture itself, which is below that of EM's Gaussian; never negative.
     outlier, shrink = jax.nn.sigmoid(odds), 1.0 - size**-2
     curvature = 1.0 / (variance * factor) - outlier * (1.0 - outlier) * (shrink * left / variance) ** 2
     bounded = 1.0 / jnp.maximum(curvature, 1e-6 / variance)
     chol = revolution._solve(left, bounded, coef_sd, *shared).chol
-    log_det = sum(jnp.log(chol[j][j]).sum() for j in range(len(chol)))
-    return jnp.where(mask, density, 0.0).sum() + prior - log_det
+    log_det = sum(jnp.log(chol[j][j]) for j in range(len(chol)))
+    return jnp.where(mask, density, 0.0), prior - log_det

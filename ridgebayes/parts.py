@@ -7,7 +7,9 @@ ScWs times a fixed column (see `total`).
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,8 @@ from jax import Array
 from jax.custom_derivatives import linear_call
 from jax.typing import ArrayLike
 from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
+from numpyro.distributions.transforms import AffineTransform
+from numpyro.primitives import Messenger
 
 from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
@@ -165,19 +169,66 @@ def drift(p: Parameters, data: FitData) -> Array:
     A Gaussian process in time (Matérn 5/2) in the Hilbert-space form of Riutort-Mayol et al. 2023.
     """
     sd, length = p("background.drift_sd"), p("background.drift_length")
-    return _gaussian_process(
+    return gaussian_process(
         p("background.drift"), sd, length, data.drift_frequency, data.drift_basis, smoothness=2.5
     )
 
 
-def _gaussian_process(
+def gaussian_process(
     weights: Array, sd: Array, length: Array, frequency: Array, basis: Array, *, smoothness: float
 ) -> Array:
-    """Matérn process from weights (band, mode), sd and length (band,): (band, revolution)."""
-    density = spectral_density_matern(
-        1, smoothness, frequency[None, :, None], sd[:, None] ** 2, length[:, None, None]
+    """Matérn process in a basis of waves: Σ_j √S(ω_j) w_j φ_j (see `wave_sd`).
+
+    Parameters
+    ----------
+    weights
+        w, independent and standard normal, (band, mode).
+    sd, length
+        Of the process, (band,); the length in the inverse unit of `frequency`.
+    frequency, basis
+        ω (mode,) and orthonormal φ (place, mode): of an interval (Riutort-Mayol et al. 2023) or circle.
+    smoothness
+        ν of the Matérn covariance.
+
+    Returns
+    -------
+    Array
+        (band, place).
+    """
+    return (wave_sd(sd, length, frequency, smoothness=smoothness) * weights) @ basis.T
+
+
+def wave_sd(sd: Array, length: Array, frequency: Array, *, smoothness: float) -> Array:
+    """Sd √S(ω) of the wave of each frequency in a Matérn process, S its spectral density: (band, mode)."""
+    return jnp.sqrt(
+        spectral_density_matern(
+            1, smoothness, frequency[None, :, None], sd[:, None] ** 2, length[:, None, None]
+        )
     )
-    return (jnp.sqrt(density) * weights) @ basis.T
+
+
+class scaled(Messenger):
+    """Within it, the prior of one parameter is widened: ``with scaled(name, sd): p(name)``.
+
+    For a parameter whose spread is another parameter. It is then sampled itself, rather than over its spread:
+    where data say much of it, only so does NUTS see a round posterior.
+
+    Parameters
+    ----------
+    name
+        The parameter; its prior, on the whole line, is for what it is over `sd`.
+    sd
+        Factor, of the shape of the parameter.
+    """
+
+    def __init__(self, name: str, sd: Array) -> None:
+        super().__init__(None)
+        self.name, self.sd = name, sd
+
+    def process_message(self, msg: dict[str, Any]) -> None:
+        """Put the factor into the distribution of the site."""
+        if msg["type"] == "sample" and msg["name"] == self.name:
+            msg["fn"] = dist.TransformedDistribution(msg["fn"], AffineTransform(0.0, self.sd))
 
 
 def background(p: Parameters, data: FitData) -> Terms:
@@ -196,7 +247,7 @@ def crab_rate(p: Parameters, data: FitData) -> Array:
     shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
     if "crab.smooth" in p:
         sd, length = p("crab.smooth_sd"), p("crab.smooth_length")
-        shape += _gaussian_process(
+        shape += gaussian_process(
             p("crab.smooth"), sd, length, data.smooth_frequency, data.smooth_basis, smoothness=1.5
         )
     rate = (data.crab_rate * p("crab.rate"))[:, None] * shape
@@ -222,6 +273,22 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
         for weight, slabs in zip(weights.T, exposures, strict=True)
         for region, exposure in zip(data.region, slabs, strict=True)
     ]
+
+
+def fold(photons: Callable[[Array], Array], data: FitData) -> Array:
+    """Fold a photon spectrum into the bands: its photons in a band over those of 1 mCrab, (band,) mCrab.
+
+    The Crab is `ridgebayes.calibration.CRAB`. As for all that is relative to the Crab, the efficiency of the
+    detector is taken to be even within a band.
+
+    Parameters
+    ----------
+    photons
+        ph/cm²/s/keV at energies (band, node) in keV, the same shape.
+    data
+        Arrays of the fit.
+    """
+    return (photons(data.energy) * data.fold).sum(-1)
 
 
 def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
@@ -257,7 +324,7 @@ def observe(
     data: FitData,
     background: Terms,
     seen: Terms,
-    crab_rate: Array,
+    crab_rate: Array | None = None,
     *,
     marginal: bool = True,
 ) -> None:
@@ -272,7 +339,7 @@ def observe(
     background, seen
         Terms of the background without the revolution terms, and of what is seen of the sky, cts/s.
     crab_rate
-        Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`.
+        Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`; None without a Crab.
     marginal
         Integrate the revolution terms out exactly; otherwise sample them too.
     """
@@ -280,12 +347,11 @@ def observe(
     numpyro.deterministic("background.rate", total(background))
     rate = total(background + seen)
     scatter = (p("background.scatter")[:, None] * data.level) ** 2
-    crab = (p("crab.scatter")[:, None] * crab_rate) ** 2
-    excess = [
-        (in_blocks(scatter, data), jnp.ones(data.filled.shape)),
-        (in_blocks(crab, data), data.crab_response**2),
-    ]
-    if "plane.scatter" in p:
+    excess = [(in_blocks(scatter, data), jnp.ones(data.filled.shape))]
+    if crab_rate is not None:
+        crab = (p("crab.scatter")[:, None] * crab_rate) ** 2
+        excess.append((in_blocks(crab, data), data.crab_response**2))
+    if "plane.scatter" in p and crab_rate is not None:
         plane = (p("plane.scatter")[:, None] * crab_rate / 1000.0) ** 2
         excess.append((in_blocks(plane, data), data.plane**2))
     variance = data.stat_variance + total(excess)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -19,6 +20,8 @@ from numpyro.infer.util import potential_energy, transform_fn
 from ridgebayes.fitdata import FitData
 from ridgebayes.model import Model
 
+_DRAWS = 400  # of the prior, for its spread
+
 
 class Posterior:
     """Log density of a model, its start and the way back to named parameters.
@@ -34,26 +37,34 @@ class Posterior:
     ----------
     size
         Number of free scalars.
+    shapes
+        Name → shape of every sampled parameter.
     locations
         True for those whose prior lives on the whole line, shape (size,): with scales held fixed, the
         posterior is close to Gaussian in these.
+    scale
+        Spread that the prior gives each, unconstrained, shape (size,).
     """
 
     def __init__(self, model: Model, data: FitData) -> None:
         self.model = model
         transforms: dict[str, Any] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
-        def medians(key: Array, data: FitData) -> dict[str, Array]:
+        def medians(key: Array, data: FitData) -> tuple[dict[str, Array], dict[str, Array]]:
             # Under jit the likelihood, which nothing here depends on, is never computed.
             start = init_to_median(num_samples=15)
             seeded = handlers.substitute(handlers.seed(model, key), substitute_fn=start)
             trace = handlers.trace(seeded).get_trace(data)
             sites = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
             transforms.update({n: biject_to(s["fn"].support) for n, s in sites.items()})
-            return {n: transforms[n].inv(s["value"]) for n, s in sites.items()}
+            self.shapes.update({n: jnp.shape(s["value"]) for n, s in sites.items()})
+            middle = {n: transforms[n].inv(s["value"]) for n, s in sites.items()}
+            spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
+            return middle, spread
 
         self._medians = jax.jit(medians)
-        example = self._medians(jax.random.key(0), data)
+        example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
         self.size = flat.size
@@ -62,6 +73,7 @@ class Posterior:
             for n, z in example.items()
         }
         self.locations = np.asarray(ravel_pytree(real)[0])
+        self.scale = np.asarray(ravel_pytree(spread)[0])
 
     def potential(self, z: Array, data: FitData) -> Array:
         """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
@@ -69,7 +81,7 @@ class Posterior:
 
     def start(self, key: Array, data: FitData) -> NDArray:
         """Return the prior medians, unconstrained."""
-        return np.asarray(ravel_pytree(self._medians(key, data))[0])
+        return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
 
     def constrain(self, z: NDArray) -> dict[str, NDArray]:
         """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""
@@ -79,6 +91,19 @@ class Posterior:
     def constrain_one(self, z: Array) -> dict[str, Array]:
         """Bring one vector (size,) to named parameters, inside compiled code."""
         return transform_fn(self._transforms, self._unravel(z))
+
+    def unconstrain(self, named: Mapping[str, NDArray]) -> NDArray:
+        """Bring named parameters (..., *shape) back to vectors (..., size)."""
+        first = next(iter(self.shapes))
+        leading = np.shape(named[first])[: np.ndim(named[first]) - len(self.shapes[first])]
+
+        @jax.jit
+        @jax.vmap
+        def one(values: dict[str, Array]) -> Array:
+            return ravel_pytree({n: t.inv(values[n]) for n, t in self._transforms.items()})[0]
+
+        rows = {n: jnp.reshape(named[n], (-1, *shape)) for n, shape in self.shapes.items()}
+        return np.asarray(one(rows)).reshape(*leading, self.size)
 
     def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
         """Draw `n` sets of parameters from the prior; the likelihood is never computed."""
@@ -92,6 +117,13 @@ class Posterior:
             return jax.lax.map(one, keys)
 
         return {name: np.asarray(x) for name, x in draw(jax.random.split(key, n), data).items()}
+
+
+def _spread(prior: Any, transform: Any, key: Array) -> Array:
+    """Half the central 68 % of the unconstrained values: a prior may have no variance."""
+    draws = jax.vmap(transform.inv)(prior.sample(key, (_DRAWS,)))
+    low, high = jnp.quantile(draws, jnp.array([0.16, 0.84]), 0)
+    return (high - low) / 2
 
 
 def _base(transform: Any) -> Any:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import platform
-import resource
-import subprocess
-import sys
 from collections.abc import Sequence
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,8 +23,9 @@ from ridgebayes.predict import (
     revolution_means,
     revolution_replicates,
 )
-from ridgebayes.priors import describe
 from ridgebayes.products.intensity import summarise
+from ridgebayes.record import peak_memory_gib, record_of
+from ridgebayes.response import ImageResponse
 from ridgebayes.run import Run
 from ridgebayes.scwfit import scw_fit
 
@@ -84,14 +78,14 @@ def build_run(
     settings, device, seconds
         How it was sampled, and how long each stage took.
     """
-    named = _join_bands(posterior.constrain(z), model)
+    named = _broadcast(_join_bands(posterior.constrain(z), model), model, prepared.data)
     dims = {name: parameter.dims for name, parameter in model.parameters.items()}
-    derived = _join_bands(_derived(posterior, parts, z), model)
+    derived = _join_bands(_derived(posterior, parts, z), model) | _fixed_sky(model, prepared.data, z)
     dims |= {name: ("band", "region") for name in derived}
     groups = {
         "posterior": xr.Dataset({n: (("chain", "draw", *dims[n]), x) for n, x in (named | derived).items()}),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
-        "prior": _prior(model, posterior, parts, settings.seed),
+        "prior": _prior(model, prepared.data, posterior, parts, settings.seed),
     }
     means = [revolution_means(part) for part in parts]
     replicates = [
@@ -116,7 +110,9 @@ def build_run(
     tree = xr.DataTree.from_dict(
         {name: _with_coords(dataset, coords, prepared) for name, dataset in groups.items()}
     )
-    record = _record(model, prepared, settings, device, seconds)
+    record = record_of(model, prepared, settings, device)
+    record["seconds"] = {stage: round(value, 1) for stage, value in seconds.items()}
+    record["peak_memory_gib"] = round(peak_memory_gib(), 2)
     tree.attrs.update(
         creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])
     )
@@ -130,6 +126,24 @@ def _join_bands(named: dict[str, NDArray], model: Model) -> dict[str, NDArray]:
     return {name: np.concatenate(list(x), axis=2) if x.shape[0] > 1 else x[0] for name, x in named.items()}
 
 
+def _fixed_sky(model: Model, data: FitData, z: NDArray) -> dict[str, NDArray]:
+    """Intensity (chain, draw, band, region) where it is not sampled but given: products read it as draws."""
+    parameter = model.parameters.get("sky.intensity")
+    if parameter is None or not parameter.fixed:
+        return {}
+    shape = tuple(model.sizes(data)[axis] for axis in ("band", "region"))
+    return {"sky.intensity": np.broadcast_to(np.asarray(parameter.prior, float), (*z.shape[1:3], *shape))}
+
+
+def _broadcast(named: dict[str, NDArray], model: Model, data: FitData) -> dict[str, NDArray]:
+    """Repeat what is shared along an axis, so that every parameter has its axes: (chain, draw, *dims)."""
+    sizes = model.sizes(data)
+    return {
+        name: np.broadcast_to(x, x.shape[:2] + tuple(sizes[axis] for axis in model.parameters[name].dims))
+        for name, x in named.items()
+    }
+
+
 def _sample_stats(statistics: dict[str, NDArray], *, apart: bool) -> xr.Dataset:
     axes = ("chain", "draw")
     joint: dict[str, Any] = {name: (axes, _COMBINE[name](x, axis=0)) for name, x in statistics.items()}
@@ -139,14 +153,17 @@ def _sample_stats(statistics: dict[str, NDArray], *, apart: bool) -> xr.Dataset:
     return xr.Dataset(joint)
 
 
-def _prior(model: Model, posterior: Posterior, parts: Sequence[FitData], seed: int) -> xr.Dataset:
+def _prior(
+    model: Model, data: FitData, posterior: Posterior, parts: Sequence[FitData], seed: int
+) -> xr.Dataset:
     draws = [posterior.prior(jax.random.key(seed + k), part, PRIOR_DRAWS) for k, part in enumerate(parts)]
     joined = {
         name: np.concatenate([d[name] for d in draws], axis=1) if len(parts) > 1 else draws[0][name]
         for name in draws[0]
     }
+    named = _broadcast({name: x[None] for name, x in joined.items()}, model, data)
     return xr.Dataset(
-        {name: (("chain", "draw", *model.parameters[name].dims), x[None]) for name, x in joined.items()}
+        {name: (("chain", "draw", *model.parameters[name].dims), x) for name, x in named.items()}
     )
 
 
@@ -196,6 +213,9 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
         "level": (("band", "revolution"), data.level),
         "crab_rate": ("band", data.crab_rate),
         "mjd": ("revolution", prepared.revolution_mjd),
+        "tracer_trend": ("revolution", prepared.scales.trend),
+        "clock": ("clock_axis", [prepared.scales.middle, prepared.scales.half_span]),
+        "modes": ("clock_axis", list(prepared.scales.modes)),
         "response_angle": ("angle", angle),
         "response_averaged": ("angle", prepared.response.averaged(angle)),
         "lon": ("region", [region.centre_lon for region in prepared.sky.regions]),
@@ -206,6 +226,10 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
         if parameter.fixed:
             shape = tuple(sizes[axis] for axis in parameter.dims)
             values[name] = (parameter.dims, np.broadcast_to(np.asarray(parameter.prior, float), shape))
+    if isinstance(prepared.response, ImageResponse):
+        image = prepared.response
+        attributes = {"scale_deg": image.scale_deg, "centre": list(image.centre)}
+        values["response_image"] = (("response_y", "response_x"), image.image, attributes)
     truth = true_sky(prepared)
     if truth is not None:
         values["true_intensity"] = (("band", "region"), truth[0])
@@ -236,58 +260,3 @@ def _with_coords(dataset: xr.Dataset, coords: dict[str, list], prepared: Prepare
         named["pointing"] = coords["region"]
     dataset.attrs["simulated"] = int(bool(prepared.scws.meta["simulated"]))
     return dataset.assign_coords(named)
-
-
-def _record(
-    model: Model, prepared: Prepared, settings: Settings, device: Device, seconds: dict[str, float]
-) -> dict[str, Any]:
-    """Everything needed to run it again, TOML-ready."""
-    scws = prepared.scws
-    packages = ("jax", "numpyro", "numpy", "scipy", "astropy", "xarray", "arviz-base", "arviz-stats")
-    return {
-        "ridgebayes": metadata.version("ridgebayes"),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv) if sys.argv else "",
-        "git_commit": git_commit(),
-        "warnings": [],
-        "model": {
-            "name": model.name,
-            "options": dict(model.options),
-            "extras": list(model.extras),
-            "priors": {name: describe(parameter.prior) for name, parameter in model.parameters.items()},
-        },
-        "sky": model.sky.record(),
-        "response": prepared.response.key(),
-        "data": {
-            "path": str(Path(scws.meta["path"]).absolute()) if scws.meta["path"] else "",
-            "fingerprint": scws.fingerprint(),
-            "simulated": bool(scws.meta["simulated"]),
-            "osa_version": str(scws.meta["osa_version"] or ""),
-            "scws": len(scws),
-            "revolutions": int(prepared.layout.revolutions.size),
-            "bands": [band.name for band in scws.bands],
-            "unseen_regions": list(prepared.unseen),
-        },
-        "sampling": {**vars(settings), "device": str(device)},
-        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
-        "peak_memory_gib": round(peak_memory_gib(), 2),
-        "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}},
-    }
-
-
-def git_commit() -> str:
-    """Commit of the source tree that runs, with a + where it has changes; empty outside of a checkout."""
-    here = Path(__file__).parent
-    try:
-        run = lambda *a: subprocess.run(  # noqa: E731
-            ("git", *a), cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        return run("rev-parse", "HEAD") + ("+" if run("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def peak_memory_gib() -> float:
-    """Largest resident memory of this process so far, GiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / 2**30 if sys.platform == "darwin" else used / 2**20

@@ -94,6 +94,13 @@ class RevolutionNormal(dist.Distribution):
         """Log density of the rates `value`, shape (..., block, width) → (...)."""
         return _over_bands(_log_prob, "()")(value - self.loc, *self._given())
 
+    def log_prob_by_revolution(self, value: ArrayLike) -> Array:
+        """Log density of the rates of each revolution, (..., block, width) → (..., revolution).
+
+        Revolutions are independent, so `log_prob` is the sum; one without a filled cell has zero.
+        """
+        return _over_bands(_by_revolution, "(r)")(value - self.loc, *self._given())
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw rates, new coefficients included; empty cells hold zero."""
         key_coef, key_noise = jax.random.split(key)
@@ -205,15 +212,37 @@ def _block_sums_jvp(primals, tangents):
     return block_sums(*primals), tuple(t.sum(1) for t in tangents[0])
 
 
+def log_weights(weight: Array, mask: Array) -> Array:
+    """Sum over each block of the logarithm of the weights of its ScWs, (block, width) → (block,)."""
+    # One logarithm a block: of the product of its weights, each over the largest against overflow. A block
+    # whose cells are all empty adds nothing.
+    largest = jnp.maximum(weight.max(1, keepdims=True), jnp.finfo(weight.dtype).tiny)
+    product = jnp.where(mask, weight / largest, 1.0).prod(1)
+    return jnp.log(product) + mask.sum(1) * jnp.log(largest[:, 0])
+
+
+def _of_terms(s: _Solved) -> Array:
+    """Return what the terms add to the log density of the noise alone, (revolution,)."""
+    each = [0.5 * f**2 - jnp.log(s.chol[j][j]) for j, f in enumerate(s.forward)]
+    return jnp.stack(each).sum(0)
+
+
 def _value(residual: Array, mask: Array, s: _Solved) -> Array:
-    n_scws = mask.sum()
-    # One logarithm a block: of the product of its weights, each over the largest against overflow.
-    largest = s.weight.max(1, keepdims=True)
-    product = jnp.where(mask, s.weight / largest, 1.0).prod(1)
-    log_det = -(jnp.log(product) + mask.sum(1) * jnp.log(largest[:, 0])).sum()
-    log_det += 2.0 * sum(jnp.log(s.chol[j][j]).sum() for j in range(len(s.chol)))
-    chi2 = (s.weight * residual**2).sum() - sum((f**2).sum() for f in s.forward)
-    return -0.5 * (chi2 + log_det + n_scws * jnp.log(2.0 * jnp.pi))
+    chi2 = (s.weight * residual**2).sum()
+    log_det = -log_weights(s.weight, mask).sum()
+    return _of_terms(s).sum() - 0.5 * (chi2 + log_det + mask.sum() * jnp.log(2.0 * jnp.pi))
+
+
+def _by_revolution(residual, variance, coef_sd, basis, mask, block_revolution):
+    s = _solve(residual, variance, coef_sd, basis, mask, block_revolution)
+    chi2 = (s.weight * residual**2).sum(1)
+    of_noise = log_weights(s.weight, mask) - chi2 - mask.sum(1) * jnp.log(2.0 * jnp.pi)
+    return _of_terms(s) + 0.5 * over_revolutions(of_noise, block_revolution, coef_sd.shape[1])
+
+
+def over_revolutions(per_block: Array, block_revolution: Array, revolutions: int) -> Array:
+    """Sum over the blocks of each revolution, (block,) → (revolution,)."""
+    return jax.ops.segment_sum(per_block, block_revolution, revolutions, indices_are_sorted=True)
 
 
 @jax.custom_jvp

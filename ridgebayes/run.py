@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,8 @@ from ridgebayes.sky import Sky, from_record
 
 POSTERIOR, TABLE, RECORD, SCWS = "posterior.nc", "intensity.ecsv", "run.toml", "scws.fits"
 FIGURES = "figures"
+CHECKPOINT = "checkpoint"
+"""Folder that a run directory has while it is sampled, and only then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +65,11 @@ class Run:
             When it is not one, or is not whole.
         """
         path = Path(path)
+        _settle(path)
         for name in (RECORD, POSTERIOR):
             if not (path / name).is_file():
+                if (path / CHECKPOINT / RECORD).is_file():
+                    raise InputError(f"{path}: is unfinished: go on with `ridgebayes resume {path}`")
                 raise InputError(f"{path}: not a run directory ({name} is missing): give the --out of a fit")
         try:
             record = tomllib.loads((path / RECORD).read_text(encoding="utf-8"))
@@ -151,14 +157,7 @@ class Run:
         InputError
             When it is not there, or not the same.
         """
-        record = self.record["data"]
-        where = Path(path or record["path"])
-        if not (path or record["path"]) or not where.is_file():
-            raise InputError(f"{where}: the table that was fitted is not there: say where it is (--scws)")
-        scws = read_scws(where).take_bands(record["bands"])
-        if scws.fingerprint() != record["fingerprint"]:
-            raise InputError(f"{where}: is not the table that was fitted: say where that is (--scws)")
-        return scws
+        return read_fitted(self.record, path)
 
     def intensity(self) -> xr.DataArray:
         """Intensity, mCrab/deg²; axes chain, draw, band, region."""
@@ -173,11 +172,29 @@ class Run:
         return intensity_table(self.tree, self.record, self.diagnosis)
 
 
+def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> ScWTable:
+    """Read the ScW rate table that a record names, in its bands (see `Run.data`)."""
+    told = record["data"]
+    where = Path(path or told["path"])
+    if not (path or told["path"]) or not where.is_file():
+        raise InputError(f"{where}: the table that was fitted is not there: say where it is (--scws)")
+    scws = read_scws(where).take_bands(told["bands"])
+    if scws.fingerprint() != told["fingerprint"]:
+        raise InputError(f"{where}: is not the table that was fitted: say where that is (--scws)")
+    return scws
+
+
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Refuse a run directory that cannot be written, before hours are spent on it."""
+    _settle(path)
     if path.exists() and not overwrite:
+        if (path / CHECKPOINT / RECORD).is_file():
+            raise InputError(
+                f"{path}: holds an unfinished run: go on with `ridgebayes resume {path}`, or --overwrite it"
+            )
         raise InputError(f"{path}: exists already: choose another --out, or --overwrite it")
-    if path.exists() and not (path / RECORD).is_file() and not (path.is_dir() and not any(path.iterdir())):
+    ours = (path / RECORD).is_file() or (path / CHECKPOINT).is_dir()
+    if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(
             f"{path}: exists and is not a run directory, so it is not overwritten: choose another --out"
         )
@@ -191,12 +208,23 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Move a directory into place; the old one is kept until the new one stands."""
-    if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-        path.replace(old / path.name)
-        new.replace(path)
-        shutil.rmtree(old)
-    else:
-        new.replace(path)
-    path.chmod(0o755)
+    """Move a whole directory into place of another; whenever it is interrupted, `_settle` ends it."""
+    ready = _ready(path)
+    if ready.exists():
+        shutil.rmtree(ready)
+    new.replace(ready)
+    ready.chmod(0o755)
+    _settle(path)
+
+
+def _settle(path: Path) -> None:
+    """Put a whole directory that waits beside `path` into its place."""
+    ready = _ready(path)
+    if ready.is_dir():
+        if path.exists():
+            shutil.rmtree(path)
+        ready.replace(path)
+
+
+def _ready(path: Path) -> Path:
+    return path.parent / f".{path.name}.complete"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,19 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from ridgebayes.checkpoint import Checkpoint
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import FitData, prepare
+from ridgebayes.fitdata import FitData, Prepared, prepare
 from ridgebayes.laplace import Curvature, Laplace, laplace
 from ridgebayes.model import Model
-from ridgebayes.nuts import Draws, Sampler
+from ridgebayes.nuts import Draws, Progress, Sampler, freeze
 from ridgebayes.posterior import Posterior
+from ridgebayes.record import record_of, recorded_model, recorded_response
 from ridgebayes.response import Response
 from ridgebayes.results import build_run
-from ridgebayes.run import Run, check_free
+from ridgebayes.run import Run, check_free, read_fitted
+from ridgebayes.scales import Scales
 from ridgebayes.scw import ScWTable
 from ridgebayes.sky.cache import cache_dir
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 5.0
+"""So often is kept how far a chain has come."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,8 @@ def sample(
     scws
         The ScW rate table.
     out
-        Run directory to write; None keeps the run in memory.
+        Run directory to write; None keeps the run in memory. While it is sampled it keeps how far the chains
+        have come, for `resume`.
     response
         Response of the instrument; the trapezoid by default.
     crab_rate
@@ -145,31 +154,126 @@ def sample(
         Bad settings, an existing run directory, no Crab calibration.
     """
     settings = Settings(**{**vars(settings or Settings()), **changes})
-    clock = _Clock()
+    clock = Clock()
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
-    prepared = prepare(
-        scws, model.sky, response=response, crab_rate=crab_rate, opened=model.parameters.keys()
-    )
-    if prepared.crab_given:
-        logger.info("no ScW contains the Crab: its rate is held at the given one")
-        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0, "crab.smooth": 0.0}
-        model = model.with_priors({n: v for n, v in held.items() if n in model.parameters})
-    parts = _independent(model, prepared.data)
+    model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
+    if out is None:
+        return _sampled(model, prepared, settings, clock, workers=workers, progress=progress)
+    device = resolve_device(settings.chains * len(independent(model, prepared.data)), workers)
+    checkpoint = Checkpoint.begin(Path(out), record_of(model, prepared, settings, device), prepared.response)
+    return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
+
+
+def resume(
+    out: str | Path,
+    *,
+    scws: ScWTable | str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Run:
+    """Go on with a run that was interrupted; the result is that of a run which never was, bit for bit.
+
+    Parameters
+    ----------
+    out
+        Its run directory.
+    scws
+        The ScW table that is fitted, or where it is now; by default where it was.
+    workers, progress
+        As those of `sample`.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to resume, the data are not the same, or other versions of the software would
+        give other numbers.
+    """
+    out, clock = Path(out), Clock()
+    checkpoint = Checkpoint.open(out)
+    try:
+        record = checkpoint.record
+        _check_versions(record, out)
+        table = scws if isinstance(scws, ScWTable) else read_fitted(record, scws)
+        model, prepared = meet(
+            recorded_model(record, out),
+            table,
+            response=recorded_response(record, out, checkpoint.response),
+            crab_rate=record["data"]["crab_rate"] or None,
+        )
+        names = [field.name for field in dataclasses.fields(Settings)]
+        settings = Settings(**{name: record["sampling"][name] for name in names})
+        _check_same(record, record_of(model, prepared, settings, Device("", "", 1)), out)
+    except BaseException:
+        checkpoint.close()
+        raise
+    return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
+
+
+def _check_versions(record: Mapping[str, Any], out: Path) -> None:
+    """Refuse where other software would go on with other numbers."""
+    now = {"ridgebayes": version("ridgebayes")} | {
+        p: version(p) for p in ("jax", "jaxlib", "numpyro", "numpy")
+    }
+    then = {"ridgebayes": record["ridgebayes"]} | record["versions"]
+    for package, number in now.items():
+        if then[package] != number:
+            raise InputError(
+                f"{out}: was begun with {package} {then[package]}, and this is {number}: install that one, "
+                "or fit again with --overwrite"
+            )
+
+
+def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
+    """Refuse where the recorded model or data have come back as others."""
+    for what in ("model", "sky", "response", "data"):
+        if what == "data":
+            same = then[what]["fingerprint"] == now[what]["fingerprint"]
+        else:
+            same = then[what] == now[what]
+        if not same:
+            raise InputError(f"{out}: was begun with another {what}: fit again with --overwrite")
+
+
+def _kept(checkpoint: Checkpoint, model: Model, prepared: Prepared, *given: Any, **options: Any) -> Run:
+    """Sample with a checkpoint, which the finished run replaces."""
+    try:
+        run = _sampled(model, prepared, *given, checkpoint=checkpoint, **options)
+        saved = run.save(checkpoint.run, overwrite=True)
+    except BaseException:
+        checkpoint.close()
+        raise
+    checkpoint.close(remove=True)
+    return saved
+
+
+def _sampled(
+    model: Model,
+    prepared: Prepared,
+    settings: Settings,
+    clock: Clock,
+    *,
+    workers: int | None,
+    progress: bool,
+    checkpoint: Checkpoint | None = None,
+) -> Run:
+    parts = independent(model, prepared.data)
     device = resolve_device(len(parts) * settings.chains, workers)
     logger.info(
         "%d independent fits of %d chains on %s, seed %d", len(parts), settings.chains, device, settings.seed
     )
     posterior = Posterior(model, parts[0])
     clock.lap("prepare")
-    z, statistics = _run(posterior, parts, settings, device, clock, progress=progress)
+    z, statistics = run_chains(
+        posterior, parts, settings, device, clock, checkpoint=checkpoint, progress=progress
+    )
     run = build_run(model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
     clock.lap("finish")
     run.record["seconds"]["finish"] = round(clock.laps["finish"], 1)
-    return run if out is None else run.save(out, overwrite=overwrite)
+    return run
 
 
-class _Clock:
+class Clock:
     """Wall time of each stage, s."""
 
     def __init__(self) -> None:
@@ -177,26 +281,63 @@ class _Clock:
         self._last = time.monotonic()
 
     def lap(self, stage: str) -> None:
+        """End a stage."""
         now = time.monotonic()
         self.laps[stage], self._last = now - self._last, now
 
 
-def _independent(model: Model, data: FitData) -> list[FitData]:
+def meet(
+    model: Model,
+    scws: ScWTable,
+    *,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    scales: Scales | None = None,
+) -> tuple[Model, Prepared]:
+    """Prepare the data for a model, and hold what they say nothing about.
+
+    Arguments as those of `sample` and, for the scales, of `prepare`.
+    """
+    prepared = prepare(
+        scws,
+        model.sky,
+        response=response,
+        crab_rate=crab_rate,
+        opened=model.parameters.keys(),
+        chosen=model.chosen,
+        scales=scales,
+    )
+    if prepared.unseen:
+        logger.warning("no ScW sees %s: their intensity is prior only", ", ".join(prepared.unseen))
+    if prepared.crab_given:
+        logger.info("no ScW contains the Crab: its rate is held at the given one")
+        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0, "crab.smooth": 0.0}
+        model = model.with_priors({n: v for n, v in held.items() if n in model.parameters})
+    return model, prepared
+
+
+def independent(model: Model, data: FitData) -> list[FitData]:
     """Split into the fits that share no parameter: one a band where the model allows it."""
     bands = range(data.rate.shape[0])
     return [data.band(k) for k in bands] if model.bands_apart else [data]
 
 
-def _run(
+def run_chains(
     posterior: Posterior,
     parts: list[FitData],
     settings: Settings,
     device: Device,
-    clock: _Clock,
+    clock: Clock,
     *,
     progress: bool,
+    checkpoint: Checkpoint | None = None,
+    modes: Sequence[Laplace] = (),
 ) -> tuple[NDArray, dict[str, NDArray]]:
-    """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw)."""
+    """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
+
+    With a checkpoint they go on from what it keeps. Approximations of the parts (`modes`) are searched for
+    where they are not given.
+    """
     curvature = Curvature(posterior.potential)
     sampler = Sampler(
         posterior.potential,
@@ -206,7 +347,8 @@ def _run(
     )
     root = jax.random.key(settings.seed)
     stop = Event()
-    total = len(parts) * settings.chains * (settings.warmup + settings.draws)
+    length = settings.warmup + settings.draws
+    total = len(parts) * settings.chains * length
     # In a log file a line every half minute is enough.
     pace = 0.2 if sys.stderr.isatty() else 30.0
     with (
@@ -215,34 +357,55 @@ def _run(
     ):
 
         def mode(part: int) -> Laplace:
+            known = checkpoint.mode(part) if checkpoint else None
+            if known is not None:
+                return known
             start = posterior.start(root, parts[part])
-            return laplace(curvature, start, parts[part], posterior.locations)
+            found = laplace(curvature, start, parts[part], posterior.locations, posterior.scale)
+            if checkpoint:
+                checkpoint.save_mode(part, found)
+            return found
 
         def chain(part: int, number: int, approximation: Laplace) -> list[Draws]:
             key = jax.random.fold_in(jax.random.fold_in(root, part), number)
-            blocks = []
-            for block in sampler.chain(key, parts[part], approximation, settings.draws):
-                if stop.is_set():
-                    break
+            before = checkpoint.chain(part, number) if checkpoint else None
+            warmed, blocks = (before.warmed, before.draws) if before else (0, [])
+            bar.update(warmed + sum(len(block.z) for block in blocks))
+            saved = time.monotonic()
+            for block in sampler.chain(key, parts[part], approximation, settings.draws, before):
                 if isinstance(block, Draws):
                     blocks.append(block)
-                bar.update(block if isinstance(block, int) else len(block.z))
+                else:
+                    warmed += block.n
+                bar.update(len(block.z) if isinstance(block, Draws) else block.n)
+                due = stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
+                done = warmed + sum(len(b.z) for b in blocks) == length
+                if checkpoint and (due or done):
+                    checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
+                    saved = time.monotonic()
+                if stop.is_set():
+                    break
             return blocks
 
         try:
-            modes = list(pool.map(mode, range(len(parts))))
+            found = list(modes or pool.map(mode, range(len(parts))))
             clock.lap("mode")
             bar.set_description("sampling")
             futures = [
-                pool.submit(chain, part, number, modes[part])
+                pool.submit(chain, part, number, found[part])
                 for part in range(len(parts))
                 for number in range(settings.chains)
             ]
             chains = [_join(future.result()) for future in futures]
             clock.lap("sampling")
-        except BaseException:
+        except BaseException as error:
             stop.set()
             pool.shutdown(cancel_futures=True)
+            if checkpoint and isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(
+                    f"stopped after {bar.n} of {total} iterations, which are kept: go on with "
+                    f"`ridgebayes resume {checkpoint.run}`"
+                ) from None
             raise
     shape = (len(parts), settings.chains, settings.draws)
     z = np.stack([c.z for c in chains]).reshape(*shape, -1)

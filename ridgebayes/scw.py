@@ -32,7 +32,7 @@ _META: dict[str, Any] = {"origin": None, "simulated": False, "osa_version": None
 # Fields with one element (or one row) a ScW, in the order in which they enter the fingerprint.
 _FLOATS = ("phase", "mjd", "exposure", "ra", "dec", "roll", "rate", "stat_err", "tracer", "tracer_err")
 _OPTIONAL = ("roll", "tracer", "tracer_err")
-_ROWS = ("scw_id", "revolution", *_FLOATS, "crab")
+_ROWS = ("scw_id", "revolution", *_FLOATS, "crab", "screen")
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,13 @@ class ScWTable:
         (N,) 600–1000 keV rate and its error, cts/s, or None.
     crab
         (N,) True where the Crab was *not* removed from this ScW. None: removed everywhere.
+    screen
+        (N,) bits of the cuts that leave this ScW out (see :mod:`ridgebayes.convert.screening`), else 0; None
+        where nothing was screened. It marks rows and is no part of the fingerprint.
     meta
-        ``origin`` (str or None), ``simulated`` (bool), ``osa_version`` (str or None), ``path`` (str or None).
+        ``origin`` (str or None), ``simulated`` (bool), ``osa_version`` (str or None), ``path`` (str or None);
+        of a screened table also ``screening`` (cut: its ``bit`` and its ``log``), and once the flagged rows
+        were left out ``left_out`` (``ScWs`` and every cut: how many).
     truth
         The truth of a simulated mission as a dict that JSON can hold; None for real data. It describes the
         whole mission and is passed on unchanged by selections.
@@ -105,6 +110,7 @@ class ScWTable:
     tracer: Floats | None = None
     tracer_err: Floats | None = None
     crab: Bools = None  # type: ignore[assignment]  # filled below, so that every reader sees an array
+    screen: Ints | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     truth: dict[str, Any] | None = None
 
@@ -117,6 +123,8 @@ class ScWTable:
         self._set("revolution", _frozen(np.asarray(self.revolution, dtype=np.int64)))
         crab = np.zeros(n, dtype=np.bool_) if self.crab is None else np.asarray(self.crab, dtype=np.bool_)
         self._set("crab", _frozen(crab))
+        if self.screen is not None:
+            self._set("screen", _frozen(np.asarray(self.screen, dtype=np.int64)))
         for name in _FLOATS:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -267,13 +275,15 @@ class ScWTable:
             if values is not None:
                 table[name] = Column(values, unit=unit)
         table["SOURCE"] = np.where(self.crab, "Crab", "").astype("U4")  # four even where all are empty
+        if self.screen is not None:
+            table["SCREEN"] = self.screen
         return table
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the content, in hexadecimal digits.
 
         It depends on all that a fit sees (rows, bands, OSA version, simulated or not), and neither on the
-        order of the rows nor on the path, the origin or the truth.
+        order of the rows nor on the path, the origin, the truth or the flags of the screening.
         """
         return self._fingerprint
 
@@ -283,7 +293,7 @@ class ScWTable:
             "bands": [(b.name, float(b.e_min), float(b.e_max)) for b in self.bands],
             "osa_version": self.meta["osa_version"],
             "simulated": bool(self.meta["simulated"]),
-            "columns": [name for name in _ROWS if getattr(self, name) is not None],
+            "columns": [name for name in _ROWS if name != "screen" and getattr(self, name) is not None],
             "rows": len(self),
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
@@ -307,15 +317,16 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def read_scws(path: str | PathLike[str], *, format: str | None = None) -> ScWTable:
+def read_scws(path: str | PathLike[str], *, format: str | None = None, screened: bool = True) -> ScWTable:
     """Read and validate a ScW rate table.
 
     Columns (names in any case): SCW_ID, PHASE, MJD, EXPOSURE, RA and DEC (or LON and LAT, galactic), RATE and
     STAT_ERR with one element a band (or RATE_<BAND> and STAT_ERR_<BAND>); optional REVOL, ROLL, TRACER,
-    TRACER_ERR, SOURCE. Columns are converted from their own unit; a column without one is taken to be in the
-    unit of :class:`ScWTable`. The bands come from the extension EBOUNDS (FITS), the key EBOUNDS of the header
-    (ECSV) or the side file ``<stem>.ebounds.ecsv`` (CSV, Parquet); the truth of a simulation from the
-    extension TRUTH (FITS) or the side file ``<stem>.truth.json``.
+    TRACER_ERR, SOURCE, SCREEN. Columns are converted from their own unit; a column without one is taken to
+    be in the unit of :class:`ScWTable`. The bands come from the extension EBOUNDS (FITS), the key EBOUNDS of
+    the header (ECSV) or the side file ``<stem>.ebounds.ecsv`` (CSV, Parquet); the truth of a simulation from
+    the extension TRUTH (FITS) or the side file ``<stem>.truth.json``. :mod:`ridgebayes.convert` reads other
+    tables.
 
     Parameters
     ----------
@@ -323,6 +334,8 @@ def read_scws(path: str | PathLike[str], *, format: str | None = None) -> ScWTab
         FITS (also gzipped), ECSV, CSV or Parquet file.
     format
         ``fits``, ``ecsv``, ``csv`` or ``parquet``; None: from the file name.
+    screened
+        Leave out the rows whose SCREEN is not 0 (``ridgebayes screen``); False: all rows, with their flags.
 
     Raises
     ------
@@ -332,7 +345,7 @@ def read_scws(path: str | PathLike[str], *, format: str | None = None) -> ScWTab
     """
     from ridgebayes import scw_io  # scw_io builds ScWTables, so it cannot be imported before they exist
 
-    return scw_io.read(path, format=format)
+    return scw_io.read(path, format=format, screened=screened)
 
 
 def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = False) -> None:

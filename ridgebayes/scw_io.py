@@ -9,12 +9,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
 import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -35,6 +36,19 @@ _SUFFIXES = dict.fromkeys((".fits", ".fit", ".fts"), "fits") | dict.fromkeys((".
 _SUFFIXES |= {".ecsv": "ecsv", ".csv": "csv"}
 _RATE = u.ct / u.s
 _PIECE = 80  # characters of the truth in a row
+UNPACKED_LIMIT = 8 * 2**30
+"""Bytes that the content of a compressed file may have."""
+
+_GZIP = b"\x1f\x8b"
+_PACKED = (
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+    b"\x1f\x9d",
+    b"PK\x03\x04",
+)  # bz2, xz, zstd, compress, zip
+_SCREEN_BITS = 62  # of a signed 64-bit integer
+_log = logging.getLogger(__name__)
 _REQUIRED = ("SCW_ID", "PHASE", "MJD", "EXPOSURE", "RA", "DEC", "RATE", "STAT_ERR")
 
 
@@ -48,7 +62,7 @@ class _Raw:
     truth: str | None = None  # JSON
 
 
-def read(path: str | PathLike[str], *, format: str | None = None) -> ScWTable:
+def read(path: str | PathLike[str], *, format: str | None = None, screened: bool = True) -> ScWTable:
     """Read a ScW table; see :func:`ridgebayes.scw.read_scws`."""
     path = Path(path).expanduser()
     if format is not None and format not in _FORMATS:
@@ -60,8 +74,9 @@ def read(path: str | PathLike[str], *, format: str | None = None) -> ScWTable:
     kind = format or _format(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path}: is empty (0 bytes): write or download it again")
-    with _one_line(path, f"a ScW table in {kind}"):
-        return _assemble(path, kind, _FORMATS[kind][0](path))
+    with one_line(path, f"a ScW table in {kind}"):
+        scws = _assemble(path, kind, _FORMATS[kind][0](path))
+    return _kept(path, scws) if screened and scws.screen is not None else scws
 
 
 def write(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -97,8 +112,59 @@ def write(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = False)
         ) from error
 
 
+def _kept(path: Path, scws: ScWTable) -> ScWTable:
+    """Leave out the flagged rows, and remember how many."""
+    assert scws.screen is not None
+    out = scws.screen != 0
+    if out.all():
+        raise InputError(f"{path}: SCREEN flags all {len(scws)} ScWs: ridgebayes screen {path} --clear CUT")
+    cuts = scws.meta.get("screening", {})
+    count = {name: int(np.sum(scws.screen >> cut["bit"] & 1)) for name, cut in cuts.items()}
+    if out.any():
+        _log.info("%s: %d of %d ScWs left out (SCREEN)", path, out.sum(), len(scws))
+    kept = scws.select(~out)
+    meta = kept.meta | {"left_out": {"ScWs": int(out.sum())} | count}
+    return replace(kept, screen=None, meta=meta)
+
+
+def unpacked(path: Path) -> bytes:
+    """Read a file, and undo gzip.
+
+    Raises
+    ------
+    InputError
+        When the content is larger than `UNPACKED_LIMIT` (found before it is held), was cut off, or is packed
+        twice or by anything but gzip.
+    """
+    content = path.read_bytes()
+    if content.startswith(_GZIP):
+        if len(content) * 1032 > UNPACKED_LIMIT:  # deflate packs no tighter
+            _count_unpacked(path, content)
+        content = gzip.decompress(content)  # astropy takes a gzip file that was cut off for a shorter one
+        if content.startswith(_GZIP):
+            raise InputError(f"{path}: compressed twice: unpack it first")
+    if content.startswith(_PACKED):  # which astropy would unpack without a limit
+        raise InputError(f"{path}: compressed, and not by gzip: unpack it first")
+    return content
+
+
+def _count_unpacked(path: Path, content: bytes) -> None:
+    total, source, piece = 0, io.BytesIO(content), 1 << 22
+    with gzip.GzipFile(fileobj=source) as stream:
+        while got := len(stream.read(piece)):
+            total += got
+            if total > UNPACKED_LIMIT:
+                limit = f"{UNPACKED_LIMIT / 2**30:g} GiB"
+                raise InputError(f"{path}: holds more than {limit} when unpacked: unpack and split it")
+
+
+def text_of(path: Path) -> io.BytesIO:
+    """Read a text file as `unpacked` does, for astropy, which would unpack it without a limit."""
+    return io.BytesIO(unpacked(path).removeprefix(b"\xef\xbb\xbf"))
+
+
 @contextmanager
-def _one_line(path: Path, what: str) -> Iterator[None]:
+def one_line(path: Path, what: str) -> Iterator[None]:
     """Turn whatever astropy throws at a broken file into one line."""
     try:
         with warnings.catch_warnings():
@@ -132,47 +198,52 @@ def _truth_file(path: Path) -> Path:
 
 
 def _read_fits(path: Path) -> _Raw:
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)  # astropy takes a gzip file that was cut off for a shorter one
-    with fits.open(io.BytesIO(content), character_as_bytes=False) as hdus:
+    with fits.open(io.BytesIO(unpacked(path)), character_as_bytes=False) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
         if not tables:
             raise InputError(f"{path}: not a ScW table: the FITS file has no table extension")
         scw, ebounds, truth = by_name.get("SCW", tables[0]), by_name.get("EBOUNDS"), by_name.get("TRUTH")
-        header = {key: scw.header.get(key, hdus[0].header.get(key)) for key in ("ORIGIN", "SIMUL", "OSAVER")}
+        header = dict(hdus[0].header) | dict(scw.header)
         return _Raw(
             Table.read(scw),
             None if ebounds is None else Table.read(ebounds),
             header,
-            None if truth is None else _joined(truth),
+            None if truth is None else joined(truth),
         )
 
 
-def _joined(hdu: fits.BinTableHDU) -> str:
+def joined(hdu: fits.BinTableHDU) -> str:
+    """Put the pieces of a TRUTH together."""
     # FITS drops the blanks at the end of a piece; all but the last piece were full.
     return "".join(np.char.ljust(np.array(hdu.data.field(0)), hdu.columns[0].dtype.itemsize).tolist())
 
 
 def _read_ecsv(path: Path) -> _Raw:
-    table = Table.read(path, format="ascii.ecsv")
+    table = Table.read(text_of(path), format="ascii.ecsv")
     header = {str(key).upper(): value for key, value in table.meta.items()}
     ebounds = header.get("EBOUNDS")
     return _Raw(table, None if ebounds is None else Table(dict(ebounds)), header)
 
 
 def _read_csv(path: Path) -> _Raw:
-    return _with_sides(path, Table.read(path, format="ascii.csv"))
+    return _with_sides(path, Table.read(text_of(path), format="ascii.csv"))
 
 
 def _read_parquet(path: Path) -> _Raw:
+    return _with_sides(path, parquet_table(path))
+
+
+def parquet_table(path: Path) -> Table:
+    """Read a Parquet file, with missing strings and categories, which astropy does not read."""
     _need_pyarrow(path)
     import pyarrow as pa
     from pyarrow import parquet
 
+    about = parquet.read_metadata(path)
+    if about.num_rows * about.num_columns * 8 > UNPACKED_LIMIT:  # a repeated value takes no room in the file
+        raise InputError(f"{path}: holds more than {UNPACKED_LIMIT / 2**30:g} GiB when unpacked: split it")
     arrow = parquet.read_table(path)
-    # astropy reads neither a missing string (as pandas writes an empty SOURCE) nor a categorical column.
     text = [
         f.name
         for f in arrow.schema
@@ -185,7 +256,7 @@ def _read_parquet(path: Path) -> _Raw:
         column = arrow[name].cast(pa.string())
         values = column.fill_null("").to_numpy().astype(str)
         table[name] = MaskedColumn(values, mask=column.is_null().to_numpy())
-    return _with_sides(path, table)
+    return table
 
 
 def _need_pyarrow(path: Path) -> None:
@@ -197,7 +268,7 @@ def _with_sides(path: Path, table: Table) -> _Raw:
     side = _ebounds_file(path)
     if not side.exists():
         return _Raw(table, None)
-    with _one_line(side, "an ECSV table of the bands"):
+    with one_line(side, "an ECSV table of the bands"):
         ebounds = Table.read(side, format="ascii.ecsv")
     return _Raw(table, ebounds, {str(key).upper(): value for key, value in ebounds.meta.items()})
 
@@ -228,9 +299,10 @@ def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
         tracer=tracer,
         tracer_err=columns.optional("TRACER_ERR", _RATE),
         crab=_crab(columns, ids),
+        screen=_screen(columns, ids),
         bands=bands,
-        meta=_meta(raw.header) | {"path": source},
-        truth=_truth(path, raw.truth if kind == "fits" else _side_truth(path)),
+        meta=header_meta(raw.header) | _screening(columns, raw.header) | {"path": source},
+        truth=parse_truth(path, raw.truth if kind == "fits" else side_truth(path)),
     )
     validate(scws, source)
     return scws
@@ -311,7 +383,29 @@ def _crab(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.bool_]:
     return crab
 
 
-def _meta(header: Mapping[str, Any]) -> dict[str, Any]:
+def _screen(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64] | None:
+    if "SCREEN" not in columns:
+        return None
+    flags = columns.scalars("SCREEN", u.dimensionless_unscaled)
+    whole = (flags >= 0) & (flags < 2.0**53) & (flags == np.floor(flags))  # not what float64 cannot hold
+    remedy = "screen the table again, or leave the column out"
+    check_rows(columns.source, ids, "SCREEN", flags, whole, "must be bits, a whole number from 0", remedy)
+    return flags.astype(np.int64)
+
+
+def _screening(columns: Columns, header: Mapping[str, Any]) -> dict[str, Any]:
+    if "SCREEN" not in columns:
+        return {}
+    cuts = {
+        str(header[f"SCRBIT{bit}"]): {"bit": bit, "log": str(header.get(f"SCRLOG{bit}", ""))}
+        for bit in range(_SCREEN_BITS)
+        if f"SCRBIT{bit}" in header
+    }
+    return {"screening": cuts}
+
+
+def header_meta(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the header of a table says of its origin, whether it is simulated, and the OSA version."""
     origin, osa, simulated = (header.get(key) for key in ("ORIGIN", "OSAVER", "SIMUL"))
     return {
         "origin": None if origin is None else str(origin),
@@ -320,7 +414,8 @@ def _meta(header: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _truth(path: Path, text: str | None) -> dict[str, Any] | None:
+def parse_truth(path: Path, text: str | None) -> dict[str, Any] | None:
+    """Read the TRUTH of a simulated table."""
     if text is None:
         return None
     try:
@@ -334,7 +429,8 @@ def _truth(path: Path, text: str | None) -> dict[str, Any] | None:
     return truth
 
 
-def _side_truth(path: Path) -> str | None:
+def side_truth(path: Path) -> str | None:
+    """Return the TRUTH of the side file of a table, if there is one."""
     return _truth_file(path).read_text() if _truth_file(path).exists() else None
 
 
@@ -359,6 +455,9 @@ def _ebounds(scws: ScWTable) -> Table:
 def _header(scws: ScWTable) -> dict[str, Any]:
     origin, osa = scws.meta["origin"], scws.meta["osa_version"]
     values = {"ORIGIN": origin, "SIMUL": bool(scws.meta["simulated"]), "OSAVER": osa}
+    if scws.screen is not None:
+        for name, cut in scws.meta.get("screening", {}).items():
+            values |= {f"SCRBIT{cut['bit']}": name, f"SCRLOG{cut['bit']}": cut["log"]}
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -39,7 +39,8 @@ def summarise(scws: ScWTable) -> dict[str, Any]:
         ``revolutions`` (count, first, last, without_high_latitude, one_to_four_high_latitude: more than 20°);
         ``bands`` (list of name, e_min, e_max in keV, and the medians rate, stat_err in cts/s);
         ``time`` (mjd and date of the first and last ScW); ``exposure_ms`` (10⁶ s); ``tracer``, ``roll``;
-        ``crab_scws`` (how many with the Crab not removed); ``sky`` (shares, 0–1: covered is of the sky, the
+        ``crab_scws`` (with the Crab not removed); ``left_out`` (of a screened table ``ScWs`` and each
+        cut: how many rows reading left out; else None); ``sky`` (shares, 0–1: covered is of the sky, the
         others of the ScWs); ``suspicious`` (list of what, count, scw_ids of up to five).
 
     Raises
@@ -79,6 +80,7 @@ def summarise(scws: ScWTable) -> dict[str, Any]:
         "tracer": scws.tracer is not None,
         "roll": scws.roll is not None,
         "crab_scws": int(scws.crab.sum()),
+        "left_out": scws.meta.get("left_out"),
         "sky": _sky(scws),
         "suspicious": [
             {"what": what, "count": int(bad.sum()), "scw_ids": np.sort(scws.scw_id[bad])[:NAMED].tolist()}
@@ -105,6 +107,7 @@ def summary(scws: ScWTable) -> str:
             "time",
             f"MJD {time['mjd'][0]:.2f} to {time['mjd'][1]:.2f} TT ({time['date'][0]} to {time['date'][1]})",
         ),
+        ("screened", _left_out(s["left_out"])),
         ("exposure", f"{s['exposure_ms']:.4g} Ms"),
         *(
             (
@@ -136,6 +139,13 @@ def summary(scws: ScWTable) -> str:
     if s["simulated"]:
         lines.insert(0, f"SIMULATED data ({'the truth is included' if s['truth'] else 'without the truth'})")
     return "\n".join(lines)
+
+
+def _left_out(counts: dict[str, int] | None) -> str | None:
+    if counts is None:
+        return None
+    cuts = ", ".join(f"{name} {count}" for name, count in counts.items() if name != "ScWs" and count)
+    return f"{counts['ScWs']} flagged ScWs left out of all below" + (f" ({cuts})" if cuts else "")
 
 
 def _sky(scws: ScWTable) -> dict[str, float]:

@@ -219,13 +219,13 @@ class Columns:
 
     def get(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Values as they stand in the file, and where they are masked (same shape)."""
-        column = self._column(name)
+        column = self.column(name)
         values = np.asarray(getattr(column, "unmasked", column))
         return values, np.broadcast_to(np.asarray(getattr(column, "mask", False)), values.shape)
 
-    def floats(self, name: str, unit: u.UnitBase) -> NDArray[np.float64]:
-        """Values in `unit`, (N,) or (N, K)."""
-        column = self._column(name)
+    def floats(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
+        """Values in `unit`, (N,) or (N, K); `given` takes the place of the column's own unit."""
+        column = self.column(name)
         if isinstance(column, Time):
             return np.asarray(column.tt.mjd, dtype=np.float64)
         values, missing = self.get(name)
@@ -237,11 +237,13 @@ class Columns:
             raise InputError(
                 f"{self.source}: column {name} is not numeric ({error}): mend that value"
             ) from error
-        return np.where(missing, np.nan, self._convert(name, values, getattr(column, "unit", None), unit))
+        return np.where(
+            missing, np.nan, self._convert(name, values, given or getattr(column, "unit", None), unit)
+        )
 
-    def scalars(self, name: str, unit: u.UnitBase) -> NDArray[np.float64]:
+    def scalars(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
         """As `floats`, but one value a row, (N,)."""
-        values = self.floats(name, unit)
+        values = self.floats(name, unit, given)
         if values.size != len(self.table):
             raise InputError(f"{self.source}: column {name} has {values[0].size} elements a row: give one")
         return values.reshape(-1)
@@ -259,24 +261,29 @@ class Columns:
         )
         return np.where(missing, "", np.char.strip(values))
 
-    def _column(self, name: str) -> Any:
+    def column(self, name: str) -> Any:
+        """Return the column as it stands in the table."""
         if name not in self:
             near = nearest(name, self.names)
             raise InputError(f"{self.source}: column {name} is missing{near}: add it or rename one")
         return self.table[self.names[name.upper()]]
+
+    def unit(self, name: str, given: str, like: u.UnitBase) -> u.UnitBase:
+        """Return the unit that a text names; the message for an unknown one suggests `like`."""
+        try:
+            with u.add_enabled_aliases(_ALIASES):
+                return u.Unit(given)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.source}: column {name} has the unknown unit '{given}': write {like}"
+            ) from error
 
     def _convert(
         self, name: str, values: NDArray[np.float64], given: Any, unit: u.UnitBase
     ) -> NDArray[np.float64]:
         if given is None or str(given) == "":
             return values
-        try:
-            with u.add_enabled_aliases(_ALIASES):
-                known = u.Unit(str(given))
-        except ValueError as error:
-            raise InputError(
-                f"{self.source}: column {name} has the unknown unit '{given}': write {unit}"
-            ) from error
+        known = self.unit(name, str(given), unit)
         try:
             return known.to(unit, values, equivalencies=_EQUIVALENCES)
         except u.UnitsError as error:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare, reference_level
+from ridgebayes.fitdata import prepare
 from ridgebayes.models import regions
 from ridgebayes.posterior import Posterior
+from ridgebayes.scales import reference_level
 
 
 @pytest.fixture(scope="module")

@@ -115,18 +115,24 @@ class TestEngine:
     def test_laplace_is_exact_for_a_gaussian(self, target):
         mean, covariance = target
         data = (mean, np.linalg.inv(covariance))
-        found = laplace(Curvature(self.potential), np.zeros(12), data, np.ones(12, bool))
+        found = laplace(Curvature(self.potential), np.zeros(12), data, np.ones(12, bool), np.full(12, 100.0))
         sd = np.sqrt(np.diag(covariance))
         np.testing.assert_allclose(found.mode / sd, mean / sd, atol=1e-3)
         np.testing.assert_allclose(
             found.root @ found.root.T / np.outer(sd, sd), covariance / np.outer(sd, sd), atol=1e-6
         )
 
+    def test_laplace_stays_within_reach_of_the_prior(self):
+        """A direction that the data leave flat is no wider than a few times what the prior gives it."""
+        flat = lambda z, scale: 0.5 * ((z[0] / 3) ** 2 + 1e-14 * z[1] ** 2)  # noqa: E731
+        found = laplace(Curvature(flat), np.ones(2), None, np.ones(2, bool), np.array([5.0, 2.0]))
+        np.testing.assert_allclose(np.abs(found.root).max(1), [3.0, 2.0 / np.sqrt(0.05)], rtol=1e-6)
+
     def test_nuts_has_the_moments(self, target):
         mean, covariance = target
         data = (mean, np.linalg.inv(covariance))
         curvature = Curvature(self.potential)
-        approximation = laplace(curvature, np.zeros(12), data, np.ones(12, bool))
+        approximation = laplace(curvature, np.zeros(12), data, np.ones(12, bool), np.full(12, 100.0))
         sampler = Sampler(self.potential, warmup=200)
         blocks = [
             b for b in sampler.chain(jax.random.key(0), data, approximation, 4000) if isinstance(b, Draws)

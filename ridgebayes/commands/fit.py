@@ -1,4 +1,4 @@
-"""``ridgebayes fit`` and ``ridgebayes demo``: sample a posterior."""
+"""``ridgebayes fit``, ``demo`` and ``resume``: sample a posterior."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from ridgebayes.commands.options import number, pairs
+from ridgebayes.commands.model import change_priors, priors_option
+from ridgebayes.commands.options import number, pairs, run_argument, scws_option
 
 
 def sampling_options(command: Callable) -> Callable:
@@ -32,7 +33,13 @@ def sampling_options(command: Callable) -> Callable:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to write.")
-@click.option("--model", "name", default="regions", show_default=True, help="Model, as in models/.")
+@click.option(
+    "--model",
+    "name",
+    default="regions",
+    show_default=True,
+    help="Model, as in models/, or a Python file of your own, which is run (docs/cookbook.md).",
+)
 @click.option("--sky", default="milkyway", show_default=True, help="Shipped region set, or a TOML file.")
 @click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
 @click.option(
@@ -44,6 +51,7 @@ def sampling_options(command: Callable) -> Callable:
     "free_latitude.",
 )
 @click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
+@priors_option
 @click.option("--response", type=click.Path(path_type=Path), help="Measured response, a FITS image.")
 @click.option(
     "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
@@ -57,6 +65,7 @@ def fit(
     bands: tuple[str, ...],
     extras: tuple[str, ...],
     priors: tuple[str, ...],
+    prior_file: Path | None,
     response: Path | None,
     crab_rates: tuple[str, ...],
     **settings: Any,
@@ -77,7 +86,7 @@ def fit(
     from ridgebayes.scw import read_scws
 
     build = models.find(name)
-    model = build(skies.load(sky)).with_extras(*extras).with_priors(pairs(priors, "--prior"))
+    model = change_priors(build(skies.load(sky)).with_extras(*extras), priors, prior_file)
     rates = {
         band: number(value, f"--crab-rate {band}") for band, value in pairs(crab_rates, "--crab-rate").items()
     }
@@ -97,8 +106,9 @@ def fit(
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@priors_option
 @sampling_options
-def demo(out: Path, **settings: Any) -> None:
+def demo(out: Path, prior_file: Path | None, **settings: Any) -> None:
     """Fit the bundled simulated mission in three bands and show the result beside the truth.
 
     \b
@@ -114,20 +124,70 @@ def demo(out: Path, **settings: Any) -> None:
     with as_file(files("ridgebayes.data") / "demo.fits") as path:
         scws = read_scws(path)
     click.echo(summary(scws) + "\n")
-    model = models.regions(skies.load("milkyway"))
+    model = change_priors(models.regions(skies.load("milkyway")), (), prior_file)
     click.echo(f"{model}\n")
     _report(_sample(model, scws, out, **settings))
 
 
+@click.command()
+@run_argument
+@scws_option
+@click.option("--workers", type=int, help="Chains at a time [default: the cores].")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def resume(run: Path, scws: Path | None, workers: int | None, quiet: bool) -> None:
+    """Go on with a fit that was interrupted, as if it had never been.
+
+    \b
+    Example:  ridgebayes resume runs/first
+    """
+    from ridgebayes.sampling import resume as go_on
+    from ridgebayes.sampling import use_compilation_cache
+
+    use_compilation_cache()
+    _report(_drawn(go_on(run, scws=scws, workers=workers, progress=not quiet)))
+
+
+@click.command()
+@run_argument
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to write.")
+@scws_option
+@click.option("--workers", type=int, help="Chains at a time [default: the cores].")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run directory.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def update(run: Path, new: Path, quiet: bool, **options: Any) -> None:
+    """Bring a fit up to date with a table of new ScWs (alone, or with the old ones).
+
+    \b
+    Example:  ridgebayes update runs/first new_revolutions.fits --out runs/second
+    """
+    from ridgebayes.run import Run
+    from ridgebayes.sampling import use_compilation_cache
+    from ridgebayes.update import update as bring_up_to_date
+
+    use_compilation_cache()
+    result = _drawn(bring_up_to_date(Run.open(run), new, progress=not quiet, **options))
+    _report(result)
+    told = result.record["update"]
+    click.echo(
+        f"{told['new_scws']} new ScWs; {told['how']} (Pareto k {told['pareto_k']:.2f}, weighted draws worth "
+        f"{told['efficiency']:.0%})"
+    )
+
+
 def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
     """Sample, write the run directory with its figures, and return the run."""
-    from ridgebayes.plots.figures import write_figures
-    from ridgebayes.run import FIGURES
     from ridgebayes.sampling import sample, use_compilation_cache
 
     use_compilation_cache()
-    run = sample(model, scws, out=out, progress=not quiet, **keywords)
-    assert run.path is not None
+    return _drawn(sample(model, scws, out=out, progress=not quiet, **keywords))
+
+
+def _drawn(run: Any) -> Any:
+    """Add the figures to a run directory."""
+    from ridgebayes.plots.figures import write_figures
+    from ridgebayes.run import FIGURES
+
     write_figures(run, run.path / FIGURES)
     return run
 

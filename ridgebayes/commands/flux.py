@@ -42,9 +42,11 @@ def flux(
     from ridgebayes.classical import fluxes
     from ridgebayes.products.files import whole_file
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
+    from ridgebayes.products.intensity import need_sky
     from ridgebayes.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run)
+    need_sky(opened)
     sky = opened.sky if regions is None else skies.load(regions)
     calibration = None if no_classical else classical_calibration(opened, scws)
     beside = None if calibration is None else fluxes(calibration, sky)

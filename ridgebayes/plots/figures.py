@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ridgebayes.plots import fit
-from ridgebayes.plots.style import each_band, legend_below, new_figure, write_figure
+from ridgebayes.plots.style import each_band, group, legend_below, new_figure, write_figure
 from ridgebayes.run import Run
 
 
@@ -41,6 +41,7 @@ def _figures(run: Run) -> dict[str, Callable[[Run], Figure]]:
     """Name of each file and what makes it."""
     off = fit.off_plane(run)
     figures: dict[str, Callable[[Run], Figure]] = {}
+    constant = group(run, "constant_data")
     if not off.all():
         profile = fit.longitude_profile
         flux = partial(profile, quantity="fov_flux")
@@ -54,7 +55,11 @@ def _figures(run: Run) -> dict[str, Callable[[Run], Figure]]:
     return figures | {
         "residuals": each_band("Normalised residuals of the ScWs", fit.residuals, narrow=True),
         "background": each_band("Background over the years", fit.background),
-        "crab": each_band("Rate of the Crab over the years", fit.crab),
+        **(
+            {"crab": each_band("Rate of the Crab over the years", fit.crab)}
+            if "crab_history_mean" in constant
+            else {}
+        ),
         "predictive": each_band("Mean rates of revolutions: observed and predicted", fit.predictive),
         "traces": _traces,
     }

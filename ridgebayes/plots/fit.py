@@ -127,8 +127,9 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
     rate = group(run, "observed_data")["revolution_rate"].sel(band=band).values
     low, high = (float(x) for x in (level["lo"].min(), level["hi"].max()))
     room = max(high - low, 0.05 * abs(high))
-    low = min(low, max(rate.min(), low - room)) - 0.1 * room
-    high = max(high, min(rate.max(), high + 1.5 * room)) + 0.1 * room
+    # A revolution without any ScW that is fitted has no mean.
+    low = min(low, max(np.nanmin(rate), low - room)) - 0.1 * room
+    high = max(high, min(np.nanmax(rate), high + 1.5 * room)) + 0.1 * room
     off = (rate < low) | (rate > high)
     label = "revolution means, sky included"
     ax.plot(when[~off], rate[~off], ".", ms=2.5, color=GREY, label=label)
@@ -158,12 +159,14 @@ def predictive(run: Run, band: str, ax: Axes) -> Axes:
     """Draw observed mean rates of revolutions, less the mean of their replicates, over the replicates' sd."""
     band = known_band(run, band)
     observed = group(run, "observed_data")["revolution_rate"].sel(band=band)
-    replicates = group(run, "posterior_predictive")["revolution_rate"].sel(band=band)
+    own = np.isfinite(observed.values)  # revolutions with ScWs that are fitted
+    observed = observed[own]
+    replicates = group(run, "posterior_predictive")["revolution_rate"].sel(band=band).isel(revolution=own)
     over = ("chain", "draw")
     pull = ((observed - replicates.mean(over)) / replicates.std(over, ddof=1)).values
     for limit, colour in ((2, PALE), (1, LIGHT)):
         ax.axhspan(-limit, limit, color=colour, lw=0, zorder=0, label=f"±{limit} sd")
-    ax.plot(years(run), pull, ".", ms=3, color="black", label="a revolution")
+    ax.plot(years(run)[own], pull, ".", ms=3, color="black", label="a revolution")
     reach = max(3.5, 1.1 * np.nanmax(np.abs(pull)))
     year_axis(ax)
     ax.set(ylabel="(observed − predicted) / sd", ylim=(-reach, reach))

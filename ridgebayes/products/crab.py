@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, provenance
+from ridgebayes.products.intensity import CI_KIND, CI_PROB, need_crab, provenance
 from ridgebayes.products.residuals import crab_rate_at_scws
 from ridgebayes.products.truth import Truth
 from ridgebayes.run import Run
@@ -42,7 +42,13 @@ def crab_table(run: Run, truth: Truth | None = None) -> QTable:
     astropy.table.QTable
         REVOL, MJD (d, TT), band, E_MIN, E_MAX (keV), mean, sd, lo, hi (cts/s; lo and hi enclose 94 %),
         crab_scws (how many ScWs of the revolution contain the Crab); with a truth also truth (cts/s).
+
+    Raises
+    ------
+    InputError
+        When the model has no Crab.
     """
+    need_crab(run)
     constant = run.tree["constant_data"].dataset
     revolution, bands = constant["revolution"].values, [str(band) for band in constant["band"].values]
     crab = np.asarray(run.scws["REVOL"])[np.asarray(run.scws["CRAB"])]

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from astropy.io import fits
 
-from ridgebayes.errors import InputError
+from ridgebayes.files import whole_file
 from ridgebayes.products.intensity import CXB_NOTE, provenance
 from ridgebayes.run import Run
 
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is there at the end takes the place of `path`.
-
-    Raises
-    ------
-    InputError
-        When the folder cannot be written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-            yield Path(folder) / path.name
-            (Path(folder) / path.name).replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): choose another folder (--out)"
-        ) from error
+__all__ = ["ascii_only", "fits_provenance", "whole_file"]
 
 
 def fits_provenance(run: Run) -> fits.Header:

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.calibration import CRAB, CrabSpectrum
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, provenance
+from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sky, provenance
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.run import Run
@@ -54,6 +54,7 @@ def flux_table(
         (mCrab/deg); published and published_error (mCrab) where there is one; classical and classical_error
         (mCrab), classical_note; truth (mCrab) where the data are simulated and it is known.
     """
+    need_sky(run)
     regions = run.sky if sky is None else sky
     constant = run.tree["constant_data"].dataset
     bands = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
@@ -11,7 +11,11 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
+from ridgebayes.errors import InputError
 from ridgebayes.units import MCRAB
+
+if TYPE_CHECKING:
+    from ridgebayes.run import Run
 
 CI_PROB = 0.94
 INNER_PROB = 0.68
@@ -22,6 +26,27 @@ CXB_NOTE = (
     "The isotropic cosmic X-ray background cannot be told from the instrument's: it is part of the "
     "background level, and intensities are above it."
 )
+
+
+NO_SKY = "The model has no sky: there are no intensities."
+
+
+def need_sky(run: Run) -> None:
+    """Raise an InputError, in one line, where the model of a run has no sky."""
+    if "sky.intensity" not in run.tree["posterior"].dataset:
+        _refuse(run, "sky", "regions")
+
+
+def need_crab(run: Run) -> None:
+    """Raise an InputError, in one line, where the model of a run has no Crab, and so no mCrab."""
+    if "crab_history_mean" not in run.tree["constant_data"].dataset:
+        _refuse(run, "Crab", "crab or regions")
+
+
+def _refuse(run: Run, what: str, others: str) -> None:
+    name = run.record.get("model", {}).get("name", "")
+    where = run.path or "the run"
+    raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others} (--model)")
 
 
 def fov_flux(tree: xr.DataTree) -> xr.DataArray:
@@ -74,8 +99,11 @@ def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagno
     -------
     astropy.table.QTable
         Columns region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi (mCrab/deg²), ess_bulk, r_hat, fov_mean,
-        fov_sd, fov_lo, fov_hi (mCrab), warning; where the data are simulated also truth and fov_truth.
+        fov_sd, fov_lo, fov_hi (mCrab), warning; where the data are simulated also truth and fov_truth. Empty
+        where the model has no sky.
     """
+    if "sky.intensity" not in tree["posterior"].dataset:
+        return QTable(meta=provenance(record, diagnosis) | {"note": NO_SKY})
     intensity = summarise(tree["posterior"].dataset["sky.intensity"])
     flux = summarise(fov_flux(tree))
     constant = tree["constant_data"].dataset
@@ -146,6 +174,8 @@ def format_table(table: QTable, *, simulated: bool) -> str:
     simulated
         Say so in the title.
     """
+    if not table.colnames:
+        return "\n".join([*(["SIMULATED data"] if simulated else []), NO_SKY])
     truth = "truth" in table.colnames
     header = f"{'region':<10}{'band':<8}{'intensity':>19}{'94 % interval':>21}"
     header += (f"{'truth':>9}" if truth else "") + f"{'FOV flux':>19}" + (f"{'truth':>9}" if truth else "")

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.products.intensity import need_sky
 from ridgebayes.products.skydraws import exposures, region_draws, shapes, spread
 from ridgebayes.run import Run
 from ridgebayes.scwfit import residuals
@@ -99,6 +100,7 @@ def sky_maps(
     InputError
         An unknown band, an nside or a radius that cannot be used, a run without its ScWs.
     """
+    need_sky(run)
     known = [str(band) for band in run.record["data"]["bands"]]
     for band in bands:
         if band not in known:

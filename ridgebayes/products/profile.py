@@ -8,7 +8,6 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
-from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
@@ -19,11 +18,13 @@ from ridgebayes.products.intensity import (
     INNER_PROB,
     MCRAB,
     interval_columns,
+    need_sky,
     provenance,
 )
 from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
 from ridgebayes.run import Run
-from ridgebayes.sky import Region, Sky, starlight
+from ridgebayes.sky import Shape, Sky
+from ridgebayes.sky.skymap import core_brightness
 
 Array = NDArray[np.float64]
 
@@ -31,7 +32,6 @@ PLANE_LAT = 5.0
 """Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
 
 STEP_DEG = 1.0
-_STARLIGHT = 128
 _RIDGE = 1e-6
 _TINY = 1e-3  # of the largest exposure to the sky model: a pointing below it sees no region
 
@@ -44,6 +44,7 @@ def near_plane(run: Run) -> NDArray[np.int64]:
     InputError
         When there is none.
     """
+    need_sky(run)
     rows = np.flatnonzero(np.abs(run.sky.centre_lat) <= PLANE_LAT)
     if not rows.size:
         raise InputError(
@@ -121,14 +122,7 @@ def scaled_starlight(run: Run) -> dict[str, Template]:
 
 def core_starlight(sky: Sky) -> Array:
     """Mean starlight over the core of every region, (M,), 1 towards the Galactic centre."""
-    grid, values = HEALPix(_STARLIGHT, order="ring"), starlight(_STARLIGHT)
-
-    def mean(region: Region) -> float:
-        lon, lat, area, core = region.sample()
-        bright = grid.interpolate_bilinear_lonlat(lon[core] % 360 * u.deg, lat[core] * u.deg, values)
-        return float(np.average(bright, weights=area[core]))
-
-    return np.array([mean(region) for region in sky.regions])
+    return core_brightness(sky.regions, Shape("starlight"))
 
 
 def intensity_profile(run: Run) -> QTable:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.products.files import ascii_only, whole_file
-from ridgebayes.products.intensity import CXB_NOTE, MCRAB, provenance
+from ridgebayes.products.intensity import CXB_NOTE, MCRAB, need_crab, provenance
 from ridgebayes.run import Run
 from ridgebayes.scwfit import residuals
 
@@ -71,6 +71,7 @@ def described(region: str, latitude: float = LATITUDE) -> str:
 
 def crab_rate_at_scws(run: Run) -> Array:
     """Posterior mean rate of the Crab in the revolution of each ScW, cts/s per Crab, (scw, band)."""
+    need_crab(run)
     constant = run.tree["constant_data"].dataset
     rate = constant["crab_history_mean"].sel(band=run.scws.meta["BAND"]).transpose("revolution", "band")
     row = np.searchsorted(constant["revolution"].values, np.asarray(run.scws["REVOL"]))
@@ -98,7 +99,7 @@ def residual_table(run: Run, region: str = "ALL", latitude: float = LATITUDE) ->
     Raises
     ------
     InputError
-        When the region is unknown or holds no ScW.
+        When the region is unknown or holds no ScW, or the model has no Crab, and so no mCrab.
     """
     rows = _rows(run, region, latitude)
     scws, crab = run.scws[rows], crab_rate_at_scws(run)[rows]

@@ -26,6 +26,7 @@ from ridgebayes.products.intensity import (
     INNER_PROB,
     MCRAB,
     interval_columns,
+    need_sky,
     provenance,
 )
 from ridgebayes.products.published import published_fov, published_source
@@ -240,8 +241,9 @@ def regions(run: Run, names: Sequence[str] = ()) -> list[str]:
     Raises
     ------
     InputError
-        A name that the sky does not have, with the nearest; no name, and no Galactic bulge.
+        A name that the sky does not have, with the nearest; no name, and no Galactic bulge; no sky.
     """
+    need_sky(run)
     known = _names(run)
     if not names and DEFAULT not in known:
         raise InputError(

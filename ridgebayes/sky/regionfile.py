@@ -23,8 +23,9 @@ A file may hold one tiling of the whole plane and any number of single regions::
     name = "Cygnus"
     circle = {lon = 80, lat = 0, radius = 4}
 
-Shapes: ``starlight``, ``sech2`` and ``gauss`` (with ``scale``), ``uniform``, ``template`` (with ``file``,
-relative to the region file). ``lat_max`` (30) cuts a cell in latitude; a uniform cell ends at its core.
+Shapes: ``starlight`` and its parts ``bar`` and ``disc``, ``sech2`` and ``gauss`` (with ``scale``),
+``uniform``, ``template`` (with ``file``, relative to the region file). ``lat_max`` (30) cuts a cell in
+latitude; a uniform cell ends at its core. Regions may overlap only where they follow different maps.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ Mask = NDArray[np.bool_]
 _STEP_DEG = 0.2  # size of the patches that a region is divided into
 _FEWEST = 10  # patches across a small region
 
-Kind = Literal["uniform", "starlight", "sech2", "gauss", "template"]
+Kind = Literal["uniform", "starlight", "bar", "disc", "sech2", "gauss", "template"]
+MAPS = ("starlight", "bar", "disc", "template")
+"""Kinds that follow a map of the sky, in longitude and latitude."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Shape:
     ----------
     kind
         ``"uniform"``; ``"sech2"``, sech²(b/scale); ``"gauss"``, exp(−b²/2 scale²); ``"starlight"``, the map
-        of :func:`ridgebayes.sky.starlight`; ``"template"``, the map in ``file``. Maps shape a region in both
-        longitude and latitude.
+        of :func:`ridgebayes.sky.starlight`, ``"bar"`` and ``"disc"``, its parts; ``"template"``, the map in
+        ``file``. Maps shape a region in both longitude and latitude.
     scale
         Degrees, for ``sech2`` and ``gauss``.
     file
@@ -44,11 +46,18 @@ class Shape:
     scale: float | None = None
     file: str | None = None
 
+    @property
+    def map(self) -> str:
+        """The map that it follows, by name or file; empty for a shape that follows none."""
+        if self.kind not in MAPS:
+            return ""
+        return self.kind if self.file is None else self.file
+
     def profile(self, lon: Array, lat: Array, lookup: Callable[[Shape, Array, Array], Array]) -> Array:
         """Evaluate at galactic positions in degrees; ``lookup`` interpolates the map of a map-like shape."""
         if self.kind == "uniform":
             return np.ones_like(lat)
-        if self.kind in ("starlight", "template"):
+        if self.map:
             return lookup(self, lon, lat)
         assert self.scale is not None
         if self.kind == "gauss":

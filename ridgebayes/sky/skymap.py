@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import astropy.units as u
 import numpy as np
@@ -20,7 +20,7 @@ from ridgebayes.response import Averaged
 from ridgebayes.sky.cache import content_key
 from ridgebayes.sky.regionfile import read_regions
 from ridgebayes.sky.regions import Region, Sample, Shape
-from ridgebayes.sky.starlight import starlight
+from ridgebayes.sky.starlight import Component, starlight
 from ridgebayes.sky.templates import read_template
 
 Array = NDArray[np.float64]
@@ -69,6 +69,27 @@ class Sky:
     def solid_angles(self) -> Array:
         """(M,) deg²: flux of the whole region in mCrab for an intensity of 1 mCrab/deg²."""
         return np.asarray(self.weights.sum(axis=1), float).ravel()
+
+    @cached_property
+    def stars(self) -> Array:
+        """(M,) mean starlight over the core of every region, whatever its shape, 1 in the brightest."""
+        bright = core_brightness(self.regions, Shape("starlight"))
+        return bright / max(bright.max(initial=0.0), 1e-300)
+
+    @cached_property
+    def templates(self) -> dict[str, Array]:
+        """Template → (M,) brightness of the core of every region, 1 in the brightest, 0 where it has no part.
+
+        All regions that follow one map are one template, named after the map; any other region is its own.
+        """
+        bright = core_brightness(self.regions)
+        found: dict[str, Array] = {}
+        for key in dict.fromkeys(region.shape.map or region.name for region in self.regions):
+            own = [(region.shape.map or region.name) == key for region in self.regions]
+            values = np.where(own, bright, 0.0)
+            name = Path(key).stem if any(key == region.shape.map for region in self.regions) else key
+            found[key if name in found else name] = values / values.max()
+        return found
 
     @property
     def centre_lon(self) -> Array:
@@ -221,7 +242,7 @@ def build(
     Parameters
     ----------
     name, regions
-        Of the sky.
+        Of the sky; no regions make an empty one, for a model without a sky.
     nside
         Of ``Sky.weights``.
     stretch, shift
@@ -235,6 +256,8 @@ def build(
     """
     if nside < 1 or nside & (nside - 1) or nside > _FINEST // 2:
         raise InputError(f"sky '{name}': nside {nside} is not a power of 2 up to {_FINEST // 2}: take 64")
+    if not regions:
+        return Sky(name, (), sparse.csr_array((0, 12 * nside**2)), np.zeros((0, 3)))
     grid = HEALPix(nside, order="ring")
     lookup = _Lookup()
     shaped = [region.radius is None and region.shape.kind != "uniform" for region in regions]
@@ -266,6 +289,16 @@ def build(
     return Sky(name, tuple(regions), _rows(pixels, np.concatenate(weights), grid.npix), np.concatenate(nodes))
 
 
+def core_brightness(regions: Sequence[Region], shape: Shape | None = None) -> Array:
+    """Mean of a shape over the core of every region, (M,); by default that of each region's own."""
+    lookup, means = _Lookup(), []
+    for region in regions:
+        lon, lat, area, core = region.sample()
+        bright = (shape or region.shape).profile(lon[core], lat[core], lookup)
+        means.append(float(np.average(bright, weights=area[core])))
+    return np.array(means)
+
+
 def _rows(columns: Sequence[NDArray[np.int64]], values: Array, width: int) -> sparse.csr_array:
     """Return the sparse matrix whose row i has its values in ``columns[i]``."""
     ends = np.cumsum([0, *(len(c) for c in columns)])
@@ -281,6 +314,9 @@ def _unit_vector(lon: Array, lat: Array) -> Array:
 def _check_overlap(regions: Sequence[Region], samples: Sequence[Sample], reach: sparse.csr_array) -> None:
     neighbours = sparse.triu(reach @ reach.T, k=1).tocoo()  # the only pairs that may overlap
     for i, j in zip(neighbours.row, neighbours.col, strict=True):
+        maps = {regions[i].shape.map, regions[j].shape.map}
+        if len(maps) == 2 and "" not in maps:
+            continue  # two maps that may be told apart by their shapes
         small, large = sorted((i, j), key=lambda k: float(samples[k].area.sum()))
         patches = samples[small]
         common = float(patches.area[regions[large].contains(patches.lon, patches.lat)].sum())
@@ -306,13 +342,17 @@ class _Lookup:
     """Interpolates the maps of map-like shapes; reads each once."""
 
     def __init__(self) -> None:
-        self._maps: dict[str | None, Array] = {}
+        self._maps: dict[str, Array] = {}
 
     def __call__(self, shape: Shape, lon: Array, lat: Array) -> Array:
-        if shape.file not in self._maps:
-            values = starlight(_STARLIGHT) if shape.file is None else read_template(shape.file)
-            self._maps[shape.file] = _degraded(values)
-        values = self._maps[shape.file]
+        if shape.map not in self._maps:
+            if shape.file is None:
+                component = cast(Component, "all" if shape.kind == "starlight" else shape.kind)
+                values = starlight(_STARLIGHT, component=component)
+            else:
+                values = read_template(shape.file)
+            self._maps[shape.map] = _degraded(values)
+        values = self._maps[shape.map]
         grid = HEALPix(round((values.size / 12) ** 0.5), order="ring")
         # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
         return np.asarray(grid.interpolate_bilinear_lonlat(lon % 360 * u.deg, lat * u.deg, values))

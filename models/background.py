@@ -1,0 +1,53 @@
+r"""The background alone, from the ScWs that point away from the Galaxy: a calibration.
+
+For ScW i of revolution ρ at \|b\| > 20° without the Crab, band k:
+
+.. math::
+
+    rate_{ik} \sim N(B_{ik},\; stat\_err_{ik}^2 + (σ_k L_k)^2)
+
+    B_{ik} = L_k(t) [level_k + drift_k(t) + a_k \, δtracer_i + Σ_j c_{ρkj} φ_j(phase_i)],
+    \quad c_{ρkj} \sim N(0, τ_{kj}^2)
+
+with L the reference level, cts/s. The field of view ends 15° off axis, so none of these ScWs sees the
+bright plane; what there is beyond it is taken to be background, and the model has no sky and no Crab. The
+other ScWs are not fitted, but the run says what background it expects of them: in revolutions that never
+leave the plane this is what the others are like.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes import parts
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+from ridgebayes.priors import Parameters
+from ridgebayes.scw import ScWTable
+from ridgebayes.sky import Sky, build
+
+LATITUDE = 20.0  # degrees
+
+PRIORS = {**parts.BACKGROUND}
+
+
+def rates(p: Parameters, data: FitData) -> None:
+    """Rates of all ScWs in all bands."""
+    parts.observe(p, data, parts.background(p, data), [])
+
+
+def away(scws: ScWTable) -> NDArray[np.bool_]:
+    """Tell which ScWs are fitted: those that point away from the Galaxy, the Crab removed."""
+    return scws.at_high_latitude(LATITUDE) & ~scws.crab
+
+
+def background(sky: Sky | None = None) -> Model:
+    """Build the model of the background.
+
+    Parameters
+    ----------
+    sky
+        Not used: every model is built with one.
+    """
+    return Model("background", rates, PRIORS, build("none", []), factorises=True, chosen=away)

@@ -1,0 +1,52 @@
+r"""The Crab alone: its rate over time, from the ScWs in which it was not removed.
+
+For ScW i with the Crab, of revolution ρ, band k:
+
+.. math::
+
+    rate_{ik} \sim N(B_{ik} + C_k(t_i) R_i,\; stat\_err_{ik}^2 + (σ_k L_k)^2 + (σ^C_k C_k R_i)^2)
+
+    C_k(t) = reference_k \, rate_k \, (1 + cubic \; in \; time)
+
+with the background B of `ridgebayes.models.background`, R the response at the Crab and C in cts/s per Crab.
+What tells Crab from background is that R differs from ScW to ScW. There is no sky: the emission of the
+plane around the anticentre, a per cent of the Crab or less, is part of the background's terms in each
+revolution, and the part of it that goes with R is in C. The other ScWs are not fitted, but the run says
+what it expects of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes import parts
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+from ridgebayes.priors import Parameters
+from ridgebayes.scw import ScWTable
+from ridgebayes.sky import Sky, build
+
+PRIORS = {**parts.BACKGROUND, **parts.CRAB}
+
+
+def rates(p: Parameters, data: FitData) -> None:
+    """Rates of all ScWs in all bands."""
+    crab_rate = parts.crab_rate(p, data)
+    parts.observe(p, data, parts.background(p, data), parts.crab(crab_rate, data), crab_rate)
+
+
+def with_crab(scws: ScWTable) -> NDArray[np.bool_]:
+    """Tell which ScWs are fitted: those in which the Crab was not removed."""
+    return scws.crab
+
+
+def crab(sky: Sky | None = None) -> Model:
+    """Build the model of the Crab.
+
+    Parameters
+    ----------
+    sky
+        Not used: every model is built with one.
+    """
+    return Model("crab", rates, PRIORS, build("none", []), factorises=True, chosen=with_crab)

@@ -1,0 +1,95 @@
+r"""A smooth longitude profile times the latitude shape of the regions.
+
+For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.models.regions`:
+
+.. math::
+
+    rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; …), \quad S_{ik} = Ω Σ_m A_{im} I_k(l_m) + 1000 R_i
+
+    I_k \sim GP(0,\; s_k^2 \, κ(l - l'; λ_k)), \quad
+    I_k(l) = Σ_n (u_{kn} \cos nl + v_{kn} \sin nl) / \sqrt{π}, \quad u, v \sim N(0,\; S_n(s_k, λ_k))
+
+κ is the Matérn 5/2 covariance wrapped around the circle, and S its spectral density at n cycles a turn,
+which by Poisson's summation is the same process; l_m are the centres of the regions. s (mCrab/deg²) is the
+size of the profile and λ (deg) the length over which it changes. Regions that few ScWs see borrow from
+their neighbours.
+
+The waves u, v are sampled themselves, not over their sd: the data know them to a few per cent and s and λ
+only to a fifth, and whitened NUTS then takes ten to twenty steps a draw instead of a thousand.
+
+Intensities may be negative. They are then linear in the waves, so that the posterior is close to Gaussian,
+and a dark longitude is not pushed up, as it would be by a prior that ends at zero. ``free_latitude`` frees
+the width and position in latitude. Take regions all along the plane, such as ``milkyway``.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+
+from ridgebayes import parts
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+from ridgebayes.priors import Parameter, Parameters
+from ridgebayes.sky import Sky
+
+PLANE_LAT = 5.0  # degrees
+
+PRIORS = {
+    "sky.profile": Parameter(
+        dist.Normal(0.0, 1.0),
+        "mCrab / deg2",
+        ("band", "harmonic"),
+        "waves of the longitude profile; prior: over what its size and length let them be",
+    ),
+    "sky.profile_sd": Parameter(
+        dist.LogNormal(np.log(0.5), 1.0), "mCrab / deg2", ("band",), "size of the longitude profile"
+    ),
+    "sky.profile_length": Parameter(
+        dist.LogNormal(np.log(25.0), 0.3), "deg", ("band",), "length over which it changes"
+    ),
+    "response.solid_angle": parts.SKY["response.solid_angle"],
+    **parts.BACKGROUND,
+    **parts.CRAB,
+}
+
+
+def profile_of_longitude(p: Parameters, data: FitData) -> Array:
+    """Intensity at the centre of each region, (band, region), mCrab/deg²."""
+    sd, length = p("sky.profile_sd"), jnp.deg2rad(p("sky.profile_length"))
+    with parts.scaled("sky.profile", parts.wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)):
+        return p("sky.profile") @ data.harmonic
+
+
+def rates(p: Parameters, data: FitData) -> None:
+    """Rates of all ScWs in all bands."""
+    intensity = numpyro.deterministic("sky.intensity", profile_of_longitude(p, data))
+    crab_rate = parts.crab_rate(p, data)
+    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
+    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+
+
+def profile(sky: Sky) -> Model:
+    """Build the model with a smooth longitude profile.
+
+    Parameters
+    ----------
+    sky
+        The sky regions, all along the Galactic plane.
+
+    Raises
+    ------
+    InputError
+        A region off the plane, which has no place in a profile along it.
+    """
+    for name, lat in zip(sky.names, sky.centre_lat, strict=True):
+        if abs(lat) > PLANE_LAT:
+            raise InputError(
+                f"model 'profile': region '{name}' is {abs(lat):g} degrees off the plane: take a sky "
+                "along the plane, such as milkyway, or the model regions"
+            )
+    return Model("profile", rates, PRIORS, sky, factorises=True)

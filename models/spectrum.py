@@ -1,0 +1,95 @@
+r"""All bands at once: a cut-off thermal part that follows the stars and a hard power law.
+
+For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.models.regions`:
+
+.. math::
+
+    rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; …), \quad S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i
+
+    I_{mk} = ∫_k [T \, q_m s_m f_T(E) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
+
+    f_T = (E/35)^{-1} e^{-(E - 35)/kT} / 35^2, \quad f_H = (E/120)^{-Γ} / 120^2
+
+E and kT in keV. T and H are E² dN/dE at 35 and at 120 keV in keV² ph/cm²/s/keV/sr, T that of the region
+brightest in starlight, so the parameters are physical; intensities in mCrab/deg² follow for the Crab of
+`ridgebayes.calibration`. An exponential over E is what hot plasma looks like well above its lines.
+
+s is the starlight of the core of each region over that of the brightest. The thermal part is tied to it, as
+three bands of a dim region cannot tell two amplitudes apart; the hard part is free in each region and may
+be negative there. Where the starlight is doubtful (how much of it is in the bar is), open
+``sky.thermal_ratio``, q: with ``LogNormal(0, 0.3)`` every region has its own thermal amplitude. Two bands
+or fewer leave kT and Γ to their priors, which hold the published cut-offs and indices: a soft component
+that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1315), Γ ≈ 1.39 (Siegert et al. 2022, A&A
+660, A130).
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+
+from ridgebayes import parts
+from ridgebayes.calibration import DEG2_PER_SR
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+from ridgebayes.priors import Parameter, Parameters
+from ridgebayes.sky import Sky
+
+E2 = "keV / (cm2 s sr)"
+THERMAL_KEV, HARD_KEV = 35.0, 120.0
+"""Where the amplitudes are given: in the middle of what the published bands see of each part, so that amplitude
+and shape are known nearly apart."""
+
+PRIORS = {
+    "sky.thermal": Parameter(
+        dist.Normal(0.0, 100.0), E2, (), "E² dN/dE of the thermal part at 35 keV where stars are brightest"
+    ),
+    "sky.thermal_ratio": Parameter(
+        1.0, "", ("region",), "thermal part of each region over what its starlight says"
+    ),
+    "sky.temperature": Parameter(
+        dist.LogNormal(np.log(12.0), 0.5), "keV", (), "energy over which the thermal part is cut off"
+    ),
+    "sky.hard": Parameter(
+        dist.Normal(0.0, 100.0), E2, ("region",), "E² dN/dE of the hard part at 120 keV in each region's core"
+    ),
+    "sky.index": Parameter(dist.Normal(1.5, 0.2), "", (), "photon index of the hard part"),
+    "response.solid_angle": parts.SKY["response.solid_angle"],
+    **parts.BACKGROUND,
+    **parts.CRAB,
+}
+
+
+def thermal(energy: Array, temperature: Array) -> Array:
+    """Photon spectrum E⁻¹ exp(−E/kT) whose E² dN/dE at 35 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
+    return jnp.exp((THERMAL_KEV - energy) / temperature) / (energy * THERMAL_KEV)
+
+
+def hard(energy: Array, index: Array) -> Array:
+    """Photon spectrum E^−Γ whose E² dN/dE at 120 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
+    return (energy / HARD_KEV) ** -index / HARD_KEV**2
+
+
+def rates(p: Parameters, data: FitData) -> None:
+    """Rates of all ScWs in all bands."""
+    soft = parts.fold(lambda e: thermal(e, p("sky.temperature")), data)[:, None]
+    stiff = parts.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
+    stars = p("sky.thermal") * p("sky.thermal_ratio") * data.stars
+    intensity = numpyro.deterministic("sky.intensity", (soft * stars + stiff * p("sky.hard")) / DEG2_PER_SR)
+    crab_rate = parts.crab_rate(p, data)
+    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
+    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+
+
+def spectrum(sky: Sky) -> Model:
+    """Build the model of all bands at once.
+
+    Parameters
+    ----------
+    sky
+        The sky regions.
+    """
+    return Model("spectrum", rates, PRIORS, sky, factorises=False)

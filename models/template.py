@@ -1,0 +1,59 @@
+r"""The sky as templates, each times a norm a band: starlight, its bar and disc, or maps of your own.
+
+For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.models.regions`:
+
+.. math::
+
+    rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; …), \quad S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i
+
+    I_{mk} = Σ_t N_{kt} T_{tm}
+
+T is the brightness of template t in the core of region m over that in its brightest region, so that the
+norm N is the intensity of this region, mCrab/deg². All regions that follow one map are one template. The
+cells of ``milkyway`` are then pieces of one map of starlight, whose intensities stand in the same relation
+everywhere; the sky ``starlight`` is the same map as one region, ``bar_disc`` its two parts, and a region
+file can add maps of your own. A norm may be negative: what the data say of a template that is not there
+must not be pushed up.
+"""
+
+from __future__ import annotations
+
+import numpyro
+import numpyro.distributions as dist
+
+from ridgebayes import parts
+from ridgebayes.fitdata import FitData
+from ridgebayes.model import Model
+from ridgebayes.priors import Parameter, Parameters
+from ridgebayes.sky import Sky
+
+PRIORS = {
+    "sky.norm": Parameter(
+        dist.Normal(0.0, 10.0),
+        "mCrab / deg2",
+        ("band", "template"),
+        "intensity of each template in its brightest region",
+    ),
+    "response.solid_angle": parts.SKY["response.solid_angle"],
+    **parts.BACKGROUND,
+    **parts.CRAB,
+}
+
+
+def rates(p: Parameters, data: FitData) -> None:
+    """Rates of all ScWs in all bands."""
+    intensity = numpyro.deterministic("sky.intensity", p("sky.norm") @ data.template)
+    crab_rate = parts.crab_rate(p, data)
+    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
+    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+
+
+def template(sky: Sky) -> Model:
+    """Build the model whose sky is templates times norms.
+
+    Parameters
+    ----------
+    sky
+        The sky regions; see `Sky.templates` for the templates that they make.
+    """
+    return Model("template", rates, PRIORS, sky, factorises=True)

@@ -1,0 +1,15 @@
+"""Posterior predictive checks: whether the data look like data of the model.
+
+>>> import ridgebayes as rb
+>>> checks = rb.check(rb.Run.open("runs/first"))  # doctest: +SKIP
+>>> print(checks)                                 # doctest: +SKIP
+
+One file a subject: `noise`, `background`, `galaxy`, `crab` and `bands` hold the statistics, `refit` the
+recipe that observed and replicated rates go through alike, `pvalues` how far out a statistic is, `verdicts`
+the words.
+"""
+
+from ridgebayes.checks.checking import check, compare
+from ridgebayes.checks.results import Checks, Result, Verdict
+
+__all__ = ["Checks", "Result", "Verdict", "check", "compare"]

@@ -1,0 +1,175 @@
+"""What is known of every ScW before its residual is looked at: place, time, phase, tracer, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes.checks.refit import Expected, Left
+from ridgebayes.fitdata import Prepared
+
+FEWEST = 5  # ScWs in a bin that is looked at
+HALF_YEAR = 182.625  # days
+CLIP = 3.5
+"""Residuals are cut here but in statistics of the tails: outliers are to show there, and only there."""
+
+
+class Design(NamedTuple):
+    """Fitted ScWs in the order of time, n of them; weights of signals have an axis band.
+
+    Attributes
+    ----------
+    row
+        Rows of the layout's table.
+    revolution
+        Position of the revolution among all, (n,), rising.
+    mjd, phase, lon, lat
+        Time (MJD, TT), orbital phase, galactic pointing in degrees, (n,).
+    crab
+        True where the Crab was not removed, (n,).
+    crab_response, plane
+        Response at the Crab where it was not removed, and at the nearest point of the plane, (n,).
+    tracer
+        Tracer over its own trend, minus one, (n,); None without a tracer.
+    background, seen, noise
+        Of the fit, cts/s, (band, n).
+    counting
+        Share of counting noise in the variance, (band, n).
+    per_mcrab
+        1 mCrab on axis over the noise, (band, n); None without a Crab rate.
+    """
+
+    row: NDArray[np.int64]
+    revolution: NDArray[np.int64]
+    mjd: NDArray
+    phase: NDArray
+    lon: NDArray
+    lat: NDArray
+    crab: NDArray[np.bool_]
+    crab_response: NDArray
+    plane: NDArray
+    tracer: NDArray | None
+    background: NDArray
+    seen: NDArray
+    noise: NDArray
+    counting: NDArray
+    per_mcrab: NDArray | None
+
+
+class Residuals(NamedTuple):
+    """Residuals in the order of a design.
+
+    Attributes
+    ----------
+    whole
+        Normal scores, (band, n).
+    cut
+        The same between −`CLIP` and `CLIP`.
+    coefficients
+        Of the revolutions over their prior sd, (band, term, revolution).
+    """
+
+    whole: NDArray
+    cut: NDArray
+    coefficients: NDArray
+
+
+def design(prepared: Prepared, expected: Sequence[Expected]) -> Design:
+    """Gather what is known of the fitted ScWs; `expected` of the parts, which follow each other in band."""
+    scws, where, data = prepared.scws, prepared.layout, prepared.data
+    position = np.searchsorted(where.revolutions, scws.revolution)
+    order = np.lexsort((scws.mjd, position))
+    row = order[where.unpack(data.filled)[order]]
+    join = lambda name: where.unpack(np.concatenate([getattr(e, name) for e in expected]))[:, row]  # noqa: E731
+    noise = join("noise")
+    per_mcrab = None
+    if all(e.crab_rate is not None for e in expected):
+        rate = np.concatenate([e.crab_rate for e in expected if e.crab_rate is not None])
+        per_mcrab = rate[:, position[row]] / 1000.0 / noise
+    return Design(
+        row=row,
+        revolution=position[row],
+        mjd=scws.mjd[row],
+        phase=scws.phase[row],
+        lon=scws.lon[row],
+        lat=scws.lat[row],
+        crab=scws.crab[row],
+        crab_response=where.unpack(data.crab_response)[row],
+        plane=where.unpack(data.plane)[row],
+        tracer=None if scws.tracer is None else where.unpack(data.tracer)[row],
+        background=join("background"),
+        seen=join("seen"),
+        noise=noise,
+        counting=join("counting"),
+        per_mcrab=per_mcrab,
+    )
+
+
+def residuals(prepared: Prepared, design: Design, left: Sequence[Left]) -> Residuals:
+    """Bring what is left in the parts into the order of a design."""
+    whole = prepared.layout.unpack(np.concatenate([part.residual for part in left]))[:, design.row]
+    coefficients = np.concatenate([part.coefficients for part in left])
+    return Residuals(whole, np.clip(whole, -CLIP, CLIP), coefficients)
+
+
+class Bins:
+    """Residuals averaged in bins against a signal of known shape.
+
+    Parameters
+    ----------
+    index
+        Bin of each ScW, −1 where in none, (n,).
+    size
+        Number of bins.
+    signal
+        What one unit would add to each residual, (band, n) or (n,); 1 by default.
+    fewest
+        Values in a bin that is looked at.
+    """
+
+    def __init__(
+        self, index: NDArray, size: int, signal: NDArray | None = None, *, fewest: int = FEWEST
+    ) -> None:
+        self.rows = np.flatnonzero(index >= 0)
+        self.index, self.size = index[self.rows], size
+        ones = np.ones((1, self.rows.size))
+        self.signal = ones if signal is None else np.atleast_2d(signal)[:, self.rows]
+        self.power = self._sum(self.signal**2)
+        enough = np.bincount(self.index, minlength=size) >= fewest
+        # A bin in which the signal is a thousandth of what it is elsewhere tells nothing.
+        usual = np.array([np.median(row[row > 0]) if (row > 0).any() else np.inf for row in self.power])
+        self.known = enough & (self.power > 1e-3 * usual[:, None]).all(0)
+
+    def _sum(self, values: NDArray) -> NDArray:
+        return np.stack([np.bincount(self.index, row, minlength=self.size) for row in values])
+
+    def pull(self, values: NDArray) -> NDArray:
+        """Signal over its error in each bin, for residuals (band, n): (band, bin), zero where unknown."""
+        total = self._sum(values[:, self.rows] * self.signal)
+        return np.where(self.known, total / np.sqrt(np.where(self.known, self.power, 1.0)), 0.0)
+
+    def amplitude(self, values: NDArray) -> NDArray:
+        """Signal in each bin, (band, bin), not a number where unknown."""
+        total = self._sum(values[:, self.rows] * self.signal)
+        return np.where(self.known, total / np.where(self.known, self.power, 1.0), np.nan)
+
+    def chi2(self, values: NDArray) -> NDArray:
+        """Mean square of the pulls of the bins, (band,): 1 for independent standard normal residuals."""
+        return (self.pull(values) ** 2).sum(1) / max(int(self.known.sum()), 1)
+
+
+def half_years(mjd: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+    """Half year of each time, numbered without gaps, and the mean time of each."""
+    number = np.floor((mjd - mjd.min()) / HALF_YEAR).astype(int)
+    _, index = np.unique(number, return_inverse=True)
+    return index, np.bincount(index, mjd) / np.bincount(index)
+
+
+def equal_bins(values: NDArray, number: int) -> tuple[NDArray[np.int64], NDArray]:
+    """Bins with as many ScWs each, and the mean value in each."""
+    edges = np.quantile(values, np.linspace(0, 1, number + 1)[1:-1])
+    _, index = np.unique(np.searchsorted(edges, values), return_inverse=True)
+    return index, np.bincount(index, values) / np.bincount(index)

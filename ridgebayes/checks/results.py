@@ -1,0 +1,243 @@
+"""What a check found: a row a statistic and band, curves for figures, verdicts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy.table import QTable
+from numpy.typing import NDArray
+
+from ridgebayes.checks.pvalues import FALSE_ALARM
+from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
+from ridgebayes.files import whole_file
+
+TABLE, JSON = "checks.ecsv", "checks.json"
+QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
+"""Of the replicates, for figures: the median and the intervals that hold 50 % and 94 %."""
+
+
+class Result(NamedTuple):
+    """A statistic of one band.
+
+    Attributes
+    ----------
+    statistic, what, band
+        Its name, in words, the band.
+    observed, mean, lo, hi
+        Of the data; mean and 94 % interval of the replicates.
+    p, z
+        See `ridgebayes.checks.pvalues.Compared`.
+    found
+        Whether p lies below the limit for so many statistics.
+    """
+
+    statistic: str
+    what: str
+    band: str
+    observed: float
+    mean: float
+    lo: float
+    hi: float
+    p: float
+    z: float
+    found: bool
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return self.statistic.split(".")[0]
+
+
+class Verdict(NamedTuple):
+    """What is said of a subject.
+
+    Attributes
+    ----------
+    subject
+        Such as ``neighbours``.
+    found
+        Whether any of its statistics found something.
+    words
+        One line.
+    remedy
+        What to do; empty where nothing was found.
+    p, z
+        Of the statistic furthest out.
+    bands
+        Where it was found.
+    """
+
+    subject: str
+    found: bool
+    words: str
+    remedy: str
+    p: float
+    z: float
+    bands: tuple[str, ...]
+
+    def __str__(self) -> str:
+        where = f" in {', '.join(self.bands)}" if self.bands else ""
+        text = f"{self.words}{where} ({p_words(self.p)})" if self.found else self.words
+        return text[0].upper() + text[1:] + (f": {self.remedy}" if self.remedy else "")
+
+
+class CurveResult(NamedTuple):
+    """A curve of the data and of its replicates.
+
+    Attributes
+    ----------
+    name, x, x_label, y_label
+        As of `ridgebayes.checks.statistic.Curve`.
+    observed
+        (band, bin).
+    replicated
+        `QUANTILES` of the replicates, (quantile, band, bin).
+    """
+
+    name: str
+    x: NDArray
+    x_label: str
+    y_label: str
+    observed: NDArray
+    replicated: NDArray
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Posterior predictive checks of a run.
+
+    Attributes
+    ----------
+    results
+        A row a statistic and band.
+    curves
+        By name.
+    bands, extras
+        Of the run.
+    replicates, limit
+        How many; the p-value below which a statistic has found something.
+    meta
+        Where the run comes from.
+    """
+
+    results: tuple[Result, ...]
+    curves: dict[str, CurveResult] = field(repr=False)
+    bands: tuple[str, ...]
+    extras: tuple[str, ...]
+    replicates: int
+    limit: float
+    meta: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One a subject: what was found first, the furthest out first."""
+        present = dict.fromkeys(result.subject for result in self.results)
+        verdicts = [self._verdict(subject) for subject in SUBJECTS if subject in present]
+        found = {verdict.subject for verdict in verdicts if verdict.found}
+
+        def place(verdict: Verdict) -> tuple[bool, bool, bool, float]:
+            # What has an extra comes before what can be its consequence. A bright outburst makes outlying
+            # ScWs, but outlying ScWs, which are cut off elsewhere, do not make the plane change.
+            follows = verdict.subject == "tails" and "variable" in found
+            return not verdict.found, not SUBJECTS[verdict.subject].extra, follows, -abs(verdict.z)
+
+        return tuple(sorted(verdicts, key=place))
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """Subjects in which something was found."""
+        return tuple(verdict.subject for verdict in self.verdicts if verdict.found)
+
+    @property
+    def verdict(self) -> str:
+        """All in one sentence."""
+        found = [verdict for verdict in self.verdicts if verdict.found]
+        if not found:
+            return (
+                f"Nothing found: in {len(self.results)} statistics the data look like the {self.replicates} "
+                "replicates of the model"
+            )
+        others = len(found) - 1
+        then = "; fit and check again" + (f": the other {others} may follow from it" if others > 1 else "")
+        if others == 1:
+            then = "; fit and check again: the other finding may follow from it"
+        number = "One finding" if not others else f"{len(found)} findings"
+        return f"{number}. {found[0]}{then}"
+
+    def _verdict(self, subject: str) -> Verdict:
+        about = [result for result in self.results if result.subject == subject]
+        found = [result for result in about if result.found]
+        first = min(found or about, key=lambda result: (result.p, -abs(result.z)))
+        words = SUBJECTS[subject]
+        bands = tuple(band for band in self.bands if any(r.band == band for r in found))
+        what = words.found if found else words.quiet
+        todo = remedy(subject, self.extras) if found else ""
+        return Verdict(subject, bool(found), what, todo, first.p, first.z, bands)
+
+    def table(self) -> QTable:
+        """Return a row a statistic and band; metadata: verdicts, limit, replicates, where the run is from."""
+        verdicts = {verdict.subject: verdict for verdict in self.verdicts}
+        table = QTable(
+            {
+                "statistic": [r.statistic for r in self.results],
+                "what": [r.what for r in self.results],
+                "band": [r.band for r in self.results],
+                "observed": [r.observed for r in self.results],
+                "replicated": [r.mean for r in self.results],
+                "lo": [r.lo for r in self.results],
+                "hi": [r.hi for r in self.results],
+                "z": [r.z for r in self.results],
+                "p": [r.p for r in self.results],
+                "verdict": [str(verdicts[r.subject]) if r.found else "" for r in self.results],
+            }
+        )
+        table.meta = self.meta | self._head()
+        return table
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all but the curves as what JSON can hold."""
+        rows = [r._asdict() | {"found": bool(r.found)} for r in self.results]
+        return {**self._head(), "results": rows, "meta": self.meta}
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "verdicts": [v._asdict() | {"bands": list(v.bands), "text": str(v)} for v in self.verdicts],
+            "bands": list(self.bands),
+            "extras": list(self.extras),
+            "replicates": self.replicates,
+            "limit": self.limit,
+            "rule": f"a statistic has found something where p < {FALSE_ALARM:g} / {len(self.results)}: "
+            f"data of the model are faulted in one of {1 / FALSE_ALARM:.0f} checks",
+            "interval": f"lo to hi holds {QUANTILES[-1] - QUANTILES[0]:.0%} of the replicates",
+        }
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write ``checks.ecsv`` and ``checks.json``, whole or not at all, and return where they are.
+
+        Raises
+        ------
+        InputError
+            When the folder cannot be written.
+        """
+        folder = Path(folder)
+        with whole_file(folder / TABLE) as path:
+            self.table().write(path, format="ascii.ecsv")
+        with whole_file(folder / JSON) as path:
+            path.write_text(json.dumps(self.as_dict(), indent=1, default=_plain), encoding="utf-8")
+        return [folder / TABLE, folder / JSON]
+
+    def __str__(self) -> str:
+        lines = [self.verdict, ""]
+        lines += [f"{'FOUND' if v.found else 'quiet':<6}{v.subject:<13}{v}" for v in self.verdicts]
+        return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} in the results of a check")

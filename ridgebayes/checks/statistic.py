@@ -1,0 +1,76 @@
+"""What a statistic and a curve are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes.checks.design import Residuals
+
+Score = Callable[[NDArray], NDArray]
+"""A rising function of a statistic, the values of which are close to normal among replicates."""
+
+
+class Statistic(NamedTuple):
+    """One number a band.
+
+    Attributes
+    ----------
+    name
+        Such as ``neighbours``; what stands before a dot is its subject, of which the verdicts speak.
+    what
+        In words, with its unit.
+    value
+        Residuals → (band,).
+    score
+        See `Score`.
+    sides
+        2 where it can be too large or too small, 1 where only too large.
+    least_sd
+        Least standard deviation of the score.
+    """
+
+    name: str
+    what: str
+    value: Callable[[Residuals], NDArray]
+    score: Score = np.asarray
+    sides: int = 2
+    least_sd: float = 0.0
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return self.name.split(".")[0]
+
+
+class Curve(NamedTuple):
+    """Numbers along an axis, for a figure.
+
+    Attributes
+    ----------
+    name
+        Such as ``neighbours``.
+    x
+        Places, (bin,); as years, degrees or what `x_label` says.
+    x_label, y_label
+        Of the axes.
+    value
+        Residuals → (band, bin).
+    """
+
+    name: str
+    x: NDArray
+    x_label: str
+    y_label: str
+    value: Callable[[Residuals], NDArray]
+
+
+Views = tuple[list[Statistic], list[Curve]]
+
+
+def counts(value: NDArray) -> NDArray:
+    """Score of a number of events (Anscombe's square root)."""
+    return 2.0 * np.sqrt(np.asarray(value, float) + 0.375)

@@ -1,0 +1,138 @@
+"""What a finding means in words, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """What to say of one subject.
+
+    Attributes
+    ----------
+    found, quiet
+        When something was found, and when nothing was.
+    extra
+        The known unknown that describes it; empty where there is none.
+    remedy
+        What to do where there is none, or where it is open already.
+    """
+
+    found: str
+    quiet: str
+    extra: str
+    remedy: str
+
+
+SUBJECTS = {
+    "neighbours": Words(
+        "the scatter of neighbouring ScWs is correlated",
+        "neighbouring ScWs scatter independently",
+        "correlated_noise",
+        "widen the priors background.correlated and background.memory",
+    ),
+    "tails": Words(
+        "there are more outlying ScWs than the noise allows",
+        "no more outlying ScWs than the noise allows",
+        "outliers",
+        "widen the priors outlier.fraction and outlier.size, or leave these ScWs out (ridgebayes screen)",
+    ),
+    "latitude": Words(
+        "the sky has another width or position in latitude than its template",
+        "the sky is as wide and where its template says",
+        "free_latitude",
+        "try other regions (--sky) or widen the priors sky.width and sky.shift",
+    ),
+    "variable": Words(
+        "the Galactic plane changes with time: sources that cleaning left",
+        "the Galactic plane is steady",
+        "transients",
+        "fluxes near the plane hold these sources: leave out the half years that stand out, or widen the "
+        "priors plane.scatter and plane.leftover",
+    ),
+    "crab": Words(
+        "the Crab's rate does not follow the fitted curve",
+        "the Crab's rate follows the fitted curve",
+        "smooth_crab",
+        "shorten crab.smooth_length or raise crab.smooth_sd (--prior), or fit the years apart",
+    ),
+    "crab_scatter": Words(
+        "the ScWs of the Crab scatter by another amount than the others",
+        "the ScWs of the Crab scatter as fitted",
+        "",
+        "widen the prior crab.scatter",
+    ),
+    "longitude": Words(
+        "the sky has another profile in longitude",
+        "the profile in longitude is as fitted",
+        "",
+        "use the model regions, or finer regions (--sky)",
+    ),
+    "tracer": Words(
+        "the background follows the tracer otherwise than by one slope",
+        "the background follows the tracer by one slope",
+        "",
+        "no extra describes it; a noisy tracer (followed more closely by revolutions than ScWs) hardly moves "
+        "fluxes: compare with a fit without the tracer (--prior background.tracer=0)",
+    ),
+    "phase": Words(
+        "the background depends on the orbital phase otherwise than by the terms of each revolution",
+        "the orbital phase leaves no trace",
+        "",
+        "leave out ScWs near perigee (ridgebayes screen --phase) or widen background.revolution_sd (--prior)",
+    ),
+    "level": Words(
+        "the background's level changes otherwise than its drift allows",
+        "the slow level of the background is followed",
+        "",
+        "shorten background.drift_length or raise background.drift_sd (--prior)",
+    ),
+    "terms": Words(
+        "some revolutions are further off than a normal distribution of their terms allows",
+        "the terms of the revolutions are normal",
+        "",
+        "look for solar flares and odd revolutions (ridgebayes background, ridgebayes screen)",
+    ),
+    "scatter": Words(
+        "the scatter is larger in some years, revolutions or at some levels than in others",
+        "the scatter is the same everywhere",
+        "",
+        "no extra describes it: fit these years apart, or check the errors of the rates (STAT_ERR)",
+    ),
+    "shape": Words(
+        "the residuals are not normal",
+        "the residuals are normal",
+        "",
+        "where neighbours, tails or scatter were found too, begin there; else see distribution.png",
+    ),
+    "bands": Words(
+        "the bands scatter together",
+        "the bands scatter independently",
+        "",
+        "no extra describes it: errors of a spectrum are correlated between bands more than the run says",
+    ),
+}
+"""Subject → words, those with a known remedy first."""
+
+
+def remedy(subject: str, extras: Collection[str]) -> str:
+    """Say what to do about a finding, given the extras that are open."""
+    words = SUBJECTS[subject]
+    if not words.extra:
+        return words.remedy
+    if words.extra in extras:
+        return f"{words.extra} is open already: {words.remedy}"
+    rivals = {"correlated_noise", "outliers"}
+    for other in sorted(rivals & set(extras)):
+        if words.extra in rivals:
+            return f"open {words.extra} (--extra {words.extra}) in place of {other}"
+    return f"open {words.extra} (--extra {words.extra})"
+
+
+def p_words(p: float) -> str:
+    """Write a p-value so that it can be read: ``p = 0.03``, ``p < 1e-5``."""
+    if p >= 0.001:
+        return f"p = {p:.2g}"
+    power = next((k for k in range(10, 3, -1) if p < 10.0**-k), 3)
+    return f"p < 1e-{power}"

@@ -1,0 +1,74 @@
+"""Log likelihood of each revolution, and log prior of each parameter, for many draws.
+
+A revolution is the natural unit to leave out: ScWs of one share its terms, revolutions share only parameters
+of the model. With the terms integrated out its density is exact. Draws are taken one after the other, so what
+a ScW contributes is never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from numpyro import handlers
+
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import FitData
+from ridgebayes.posterior import Posterior
+from ridgebayes.predict import sites
+from ridgebayes.revolution import RevolutionNormal
+
+LogLikelihood = Callable[[ArrayLike, FitData], Array]
+"""Of unconstrained draws (draw, parameter) and data: (draw, revolution), the bands of the data together."""
+
+
+def log_likelihood(posterior: Posterior) -> LogLikelihood:
+    """Return the compiled log likelihood of each revolution under each draw, revolution terms integrated out.
+
+    Raises
+    ------
+    InputError
+        When it is called, for a model that samples the revolution terms.
+    """
+
+    @jax.jit
+    def each(z: ArrayLike, data: FitData) -> Array:
+        def one(z: Array) -> Array:
+            rate = sites(posterior, z, data)["rate"]
+            if not isinstance(rate, RevolutionNormal):
+                raise InputError(
+                    f"model '{posterior.model.name}': samples the revolution terms, which a revolution left "
+                    "out cannot have: fit it with them integrated out (leave marginal=False away)"
+                )
+            return rate.log_prob_by_revolution(data.rate).sum(0)
+
+        return jax.lax.map(one, jnp.asarray(z))
+
+    return each
+
+
+def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]:
+    """Return the log prior density of every parameter in its own units, name → (draw,).
+
+    Parameters
+    ----------
+    posterior, data
+        What was fitted.
+    z
+        Unconstrained draws, (draw, parameter).
+    """
+
+    @jax.jit
+    def each(z: Array, data: FitData) -> dict[str, Array]:
+        def one(z: Array) -> dict[str, Array]:
+            fixed = handlers.substitute(posterior.model, data=posterior.constrain_one(z))
+            trace = handlers.trace(handlers.seed(fixed, jax.random.key(0))).get_trace(data)
+            prior = {n: s for n, s in trace.items() if s["type"] == "sample" and n != "rate"}
+            return {n: s["fn"].log_prob(s["value"]).sum() for n, s in prior.items()}
+
+        return jax.lax.map(one, z)
+
+    return each(z, data)

@@ -1,0 +1,365 @@
+"""How well a model predicts a revolution that it has not seen.
+
+elpd is the sum over revolutions of the log predictive density of each, given all others. Pareto-smoothed
+importance sampling (PSIS: Vehtari, Gelman & Gabry 2017, Statistics and Computing 27, 1413; Vehtari et al.
+2024, JMLR 25, 72) takes it from the draws of one fit; its k̂ tells for each revolution whether that worked.
+Where it did not, the revolution is left out and the rest fitted again. K-fold refits for tenths of the
+revolutions, and is the check.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+import arviz_stats  # noqa: F401 (the accessor `azstats`)
+import numpy as np
+import xarray as xr
+from astropy.table import QTable
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from tqdm.auto import tqdm
+
+from ridgebayes.comparison.densities import LogLikelihood, log_likelihood
+from ridgebayes.comparison.refit import Refit, without
+from ridgebayes.errors import InputError
+from ridgebayes.files import whole_file
+from ridgebayes.fitdata import FitData
+from ridgebayes.products.intensity import provenance
+from ridgebayes.reopen import Reopened, reopen
+from ridgebayes.run import Run
+from ridgebayes.scw import ScWTable
+
+logger = logging.getLogger(__name__)
+
+_AXES = ("fit", "revolution")
+_MOST_REFITS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Loo:
+    """Predictive density of every revolution left out.
+
+    Attributes
+    ----------
+    table
+        Variables elpd, p_loo, pareto_k (NaN where a refit gave the answer) and exact (True there), axes fit
+        and revolution; coordinate mjd. Fits are the bands where each was sampled by itself, else one.
+    method
+        ``PSIS`` or such as ``10-fold``.
+    threshold
+        k̂ above which PSIS cannot be trusted: min(1 − 1/log10(draws), 0.7).
+    """
+
+    table: xr.Dataset
+    method: str
+    threshold: float
+
+    @property
+    def pointwise(self) -> NDArray:
+        """Log predictive density of each revolution, all bands together, (revolution,)."""
+        return self.table["elpd"].sum("fit").values
+
+    @property
+    def elpd(self) -> float:
+        """Sum over revolutions."""
+        return float(self.pointwise.sum())
+
+    @property
+    def se(self) -> float:
+        """Standard error of `elpd`: what another set of revolutions would change."""
+        return standard_error(self.pointwise)
+
+    @property
+    def p_loo(self) -> float:
+        """Effective number of parameters."""
+        return float(self.table["p_loo"].sum())
+
+    @property
+    def bad(self) -> NDArray[np.bool_]:
+        """True where k̂ is above the threshold, (fit, revolution)."""
+        return self.table["pareto_k"].values > self.threshold
+
+    @property
+    def bad_revolutions(self) -> list[int]:
+        """Revolutions that some fit cannot leave out by PSIS."""
+        return [int(r) for r in self.table["revolution"].values[self.bad.any(0)]]
+
+    @property
+    def worst_k(self) -> float:
+        """Largest k̂; NaN where all was refitted."""
+        k = self.table["pareto_k"].values
+        return float(np.nanmax(k)) if np.isfinite(k).any() else float("nan")
+
+    @property
+    def advice(self) -> str:
+        """What to do about high k̂; empty where nothing."""
+        numbers = self.bad_revolutions
+        if not numbers:
+            return ""
+        share = (
+            f"{len(numbers)} of {self.table.sizes['revolution']} revolutions have k̂ > {self.threshold:.2f}"
+        )
+        some = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+        if len(numbers) <= _MOST_REFITS:
+            return f"{share} ({some}): --refit fits again without each of them, one by one"
+        return f"{share} ({some}): too many to refit one by one: take --folds 10"
+
+
+def standard_error(pointwise: NDArray) -> float:
+    """Return the standard error of the sum of independent terms."""
+    return float(np.sqrt(pointwise.size) * np.std(pointwise, ddof=1))
+
+
+def loo(
+    run: Run, scws: ScWTable | str | Path | None = None, *, refit: bool = False, progress: bool = False
+) -> Loo:
+    """Leave out one revolution at a time, by PSIS.
+
+    The result is kept in the run directory (loo.nc), and read from there the next time.
+
+    Parameters
+    ----------
+    run
+        The run.
+    scws
+        The ScW table that was fitted, or where it is now; by default where it was.
+    refit
+        Fit again without each revolution whose k̂ is too high.
+    progress
+        Show a progress bar on stderr.
+
+    Raises
+    ------
+    InputError
+        When the table is not there, or the model samples the revolution terms.
+    """
+    found = _read(run, "PSIS")
+    if found is not None and not (refit and found.bad.any()):
+        return found
+    again = reopen(run, scws)
+    likelihood = log_likelihood(again.posterior)
+    if found is None:
+        found = _table(run, "PSIS", [psis(d) for d in _draws_of(again, likelihood)])
+    if refit and found.bad.any():
+        found = _refitted(run, again, likelihood, found, progress=progress)
+    _write(run, found)
+    return found
+
+
+def kfold(
+    run: Run,
+    folds: int = 10,
+    scws: ScWTable | str | Path | None = None,
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Loo:
+    """Leave out a share of the revolutions at a time, and fit again to the others.
+
+    Each fit sees fewer revolutions than leave-one-out, so elpd is lower by a little. Kept in the run
+    directory, as that of `loo`.
+
+    Parameters
+    ----------
+    run, scws, progress
+        As those of `loo`.
+    folds
+        Number of shares, drawn at random: the same for all runs of one table.
+    seed
+        Everything random follows from it.
+
+    Raises
+    ------
+    InputError
+        As `loo`; fewer than two folds, or more than revolutions.
+    """
+    n = int(run.record["data"]["revolutions"])
+    if not 2 <= folds <= n:
+        raise InputError(f"folds = {folds}: give from 2 to {n}, the number of revolutions")
+    method = f"{folds}-fold"
+    found = _read(run, method)
+    if found is not None and found.table.attrs["seed"] == seed:
+        return found
+    again = reopen(run, scws)
+    likelihood, fit = log_likelihood(again.posterior), Refit(again.posterior)
+    fold = np.random.default_rng(seed).permutation(np.arange(n) % folds)
+    results: list[dict[str, NDArray]] = []
+    with tqdm(total=folds * len(again.parts), disable=not progress, desc="folds", unit="fit") as bar:
+        for part, (data, draws) in enumerate(zip(again.parts, _draws_of(again, likelihood), strict=True)):
+            elpd = np.empty(n)
+            for k in range(folds):
+                name = f"fold {k + 1}, fit {part + 1}"
+                elpd[fold == k] = _held_out(
+                    fit, likelihood, data, fold == k, seed + k, _middle(again, part), name
+                )
+                bar.update()
+            p_loo = _mean_density(draws.reshape(-1, n)) - elpd
+            results.append({"elpd": elpd, "p_loo": p_loo, "pareto_k": np.full(n, np.nan)})
+    found = _table(run, method, results, seed=seed)
+    _write(run, found)
+    return found
+
+
+def pointwise_table(run: Run, found: Sequence[Loo]) -> QTable:
+    """Lay out one or more ways to leave revolutions out, a row a revolution.
+
+    Columns REVOL, MJD (d), and for each way and fit (such as A01) elpd, p_loo, and of PSIS pareto_k and exact
+    (True where a refit took its place).
+    """
+    first = found[0].table
+    table = QTable({"REVOL": first["revolution"].values, "MJD": first["mjd"].values}, units={"MJD": "d"})
+    for way in found:
+        names = ["elpd", "p_loo"] + (["pareto_k", "exact"] if way.method == "PSIS" else [])
+        for name, fit in product(names, range(way.table.sizes["fit"])):
+            label = f"{name} {way.table['fit'].values[fit]}" + (
+                f" {way.method}" if way is not found[0] else ""
+            )
+            table[label] = way.table[name].values[fit]
+    table.meta = provenance(run.record, run.diagnosis) | {
+        "method": f"leave one revolution out, {', '.join(way.method for way in found)}",
+        "columns": "elpd: log predictive density of a revolution given all others, all its ScWs together; "
+        "p_loo: what seeing it adds; pareto_k: above 0.7 PSIS cannot be trusted",
+    }
+    return table
+
+
+def format_loo(run: Run, found: Sequence[Loo]) -> str:
+    """Lay out one or more ways to leave revolutions out for the terminal, and how they differ."""
+    first = found[0]
+    lines = ["SIMULATED data"] if run.simulated else []
+    lines.append(f"{'':<10}{'elpd':>22}{'p_loo':>10}{'max k̂':>10}{'high k̂':>10}")
+    for way in found:
+        k = f"{way.worst_k:.2f}" if np.isfinite(way.worst_k) else "-"
+        elpd = f"{way.elpd:.1f} ± {way.se:.1f}"
+        lines.append(
+            f"{way.method:<10}{elpd:>22}{way.p_loo:>10.1f}{k:>9}"
+            f"{f'{len(way.bad_revolutions)} of {way.pointwise.size}':>10}"
+        )
+    for way in found[1:]:
+        difference = way.pointwise - first.pointwise
+        lines.append(
+            f"{way.method} less {first.method}: {difference.sum():+.1f} ± {standard_error(difference):.1f}; "
+            "refits see fewer revolutions, so a little below zero is expected"
+        )
+    lines += [f"WARNING: {first.advice}"] if first.advice else []
+    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in run.diagnosis.warnings)])
+
+
+def _draws_of(again: Reopened, likelihood: LogLikelihood) -> Iterator[NDArray]:
+    """Log likelihood of each fit in turn, (chain, draw, revolution)."""
+    for z, data in zip(again.z, again.parts, strict=True):
+        flat = likelihood(z.reshape(-1, z.shape[-1]), data)
+        yield np.asarray(flat).reshape(*z.shape[:2], -1)
+
+
+def psis(draws: NDArray) -> dict[str, NDArray]:
+    """PSIS of log likelihoods (chain, draw, revolution)."""
+    # A revolution that no parameter reaches has no tail to smooth: it is predicted as it is.
+    reached = np.ptp(draws, (0, 1)) > 1e-8
+    result = {"elpd": draws[0, 0].copy(), "p_loo": np.zeros(reached.size), "pareto_k": np.zeros(reached.size)}
+    if not reached.any():
+        return result
+    array = xr.DataArray(draws[:, :, reached], dims=("chain", "draw", "revolution"))
+    # How much the chain repeats itself only sets how many draws make the tail: one number is enough.
+    efficiency = float(np.clip(array.azstats.ess(method="mean", relative=True).mean(), 0.05, 1.0))
+    for name, values in zip(("elpd", "pareto_k", "p_loo"), array.azstats.loo(r_eff=efficiency), strict=True):
+        result[name][reached] = values
+    return result
+
+
+def _refitted(run: Run, again: Reopened, likelihood: LogLikelihood, found: Loo, *, progress: bool) -> Loo:
+    """Replace what PSIS could not do by exact refits."""
+    table = found.table.copy(deep=True)
+    fit = Refit(again.posterior)
+    number = table["revolution"].values
+    for part, row in tqdm(np.argwhere(found.bad), disable=not progress, desc="refits", unit="fit"):
+        left_out = np.arange(number.size) == row
+        name = f"{run.path or 'the run'} without revolution {number[row]}"
+        start = _middle(again, part)
+        elpd = _held_out(fit, likelihood, again.parts[part], left_out, int(row), start, name)[0]
+        table["p_loo"].values[part, row] += table["elpd"].values[part, row] - elpd
+        table["elpd"].values[part, row] = elpd
+        table["pareto_k"].values[part, row] = np.nan
+        table["exact"].values[part, row] = True
+    return Loo(table, found.method, found.threshold)
+
+
+def _held_out(
+    fit: Refit,
+    likelihood: LogLikelihood,
+    data: FitData,
+    left_out: NDArray,
+    seed: int,
+    start: NDArray,
+    name: str,
+) -> NDArray:
+    """Log predictive density of the revolutions left out, given the others."""
+    z = fit(without(data, left_out), seed, start=start, what=name)
+    return _mean_density(np.asarray(likelihood(z, data))[:, left_out])
+
+
+def _middle(again: Reopened, part: int) -> NDArray:
+    return again.z[part].mean((0, 1))
+
+
+def _mean_density(log_density: NDArray) -> NDArray:
+    """Logarithm of the density averaged over draws, (draw, ...) → (...)."""
+    return cast(NDArray, logsumexp(log_density, 0)) - np.log(len(log_density))
+
+
+def _table(run: Run, method: str, results: list[dict[str, NDArray]], **attributes: Any) -> Loo:
+    constant = run.tree["constant_data"].dataset
+    draws = run.tree["posterior"].sizes["chain"] * run.tree["posterior"].sizes["draw"]
+    bands = run.record["data"]["bands"]
+    named = {name: (_AXES, np.stack([r[name] for r in results])) for name in results[0]}
+    exact = np.full((len(results), constant.sizes["revolution"]), method != "PSIS")
+    table = xr.Dataset(
+        {**named, "exact": (_AXES, exact)},
+        {
+            "fit": bands if len(results) > 1 else [", ".join(bands)],
+            "revolution": constant["revolution"].values,
+            "mjd": ("revolution", constant["mjd"].values),
+        },
+        {**_identity(run), **attributes, "method": method},
+    )
+    # A handful of draws is never enough for PSIS.
+    threshold = min(1 - 1 / math.log10(max(draws, 11)), 0.7)
+    return Loo(table, method, threshold)
+
+
+def _identity(run: Run) -> dict[str, str]:
+    return {"fingerprint": run.record["data"]["fingerprint"], "created": run.record.get("created", "")}
+
+
+def _file(run: Run, method: str) -> Path | None:
+    return run.path and run.path / ("loo.nc" if method == "PSIS" else f"loo_{method}.nc")
+
+
+def _read(run: Run, method: str) -> Loo | None:
+    """Return what is kept in the run directory, where it is of this run."""
+    path = _file(run, method)
+    if path is None or not path.is_file():
+        return None
+    with xr.open_dataset(path, engine="h5netcdf") as stored:
+        table = stored.load()
+    if {key: table.attrs.get(key) for key in _identity(run)} != _identity(run):
+        return None
+    threshold = float(table.attrs.pop("threshold"))
+    return Loo(table.assign(exact=table["exact"].astype(bool)), method, threshold)
+
+
+def _write(run: Run, found: Loo) -> None:
+    path = _file(run, found.method)
+    if path is None:
+        return
+    try:
+        with whole_file(path) as scratch:
+            found.table.assign_attrs(threshold=found.threshold).to_netcdf(scratch, engine="h5netcdf")
+    except InputError as error:
+        logger.info("not kept for the next time: %s", error)

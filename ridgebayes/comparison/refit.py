@@ -1,0 +1,79 @@
+"""A posterior sampled again without some revolutions."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import arviz_stats  # noqa: F401 (the accessor `azstats`)
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ridgebayes.fitdata import FitData
+from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.nuts import Draws, Sampler
+from ridgebayes.posterior import Posterior
+
+logger = logging.getLogger(__name__)
+
+CHAINS, WARMUP, DRAWS = 2, 150, 500
+_MAX_R_HAT = 1.05
+
+
+def without(data: FitData, left_out: NDArray) -> FitData:
+    """Empty the cells of revolutions (revolution,): same shapes, so that nothing is compiled again."""
+    kept = ~jnp.asarray(left_out)[data.block_revolution]
+    return data._replace(filled=data.filled & kept[:, None])
+
+
+class Refit:
+    """Samples a posterior for other data of the same shapes; compiled once.
+
+    Parameters
+    ----------
+    posterior
+        Log density of the model.
+    chains, warmup, draws
+        Chains, adaptive iterations and kept draws of each.
+    """
+
+    def __init__(
+        self, posterior: Posterior, *, chains: int = CHAINS, warmup: int = WARMUP, draws: int = DRAWS
+    ) -> None:
+        self.posterior, self.chains, self.draws = posterior, chains, draws
+        self._curvature = Curvature(posterior.potential)
+        self._sampler = Sampler(posterior.potential, warmup=warmup)
+
+    def __call__(
+        self, data: FitData, seed: int, *, start: NDArray | None = None, what: str = "refit"
+    ) -> NDArray:
+        """Return unconstrained draws, (draw, parameter), chain after chain.
+
+        Parameters
+        ----------
+        data
+            What to fit.
+        seed
+            Everything random follows from it.
+        start
+            Where to look for the mode, (parameter,); the medians of the prior by default.
+        what
+            What this fit is, for a warning that the chains do not agree.
+        """
+        key = jax.random.key(seed)
+        start = self.posterior.start(key, data) if start is None else start
+        mode = laplace(self._curvature, start, data, self.posterior.locations, self.posterior.scale)
+
+        def chain(number: int) -> NDArray:
+            blocks = self._sampler.chain(jax.random.fold_in(key, number), data, mode, self.draws)
+            return np.concatenate([block.z for block in blocks if isinstance(block, Draws)])
+
+        with ThreadPoolExecutor(self.chains) as pool:
+            z = np.stack(list(pool.map(chain, range(self.chains))))
+        r_hat = float(xr.DataArray(z, dims=("chain", "draw", "parameter")).azstats.rhat().max())
+        if not r_hat < _MAX_R_HAT:
+            logger.warning("%s: R-hat up to %.2f: its chains do not agree", what, r_hat)
+        return z.reshape(-1, z.shape[-1])

@@ -1,0 +1,321 @@
+"""What a source leaves to guess: which column is what, in which unit; what is ambiguous is a problem."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.time import Time
+
+from ridgebayes.convert import bands as band_guess
+from ridgebayes.convert.angles import has_letters, is_sexagesimal
+from ridgebayes.convert.mapping import SCALES, Mapping
+from ridgebayes.convert.names import NAMES, START, STOP, normal
+from ridgebayes.convert.sources import Source, set_units
+from ridgebayes.convert.times import MISSION, ZERO
+from ridgebayes.validate import Columns
+
+_REQUIRED = ("scw_id", "exposure")
+_OPTIONAL = ("revolution", "roll", "tracer", "tracer_err", "source")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A mapping with all parts filled, what in it was guessed, and what could not be."""
+
+    mapping: Mapping
+    notes: list[str]
+    problems: list[str]
+
+
+@dataclass
+class Draft:
+    """A mapping being filled."""
+
+    sources: Sequence[Source]
+    columns: list[Columns]
+    mapping: Mapping
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def put(self, note: str = "", **changes: Any) -> None:
+        """Fill a part, and say so."""
+        self.mapping = dataclasses.replace(self.mapping, **changes)
+        if note:
+            self.notes.append(note)
+
+    def put_column(self, key: str, value: str | tuple[str, str], note: str) -> None:
+        """Fill a key of [columns]."""
+        self.put(note, columns=self.mapping.columns | {key: value})
+
+    def put_unit(self, column: str, unit: str) -> None:
+        """Fill a key of [units]."""
+        self.put(
+            f"unit of {column}: {unit} (the file states none)", units=self.mapping.units | {column: unit}
+        )
+
+    def problem(self, what: str, line: str, where: str) -> None:
+        """Note what could not be guessed, and the line that settles it."""
+        self.problems.append(f"{self.columns[0].source}: {what}: put  {line}  {where} in the mapping")
+
+
+def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revolutions: bool = False) -> Guess:
+    """Fill what a mapping leaves open from names, units, values and headers of the sources.
+
+    Parameters
+    ----------
+    sources
+        The opened files: one, or one a band.
+    mapping
+        What is known; it is never changed, only added to.
+    revolutions
+        A revolution table is there, so that one of time and phase may be missing.
+
+    Returns
+    -------
+    Guess
+        Guessing again from its mapping gives the same mapping and no notes.
+
+    Raises
+    ------
+    InputError
+        Where the mapping names a column that is not there, or a column cannot be read.
+    """
+    mapping = mapping or Mapping()
+    for source in sources:
+        set_units(source, mapping.units)
+    draft = Draft(sources, [Columns(str(s.path), s.table) for s in sources], mapping)
+    _check_names(draft)
+    for key in (*_REQUIRED, *_OPTIONAL):
+        _guess_column(draft, key)
+    _guess_position(draft)
+    _guess_time(draft, revolutions)
+    band_guess.guess_bands(draft)
+    _guess_units(draft)
+    _guess_system(draft)
+    _guess_header(draft)
+    return Guess(draft.mapping, draft.notes, draft.problems)
+
+
+def _check_names(draft: Draft) -> None:
+    for value in draft.mapping.columns.values():
+        for name in (value,) if isinstance(value, str) else value:
+            if name:
+                draft.columns[0].column(name)
+    for name in draft.mapping.units:
+        if not any(name.strip() in columns for columns in draft.columns):
+            draft.columns[0].column(name)
+
+
+def candidates(draft: Draft, key: str) -> list[str]:
+    """Return the columns of the first source that their names say to be `key`, less those that are taken."""
+    taken = {normal(n) for v in draft.mapping.columns.values() for n in ([v] if isinstance(v, str) else v)}
+    names = {name: normal(name) for name in draft.columns[0].names.values()}
+    return [name for name, upper in names.items() if upper in NAMES[key] and upper not in taken]
+
+
+def _guess_column(draft: Draft, key: str) -> None:
+    if key in draft.mapping.columns:
+        return
+    found = candidates(draft, key)
+    if len(found) > 1:
+        listed = ", ".join(found)
+        draft.problem(f"columns {listed} may each be the {key}", f'{key} = "{found[0]}"', "under [columns]")
+    elif found:
+        draft.put_column(key, found[0], f"{key}: column {found[0]}")
+    elif key in _REQUIRED:
+        looked = ", ".join(NAMES[key][:4])
+        draft.problem(f"no column for the {key} ({looked}, …)", f'{key} = "COLUMN"', "under [columns]")
+    elif key == "source":
+        draft.put_column(key, "", "source: no column; the Crab was removed from every ScW")
+    else:
+        draft.put_column(key, "", f"{key}: no column" if key != "revolution" else "")
+
+
+def _guess_position(draft: Draft) -> None:
+    known = draft.mapping.columns
+    pairs = [("ra", "dec"), ("lon", "lat")]
+    pair = next((p for p in pairs if any(known.get(key) for key in p)), None)
+    if pair is None:
+        pair = next((p for p in pairs if all(candidates(draft, key) for key in p)), None)
+    if pair is None:
+        draft.problem(
+            "no columns of the pointing (RA and DEC, LON and LAT)", 'ra = "COLUMN"', "under [columns]"
+        )
+        return
+    for key in pair:
+        _guess_column(draft, key)
+        if key not in draft.mapping.columns and not candidates(draft, key):
+            draft.problem(f"no column for the {key}", f'{key} = "COLUMN"', "under [columns]")
+    if draft.mapping.frame is None and pair == ("ra", "dec"):
+        header = draft.sources[0].header
+        system, equinox = str(header.get("RADESYS", "")).strip().lower(), str(header.get("EQUINOX", ""))
+        frame = "fk4" if system == "fk4" or equinox.startswith("1950") else "icrs"
+        draft.put(f"frame of ra and dec: {frame}", frame=frame)
+
+
+def _guess_time(draft: Draft, revolutions: bool) -> None:
+    for key in ("time", "phase"):
+        if key in draft.mapping.columns:
+            continue
+        found = candidates(draft, key)
+        if len(found) == 1:
+            draft.put_column(key, found[0], f"{key}: column {found[0]}")
+        elif found:
+            listed = ", ".join(found)
+            draft.problem(
+                f"columns {listed} may each be the {key}", f'{key} = "{found[0]}"', "under [columns]"
+            )
+        elif key == "time" and (ends := _ends(draft)):
+            draft.put_column("time", ends, f"time: the middle of {ends[0]} and {ends[1]}")
+        elif revolutions:
+            other = "phase" if key == "time" else "time"
+            draft.put_column(key, "", f"{key}: from the {other} and the revolution table")
+        else:
+            draft.problem(
+                f"no column for the {key}",
+                f'{key} = "COLUMN"',
+                "(or give --revolutions TABLE) under [columns]",
+            )
+    if draft.mapping.columns.get("time") == draft.mapping.columns.get("phase") == "":
+        draft.problem("neither time nor phase", 'time = "COLUMN"', "under [columns]")
+
+
+def _ends(draft: Draft) -> tuple[str, str] | None:
+    names = draft.columns[0].names.values()
+    start, stop = ([n for n in names if normal(n) in known] for known in (START, STOP))
+    return (start[0], stop[0]) if len(start) == len(stop) == 1 else None
+
+
+def _time_columns(draft: Draft) -> list[str]:
+    value = draft.mapping.columns.get("time") or ()
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _guess_units(draft: Draft) -> None:
+    columns, known = draft.columns[0], draft.mapping.columns
+    for key in ("ra", "dec", "lon", "lat"):
+        if known.get(key):
+            _guess_angle(draft, str(known[key]))
+    tracer = str(known.get("tracer") or "")
+    if tracer and has_unit(columns, tracer):
+        of_tracer = str(columns.column(tracer).unit)
+    else:
+        of_tracer = "ct" if re.search("COUNT|CTS|CNT", tracer.upper()) else "ct/s"
+    units = {"exposure": "s", "roll": "deg", "tracer": of_tracer, "tracer_err": of_tracer}
+    for key, unit in units.items():
+        name = str(known.get(key) or "")
+        if not name or has_unit(columns, name):
+            continue
+        if key == "exposure" and not 100 <= np.nanmedian(columns.scalars(name, u.s)) <= 20000:
+            draft.problem(f"the unit of column {name} is not clear", f'{name} = "s"', "under [units]")
+        else:
+            draft.put_unit(name, unit)
+    for name in _time_columns(draft):
+        if not has_unit(columns, name) and _is_number(columns, name):
+            draft.put_unit(name, "d")
+    for source in draft.sources:
+        set_units(source, draft.mapping.units)
+
+
+def has_unit(columns: Columns, name: str) -> bool:
+    """Whether a column states its unit."""
+    return bool(str(getattr(columns.column(name), "unit", None) or ""))
+
+
+def _guess_angle(draft: Draft, name: str) -> None:
+    columns = draft.columns[0]
+    if has_unit(columns, name):
+        return
+    longitude = name in (draft.mapping.columns.get("ra"), draft.mapping.columns.get("lon"))
+    if is_sexagesimal(columns, name):
+        if not longitude or has_letters(columns, name):
+            draft.put_unit(name, "deg")
+        else:
+            draft.problem(
+                f"column {name} may be in hours or degrees", f'{name} = "hourangle"', "under [units]"
+            )
+        return
+    values = columns.scalars(name, u.deg)
+    # Up to 24 it may be hours, up to 2π radians (half of that for latitudes).
+    limit = 24 if longitude else np.pi / 2
+    if np.nanmax(np.abs(values), initial=0) <= limit:
+        draft.problem(f"column {name} may be in degrees or another unit", f'{name} = "deg"', "under [units]")
+    else:
+        draft.put_unit(name, "deg")
+
+
+def _is_number(columns: Columns, name: str) -> bool:
+    if isinstance(columns.column(name), Time):
+        return False
+    values, missing = columns.get(name)
+    if values.dtype.kind in "fiu":
+        return True
+    if values.dtype.kind == "M":
+        return False
+    text = [t for t, m in zip(columns.text(name).ravel(), missing.ravel(), strict=True) if t and not m]
+    try:
+        np.array(text, dtype=np.float64)
+    except ValueError:
+        return False
+    return bool(text)
+
+
+def _guess_system(draft: Draft) -> None:
+    names = _time_columns(draft)
+    if not names:
+        return
+    columns, name, words = draft.columns[0], names[0], normal(names[0]).split("_")
+    if isinstance(columns.column(name), Time):
+        draft.put(system=draft.mapping.system or "mjd", scale=draft.mapping.scale or "tt")
+        return
+    numbers = _is_number(columns, name)
+    if draft.mapping.system is None and not numbers:
+        draft.put(f"time: {name} is text", system="iso")
+    elif draft.mapping.system is None:
+        days = columns.scalars(name, u.d)
+        fits = [s for s in ZERO if np.all((days + ZERO[s] > MISSION[0]) & (days + ZERO[s] < MISSION[1]))]
+        said = [s for s in ZERO if s.upper() in words] + _reference(draft.sources[0].header)
+        if len(fits) == 1 and all(system == fits[0] for system in said):
+            draft.put(f"time: {name} is {fits[0].upper()}, from its values", system=fits[0])
+        else:
+            draft.problem(f"the time system of {name} is not clear", 'system = "mjd"', "under [time]")
+    if draft.mapping.scale is None:
+        _guess_scale(draft, name, words, numbers)
+
+
+def _reference(header: Any) -> list[str]:
+    """Time system that MJDREF of a FITS header says: none, one, or one that is not known."""
+    try:
+        zero = header.get("MJDREF", float(header["MJDREFI"]) + float(header.get("MJDREFF", 0)))
+        return [{0.0: "mjd", 51544.0: "ijd"}.get(round(float(zero), 6), "other")]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return []
+
+
+def _guess_scale(draft: Draft, name: str, words: list[str], numbers: bool) -> None:
+    stated = str(draft.sources[0].header.get("TIMESYS", "")).strip().lower()
+    text = [] if numbers else draft.columns[0].text(name).tolist()
+    if stated in SCALES:
+        draft.put(f"time scale: {stated.upper()} (TIMESYS)", scale=stated)
+    elif "UTC" in words or (text and all(t.upper().endswith("Z") for t in text)):
+        draft.put("time scale: UTC, as the column says", scale="utc")
+    elif numbers:
+        draft.put("time scale: TT (the source states none)", scale="tt")
+    else:
+        draft.problem(f"the time scale of {name} is not clear", 'scale = "utc"', "under [time]")
+
+
+def _guess_header(draft: Draft) -> None:
+    header, mapping = draft.sources[0].header, draft.mapping
+    if mapping.simulated is None and all(s.header.get("SIMUL") is None for s in draft.sources):
+        draft.put("simulated: false (the source does not say)", simulated=False)
+    for key, name in (("origin", "ORIGIN"), ("osa_version", "OSAVER")):
+        stated = header.get(name)
+        if getattr(mapping, key) is None and stated is not None:
+            draft.put("", **{key: str(stated)})

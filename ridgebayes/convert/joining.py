@@ -1,0 +1,158 @@
+"""Joining ScW tables: new revolutions after old ones, and nothing mixed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.scw import Bools, Ints, ScWTable
+from ridgebayes.validate import validate
+
+DUPLICATES = ("refuse", "first", "last")
+_COLUMNS = ("scw_id", "revolution", "phase", "mjd", "exposure", "ra", "dec", "rate", "stat_err", "crab")
+_OPTIONAL = ("roll", "tracer", "tracer_err")
+
+
+def append(
+    tables: Sequence[ScWTable],
+    *,
+    duplicates: str = "refuse",
+    mix_osa: bool = False,
+    drop_optional: bool = False,
+) -> ScWTable:
+    """Join ScW tables of the same bands.
+
+    Parameters
+    ----------
+    tables
+        Two or more, read with ``screened=False`` so that flagged rows and their flags survive.
+    duplicates
+        A SCW_ID in several tables: ``refuse``, or keep the ``first`` or ``last`` in the order of the tables.
+    mix_osa
+        Join tables of different (or unstated) OSA versions; the result names them all.
+    drop_optional
+        Leave out ROLL, TRACER or TRACER_ERR where one of the tables lacks it, instead of refusing.
+
+    Returns
+    -------
+    ScWTable
+        Sorted by SCW_ID. The truth of a simulation is kept where all tables have the same.
+
+    Raises
+    ------
+    InputError
+        Different bands, simulated and real tables, different OSA versions, a column that one lacks, cuts of
+        different names in the same bit, or duplicates.
+    """
+    if duplicates not in DUPLICATES:
+        raise InputError(f"duplicates is '{duplicates}': choose one of {', '.join(DUPLICATES)}")
+    if not tables:
+        raise InputError("no tables to join: name at least one")
+    first = tables[0]
+    same = [first, *(_same_bands(first, table) for table in tables[1:])]
+    _check_kind(same, mix_osa)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(table, name) for table in same]) for name in _COLUMNS
+    }
+    optional: dict[str, Any] = {name: _optional(same, name, drop_optional) for name in _OPTIONAL}
+    if optional["tracer"] is None:
+        optional["tracer_err"] = None
+    kept = _kept(same, columns["scw_id"], duplicates)
+    flagged = any(table.screen is not None for table in same)
+    versions = dict.fromkeys(str(table.meta["osa_version"]) for table in same)
+    origins = dict.fromkeys(str(table.meta["origin"]) for table in same if table.meta["origin"])
+    meta: dict[str, Any] = {
+        "origin": "; ".join(origins) or None,
+        "simulated": first.meta["simulated"],
+        "osa_version": first.meta["osa_version"] if len(versions) == 1 else "+".join(versions),
+        "path": None,
+    }
+    joined = ScWTable(
+        **columns,
+        **optional,
+        screen=np.concatenate([_flags(table) for table in same]) if flagged else None,
+        bands=first.bands,
+        meta=meta | ({"screening": _cuts(same)} if flagged else {}),
+        truth=first.truth if all(table.truth == first.truth for table in same) else None,
+    ).select(kept)
+    validate(joined, "joined table")
+    return joined
+
+
+def _name(table: ScWTable) -> str:
+    return str(table.meta["path"] or "ScW table")
+
+
+def _same_bands(first: ScWTable, table: ScWTable) -> ScWTable:
+    """Return a table with its bands in the order of the first."""
+    if set(table.bands) != set(first.bands):
+        bands = [", ".join(str(band) for band in t.bands) for t in (table, first)]
+        raise InputError(f"{_name(table)}: bands {bands[0]}, {_name(first)}: {bands[1]}: join the same bands")
+    return table.take_bands(first.band_names)
+
+
+def _check_kind(tables: Sequence[ScWTable], mix_osa: bool) -> None:
+    first = tables[0]
+    for table in tables[1:]:
+        if bool(table.meta["simulated"]) != bool(first.meta["simulated"]):
+            which = _name(first if first.meta["simulated"] else table)
+            raise InputError(f"{which}: is simulated and the other is not: they cannot be one table")
+        versions = [table.meta["osa_version"] or "not stated" for table in (first, table)]
+        if versions[0] != versions[1] and not mix_osa:
+            raise InputError(
+                f"{_name(table)}: OSA version {versions[1]}, {_name(first)}: {versions[0]}: "
+                "their rates differ in meaning; join them all the same with --mix-osa"
+            )
+
+
+def _optional(tables: Sequence[ScWTable], name: str, drop: bool) -> NDArray[np.float64] | None:
+    values = [getattr(table, name) for table in tables]
+    missing = [table for table, value in zip(tables, values, strict=True) if value is None]
+    if not missing:
+        return np.concatenate(values)
+    if len(missing) < len(tables) and not drop:
+        raise InputError(
+            f"{_name(missing[0])}: has no {name.upper()}, which another has: add it, "
+            "or leave it out of all with --drop-optional"
+        )
+    return None
+
+
+def _kept(tables: Sequence[ScWTable], ids: NDArray[np.str_], duplicates: str) -> Ints:
+    """Return the rows that stay, in the order of their SCW_ID."""
+    unique, first, count = np.unique(ids, return_index=True, return_counts=True)
+    twice: Bools = count > 1
+    if not twice.any() or duplicates == "first":
+        return first
+    if duplicates == "refuse":
+        named = ", ".join(unique[twice][:3]) + (", …" if twice.sum() > 3 else "")
+        raise InputError(
+            f"{_name(tables[-1])}: {twice.sum()} SCW_IDs are in more than one table ({named}): "
+            "choose with --duplicates first or last"
+        )
+    _, from_end = np.unique(ids[::-1], return_index=True)
+    return np.asarray(ids.size - 1 - from_end)
+
+
+def _flags(table: ScWTable) -> Ints:
+    return np.zeros(len(table), dtype=np.int64) if table.screen is None else table.screen
+
+
+def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
+    """Return the cuts of all tables; the logs of one cut after each other."""
+    cuts: dict[str, Any] = {}
+    for table in tables:
+        for name, cut in table.meta.get("screening", {}).items():
+            other = next((n for n, c in cuts.items() if c["bit"] == cut["bit"]), name)
+            if other != name or cuts.get(name, cut)["bit"] != cut["bit"]:
+                raise InputError(
+                    f"{_name(table)}: bit {cut['bit']} of SCREEN is {name}, of another table {other}: "
+                    "clear it with ridgebayes screen --clear and screen the joined table"
+                )
+            log = dict.fromkeys([*cuts.get(name, cut)["log"].split("; "), *cut["log"].split("; ")])
+            cuts[name] = {"bit": cut["bit"], "log": "; ".join(log)}
+    return cuts

@@ -1,0 +1,236 @@
+"""The mapping: which columns of a source the ScW table is made from, in which units; as TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from ridgebayes.errors import InputError, nearest
+
+SYSTEMS = ("mjd", "ijd", "jd", "iso")
+SCALES = ("tt", "utc", "tai", "tdb")
+FRAMES = ("icrs", "fk5", "fk4", "galactic")
+
+COLUMNS = {
+    "scw_id": "identifier, 12 digits or an integer",
+    "revolution": "checked against the identifier",
+    "phase": "orbital phase; left out: from the time and a revolution table",
+    "time": 'middle of the ScW, or ["start", "end"]; left out: from the phase and a revolution table',
+    "exposure": "live time",
+    "ra": "pointing, equatorial",
+    "dec": "",
+    "lon": "pointing, galactic, where there is no ra and dec",
+    "lat": "",
+    "roll": "position angle",
+    "tracer": "600-1000 keV rate or counts",
+    "tracer_err": "",
+    "source": "'Crab' (or true) where the Crab was not removed",
+}
+"""Keys of [columns]. An empty text says: there is none, do not guess."""
+
+_TOP = ("extension", "simulated", "origin", "osa_version")
+_TIME = {"system": SYSTEMS, "scale": SCALES}
+_BAND = ("name", "e_min", "e_max", "rate", "stat_err", "element", "file")
+
+
+@dataclass(frozen=True)
+class BandColumns:
+    """An energy band and where its rates are.
+
+    `element` (from 1) picks from vector columns; `file` (from 1) is the source, where each band has its own.
+    `stat_err` None: square root of the counts.
+    """
+
+    name: str
+    e_min: float
+    e_max: float
+    rate: str | None = None
+    stat_err: str | None = None
+    element: int | None = None
+    file: int = 1
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What a mapping file says. Every part may be missing; :func:`ridgebayes.convert.guess` fills the rest.
+
+    Parameters
+    ----------
+    columns
+        Key of `COLUMNS` → column of the source (`time` also a pair), "" for none.
+    bands
+        The bands, in order; empty: guess.
+    units
+        Column of the source → its unit, which takes the place of that in the file.
+    system, scale
+        Of the time: one of `SYSTEMS` and of `SCALES`.
+    frame
+        Of ra and dec: ``icrs``, ``fk5`` or ``fk4``.
+    extension
+        FITS extension.
+    simulated, origin, osa_version
+        Where the source does not state them.
+    """
+
+    columns: dict[str, str | tuple[str, str]] = field(default_factory=dict)
+    bands: tuple[BandColumns, ...] = ()
+    units: dict[str, str] = field(default_factory=dict)
+    system: str | None = None
+    scale: str | None = None
+    frame: str | None = None
+    extension: str | None = None
+    simulated: bool | None = None
+    origin: str | None = None
+    osa_version: str | None = None
+
+
+def load_mapping(path: str | PathLike[str]) -> Mapping:
+    """Read a mapping file.
+
+    Raises
+    ------
+    InputError
+        Not TOML, an unknown key (the nearest is named), or a value of the wrong kind.
+    """
+    path = Path(path).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise InputError(f"{path}: cannot be read ({reason}): name a mapping in TOML") from error
+    return parse_mapping(text, str(path))
+
+
+def parse_mapping(text: str, source: str = "mapping") -> Mapping:
+    """Read a mapping from text; see :func:`load_mapping`."""
+    try:
+        data = tomlkit.parse(text).unwrap()
+    except (TOMLKitError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: not TOML ({reason[:160]}): mend that line") from error
+    _known(source, "at the top", data, (*_TOP, "columns", "units", "time", "position", "bands"))
+    columns = _table(source, data, "columns", COLUMNS)
+    units = {str(k): _text(source, f"units.{k}", v) for k, v in _table(source, data, "units").items()}
+    time = _table(source, data, "time", _TIME)
+    position = _table(source, data, "position", ("frame",))
+    simulated = data.get("simulated")
+    if not isinstance(simulated, bool | None):
+        raise InputError(f"{source}: simulated is {simulated!r}: write true or false")
+    return Mapping(
+        columns={name: _column(source, name, value) for name, value in columns.items()},
+        bands=_bands(source, data.get("bands", [])),
+        units=units,
+        system=_one_of(source, "system", time.get("system"), SYSTEMS),
+        scale=_one_of(source, "scale", time.get("scale"), SCALES),
+        frame=_one_of(source, "frame", position.get("frame"), FRAMES[:3]),
+        simulated=simulated,
+        **{k: _text(source, k, data[k]) for k in ("extension", "origin", "osa_version") if k in data},
+    )
+
+
+def dump_mapping(mapping: Mapping, remarks: Sequence[str] = ()) -> str:
+    """Write a mapping as TOML that `load_mapping` reads back as the same mapping.
+
+    Parameters
+    ----------
+    mapping
+        What to write.
+    remarks
+        Lines for the head, as comments.
+    """
+    document = tomlkit.document()
+    for remark in remarks:
+        document.add(tomlkit.comment("".join(c if c.isprintable() else " " for c in remark)))
+    for key in _TOP:
+        value = getattr(mapping, key)
+        if value is not None:
+            document.add(key, tomlkit.item(value))
+    columns = tomlkit.table()
+    for key, what in COLUMNS.items():
+        if key in mapping.columns:
+            value = mapping.columns[key]
+            columns.add(key, tomlkit.item(value if isinstance(value, str) else list(value)))
+            if what:
+                columns[key].comment(what)
+    parts: dict[str, Any] = {
+        "columns": columns,
+        "time": {key: getattr(mapping, key) for key in _TIME if getattr(mapping, key)},
+        "position": {"frame": mapping.frame} if mapping.frame else {},
+        "units": mapping.units,
+    }
+    for key, part in parts.items():
+        if part:
+            document.add(key, tomlkit.item(part))
+    if mapping.bands:
+        bands = tomlkit.aot()
+        for band in mapping.bands:
+            bands.append(tomlkit.item({k: v for k, v in dataclasses.asdict(band).items() if v is not None}))
+        document.add("bands", bands)
+    return tomlkit.dumps(document)
+
+
+def _known(source: str, where: str, data: Iterable[str], known: Iterable[str]) -> None:
+    for key in data:
+        if key not in known:
+            raise InputError(f"{source}: unknown key '{key}' {where}{nearest(str(key), known)}")
+
+
+def _table(source: str, data: dict[str, Any], key: str, known: Iterable[str] | None = None) -> dict[str, Any]:
+    value = data.get(key, {})
+    if not isinstance(value, dict):
+        raise InputError(f"{source}: {key} is {value!r}: make it a table [{key}]")
+    if known is not None:
+        _known(source, f"in [{key}]", value, known)
+    return value
+
+
+def _text(source: str, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f'{source}: {key} is {value!r}: write a text in quotes, like "NAME"')
+    return value
+
+
+def _one_of(source: str, key: str, value: Any, known: Sequence[str]) -> str | None:
+    if value is None or (isinstance(value, str) and value.lower() in known):
+        return value and value.lower()
+    raise InputError(f"{source}: {key} is {value!r}: write one of {', '.join(known)}")
+
+
+def _column(source: str, key: str, value: Any) -> str | tuple[str, str]:
+    if key == "time" and isinstance(value, list):
+        if len(value) == 2 and all(isinstance(name, str) for name in value):
+            return value[0], value[1]
+        raise InputError(f'{source}: time is {value!r}: write one column, or ["start", "end"]')
+    return _text(source, f"columns.{key}", value)
+
+
+def _bands(source: str, bands: Any) -> tuple[BandColumns, ...]:
+    if not isinstance(bands, list) or not all(isinstance(band, dict) for band in bands):
+        raise InputError(f"{source}: bands is no list of tables: write [[bands]] once a band")
+    return tuple(_band(source, f"[[bands]] number {k}", band) for k, band in enumerate(bands, start=1))
+
+
+def _band(source: str, where: str, band: dict[str, Any]) -> BandColumns:
+    _known(source, f"in {where}", band, _BAND)
+    for key in ("name", "e_min", "e_max"):
+        if key not in band:
+            raise InputError(f"{source}: {where} has no {key}: give name, e_min and e_max (keV)")
+    values = dict(band)
+    for key in ("name", "rate", "stat_err"):
+        if key in values:
+            _text(source, f"{where}: {key}", values[key])
+    for key in ("e_min", "e_max"):
+        if isinstance(values[key], bool) or not isinstance(values[key], int | float):
+            raise InputError(f"{source}: {where}: {key} is {values[key]!r}: write a number in keV")
+        values[key] = float(values[key]) if abs(values[key]) < 1e9 else float("inf")
+    for key in ("element", "file"):
+        if key in values and (type(values[key]) is not int or values[key] < 1):
+            raise InputError(f"{source}: {where}: {key} is {values[key]!r}: write a whole number from 1")
+    return BandColumns(**values)

@@ -1,0 +1,207 @@
+"""Screening: flags for ScWs that a fit should leave out. Rows stay in the table, so every cut can be undone.
+
+The cuts are classical: medians and robust scatter of the rates as they are, no model.
+
+Bits of SCREEN: FLARE 0, BELT 1, OUTLIER 2, SHORT 3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from scipy.stats import norm
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.scw import Bools, ScWTable
+
+BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
+
+_MAD_TO_SIGMA = 1 / norm.ppf(0.75)
+_NEIGHBOURS = 101  # ScWs of the running median: about two days
+_GAP_D = 3.0  # neighbours in time are not looked for beyond
+_FEWEST = 5  # ScWs whose median means something
+_RADIUS = 6.0  # degrees: the sky within it differs little for a field of view of 29°
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Thresholds; None (or 0) leaves a cut out.
+
+    Parameters
+    ----------
+    flare
+        FLARE: so many robust sigma above the running median of 101 ScWs in time, of the tracer; without one,
+        of the band of highest energy.
+    phase
+        BELT: orbital phases between which a ScW is clear of the radiation belts.
+    outlier
+        OUTLIER: so many robust sigma from the median of the ScWs of the same revolution that point within 6°,
+        in any band.
+    short
+        SHORT: exposure below so many seconds.
+    """
+
+    flare: float | None = 6.0
+    phase: tuple[float, float] | None = (0.04, 0.96)
+    outlier: float | None = 6.0
+    short: float | None = 300.0
+
+
+def screen(scws: ScWTable, cuts: Cuts | None = None) -> ScWTable:
+    """Flag ScWs.
+
+    Parameters
+    ----------
+    scws
+        All rows (``read_scws(path, screened=False)``). Earlier flags of the same cuts are made anew, those of
+        other programs stay.
+    cuts
+        The thresholds.
+
+    Returns
+    -------
+    ScWTable
+        The same rows with ``screen``, and ``meta["screening"]``: of every cut its ``bit`` and its ``log``.
+
+    Raises
+    ------
+    InputError
+        A threshold that is none, or a bit that the table uses for another cut.
+    """
+    cuts = cuts or Cuts()
+    _check(cuts)
+    found: dict[str, tuple[Bools, str]] = {}
+    if cuts.flare:
+        found["FLARE"] = flares(scws, cuts.flare)
+    if cuts.phase:
+        low, high = cuts.phase
+        found["BELT"] = (scws.phase < low) | (scws.phase > high), f"phase outside {low:g} to {high:g}"
+    if cuts.outlier:
+        found["OUTLIER"] = outliers(scws, cuts.outlier)
+    if cuts.short:
+        found["SHORT"] = scws.exposure < cuts.short, f"exposure below {cuts.short:g} s"
+    bare = clear(scws, [name for name in BITS if name in scws.meta.get("screening", {})])
+    flags = np.zeros(len(scws), dtype=np.int64) if bare.screen is None else bare.screen.copy()
+    screening = dict(bare.meta.get("screening", {}))
+    for name, (bad, log) in found.items():
+        other = next((n for n, cut in screening.items() if cut["bit"] == BITS[name]), name)
+        if other != name or np.any(flags >> BITS[name] & 1):
+            what = other if other != name else "without a name"
+            raise InputError(
+                f"{_name(scws)}: bit {BITS[name]} of SCREEN, for {name}, is taken ({what}): "
+                "clear the flags with --undo"
+            )
+        flags |= bad.astype(np.int64) << BITS[name]
+        screening[name] = {"bit": BITS[name], "log": f"{log}: {int(bad.sum())} of {len(scws)} ScWs"}
+    return dataclasses.replace(bare, screen=flags, meta=bare.meta | {"screening": screening})
+
+
+def clear(scws: ScWTable, names: Sequence[str] | None = None) -> ScWTable:
+    """Take flags back.
+
+    Parameters
+    ----------
+    scws
+        All rows of a screened table.
+    names
+        Cuts; None: all, and the column SCREEN with them.
+
+    Raises
+    ------
+    InputError
+        When the table has no such cut.
+    """
+    screening = dict(scws.meta.get("screening", {}))
+    if names is None:
+        meta = {key: value for key, value in scws.meta.items() if key != "screening"}
+        return dataclasses.replace(scws, screen=None, meta=meta)
+    if scws.screen is None:
+        if names:
+            raise InputError(f"{_name(scws)}: has no column SCREEN: nothing to clear")
+        return scws
+    flags = scws.screen.copy()
+    for name in names:
+        if name not in screening:
+            raise InputError(f"{_name(scws)}: no cut '{name}'{nearest(name, screening)}: nothing to clear")
+        flags &= ~np.int64(1 << screening.pop(name)["bit"])
+    return dataclasses.replace(scws, screen=flags, meta=scws.meta | {"screening": screening})
+
+
+def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
+    """Find ScWs whose tracer (or highest band) is far above its neighbours in time: mask (N,) and log."""
+    if scws.tracer is not None:
+        values, errors, of = scws.tracer, scws.tracer_err, "tracer"
+        usable = np.ones(len(scws), dtype=np.bool_)
+    else:
+        k = int(np.argmax([band.e_max for band in scws.bands]))
+        values, errors, of = scws.rate[:, k], scws.stat_err[:, k], f"rate of {scws.bands[k].name}"
+        usable = ~scws.crab
+    ratio = np.full(len(scws), np.nan)
+    order = np.argsort(scws.mjd, kind="stable")
+    order = order[usable[order]]
+    starts = [0, *(np.flatnonzero(np.diff(scws.mjd[order]) > _GAP_D) + 1), order.size]
+    for a, b in pairwise(starts):
+        rows = order[a:b]
+        if rows.size >= _FEWEST:
+            around = median_filter(values[rows], size=_NEIGHBOURS, mode="reflect")
+            ratio[rows] = values[rows] / around - 1
+    tested = np.isfinite(ratio)
+    error = 0.0 if errors is None else errors / np.abs(values)
+    scatter = _MAD_TO_SIGMA * np.median(np.abs(ratio[tested])) if tested.any() else np.inf
+    bad = tested & (np.nan_to_num(ratio) > sigma * np.maximum(scatter, error))
+    return bad, f"{of} above {sigma:g} sigma of its running median ({tested.sum()} tested)"
+
+
+def outliers(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
+    """Find ScWs with a rate far from that of others of its revolution and place; the mask (N,) and a log.
+
+    ScWs that contain the Crab, or have fewer than four others near them, are not tested.
+    """
+    deviation = np.full(scws.rate.shape, np.nan)
+    spread = np.full(scws.rate.shape, np.nan)
+    vectors = scws.position.cartesian.xyz.value.T
+    order = np.argsort(scws.revolution, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(scws.revolution[order])) + 1):
+        rows = rows[~scws.crab[rows]]
+        near = vectors[rows] @ vectors[rows].T > np.cos(np.radians(_RADIUS))
+        for members, own in _alike(near):
+            rates = scws.rate[rows[members]]
+            centre = np.median(rates, axis=0)
+            deviation[rows[own]] = scws.rate[rows[own]] - centre
+            spread[rows[own]] = np.median(np.abs(rates - centre), axis=0)
+    tested = np.isfinite(deviation[:, 0])
+    typical = np.median(np.abs(deviation[tested]), axis=0) if tested.any() else np.inf
+    scatter = _MAD_TO_SIGMA * np.fmax(spread, typical)
+    bad = tested & np.any(np.abs(np.nan_to_num(deviation)) > sigma * np.fmax(scatter, scws.stat_err), axis=1)
+    return (
+        bad,
+        f"a rate {sigma:g} sigma from the median of its revolution within 6 deg ({tested.sum()} tested)",
+    )
+
+
+def _alike(near: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+    """Return the neighbourhoods of a revolution, each with the rows that it is the neighbourhood of."""
+    masks, which = np.unique(near, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    return [(mask, np.flatnonzero(which == k)) for k, mask in enumerate(masks) if mask.sum() >= _FEWEST]
+
+
+def _name(scws: ScWTable) -> str:
+    return str(scws.meta["path"] or "ScW table")
+
+
+def _check(cuts: Cuts) -> None:
+    for name in ("flare", "outlier", "short"):
+        value = getattr(cuts, name)
+        if value is not None and not 0 <= value < np.inf:
+            raise InputError(f"{name} {value:g}: give a threshold above 0, or 0 for no such cut")
+    if cuts.phase is not None and not 0 <= cuts.phase[0] < cuts.phase[1] <= 1:
+        raise InputError(
+            f"phase {cuts.phase[0]:g} {cuts.phase[1]:g}: give two phases between 0 and 1, rising"
+        )

@@ -1,0 +1,172 @@
+"""Any table file, opened through astropy: its columns, its header, its bands; what is unpacked is bounded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Column, Table
+from astropy.units import Quantity
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.scw_io import joined, one_line, parquet_table, side_truth, text_of, unpacked
+
+_NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
+_KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
+
+
+@dataclass
+class Source:
+    """A table as it stands in a file."""
+
+    path: Path
+    table: Table
+    header: Mapping[str, Any] = field(default_factory=dict)  # keys in upper case
+    ebounds: Table | None = None
+    truth: str | None = None  # JSON, of a simulation
+    doubt: str = ""  # what is odd about the file
+
+
+def open_source(path: str | PathLike[str], extension: str | None = None) -> Source:
+    """Read a table file; its content, not its name, tells the format.
+
+    Parameters
+    ----------
+    path
+        FITS, ECSV, CSV (comma, semicolon or tab), ASCII (blanks), Parquet or VOTable; all but Parquet may be
+        gzipped.
+    extension
+        FITS: name of the table extension; None: the only one, or the one named SCW.
+
+    Raises
+    ------
+    InputError
+        One line: no such file, another format, broken, several extensions to choose from, or larger than
+        `ridgebayes.scw_io.UNPACKED_LIMIT` when unpacked.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the name")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: is empty (0 bytes): write or download it again")
+    with one_line(path, f"a table in {_KINDS}"):
+        source = _opened(path, extension)
+        source.table = _plain(source.table)
+    if len(source.table) == 0 or not source.table.colnames:
+        raise InputError(f"{path}: the table has no rows: give at least one ScW")
+    return source
+
+
+def _opened(path: Path, extension: str | None) -> Source:
+    with path.open("rb") as stream:
+        if stream.read(4) == b"PAR1":
+            return _with_sides(path, parquet_table(path))
+    content = unpacked(path)
+    if content.startswith(b"SIMPLE  ="):
+        return _fits(path, content, extension)
+    head = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"<"):
+        return _votable(path, content)
+    if head.startswith(b"# %ECSV"):
+        table = Table.read(text_of(path), format="ascii.ecsv")
+        source = Source(path, table, _upper(table.meta), None, side_truth(path))
+        bands = source.header.get("EBOUNDS")
+        source.ebounds = Table(dict(bands)) if isinstance(bands, Mapping) else None
+        return source
+    if b"\0" in head:
+        raise InputError(f"{path}: not a table in {_KINDS}: convert it to one of them")
+    source = _with_sides(path, _text(path, head))
+    if not content.endswith((b"\n", b"\r")):
+        source.doubt = f"{path.name}: its last line has no end: make sure that the file was not cut off"
+    return source
+
+
+def _text(path: Path, head: bytes) -> Table:
+    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()]
+    names = next((line for line in lines if not line.startswith("#")), "")
+    for delimiter in ",;\t":
+        if delimiter in names:
+            return Table.read(text_of(path), format="ascii.basic", delimiter=delimiter, comment=r"\s*#")
+    # Blanks between the columns; their names in the first line, or in the last comment before the numbers.
+    commented = bool(lines) and lines[0].startswith("#") and not any(c.isalpha() for c in names.split()[0])
+    return Table.read(text_of(path), format="ascii.commented_header" if commented else "ascii.basic")
+
+
+def _fits(path: Path, content: bytes, extension: str | None) -> Source:
+    with fits.open(io.BytesIO(content), character_as_bytes=False) as hdus:
+        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
+        by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
+        hdu = _extension(path, [t for t in tables if t.name.upper() not in _NOT_RATES], extension)
+        ebounds, truth = by_name.get("EBOUNDS"), by_name.get("TRUTH")
+        return Source(
+            path,
+            Table.read(hdu),
+            _upper(dict(hdus[0].header) | dict(hdu.header)),
+            None if ebounds is None else Table.read(ebounds),
+            None if truth is None or truth.columns.names != ["JSON"] else joined(truth),
+        )
+
+
+def _extension(path: Path, tables: list[fits.BinTableHDU], wanted: str | None) -> fits.BinTableHDU:
+    names = [hdu.name for hdu in tables]
+    matching = [hdu for hdu in tables if hdu.name.upper() == (wanted or "SCW").upper()]
+    if len(matching) == 1:
+        return matching[0]
+    if wanted is not None:
+        raise InputError(f"{path}: {len(matching)} table extensions named '{wanted}'{nearest(wanted, names)}")
+    if not tables:
+        raise InputError(f"{path}: the FITS file has no table extension: name another file")
+    if len(tables) > 1:
+        line = f'extension = "{names[0] or "NAME"}"'
+        raise InputError(
+            f"{path}: several tables ({', '.join(names)}): put  {line}  at the top of the mapping"
+        )
+    return tables[0]
+
+
+def _votable(path: Path, content: bytes) -> Source:
+    if b"href" in content and b"STREAM" in content.upper():
+        raise InputError(f"{path}: a VOTable whose data are in another file: write them into this one")
+    table = Table.read(io.BytesIO(content), format="votable")
+    return Source(path, table, _upper(table.meta))
+
+
+def _with_sides(path: Path, table: Table) -> Source:
+    """Give a flat file the bands and the header of its side file, as `write_scws` leaves it."""
+    side = path.with_suffix(".ebounds.ecsv")
+    if not side.exists():
+        return Source(path, table, _upper(table.meta), None, side_truth(path))
+    with one_line(side, "an ECSV table of the bands"):
+        ebounds = Table.read(text_of(side), format="ascii.ecsv")
+    return Source(path, table, _upper(table.meta) | _upper(ebounds.meta), ebounds, side_truth(path))
+
+
+def _upper(meta: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key).upper(): value for key, value in meta.items()}
+
+
+def set_units(source: Source, units: Mapping[str, str]) -> None:
+    """Give columns the units that a mapping states, in place of their own; names in any case."""
+    by_name = {name.strip().upper(): unit for name, unit in units.items()}
+    for name in source.table.colnames:
+        if isinstance(source.table[name], Column) and name.strip().upper() in by_name:
+            source.table[name].unit = by_name[name.strip().upper()]
+
+
+def _plain(table: Table) -> Table:
+    """Turn positions that are one column into two, and quantities into columns with a unit."""
+    for name in list(table.colnames):
+        if isinstance(table[name], Quantity):
+            table[name] = Column(table[name].value, unit=table[name].unit)
+        if isinstance(table[name], SkyCoord):
+            sky = table[name].icrs
+            table[f"{name}_RA"] = Column(sky.ra.deg, unit="deg")
+            table[f"{name}_DEC"] = Column(sky.dec.deg, unit="deg")
+            table.remove_column(name)
+    return table

@@ -1,0 +1,158 @@
+"""Times of any system and scale as MJD (TT); the revolution table: phases from times, times from phases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+from astropy import units as u
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from ridgebayes.convert.sources import open_source
+from ridgebayes.errors import InputError
+from ridgebayes.scw import Floats, Ints
+from ridgebayes.scw_io import one_line
+from ridgebayes.validate import Columns, check_rows
+
+ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}
+"""MJD of the zero of every system that is a number of days. IJD counts from 2000-01-01 in TT."""
+
+MISSION = (52500.0, 64000.0)
+"""MJD between which INTEGRAL could have observed: from before its launch in October 2002 to 2034."""
+
+
+def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np.str_]) -> Floats:
+    """Return a column of times as MJD (TT), (N,).
+
+    Parameters
+    ----------
+    columns, name
+        The column; numbers in days or in their own unit, text, datetime64 or astropy Time.
+    system, scale
+        One of `ridgebayes.convert.mapping.SYSTEMS` and `SCALES`; a Time knows its own.
+    ids
+        (N,) SCW_IDs, to name a row.
+
+    Raises
+    ------
+    InputError
+        Naming the first row whose time is missing, no time, or outside the mission.
+    """
+    column = columns.column(name)
+    if isinstance(column, Time):
+        mjd = np.ma.filled(np.ma.asarray(column.tt.mjd, dtype=np.float64), np.nan).reshape(len(ids))
+    elif system == "iso":
+        mjd = _from_text(columns, name, scale, ids)
+    else:
+        days = columns.scalars(name, u.d)
+        mjd = days + ZERO[system]
+        inside = (mjd > MISSION[0]) & (mjd < MISSION[1])  # before astropy meets it
+        _check_mission(columns, name, ids, days, inside, f"system '{system}'")
+        if scale != "tt":
+            # In two parts: a float64 Julian date resolves 40 µs.
+            whole = np.floor(days)
+            mjd = Time(whole + ZERO[system], days - whole, format="mjd", scale=scale).tt.mjd
+    inside = (mjd > MISSION[0]) & (mjd < MISSION[1])
+    _check_mission(columns, name, ids, mjd, inside, "MJD")
+    return np.asarray(mjd, dtype=np.float64)
+
+
+def _check_mission(
+    columns: Columns, name: str, ids: NDArray[np.str_], values: Floats, inside: NDArray[np.bool_], of: str
+) -> None:
+    must = f"which as {of} lies outside the mission"
+    check_rows(columns.source, ids, name, values, inside, must, "state system under [time] in the mapping")
+
+
+def _from_text(columns: Columns, name: str, scale: str, ids: NDArray[np.str_]) -> Floats:
+    values, missing = columns.get(name)
+    text = np.datetime_as_string(values, unit="ns") if values.dtype.kind == "M" else columns.text(name)
+    if text.shape != (len(ids),):
+        raise InputError(f"{columns.source}: column {name} is no column of one time a row: give one")
+    text = np.char.replace(np.char.strip(np.where(missing, "", text)), " ", "T")
+    zulu = np.char.endswith(np.char.upper(text), "Z")
+    if zulu.any() and scale != "utc":
+        raise InputError(
+            f'{columns.source}: column {name} ends in Z, which is UTC: put  scale = "utc"  under [time]'
+        )
+    text = np.where(zulu, np.char.rstrip(text, "Zz"), text)
+    if not _is_time(text):  # all at once, as row by row takes a second for every 10,000
+        good = np.array([_is_time(value) for value in text.tolist()], dtype=np.bool_)
+        must = "must be a time like 2010-01-31T12:00:00"
+        check_rows(
+            columns.source, ids, name, text, good, must, "mend the column, or state system under [time]"
+        )
+    return Time(text, format="isot", scale=scale).tt.mjd
+
+
+def _is_time(text: str | NDArray[np.str_]) -> bool:
+    try:
+        Time(text, format="isot", scale="utc")
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Revolutions:
+    """Start and end of revolutions, MJD (TT)."""
+
+    number: Ints
+    start: Floats
+    end: Floats
+
+    def mjd(self, source: str, ids: NDArray[np.str_], revolution: Ints, phase: Floats) -> Floats:
+        """MJD (TT) at an orbital phase of revolutions, (N,)."""
+        row = self._rows(source, ids, revolution)
+        return self.start[row] + phase * (self.end[row] - self.start[row])
+
+    def phase(self, source: str, ids: NDArray[np.str_], revolution: Ints, mjd: Floats) -> Floats:
+        """Orbital phase of times, (N,).
+
+        Raises
+        ------
+        InputError
+            Naming the first ScW of a revolution that is not in the table, or outside of its revolution.
+        """
+        row = self._rows(source, ids, revolution)
+        phase = (mjd - self.start[row]) / (self.end[row] - self.start[row])
+        ok = (phase >= 0) & (phase <= 1)
+        must = "its time lies outside of its revolution in the revolution table"
+        check_rows(source, ids, "PHASE", phase, ok, must, "check the table, the time's system and its scale")
+        return phase
+
+    def _rows(self, source: str, ids: NDArray[np.str_], revolution: Ints) -> Ints:
+        row = np.searchsorted(self.number, revolution).clip(max=self.number.size - 1)
+        found = self.number[row] == revolution
+        check_rows(source, ids, "REVOL", revolution, found, "is not in the revolution table", "add it there")
+        return row
+
+
+def read_revolutions(path: str | PathLike[str]) -> Revolutions:
+    """Read a revolution table: columns REVOL, START (MJD, TT) and END (MJD, TT) or PERIOD (d).
+
+    Raises
+    ------
+    InputError
+        When a column is missing, a revolution occurs twice, or one ends before it starts.
+    """
+    source = open_source(path)
+    name = str(path)
+    with one_line(source.path, "a revolution table"):
+        columns = Columns(name, source.table)
+        number, start = columns.scalars("REVOL", u.dimensionless_unscaled), columns.scalars("START", u.d)
+        end = start + columns.scalars("PERIOD", u.d) if "PERIOD" in columns else columns.scalars("END", u.d)
+        good = (number == np.floor(number)) & (np.abs(number) < 1e6) & (end > start) & (end < start + 10)
+        good &= (start > MISSION[0]) & (start < MISSION[1])
+        if not good.all():
+            row = int(np.argmin(good))
+            raise InputError(
+                f"{name}: row {row + 1}: REVOL {number[row]:g} from MJD {start[row]:g} to {end[row]:g} is no "
+                "revolution: give START and END in MJD (TT), or PERIOD in days"
+            )
+        order = np.argsort(number)
+        if (np.diff(number[order]) == 0).any():
+            raise InputError(f"{name}: a revolution occurs twice: keep one row a revolution")
+    return Revolutions(number[order].astype(np.int64), start[order], end[order])

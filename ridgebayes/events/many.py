@@ -1,0 +1,242 @@
+"""Many event lists at once: in parallel, resumable, a bad one reported and skipped.
+
+What an event list gave is kept in a file of its own, named after the event list, its size and date, the bands
+and the cuts; it appears complete or not at all. A run that was stopped at any moment goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ridgebayes.errors import InputError
+from ridgebayes.events.pif import read_pifs
+from ridgebayes.events.rates import Cuts, ScWRates, measure
+from ridgebayes.events.reading import read_events
+from ridgebayes.scw import Band
+
+_METHOD = 1  # counted up when the same cuts give other rates: what was kept is then not used again
+
+
+@dataclass
+class Outcome:
+    """What event lists gave.
+
+    Parameters
+    ----------
+    rates
+        In the order of SCW_ID.
+    skipped
+        Event lists that gave nothing, and why, in one line each.
+    reused
+        How many were done before.
+    """
+
+    rates: list[ScWRates] = field(default_factory=list)
+    skipped: dict[Path, str] = field(default_factory=dict)
+    reused: int = 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    bands: tuple[Band, ...]
+    cuts: Cuts
+    pifs: Mapping[str, tuple[str, ...]]  # files of every ScW
+    folder: Path | None
+
+
+def measure_files(
+    paths: Sequence[Path],
+    bands: Sequence[Band],
+    *,
+    pifs: Sequence[Path] = (),
+    cuts: Cuts | None = None,
+    folder: Path | None = None,
+    workers: int = 1,
+    progress: Callable[[], object] = lambda: None,
+) -> Outcome:
+    """Measure the rates of many event lists.
+
+    Parameters
+    ----------
+    paths
+        Event lists, one a ScW.
+    bands, cuts
+        As for :func:`ridgebayes.events.rates.measure`.
+    pifs
+        PIF files; each goes to the event list of the same SWID.
+    folder
+        Where to keep what is done; made if need be. None: nowhere.
+    workers
+        Processes. One event list of an hour takes 0.5 GB.
+    progress
+        Called once an event list.
+
+    Raises
+    ------
+    InputError
+        When a PIF file cannot be used (its sources would stay in), the folder cannot be written, or a process
+        was killed. An event list that cannot be used raises nothing.
+    """
+    if workers < 1:
+        raise InputError(f"{workers} workers: give at least one")
+    job = _Job(tuple(bands), cuts or Cuts(), _by_scw(pifs), folder)
+    if folder is not None:
+        _make(folder)
+    outcome = Outcome()
+    found: dict[Path, ScWRates] = {}
+    waiting = []
+    for path in dict.fromkeys(Path(p).expanduser() for p in paths):
+        kept = _kept(job, path)
+        if kept is None:
+            waiting.append(path)
+        else:
+            found[path] = kept
+            outcome.reused += 1
+            progress()
+    for path, result in _results(job, waiting, workers):
+        if isinstance(result, ScWRates):
+            found[path] = result
+        else:
+            outcome.skipped[path] = result
+        progress()
+    _collect(outcome, found)
+    return outcome
+
+
+def _results(job: _Job, paths: list[Path], workers: int) -> Iterable[tuple[Path, ScWRates | str]]:
+    if workers == 1 or len(paths) < 2:
+        for path in paths:
+            yield path, _attempt(job, path)
+        return
+    # Not forked: JAX, which the package imports, has threads that a fork would leave half-way.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(paths)), context, initializer=_start, initargs=(job,))
+    try:
+        futures = {pool.submit(_work, path): path for path in paths}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker was killed, perhaps for want of memory: give fewer --workers; what is done is kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_job: _Job | None = None  # of this worker
+
+
+def _start(job: _Job) -> None:
+    global _job
+    _job = job
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent was killed: it would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(path: Path) -> ScWRates | str:
+    assert _job is not None
+    return _attempt(_job, path)
+
+
+def _attempt(job: _Job, path: Path) -> ScWRates | str:
+    """Measure one event list and keep the result; say in one line why it cannot be."""
+    try:
+        events = read_events(path)
+        chosen = [pif for file in job.pifs.get(events.scw_id, ()) for pif in read_pifs(file)]
+        pifs = [pif for pif in chosen if pif.scw_id == events.scw_id]
+        rates = measure(events, job.bands, pifs, job.cuts)
+    except InputError as error:
+        return str(error)
+    except Exception as error:  # whatever one file does, the others go on
+        return f"{path}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    if job.folder is not None:
+        _keep(job, path, rates)
+    return rates
+
+
+def _collect(outcome: Outcome, found: dict[Path, ScWRates]) -> None:
+    first: dict[str, Path] = {}
+    for path in sorted(found):
+        rates = found[path]
+        other = first.setdefault(rates.scw_id, path)
+        if other == path:
+            outcome.rates.append(rates)
+        else:
+            outcome.skipped[path] = f"{path}: the same ScW {rates.scw_id} as {other}: give it once"
+    outcome.rates.sort(key=lambda rates: rates.scw_id)
+
+
+def _by_scw(paths: Sequence[Path]) -> dict[str, tuple[str, ...]]:
+    files: dict[str, list[str]] = {}
+    for path in paths:
+        for scw_id in sorted({pif.scw_id for pif in read_pifs(path)}):
+            files.setdefault(scw_id, []).append(str(Path(path).expanduser()))
+    return {scw_id: tuple(names) for scw_id, names in files.items()}
+
+
+def _identity(path: str | Path) -> list[Any]:
+    stat = os.stat(path)
+    return [os.path.realpath(path), stat.st_size, stat.st_mtime_ns]
+
+
+def _file(job: _Job, path: Path) -> Path:
+    """Name the file that keeps what an event list gave."""
+    assert job.folder is not None
+    bands = [[band.e_min, band.e_max] for band in job.bands]
+    what = json.dumps([_METHOD, _identity(path), bands, dataclasses.asdict(job.cuts)])
+    stem = path.name.split(".")[0]
+    return job.folder / f"{stem}-{hashlib.sha256(what.encode()).hexdigest()[:20]}.json"
+
+
+def _kept(job: _Job, path: Path) -> ScWRates | None:
+    """Return what an event list gave before, with these PIFs; None where it must be measured."""
+    if job.folder is None:
+        return None
+    try:
+        content = json.loads(_file(job, path).read_text())
+        rates = ScWRates(**content["rates"])
+        same = content["pifs"] == [_identity(file) for file in job.pifs.get(rates.scw_id, ())]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dataclasses.replace(rates, source=str(path)) if same else None
+
+
+def _keep(job: _Job, path: Path, rates: ScWRates) -> None:
+    file = _file(job, path)
+    content = {"pifs": [_identity(f) for f in job.pifs.get(rates.scw_id, ())], "rates": rates.as_dict()}
+    scratch = file.with_suffix(f".{os.getpid()}.part")
+    with scratch.open("w") as stream:
+        json.dump(content, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(scratch, file)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob("*.part"):  # of a run that was killed while it wrote
+            left.unlink(missing_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error

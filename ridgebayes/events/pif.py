@@ -1,0 +1,163 @@
+"""Sources and how they illuminate the detector: pixel illumination fractions, removing sources."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from ridgebayes.errors import InputError
+from ridgebayes.events.reading import SHAPE
+from ridgebayes.scw import CRAB, Bools, Floats
+from ridgebayes.scw_io import one_line, unpacked
+
+PIF = "ISGR-PIF.-SHD"
+_ROWS, _COLUMNS = (32, 66, 100), (64,)  # gaps between the eight modules start here
+_Z, _Y = np.divmod(np.arange(SHAPE[0] * SHAPE[1]), SHAPE[1])
+MODULES = (2 * np.digitize(_Z, _ROWS) + np.digitize(_Y, _COLUMNS) == np.arange(8)[:, np.newaxis]).astype(
+    float
+)
+"""Which pixels belong to which module, (8, P)."""
+
+_DISTINCT = 1e-8  # smallest eigenvalue of the Gram matrix, a mean square difference of PIFs, that is solved
+
+
+@dataclass(frozen=True, eq=False)
+class Illumination:
+    """Pixel illumination fraction of one source in one ScW.
+
+    Parameters
+    ----------
+    scw_id, name
+        ScW (12 digits) and source.
+    fraction
+        (P,) from 0 to 1, P = 134 × 130 pixels.
+    is_crab
+        The position of the source is that of the Crab.
+    """
+
+    scw_id: str
+    name: str
+    fraction: Floats
+    is_crab: bool
+
+
+def read_pifs(path: str | PathLike[str]) -> list[Illumination]:
+    """Read pixel illumination fractions of OSA's ii_pif: images ISGR-PIF.-SHD with SWID and NAME.
+
+    Raises
+    ------
+    InputError
+        One line: no such file, no such image, another shape, values outside 0–1, no SWID.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the name")
+    with one_line(path, "a PIF file in FITS"), fits.open(io.BytesIO(unpacked(path)), memmap=False) as hdus:
+        images = [hdu for hdu in hdus if hdu.name.upper() == PIF and isinstance(hdu, fits.ImageHDU)]
+        if not images:
+            raise InputError(
+                f"{path}: no image extension {PIF}: give the model file that OSA's ii_pif writes"
+            )
+        return [_illumination(path, hdu, number) for number, hdu in enumerate(images, start=1)]
+
+
+def _illumination(path: Path, hdu: fits.ImageHDU, number: int) -> Illumination:
+    where = f"{path}: image {number}"
+    data = None if hdu.data is None else np.asarray(hdu.data, np.float64)
+    if data is None or data.shape != SHAPE:
+        shape = "empty" if data is None else f"of shape {data.shape}"
+        raise InputError(f"{where} is {shape}, not {SHAPE}: make the PIF again")
+    if not ((data >= 0) & (data <= 1.0001)).all():
+        raise InputError(f"{where} has values outside 0 to 1: make the PIF again")
+    scw_id = str(hdu.header.get("SWID", "")).strip()
+    if not scw_id:
+        raise InputError(f"{where} has no keyword SWID to say of which ScW it is: add it")
+    ra, dec = hdu.header.get("RA_OBJ"), hdu.header.get("DEC_OBJ")
+    crab = False
+    if isinstance(ra, float | int) and isinstance(dec, float | int):
+        crab = bool(np.hypot((ra - CRAB.ra.deg) * np.cos(CRAB.dec.rad), dec - CRAB.dec.deg) < 0.1)
+    name = str(hdu.header.get("NAME") or hdu.header.get("SOURCEID") or f"source {number}").strip()
+    return Illumination(scw_id, name, data.reshape(-1), crab)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFit:
+    """Least squares of a detector image on sources and a background that is flat in each module.
+
+    Parameters
+    ----------
+    background
+        (8,) counts of a pixel of each module without sources; 0 of a module that is off.
+    sources, sources_err
+        (S,) counts that a source would give in a fully illuminated pixel, and 1σ errors.
+    cleaned, cleaned_err
+        Counts of the used pixels without the sources that were fitted, and its 1σ error.
+    model
+        (P,) expected counts of all pixels.
+    """
+
+    background: Floats
+    sources: Floats
+    sources_err: Floats
+    cleaned: float
+    cleaned_err: float
+    model: Floats
+
+
+def fit_sources(image: Floats, used: Bools, pifs: Floats, removed: Bools | None = None) -> SourceFit:
+    """Fit an image as ``background of the module + Σ source × PIF`` and remove sources from its sum.
+
+    A level for each of the eight modules: they differ by some per cent, which one level for all would take
+    for sources where a PIF differs from module to module.
+
+    Unweighted least squares: weights from the counts themselves would bias the background low where counts
+    are few. Every result is a linear combination Σ w·n of the counts, so its error follows from the counting
+    variance n of each pixel. Pixels that differ from one another by more than counting (thresholds) mislead
+    the fit, not the sum: that excess variance s² enters as Σ (w − 1)² s², which is 0 without sources.
+
+    Parameters
+    ----------
+    image
+        (P,) counts.
+    used
+        (P,) pixels to use.
+    pifs
+        (S, P) illumination fractions, S may be 0.
+    removed
+        (S,) which sources leave the sum; None: all.
+
+    Raises
+    ------
+    InputError
+        When sources cannot be told apart: two with the same PIF, or one that is flat over the pixels used.
+    """
+    counts, n_sources = image[used], pifs.shape[0]
+    lit = MODULES[:, used].any(axis=1)
+    design = np.concatenate([MODULES[lit][:, used], pifs[:, used]]).T
+    n_modules = int(lit.sum())
+    gram = design.T @ design / counts.size
+    if counts.size <= design.shape[1] or np.linalg.eigvalsh(gram)[0] < _DISTINCT:
+        raise InputError("sources cannot be told apart by their PIFs: leave out faint ones close to others")
+    solve = np.linalg.solve(gram, design.T) / counts.size  # (modules + S, N): estimates are solve @ counts
+    estimate = solve @ counts
+    fitted = design @ estimate
+    excess = max(float(np.sum((counts - fitted) ** 2 - counts)) / (counts.size - design.shape[1]), 0.0)
+    gone = np.ones(n_sources, np.bool_) if removed is None else removed
+    weights = 1.0 - (gone * design[:, n_modules:].sum(axis=0)) @ solve[n_modules:]
+    variance = weights**2 @ counts + excess * np.sum((weights - 1.0) ** 2)
+    background = np.zeros(lit.size)
+    background[lit] = estimate[:n_modules]
+    sources = estimate[n_modules:]
+    return SourceFit(
+        background=background,
+        sources=sources,
+        sources_err=np.sqrt(solve[n_modules:] ** 2 @ (counts + excess)),
+        cleaned=float(weights @ counts),
+        cleaned_err=float(np.sqrt(variance)),
+        model=background @ MODULES + sources @ pifs,
+    )

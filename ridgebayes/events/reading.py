@@ -1,0 +1,272 @@
+"""Event lists of ISGRI on disk, as the archive and OSA write them (ISGR-EVTS-ALL with IBIS-GNRL-GTI)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.scw import Bools, Floats, Ints
+from ridgebayes.scw_io import one_line, unpacked
+
+SHAPE = (134, 130)
+"""Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""
+
+FULL_DETECTOR = 128 * 128
+"""Pixels of the detector; the rest of an image is the gaps between its eight modules."""
+
+EVENTS = "ISGR-EVTS-ALL"
+GTI = "IBIS-GNRL-GTI"
+_MISSION = (52500.0, 64000.0)  # MJD: from before the launch in October 2002 to 2034
+_TO_DAYS = {"d": 1.0, "day": 1.0, "s": 1 / 86400.0}
+
+
+@dataclass(frozen=True, eq=False)
+class EventList:
+    """Events of one ScW, sorted by time.
+
+    Parameters
+    ----------
+    source
+        File, for messages.
+    scw_id
+        12 digits.
+    time
+        (N,) seconds since `start`.
+    energy
+        (N,) keV.
+    pixel
+        (N,) number of the pixel, 130 DETZ + DETY.
+    selected
+        (N,) SELECT_FLAG is 0: neither noisy pixel nor calibration event.
+    gti
+        (G, 2) good time intervals, seconds since `start`, sorted, not overlapping.
+    start
+        MJD (TT) of the first good moment.
+    ra, dec, roll
+        Pointing (spacecraft X axis) and position angle of the spacecraft Z axis, degrees; NaN where the
+        header does not say.
+    live
+        Live fraction of the good time (keywords DEADC, or LIVETIME and ONTIME); None where not given.
+    simulated
+        Keyword SIMUL is T.
+    """
+
+    source: str
+    scw_id: str
+    time: Floats
+    energy: Floats
+    pixel: Ints
+    selected: Bools
+    gti: Floats
+    start: float
+    ra: float = np.nan
+    dec: float = np.nan
+    roll: float = np.nan
+    live: float | None = None
+    simulated: bool = False
+
+    @property
+    def mjd(self) -> float:
+        """Middle of the good time, from its first to its last moment, MJD (TT)."""
+        return self.start + 0.5 * float(self.gti[0, 0] + self.gti[-1, 1]) / 86400.0
+
+
+def read_events(path: str | PathLike[str]) -> EventList:
+    """Read an event list, FITS or gzipped FITS.
+
+    Extension ISGR-EVTS-ALL with columns TIME, ISGRI_ENERGY, DETY, DETZ and (optional) SELECT_FLAG, keywords
+    SWID, MJDREF, TIMESYS and (optional) SW_TYPE, RA_SCX, DEC_SCX, RA_SCZ, DEC_SCZ, DEADC, LIVETIME, ONTIME;
+    extension IBIS-GNRL-GTI with START and STOP. Without that one, all from TSTART to TSTOP is good.
+
+    Raises
+    ------
+    InputError
+        One line: no such file, cut off, extension, column or keyword missing, no events, no good time, a
+        value that cannot be.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the name")
+    with one_line(path, "an ISGRI event list in FITS"):
+        return _read(path)
+
+
+def _read(path: Path) -> EventList:
+    with fits.open(io.BytesIO(unpacked(path)), memmap=False) as hdus:
+        table = _table(path, hdus, EVENTS)
+        header = table.header
+        scw_id = _scw_id(path, header)
+        zero = _mjd_zero(path, header)
+        days = _column(path, table, "TIME") * _days(path, table, "TIME")
+        energy = _column(path, table, "ISGRI_ENERGY")
+        pixel = _pixels(path, table)
+        selected = np.ones(days.size, np.bool_)
+        if "SELECT_FLAG" in table.columns.names:
+            selected = _column(path, table, "SELECT_FLAG") == 0
+        spans = _good_days(path, hdus, header)
+    if days.size == 0:
+        raise InputError(f"{path}: {EVENTS} has no events: leave this ScW out")
+    if not (np.isfinite(days).all() and np.isfinite(energy).all()):
+        raise InputError(f"{path}: TIME or ISGRI_ENERGY is not finite: make the event list again")
+    first = float(spans[0, 0])
+    if not (_MISSION[0] < zero + first and zero + float(spans[-1, 1]) < _MISSION[1]):
+        raise InputError(f"{path}: good time at MJD {zero + first:g} is outside the mission: check MJDREF")
+    if days.max() < first or days.min() > spans[-1, 1]:
+        raise InputError(f"{path}: no event lies in the good time of {GTI}: check their TIME and START")
+    order = slice(None) if bool((np.diff(days) >= 0).all()) else np.argsort(days, kind="stable")
+    ra, dec, roll = _pointing(path, header)
+    return EventList(
+        source=str(path),
+        scw_id=scw_id,
+        time=((days - first) * 86400.0)[order],
+        energy=energy[order],
+        pixel=pixel[order],
+        selected=selected[order],
+        gti=(spans - first) * 86400.0,
+        start=zero + first,
+        ra=ra,
+        dec=dec,
+        roll=roll,
+        live=_live_fraction(path, header),
+        simulated=header.get("SIMUL") is True,
+    )
+
+
+def _table(path: Path, hdus: fits.HDUList, name: str) -> fits.BinTableHDU:
+    found = [hdu for hdu in hdus if hdu.name.upper() == name]
+    if not found or not isinstance(found[0], fits.BinTableHDU):
+        names = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
+        raise InputError(f"{path}: no table extension {name} (there are: {names}): give an ISGRI event list")
+    return found[0]
+
+
+def _column(path: Path, table: fits.BinTableHDU, name: str) -> NDArray[Any]:
+    if name not in table.columns.names:
+        raise InputError(f"{path}: {table.name} has no column {name}: give an event list with energies")
+    values = np.asarray(table.data[name])
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise InputError(f"{path}: {table.name}: column {name} is not one number a row: make the list again")
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+
+
+def _days(path: Path, table: fits.BinTableHDU, name: str) -> float:
+    unit = str(table.columns[name].unit or "d").strip().lower()
+    if unit not in _TO_DAYS:
+        raise InputError(f"{path}: {table.name}: {name} is in '{unit}': give it in d or s")
+    return _TO_DAYS[unit]
+
+
+def _number(path: Path, header: Mapping[str, Any], key: str) -> float | None:
+    value = header.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str | bool) or not np.isfinite(value):
+        raise InputError(f"{path}: keyword {key} is {value!r}, not a number: mend it")
+    return float(value)
+
+
+def _pixels(path: Path, table: fits.BinTableHDU) -> Ints:
+    z, y = (_column(path, table, name) for name in ("DETZ", "DETY"))
+    inside = (z >= 0) & (z < SHAPE[0]) & (y >= 0) & (y < SHAPE[1])
+    if not inside.all():
+        row = int(np.argmin(inside))
+        raise InputError(
+            f"{path}: {EVENTS} row {row + 1}: DETY {y[row]}, DETZ {z[row]} lie outside the detector's "
+            f"{SHAPE[1]} × {SHAPE[0]} image: make the list again"
+        )
+    return (z * SHAPE[1] + y).astype(np.int64)
+
+
+def _scw_id(path: Path, header: Mapping[str, Any]) -> str:
+    scw_id = str(header.get("SWID", "")).strip()
+    if len(scw_id) != 12 or not (scw_id.isascii() and scw_id.isdigit()):
+        shown = f"is '{scw_id}'" if scw_id else "is missing"
+        raise InputError(f"{path}: keyword SWID {shown}, must be 12 digits like 025900280010: add it")
+    kind = str(header.get("SW_TYPE", "POINTING")).strip().upper()
+    if kind != "POINTING":
+        raise InputError(f"{path}: SW_TYPE is {kind}, which has no one pointing: give pointings only")
+    revolution = _number(path, header, "REVOL")
+    if revolution is not None and revolution != int(scw_id[:4]):
+        raise InputError(f"{path}: REVOL is {revolution:g} but SWID {scw_id}: mend one")
+    return scw_id
+
+
+def _mjd_zero(path: Path, header: Mapping[str, Any]) -> float:
+    scale = str(header.get("TIMESYS", "TT")).strip().upper()
+    if scale != "TT":
+        raise InputError(f"{path}: TIMESYS is {scale}: give times in TT")
+    zero = _number(path, header, "MJDREF")
+    if zero is None:
+        whole, part = (_number(path, header, key) for key in ("MJDREFI", "MJDREFF"))
+        if whole is None:
+            raise InputError(f"{path}: keyword MJDREF is missing: add it (51544 for INTEGRAL days)")
+        zero = whole + (part or 0.0)
+    return zero
+
+
+def _good_days(path: Path, hdus: fits.HDUList, header: Mapping[str, Any]) -> Floats:
+    """Good time intervals in days, sorted and merged."""
+    if any(hdu.name.upper() == GTI for hdu in hdus):
+        table = _table(path, hdus, GTI)
+        start = _column(path, table, "START") * _days(path, table, "START")
+        stop = _column(path, table, "STOP") * _days(path, table, "STOP")
+    else:
+        ends = [_number(path, header, key) for key in ("TSTART", "TSTOP")]
+        if ends[0] is None or ends[1] is None:
+            raise InputError(f"{path}: no extension {GTI} and no TSTART, TSTOP: give one of them")
+        start, stop = np.array(ends[:1], float), np.array(ends[1:], float)
+    spans = merged(np.stack([start, stop], axis=1))
+    if spans.size == 0:
+        raise InputError(f"{path}: {GTI} holds no good time: leave this ScW out")
+    return spans
+
+
+def merged(spans: Floats) -> Floats:
+    """Sort intervals (G, 2), join those that touch, leave out those without length or not finite."""
+    spans = spans[np.isfinite(spans).all(axis=1) & (spans[:, 1] > spans[:, 0])]
+    joined: list[list[float]] = []
+    for start, stop in spans[np.argsort(spans[:, 0], kind="stable")].tolist():
+        if joined and start <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], stop)
+        else:
+            joined.append([start, stop])
+    return np.array(joined, np.float64).reshape(-1, 2)
+
+
+def _pointing(path: Path, header: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Pointing and roll in degrees. FK5 and ICRS, milliarcseconds apart, are not told apart."""
+    ra, dec, ra_z, dec_z = (_number(path, header, k) for k in ("RA_SCX", "DEC_SCX", "RA_SCZ", "DEC_SCZ"))
+    if ra is None or dec is None:
+        return np.nan, np.nan, np.nan
+    for key, value in (("DEC_SCX", dec), ("DEC_SCZ", dec_z)):
+        if value is not None and abs(value) > 90:
+            raise InputError(f"{path}: {key} is {value:g}, must lie between -90 and 90: mend it")
+    roll = np.nan if ra_z is None or dec_z is None else position_angle(ra, dec, ra_z, dec_z)
+    return ra % 360.0, dec, roll
+
+
+def position_angle(ra: float, dec: float, to_ra: float, to_dec: float) -> float:
+    """Position angle of a direction seen from another, from north through east, degrees in [0, 360)."""
+    a, d, b, e = np.deg2rad([ra, dec, to_ra, to_dec])
+    east = np.cos(e) * np.sin(b - a)
+    north = np.sin(e) * np.cos(d) - np.cos(e) * np.sin(d) * np.cos(b - a)
+    return float(np.rad2deg(np.arctan2(east, north)) % 360.0)
+
+
+def _live_fraction(path: Path, header: Mapping[str, Any]) -> float | None:
+    live = _number(path, header, "DEADC")
+    if live is None:
+        livetime, ontime = _number(path, header, "LIVETIME"), _number(path, header, "ONTIME")
+        live = livetime / ontime if livetime is not None and ontime else None
+    if live is not None and not 0 < live <= 1:
+        raise InputError(f"{path}: live fraction (DEADC or LIVETIME/ONTIME) is {live:g}, must be in (0, 1]")
+    return live

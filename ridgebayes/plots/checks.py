@@ -1,0 +1,157 @@
+"""Figures of posterior predictive checks: the data over what replicates of the model give."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ridgebayes.checks.results import Checks, CurveResult, Result
+from ridgebayes.checks.verdicts import p_words
+from ridgebayes.plots.style import (
+    BLUE,
+    LIGHT,
+    MIDDLE,
+    VERMILLION,
+    band_title,
+    chosen_bands,
+    each_band,
+    finish,
+    legend_below,
+    new_figure,
+    year_axis,
+)
+from ridgebayes.run import Run
+
+SUBJECT_OF = {
+    "distribution": "tails",
+    "pit": "shape",
+    "scatter_years": "scatter",
+    "scatter_level": "scatter",
+}
+"""Curve → subject whose verdict is its title, where they are not called the same."""
+
+_REACH = 8.0  # of the overview, in standard deviations of the replicates
+_WRAP = 66  # letters in a line of a title, beside the marks
+_HALF, _MOST = 0.674, 1.881  # a normal's 50 % and 94 %
+
+
+def figures(run: Run, checks: Checks) -> dict[str, Callable[[], Figure]]:
+    """Return all figures of a check: name → what makes it, the overview first."""
+    made: dict[str, Callable[[], Figure]] = {"overview": lambda: overview(run, checks)}
+    return made | {name: lambda name=name: curve_figure(run, checks, name) for name in checks.curves}
+
+
+def overview(run: Run, checks: Checks) -> Figure:
+    """Draw how far out every statistic of each band is, in standard deviations of the replicates."""
+    names = list(dict.fromkeys(result.statistic for result in checks.results))
+    figure = new_figure(textwrap.fill(checks.verdict, _WRAP), height_mm=38 + 4.2 * len(names))
+    bands = chosen_bands(run)
+    shared = None
+    for place, band in enumerate(bands):
+        ax = shared = figure.add_subplot(1, len(bands), place + 1, sharey=shared)
+        draw_overview(ax, names, [result for result in checks.results if result.band == band])
+        ax.tick_params(labelleft=place == 0)
+        finish(run, ax, band_title(run, band) if len(bands) <= 3 else band)
+    legend_below(figure)
+    return figure
+
+
+def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
+    """Draw the statistics of one band, a row each; what lies beyond the axis is an arrow at its edge."""
+    place = {name: -row for row, name in enumerate(names)}
+    ax.axvspan(-_MOST, _MOST, color=LIGHT, lw=0, label="94 % interval of replicates")
+    ax.axvspan(-_HALF, _HALF, color=MIDDLE, lw=0, label="50 % interval of replicates")
+    for found in (False, True):
+        rows = [result for result in results if result.found is found]
+        z = np.array([np.clip(result.z, -_REACH, _REACH) for result in rows])
+        y = np.array([place[result.statistic] for result in rows])
+        colour = VERMILLION if found else "black"
+        for marker, which in (("o", np.abs(z) < _REACH), (">", z >= _REACH), ("<", z <= -_REACH)):
+            label = ("data: found" if found else "data") if marker == "o" else None
+            ax.plot(z[which], y[which], marker, ms=4 if found else 3, color=colour, ls="none", label=label)
+    ax.set(xlim=(-_REACH - 0.8, _REACH + 0.8), ylim=(-len(names) + 0.3, 0.7))
+    ax.set_xlabel("Distance from the replicates (sd)")
+    ax.set_yticks(list(place.values()), [readable(name) for name in place])
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def readable(statistic: str) -> str:
+    """Write the name of a statistic as words."""
+    subject, _, rest = statistic.partition(".")
+    return f"{subject}: {rest}".replace("_", " ")
+
+
+def curve_figure(run: Run, checks: Checks, name: str) -> Figure:
+    """Draw one curve of every band, its verdict as the title."""
+    curve = checks.curves[name]
+    subject = SUBJECT_OF.get(name, name)
+    verdict = next(v for v in checks.verdicts if v.subject == subject)
+    bands = list(checks.bands)
+
+    def panel(run: Run, band: str, ax: Axes) -> Axes:
+        k = bands.index(band)
+        draw_curve(ax, curve, k)
+        about = [r for r in checks.results if r.subject == subject and r.band == band]
+        note = ("smallest " if len(about) > 1 else "") + p_words(min(r.p for r in about)) if about else ""
+        note += " (found)" if any(r.found for r in about) else ""
+        return finish(run, ax, band_title(run, band, *([note] if note else [])))
+
+    return each_band(textwrap.fill(str(verdict), _WRAP), panel)(run)
+
+
+def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
+    """Draw the data of a band as points over the intervals of the replicates."""
+    low, lower, middle, upper, high = curve.replicated[:, band]
+    observed = curve.observed[band]
+    if curve.name == "distribution":
+        return _draw_distribution(ax, curve, band)
+    known = np.isfinite(observed)
+    x = curve.x[known]
+    # A bar a bin: between them nothing is known.
+    wide = float(np.clip(300 / max(x.size, 1), 4, 14))
+    ax.vlines(x, low[known], high[known], color=LIGHT, lw=wide, label="94 % interval of replicates")
+    ax.vlines(x, lower[known], upper[known], color=MIDDLE, lw=wide, label="50 % interval of replicates")
+    ax.plot(x, middle[known], "_", color=BLUE, ms=wide)
+    out = known & ((observed < low) | (observed > high))
+    ax.plot(x, observed[known], "-", color="black", lw=0.4)
+    ax.plot(curve.x[known & ~out], observed[known & ~out], "o", color="black", ms=3, label="data")
+    if out.any():
+        ax.plot(curve.x[out], observed[out], "D", color=VERMILLION, ms=3.5, label="data outside 94 %")
+    ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
+    if curve.x_label == "Year":
+        if x.size:
+            ax.set_xlim(x.min() - 1, x.max() + 1)
+        year_axis(ax)
+    return ax
+
+
+def _draw_distribution(ax: Axes, curve: CurveResult, band: int) -> Axes:
+    """Draw numbers of ScWs on a logarithmic axis; none at all lies on its lower edge."""
+    low, lower, _, upper, high = np.maximum(curve.replicated[:, band], 0.5)
+    observed = curve.observed[band]
+    ax.fill_between(curve.x, low, high, color=LIGHT, lw=0, label="94 % interval of replicates", step="mid")
+    ax.fill_between(
+        curve.x, lower, upper, color=MIDDLE, lw=0, label="50 % interval of replicates", step="mid"
+    )
+    out = (observed < curve.replicated[0, band]) | (observed > curve.replicated[-1, band])
+    some: NDArray = observed > 0
+    ax.plot(curve.x[some & ~out], observed[some & ~out], "o", color="black", ms=3, label="data")
+    if (some & out).any():
+        ax.plot(
+            curve.x[some & out],
+            observed[some & out],
+            "D",
+            color=VERMILLION,
+            ms=3.5,
+            label="data outside 94 %",
+        )
+    ax.set_yscale("log")
+    ax.set(xlabel=f"{curve.x_label}; beyond the axis: in the first and last bin", ylabel=curve.y_label)
+    ax.set_ylim(0.5, 3 * max(observed.max(), high.max()))
+    return ax

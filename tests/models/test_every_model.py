@@ -1,0 +1,29 @@
+"""What holds for every shipped model: extras, priors, and that data stay arguments."""
+
+import jax
+import numpy as np
+import pytest
+
+from ridgebayes import models
+from ridgebayes.fitdata import prepare
+from ridgebayes.parts import EXTRAS
+from ridgebayes.posterior import Posterior
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_density_is_finite_with_the_extras_that_it_can_have(name, starry_mission, three_regions):
+    none = {
+        "background": {"free_latitude", "transients", "smooth_crab"},
+        "crab": {"free_latitude", "transients"},
+    }
+    extras = [e for e in EXTRAS if e != "outliers" and e not in none.get(name, ())]
+    model = models.find(name)(three_regions).with_extras(*extras)
+    parameters = model.parameters
+    prepared = prepare(starry_mission, model.sky, opened=parameters.keys(), chosen=model.chosen, cache=False)
+    posterior = Posterior(model, prepared.data)
+    # Nothing is declared and then not asked for.
+    assert set(posterior.shapes) == {n for n, p in parameters.items() if not p.fixed}
+    start = posterior.start(jax.random.key(0), prepared.data)
+    value, gradient = jax.jit(jax.value_and_grad(posterior.potential))(start, prepared.data)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()

@@ -1,0 +1,71 @@
+"""A smooth longitude profile."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ridgebayes import models, sample, sky
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import prepare
+from ridgebayes.models.profile import profile_of_longitude
+from ridgebayes.posterior import Posterior
+from ridgebayes.predict import sites
+from ridgebayes.priors import Parameters
+
+SD, LENGTH = 0.7, 40.0
+
+
+def test_the_intensities_are_recovered(starry_mission, three_regions, pull):
+    model = models.profile(three_regions).with_priors({"sky.profile_length": 25.0})
+    assert model.bands_apart
+    run = sample(model, starry_mission.take_bands(["A01"]), seed=1, chains=2, warmup=150, draws=200)
+    truth = run.tree["constant_data"]["true_intensity"]
+    assert np.abs(pull(run.intensity(), truth)).max() < 4
+    assert run.tree["posterior"]["sky.profile"].dims == ("chain", "draw", "band", "harmonic")
+
+
+@pytest.fixture(scope="module")
+def coarse(starry_mission):
+    return prepare(starry_mission.take_bands(["A01"]), sky.load("coarse"), cache=False)
+
+
+def test_covariance_is_that_of_matern_around_the_circle(coarse):
+    """What the waves give is Matérn 5/2 summed over all ways around."""
+    data = coarse.data
+    model = models.profile(coarse.sky).with_priors({"sky.profile_sd": SD, "sky.profile_length": LENGTH})
+
+    def intensity(key):
+        seeded = jax.tree_util.Partial(lambda k: _draw(model, data, k), key)
+        return seeded()
+
+    draws = np.asarray(jax.jit(jax.vmap(intensity))(jax.random.split(jax.random.key(0), 40_000)))
+    found = np.cov(draws[:, 0].T)
+    lon = coarse.sky.centre_lon
+    apart = np.abs(lon[:, None] - lon + 360 * np.arange(-3, 4)[:, None, None]) * np.sqrt(5) / LENGTH
+    wanted = SD**2 * ((1 + apart + apart**2 / 3) * np.exp(-apart)).sum(0)
+    np.testing.assert_allclose(found, wanted, atol=0.03 * SD**2)
+
+
+def _draw(model, data, key):
+    from numpyro import handlers
+
+    p = Parameters(model.parameters, model.sizes(data))
+    return handlers.seed(lambda: profile_of_longitude(p, data), key)()
+
+
+def test_latitude_can_be_freed(starry_mission, three_regions):
+    model = models.profile(three_regions).with_extras("free_latitude")
+    data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.parameters.keys()).data
+    flux = []
+    for width in (1.0, 1.4):
+        posterior = Posterior(model.with_priors({"sky.width": width, "sky.shift": 0.0}), data)
+        z = jnp.full(posterior.size, 0.1)
+        flux.append(np.asarray(jax.jit(lambda z, d, q=posterior: sites(q, z, d)["sky.fov_flux"])(z, data)))
+    # The core keeps its intensity, so that a wider sky has more flux in all.
+    assert (np.abs(flux[1]) > 1.02 * np.abs(flux[0])).all()
+
+
+def test_regions_off_the_plane_are_refused():
+    with pytest.raises(InputError, match=r"'Off' is 45 degrees off"):
+        models.profile(sky.build("off", [sky.Region.box("Off", (0, 20), (40, 50))]))

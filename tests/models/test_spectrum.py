@@ -1,0 +1,67 @@
+"""All bands at once."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate
+from starry_sky import TRUE, band_intensity
+
+from ridgebayes import models, parts, sample
+from ridgebayes.calibration import CRAB
+from ridgebayes.fitdata import prepare
+from ridgebayes.models.spectrum import hard, thermal
+
+
+@pytest.fixture(scope="module")
+def data(starry_mission, three_regions):
+    return prepare(starry_mission, three_regions).data
+
+
+@pytest.mark.parametrize("temperature", [4.0, 9.0, 40.0])
+def test_fold_of_the_thermal_part(data, starry_mission, temperature):
+    found = parts.fold(lambda e: thermal(e, jnp.asarray(temperature)), data)
+    wanted = [
+        integrate.quad(lambda e: np.exp((35 - e) / temperature) / (35 * e), b.e_min, b.e_max, epsabs=0)[0]
+        / (integrate.quad(CRAB.photons, b.e_min, b.e_max, epsabs=0)[0] / 1000)
+        for b in starry_mission.bands
+    ]
+    np.testing.assert_allclose(found, wanted, rtol=1e-8)
+
+
+def test_fold_of_the_hard_part_and_of_the_crab(data, starry_mission):
+    found = parts.fold(lambda e: hard(e, jnp.asarray(1.55)), data)
+    wanted = [
+        integrate.quad(lambda e: (e / 120) ** -1.55 / 120**2, b.e_min, b.e_max, epsabs=0)[0]
+        / (integrate.quad(CRAB.photons, b.e_min, b.e_max, epsabs=0)[0] / 1000)
+        for b in starry_mission.bands
+    ]
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    crab = parts.fold(lambda e: CRAB.norm * e**-CRAB.index, data)
+    np.testing.assert_allclose(crab, 1000.0, rtol=1e-12)
+
+
+def test_the_parameters_are_recovered(starry_mission, three_regions, pull):
+    model = models.spectrum(three_regions)
+    assert not model.bands_apart
+    run = sample(model, starry_mission, seed=1, chains=2, warmup=150, draws=200)
+    posterior = run.tree["posterior"]
+    assert "diverging_band" not in run.tree["sample_stats"]  # one joint fit
+    for name in ("thermal", "temperature", "index"):
+        assert np.abs(pull(posterior[f"sky.{name}"], TRUE[name])) < 4, name
+    truth = TRUE["hard"] * three_regions.stars
+    assert np.abs(pull(posterior["sky.hard"].transpose(..., "region"), truth)).max() < 4
+    # Intensities in mCrab/deg² are what these parameters fold into, by an independent integral.
+    first = posterior.dataset.isel(chain=0, draw=0).sel(region="GB")
+    at = {name: float(first[f"sky.{name}"]) for name in TRUE}
+    wanted = [band_intensity(band, at) for band in starry_mission.bands]
+    np.testing.assert_allclose(first["sky.intensity"], wanted, rtol=1e-6)
+
+
+def test_the_tie_to_the_stars_can_be_opened(three_regions):
+    model = models.spectrum(three_regions)
+    assert model.parameters["sky.thermal_ratio"].fixed
+    assert (
+        not model.with_priors({"sky.thermal_ratio": "LogNormal(0, 0.3)"})
+        .parameters["sky.thermal_ratio"]
+        .fixed
+    )

@@ -1,0 +1,56 @@
+"""Templates times norms."""
+
+import numpy as np
+import pytest
+
+from ridgebayes import models, sample, sky
+from ridgebayes.errors import InputError
+from ridgebayes.products.profile import core_starlight
+
+
+def test_the_norm_of_the_starlight_is_recovered(starry_mission, three_regions, pull):
+    model = models.template(three_regions)
+    assert model.bands_apart
+    run = sample(model, starry_mission.take_bands(["A01"]), seed=1, chains=2, warmup=100, draws=150)
+    posterior = run.tree["posterior"]
+    assert posterior["sky.norm"].dims == ("chain", "draw", "band", "template")
+    truth = starry_mission.truth["intensity"]["GB"][0]
+    assert np.abs(pull(posterior["sky.norm"], truth)).max() < 4
+    # The intensities of the regions stand in the relation of their starlight, in every draw.
+    ratio = run.intensity() / run.intensity().sel(region="GB")
+    np.testing.assert_allclose(ratio.mean(("chain", "draw", "band")), three_regions.stars, rtol=1e-9)
+    assert len(run.table()) == 3
+
+
+def test_regions_of_one_map_are_one_template():
+    coarse = sky.load("coarse")
+    assert list(coarse.templates) == ["starlight"]
+    bright = core_starlight(coarse)
+    np.testing.assert_allclose(coarse.templates["starlight"], bright / bright.max())
+    np.testing.assert_allclose(coarse.stars, bright / bright.max())
+
+
+def test_bar_and_disc_add_up_to_the_starlight():
+    """Where both shine, their maps overlap; their sum is the map of all stars."""
+    parts, whole = sky.load("bar_disc"), sky.load("starlight")
+    assert list(parts.templates) == ["bar", "disc"]
+    mean = [sky.skymap.core_brightness([region])[0] for region in parts.regions]
+    together = np.asarray(parts.weights.T @ mean)
+    alone = np.asarray(whole.weights.T @ sky.skymap.core_brightness(whole.regions))
+    assert np.abs(together - alone).max() < 0.01 * alone.max()
+
+
+def test_two_maps_may_overlap_but_not_one_with_itself(tmp_path):
+    cell = '[[region]]\nname = "{}"\nlon = [-20, 20]\nshape = "{}"\n'
+    path = tmp_path / "sky.toml"
+    path.write_text(cell.format("A", "starlight") + cell.format("B", "disc"))
+    assert list(sky.load(path).templates) == ["starlight", "disc"]
+    path.write_text(cell.format("A", "disc") + cell.format("B", "disc"))
+    with pytest.raises(InputError, match="overlap"):
+        sky.load(path)
+
+
+def test_a_region_without_a_map_is_its_own_template():
+    found = sky.load("example").templates
+    assert list(found) == ["starlight", "first quadrant", "fourth quadrant", "Cygnus", "anticentre"]
+    np.testing.assert_array_equal(np.stack(list(found.values())), np.eye(5))

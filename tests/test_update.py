@@ -1,0 +1,102 @@
+"""A fit brought up to date: what a fresh fit of all says, sooner."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ridgebayes import models, sample, write_scws
+from ridgebayes.errors import InputError
+from ridgebayes.reopen import reopen
+from ridgebayes.run import Run
+from ridgebayes.update import joined, update
+
+MORE = {"chains": 4, "draws": 400, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def mission(small_mission):
+    return small_mission.take_bands(["A01"])
+
+
+@pytest.fixture(scope="module")
+def cut(mission):
+    """SCW_ID from which ScWs are new: the last half of the last revolution."""
+    inside = np.sort(mission.scw_id[mission.revolution == mission.revolution.max()])
+    return inside[inside.size // 2]
+
+
+@pytest.fixture(scope="module")
+def old(mission, cut, three_regions, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("old")
+    write_scws(mission.select(mission.scw_id < cut), folder / "old.fits")
+    from ridgebayes import read_scws
+
+    table = read_scws(folder / "old.fits")
+    return sample(models.regions(three_regions), table, out=folder / "run", **MORE)
+
+
+@pytest.fixture(scope="module")
+def fresh(mission, three_regions):
+    return sample(models.regions(three_regions), mission, **MORE)
+
+
+def agree(a, b):
+    """Means of the FOV fluxes within the Monte Carlo error of both, and the same widths."""
+    for run in (a, b):
+        assert run.diagnosis.divergences <= 2
+    x, y = a.fov_flux(), b.fov_flux()
+    over = ("chain", "draw")
+    worth = [run.diagnosis.ess_bulk["sky.intensity"].min() for run in (a, b)]
+    error = np.sqrt(x.var(over) / worth[0] + y.var(over) / worth[1])
+    assert (abs(x.mean(over) - y.mean(over)) < 4 * error).all()
+    np.testing.assert_allclose(x.std(over), y.std(over), rtol=0.12)
+
+
+def test_weighted_draws_are_the_fresh_fit_s(old, fresh, mission, cut, tmp_path):
+    new = mission.select(mission.scw_id >= cut)
+    run = update(old, new, tmp_path / "run")
+    told = run.record["update"]
+    assert told["how"] == "old draws, weighted", told
+    assert told["new_scws"] == len(new)
+    agree(run, fresh)
+    # It knows its joined table, and can be reopened and updated again.
+    again = reopen(Run.open(run.path))
+    assert len(again.prepared.scws) == len(mission)
+    kept = old.tree["constant_data"]["level"].values
+    np.testing.assert_array_equal(again.prepared.scales.level[:, : kept.shape[1]], kept)
+
+
+def test_chains_from_the_old_posterior_are_the_fresh_fit_s(old, fresh, mission, tmp_path, monkeypatch):
+    monkeypatch.setattr("ridgebayes.update.MAX_PARETO_K", -np.inf)
+    run = update(old, mission, tmp_path / "run")
+    assert run.record["update"]["how"] == "new chains from the old posterior"
+    assert run.record["sampling"]["warmup"] == 50
+    agree(run, fresh)
+
+
+def test_weights_are_the_likelihood_of_what_is_new(old, mission, cut):
+    """Against the difference of the log densities of all and of the old ScWs."""
+    import jax
+
+    from ridgebayes.posterior import Posterior
+    from ridgebayes.update import _prepared, likelihood_of_new
+
+    again = reopen(old)
+    prepared = _prepared(again, mission, again.prepared.scales)
+    found = likelihood_of_new(again, mission, prepared.scales)[0, 0, :6]
+    everything = jax.jit(Posterior(again.model, prepared.data).potential)
+    before = jax.jit(again.posterior.potential)
+    z = again.z[0, 0, :6]
+    expected = np.array([before(row, again.parts[0]) - everything(row, prepared.data) for row in z])
+    np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-7, atol=1e-7)
+
+
+def test_what_is_refused(old, mission, cut, tmp_path):
+    before = reopen(old).prepared.scws
+    with pytest.raises(InputError, match="nothing to update"):
+        joined(before, mission.select(mission.scw_id < cut))
+    other = dataclasses.replace(mission, rate=mission.rate * 1.001)
+    with pytest.raises(InputError, match="have other rates than those that were fitted"):
+        update(old, other, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
