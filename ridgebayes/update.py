@@ -115,9 +115,7 @@ def update(
         settings = dataclasses.replace(settings, warmup=WARMUP)
         modes = [_moments(draws) for draws in old.z]
         z, statistics = run_chains(posterior, parts, settings, device, clock, modes=modes, progress=progress)
-    logger.info(
-        "%s: Pareto k %.2f, worth %.0f %% of the draws", how, told["pareto_k"], 100 * told["efficiency"]
-    )
+    logger.info("%s (Pareto k %.2f, worth %.0f %% of the draws)", how, pareto_k, 100 * efficiency)
     result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
     result.record["update"] = {
         "from": str(run.path or ""),
