@@ -8,9 +8,9 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
     I_{mk} = ∫_k [T \, q_m s_m f_T(E) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
 
-    f_T = (E/35)^{-1} e^{-(E - 35)/kT} / 35^2, \quad f_H = (E/120)^{-Γ} / 120^2
+    f_T = (E/35)^{-1} e^{-(E - 35)/kT} / 35^2, \quad f_H = (E/60)^{-Γ} / 60^2
 
-E and kT in keV. T and H are E² dN/dE at 35 and at 120 keV in keV² ph/cm²/s/keV/sr, T that of the region
+E and kT in keV. T and H are E² dN/dE at 35 and at 60 keV in keV² ph/cm²/s/keV/sr, T that of the region
 brightest in starlight, so the parameters are physical; intensities in mCrab/deg² follow for the Crab of
 `ridgebayes.calibration`. An exponential over E is what hot plasma looks like well above its lines.
 
@@ -39,9 +39,9 @@ from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 
 E2 = "keV / (cm2 s sr)"
-THERMAL_KEV, HARD_KEV = 35.0, 120.0
-"""Where the amplitudes are given: in the middle of what the published bands see of each part, so that amplitude
-and shape are known nearly apart."""
+THERMAL_KEV, HARD_KEV = 35.0, 60.0
+"""Where the amplitudes are given: chosen so that the best known band, the softest, says little of the shapes at
+given amplitudes. The posterior is then close to Gaussian."""
 
 PRIORS = {
     "sky.thermal": Parameter(
@@ -54,7 +54,7 @@ PRIORS = {
         dist.LogNormal(np.log(12.0), 0.5), "keV", (), "energy over which the thermal part is cut off"
     ),
     "sky.hard": Parameter(
-        dist.Normal(0.0, 100.0), E2, ("region",), "E² dN/dE of the hard part at 120 keV in each region's core"
+        dist.Normal(0.0, 100.0), E2, ("region",), "E² dN/dE of the hard part at 60 keV in each region's core"
     ),
     "sky.index": Parameter(dist.Normal(1.5, 0.2), "", (), "photon index of the hard part"),
     "response.solid_angle": parts.SKY["response.solid_angle"],
@@ -69,7 +69,7 @@ def thermal(energy: Array, temperature: Array) -> Array:
 
 
 def hard(energy: Array, index: Array) -> Array:
-    """Photon spectrum E^−Γ whose E² dN/dE at 120 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
+    """Photon spectrum E^−Γ whose E² dN/dE at 60 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
     return (energy / HARD_KEV) ** -index / HARD_KEV**2
 
 

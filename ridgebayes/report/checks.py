@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
-from astropy.table import Table
-
+from ridgebayes.checks.results import JSON
+from ridgebayes.errors import InputError
 from ridgebayes.report.figures import Figure, embedded
 from ridgebayes.report.verdict import Verdict
 from ridgebayes.run import Run
 
-FOLDER, TABLE = "checks", "checks.ecsv"
+FOLDER = "checks"
+CAPTION = (
+    "Observed (points) and replicated data of the model (bands holding 50 % and 94 % of the replicates): "
+    "{name}."
+)
 
 
 @dataclass(frozen=True)
@@ -18,27 +23,48 @@ class Checked:
     """Verdicts, table and figures of the checks; `missing` says how to get them."""
 
     verdicts: list[Verdict]
-    columns: list[str] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
     rows: list[list[str]] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     missing: str = ""
 
 
 def checks_of(run: Run) -> Checked:
-    """Read the checks of a run from its directory."""
+    """Read the checks of a run from its directory.
+
+    Raises
+    ------
+    InputError
+        When they are there and cannot be read.
+    """
     assert run.path is not None
     folder = run.path / FOLDER
-    if not (folder / TABLE).is_file():
+    if not (folder / JSON).is_file():
         words = f"not made yet: ridgebayes check {run.path}"
         return Checked([Verdict("open", "Checks", words)], missing=f"The checks were {words}")
-    table = Table.read(folder / TABLE, format="ascii.ecsv")
-    columns = [name for name in table.colnames if table[name].dtype.kind != "O"]
-    rows = [[_text(row[name]) for name in columns] for row in table]
-    pictures = [Figure(p.stem, p.stem.replace("_", " "), embedded(p)) for p in sorted(folder.glob("*.png"))]
+    try:
+        told = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        found = any(verdict["found"] for verdict in told["verdicts"])
+        verdicts = [Verdict("bad" if found else "good", "Checks", told["verdict"])]
+        rows = [_row(result) for result in told["results"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / JSON}: cannot be read ({error}): ridgebayes check {run.path}") from error
+    rows.sort(key=lambda row: row[-1] == "")
+    pictures = sorted(folder.glob("*.png"), key=lambda path: (path.stem != "overview", path.stem))
+    figures = [Figure(p.stem, CAPTION.format(name=p.stem.replace("_", " ")), embedded(p)) for p in pictures]
     return Checked(
-        [Verdict("open", "Checks", str(table.meta.get("verdict", "see below")))], columns, rows, pictures
+        verdicts, ("Statistic", "Band", "Observed", "Replicated (94 %)", "p", "Finding"), rows, figures
     )
 
 
-def _text(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _row(result: dict) -> list[str]:
+    interval = f"{result['mean']:.3g} ({result['lo']:.3g} … {result['hi']:.3g})"
+    found = "found" if result["found"] else ""
+    return [
+        result["what"],
+        result["band"],
+        f"{result['observed']:.3g}",
+        interval,
+        f"{result['p']:.2g}",
+        found,
+    ]

@@ -14,7 +14,8 @@ def starry_mission(three_regions):
     intensity = {
         n: (s * brightest).tolist() for n, s in zip(three_regions.names, three_regions.stars, strict=True)
     }
-    truth = simulate.Truth(template=None, intensity=intensity)
+    # Quieter than the sky is: a few thousand ScWs then say as much as many of the real mission's.
+    truth = simulate.Truth(template=None, intensity=intensity, tau=(0.01, 0.005, 0.003), sigma=[0.003] * 3)
     return simulate.mission(simulate.programme(30, stop=2740, seed=11), truth, sky=three_regions, seed=4)
 
 
