@@ -100,7 +100,9 @@ class Folder:
             self._lock = FileLock(path / LOCK)
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"{path}: another process is at this campaign: wait, or give another --out") from None
+            raise InputError(
+                f"{path}: another process is at this campaign: wait, or give another --out"
+            ) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}): choose another --out") from error
         try:
