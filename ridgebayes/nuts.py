@@ -162,9 +162,9 @@ class Sampler:
             )
 
         def propose(state: HMCState, args: tuple, proposals: Proposals) -> tuple[HMCState, tuple]:
-            *args, tables = args
-            state = step_still(state, args)
-            density = whitened(*args)
+            *given, tables = args
+            state = step_still(state, tuple(given))
+            density = whitened(*given)
 
             def one(current: tuple, x: tuple) -> tuple[tuple, tuple]:
                 u, energy, log_density = current

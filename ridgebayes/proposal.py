@@ -50,7 +50,7 @@ class Values:
         padded = np.concatenate([us, np.zeros((-len(us) % _AT_A_TIME, us.shape[1]))])
         chunks = padded.reshape(-1, _AT_A_TIME, us.shape[1])
         found = [self._each(chunk, data, approximation.mode, approximation.root) for chunk in chunks]
-        potential = np.concatenate([np.asarray(x) for x in found])[: len(us)]
+        potential = np.asarray(found).reshape(-1)[: len(us)]
         return np.where(np.isfinite(potential), potential, np.inf)
 
 
@@ -82,7 +82,7 @@ def with_tables(
     correction = np.linalg.lstsq(features, np.maximum(left, np.median(left) - 5.0), rcond=None)[0][1:]
     grid = _LOWEST + _CELL * (np.arange(_CELLS) + 0.5)
     powers = _features(grid[:, None])[:, 1:]
-    tables = _normalised(tables + correction.reshape(-1, scales).T @ powers.T)
+    tables = _normalised(tables + correction.reshape(3, scales).T @ powers.T)
 
     trial = draw(tables, rng, _TRIAL, size)
     accepted = acceptance(_log_ratio(values, tables, trial, approximation, data))
