@@ -352,7 +352,7 @@ def run_chains(
     """
     curvature = Curvature(posterior.potential)
     sampler = Sampler(
-        posterior.potential,
+        curvature,
         warmup=settings.warmup,
         target_accept=settings.target_accept,
         max_tree_depth=settings.max_tree_depth,

@@ -38,7 +38,7 @@ def tabled(approximation):
 
 
 def drawn(approximation, draws=8000, warmup=50):
-    sampler = Sampler(potential, warmup=warmup)
+    sampler = Sampler(Curvature(potential), warmup=warmup)
     blocks = [
         b for b in sampler.chain(jax.random.key(3), MEANS, approximation, draws) if isinstance(b, Draws)
     ]
@@ -122,7 +122,7 @@ def test_no_scales_is_a_gaussian():
 
 
 def test_a_chain_goes_on_bit_for_bit(tabled):
-    sampler = Sampler(potential, warmup=50)
+    sampler = Sampler(Curvature(potential), warmup=50)
     key = jax.random.key(5)
     whole = [b for b in sampler.chain(key, MEANS, tabled, 100) if isinstance(b, Draws)]
     first = whole[:2]
