@@ -26,7 +26,9 @@ from ridgebayes import proposal
 from ridgebayes.laplace import Curvature, Laplace
 
 BLOCK = 25
-"""Iterations a block."""
+"""Iterations a block; twice as many where most of them are proposals."""
+_WARMUP_STILL = 50
+"""Most iterations of warm-up among proposals: they forget the start at once, and nothing adapts."""
 
 _STILL = 1.6
 """Step size of NUTS among proposals, times the fourth root of the number of parameters. For a round target
@@ -198,6 +200,10 @@ class Sampler:
         self._compiled: dict[Any, Callable[..., tuple[HMCState, tuple]]] = {}
         self._lock = Lock()
 
+    def warmup_of(self, approximation: Laplace) -> int:
+        """Return the iterations of warm-up of a chain."""
+        return self.warmup if approximation.tables is None else min(_WARMUP_STILL, self.warmup)
+
     def _advance(self, state: HMCState, args: tuple, n: int, block: int, seed: list[int]) -> tuple:
         """Run n iterations; the first call of a kind compiles, once for all chains and bands."""
         if args[-1] is None:
@@ -252,11 +258,12 @@ class Sampler:
         if after is not None:
             state = _thaw(after.state, state)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        for first, n in _blocks(warmed, self.warmup):
+        block, warmup = BLOCK if tables is None else 2 * BLOCK, self.warmup_of(approximation)
+        for first, n in _blocks(warmed, warmup, block):
             state, _ = jax.block_until_ready(self._advance(state, (data, *args), n, first, seed))
             yield Warmed(n, state)
-        for first, n in _blocks(kept, draws):
-            state, (us, found) = self._advance(state, (data, *args), n, self.warmup + first, seed)
+        for first, n in _blocks(kept, draws, block):
+            state, (us, found) = self._advance(state, (data, *args), n, warmup + first, seed)
             z = approximation.mode + np.asarray(us) @ approximation.root.T
             statistics = {
                 name: np.asarray(values) for name, values in zip(STATISTICS.values(), found, strict=True)
@@ -287,10 +294,10 @@ def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _blocks(done: int, total: int) -> Iterator[tuple[int, int]]:
+def _blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
     """First iteration and length of the blocks that are left."""
-    for first in range(done, total, BLOCK):
-        yield first, min(BLOCK, total - first)
+    for first in range(done, total, length):
+        yield first, min(length, total - first)
 
 
 def _proposals(tables: Array, rng: np.random.Generator, n: int, size: int) -> Proposals:

@@ -94,7 +94,7 @@ def test_acceptance_is_that_of_a_chain():
 def test_draws_are_of_the_posterior(tabled):
     z, statistics = drawn(tabled)
     check_posterior(z)
-    assert (statistics["n_steps"] == 0).mean() == pytest.approx(24 / 25)
+    assert (statistics["n_steps"] == 0).mean() == pytest.approx(49 / 50)
     assert statistics["acceptance_rate"].mean() > 0.9
     np.testing.assert_allclose(statistics["lp"][-5:], [-potential(x, MEANS) for x in z[-5:]], rtol=1e-12)
 
