@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.files import whole_file
-from ridgebayes.laplace import Laplace
+from ridgebayes.laplace import Laplace, Proposal
 from ridgebayes.nuts import Draws, Progress
 from ridgebayes.response import ImageResponse, Response
 from ridgebayes.run import CHECKPOINT, RECORD
@@ -103,11 +103,15 @@ class Checkpoint:
     def mode(self, part: int) -> Laplace | None:
         """Return the Gaussian approximation of a part, where it was found."""
         kept = self._read(f"mode-{part}.npz")
-        return None if kept is None else Laplace(**kept)
+        if kept is None:
+            return None
+        proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "each" in kept else None
+        return Laplace(kept["mode"], kept["root"], proposal)
 
     def save_mode(self, part: int, mode: Laplace) -> None:
         """Keep the Gaussian approximation of a part."""
-        self._write(f"mode-{part}.npz", {n: x for n, x in mode._asdict().items() if x is not None})
+        more = mode.proposal._asdict() if mode.proposal else {}
+        self._write(f"mode-{part}.npz", {"mode": mode.mode, "root": mode.root, **more})
 
     def chain(self, part: int, number: int) -> Progress | None:
         """Return how far a chain has come, where it has begun."""

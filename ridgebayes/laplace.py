@@ -29,6 +29,24 @@ _FLATTEST = 0.05
 """Least curvature, over that of the prior: a posterior is hardly four times wider than its prior."""
 
 
+class Proposal(NamedTuple):
+    """What independent draws are proposed from, in whitened coordinates (see `ridgebayes.proposal`).
+
+    Attributes
+    ----------
+    tables
+        Log density along each scale, (scale, cell).
+    ridge
+        Middle of the Gaussian of the other coordinates along each scale, (scale, place, parameter).
+    each
+        Proposals a draw.
+    """
+
+    tables: NDArray
+    ridge: NDArray
+    each: NDArray
+
+
 class Laplace(NamedTuple):
     """Gaussian approximation of a posterior.
 
@@ -39,13 +57,13 @@ class Laplace(NamedTuple):
     root
         W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u. The first
         columns are those of the scales, which depend on no other.
-    tables
-        Log density of proposals along each scale (see `ridgebayes.proposal`); None where it is not used.
+    proposal
+        Of independent draws (see `ridgebayes.proposal`); None where it is not used.
     """
 
     mode: NDArray
     root: NDArray
-    tables: NDArray | None = None
+    proposal: Proposal | None = None
 
 
 class Curvature:

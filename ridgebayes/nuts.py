@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.util import ParamInfo
 
-from ridgebayes import proposal
-from ridgebayes.laplace import Curvature, Laplace
+from ridgebayes.laplace import Curvature, Laplace, Proposal
+from ridgebayes.proposal import draw, log_density
 
 BLOCK = 25
 """Iterations a block; twice as many where most of them are proposals."""
@@ -93,11 +93,11 @@ class Proposals(NamedTuple):
     Attributes
     ----------
     us, log_density
-        Whitened vectors (proposal, parameter) and their log density (proposal,).
+        Whitened vectors (draw, proposal, parameter) and their log density (draw, proposal).
     log_uniform
-        A proposal is accepted where the log of the ratio of Metropolis and Hastings is above it, (proposal,).
+        Below the log of the ratio of Metropolis and Hastings a proposal is accepted, (draw, proposal).
     kinetic
-        Kinetic energy of a momentum drawn afresh, (proposal,): with it the energies are as those of NUTS.
+        Kinetic energy of a new momentum, (draw, proposal): with it the energies are as those of NUTS.
     """
 
     us: NDArray
@@ -165,15 +165,15 @@ class Sampler:
             )
 
         def propose(state: HMCState, args: tuple, proposals: Proposals) -> tuple[HMCState, tuple]:
-            *given, tables = args
+            *given, nearly = args
             state = step_still(state, tuple(given))
             density = whitened(*given)
 
             def one(current: tuple, x: tuple) -> tuple[tuple, tuple]:
-                u, energy, log_density = current
-                new, new_log_density, log_uniform, kinetic = x
+                u, energy, log_q = current
+                new, new_log_q, log_uniform, kinetic = x
                 new_energy = density(new)
-                log_ratio = energy + log_density - new_energy - new_log_density
+                log_ratio = energy + log_q - new_energy - new_log_q
                 accepted = log_uniform < log_ratio  # not where it is not a number
                 keep = lambda a, b: jnp.where(accepted, a, b)  # noqa: E731
                 u, energy = keep(new, u), keep(new_energy, energy)
@@ -185,11 +185,15 @@ class Sampler:
                     "potential_energy": energy,
                 }
                 found = u, tuple(statistics[name] for name in STATISTICS)
-                return (u, energy, keep(new_log_density, log_density)), found
+                return (u, energy, keep(new_log_q, log_q)), found
+
+            def several(current: tuple, x: tuple) -> tuple[tuple, tuple]:
+                current, found = jax.lax.scan(one, current, x)
+                return current, jax.tree.map(lambda each: each[-1], found)
 
             first = state.z, tuple(getattr(state, name) for name in STATISTICS)
-            begin = (state.z, state.potential_energy, proposal.log_density(tables, state.z))
-            (u, energy, _), rest = jax.lax.scan(one, begin, proposals)
+            begin = (state.z, state.potential_energy, log_density(nearly, state.z))
+            (u, energy, _), rest = jax.lax.scan(several, begin, proposals)
             state = state._replace(z=u, potential_energy=energy)
             both = lambda x, y: jnp.concatenate([jnp.asarray(x, jnp.asarray(y).dtype)[None], y])  # noqa: E731
             return state, jax.tree.map(both, first, rest)
@@ -202,21 +206,22 @@ class Sampler:
 
     def warmup_of(self, approximation: Laplace) -> int:
         """Return the iterations of warm-up of a chain."""
-        return self.warmup if approximation.tables is None else min(_WARMUP_STILL, self.warmup)
+        return self.warmup if approximation.proposal is None else min(_WARMUP_STILL, self.warmup)
 
     def _advance(self, state: HMCState, args: tuple, n: int, block: int, seed: list[int]) -> tuple:
         """Run n iterations; the first call of a kind compiles, once for all chains and bands."""
+        key: tuple = ("nuts", n)
         if args[-1] is None:
             given: tuple = (state, args[:-1], n)
             how, dynamic = self._jit_advance, given[:2]
         else:
             rng = np.random.default_rng([*seed, block])
-            given = dynamic = (state, args, _proposals(args[-1], rng, n - 1, state.z.size))
-            how = self._jit_propose
+            given = dynamic = (state, args, _proposals(args[-1], rng, n - 1))
+            how, key = self._jit_propose, ("proposals", n, int(args[-1].each))
         with self._lock:
-            if (how, n) not in self._compiled:
-                self._compiled[how, n] = how.lower(*given).compile()
-        state, found = self._compiled[how, n](*dynamic)
+            if key not in self._compiled:
+                self._compiled[key] = how.lower(*given).compile()
+        state, found = self._compiled[key](*dynamic)
         if args[-1] is not None:
             state = state._replace(z_grad=self._info(state.z, args[:-1]).z_grad)
         return state, found
@@ -247,9 +252,9 @@ class Sampler:
             How far it has come; it goes on from there as if it had never stopped.
         """
         key_start, key_chain = jax.random.split(key)
-        tables = approximation.tables
-        start = self._start if tables is None else self._start_still
-        args = tuple(x if x is None else jnp.asarray(x) for x in approximation)
+        alone = approximation.proposal is None
+        start = self._start if alone else self._start_still
+        args = jax.tree.map(jnp.asarray, tuple(approximation))
         u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
         seed = np.asarray(jax.random.key_data(key_chain)).tolist()
         warmed = kept = 0
@@ -258,7 +263,7 @@ class Sampler:
         if after is not None:
             state = _thaw(after.state, state)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        block, warmup = BLOCK if tables is None else 2 * BLOCK, self.warmup_of(approximation)
+        block, warmup = BLOCK if alone else 2 * BLOCK, self.warmup_of(approximation)
         for first, n in _blocks(warmed, warmup, block):
             state, _ = jax.block_until_ready(self._advance(state, (data, *args), n, first, seed))
             yield Warmed(n, state)
@@ -300,7 +305,10 @@ def _blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
         yield first, min(length, total - first)
 
 
-def _proposals(tables: Array, rng: np.random.Generator, n: int, size: int) -> Proposals:
-    us = proposal.draw(np.asarray(tables), rng, n, size)
-    log_density = proposal.log_density(np.asarray(tables), us)
-    return Proposals(us, log_density, np.log(rng.uniform(size=n)), 0.5 * rng.chisquare(size, n))
+def _proposals(nearly: Proposal, rng: np.random.Generator, n: int) -> Proposals:
+    """Draw the proposals of `n` draws."""
+    each = int(nearly.each)
+    us, log_q = draw(nearly, rng, n * each)
+    size = us.shape[1]
+    flat = (us, log_q, np.log(rng.uniform(size=n * each)), 0.5 * rng.chisquare(size, n * each))
+    return Proposals(*(x.reshape(n, each, *x.shape[1:]) for x in flat))

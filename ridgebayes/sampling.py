@@ -27,7 +27,7 @@ from ridgebayes.laplace import Curvature, Laplace, laplace
 from ridgebayes.model import Model
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
 from ridgebayes.posterior import Posterior
-from ridgebayes.proposal import Values, with_tables
+from ridgebayes.proposal import Values, with_proposal
 from ridgebayes.record import record_of, recorded_model, recorded_response
 from ridgebayes.response import Response
 from ridgebayes.results import build_run
@@ -357,7 +357,7 @@ def run_chains(
         target_accept=settings.target_accept,
         max_tree_depth=settings.max_tree_depth,
     )
-    values = Values(posterior.potential)
+    values = Values(curvature)
     many = int(parts[0].filled.sum()) >= PROPOSALS_FROM
     propose = settings.sampler == "proposals" or (settings.sampler == "auto" and many)
     root = jax.random.key(settings.seed)
@@ -381,7 +381,7 @@ def run_chains(
             if propose:
                 rng = np.random.default_rng([settings.seed, part])
                 scales = int((~posterior.locations).sum())
-                found = with_tables(values, found, scales, parts[part], rng)
+                found = with_proposal(values, found, scales, parts[part], rng)
             if checkpoint:
                 checkpoint.save_mode(part, found)
             return found

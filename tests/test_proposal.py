@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from ridgebayes import models, sample
-from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.laplace import Curvature, Proposal, laplace
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
-from ridgebayes.proposal import Values, acceptance, draw, log_density, with_tables
+from ridgebayes.proposal import Values, acceptance, draw, log_density, with_proposal
 
 SHAPE, WIDTH = 12.0, 0.1
 
@@ -34,7 +34,7 @@ def approximation():
 
 @pytest.fixture(scope="module")
 def tabled(approximation):
-    return with_tables(Values(potential), approximation, 2, MEANS, np.random.default_rng(0))
+    return with_proposal(Values(Curvature(potential)), approximation, 2, MEANS, np.random.default_rng(0))
 
 
 def drawn(approximation, draws=8000, warmup=50):
@@ -63,7 +63,7 @@ def test_the_first_columns_of_the_root_are_the_scales(approximation):
 
 def test_tables_are_the_marginal_density_of_the_scales(tabled):
     rng = np.random.default_rng(1)
-    us = draw(tabled.tables, rng, 20_000, 5)
+    us, _ = draw(tabled.proposal, rng, 20_000)
     z = tabled.mode + us @ tabled.root.T
     assert stats.kstest(np.exp(z[:, 1]), stats.gamma(SHAPE).cdf).statistic < 0.02
     # Without the tables the skewness would be lost.
@@ -72,13 +72,13 @@ def test_tables_are_the_marginal_density_of_the_scales(tabled):
 
 
 def test_draws_have_the_density_that_is_stated(tabled):
-    us = draw(tabled.tables, np.random.default_rng(2), 50_000, 5)
-    stated = np.exp(log_density(tabled.tables, us) + 0.5 * (us[:, 2:] ** 2).sum(1))
+    us, log_q = draw(tabled.proposal, np.random.default_rng(2), 50_000)
+    stated = np.exp(log_q + 0.5 * (us[:, 2:] ** 2).sum(1))
     inside = (np.abs(us[:, :2]) < 1).all(1)
     # The mean of 1/density over the draws of a square is the area of the square.
     np.testing.assert_allclose((inside / stated).mean(), 4.0, rtol=0.03)
-    compiled = log_density(jnp.asarray(tabled.tables), jnp.asarray(us))
-    np.testing.assert_allclose(compiled, log_density(tabled.tables, us), rtol=1e-12)
+    compiled = log_density(jax.tree.map(jnp.asarray, tabled.proposal), jnp.asarray(us))
+    np.testing.assert_allclose(compiled, log_q, rtol=1e-12)
 
 
 def test_acceptance_is_that_of_a_chain():
@@ -101,24 +101,42 @@ def test_draws_are_of_the_posterior(tabled):
 
 def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
     """Tables that are wrong, and a Gaussian that is too narrow and shifted: fewer accepted, none wrong."""
-    wrong = np.stack([tabled.tables[1], np.roll(tabled.tables[0], 40)])
-    off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, tables=wrong)
+    tables = tabled.proposal.tables
+    ridge = np.zeros_like(tabled.proposal.ridge)
+    ridge[:, :, 2:] = np.sin(np.arange(ridge.shape[1]) / 5.0)[:, None]
+    wrong = Proposal(np.stack([tables[1], np.roll(tables[0], 40)]), ridge, np.asarray(2))
+    off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, proposal=wrong)
     z, statistics = drawn(off, 40_000)
     assert statistics["acceptance_rate"].mean() < 0.8
     check_posterior(z, 1500)
 
 
 def test_proposals_that_would_be_refused_are_not_used(approximation):
-    banana = lambda z, data: potential(z, data) + 20.0 * (z[3] - z[2] ** 2) ** 2  # noqa: E731
+    banana = lambda z, data: potential(z, data) + 500.0 * (z[3] - z[2] ** 2) ** 2  # noqa: E731
     found = laplace(Curvature(banana), np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
-    assert with_tables(Values(banana), found, 2, MEANS, np.random.default_rng(0)).tables is None
+    assert (
+        with_proposal(Values(Curvature(banana)), found, 2, MEANS, np.random.default_rng(0)).proposal is None
+    )
+
+
+def test_the_middle_follows_a_ridge():
+    """Where the others depend on a scale along a curve a line is not enough."""
+    curved = lambda z, data: potential(z.at[2:].add(-8.0 * (z[0] - 2.4) ** 2), data)  # noqa: E731
+    curvature = Curvature(curved)
+    found = laplace(curvature, np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
+    nearly = with_proposal(Values(curvature), found, 2, MEANS, np.random.default_rng(0)).proposal
+    assert nearly.ridge.any()
+    assert nearly.each == 1
+    straight = nearly._replace(ridge=np.zeros_like(nearly.ridge))
+    us, log_q = draw(straight, np.random.default_rng(1), 500)
+    assert acceptance(-Values(curvature)(us, MEANS, found) - log_q) < 0.6
 
 
 def test_no_scales_is_a_gaussian():
     normal = lambda z, data: 0.5 * jnp.sum((z - data) ** 2)  # noqa: E731
     found = laplace(Curvature(normal), np.zeros(3), MEANS, np.ones(3, bool), np.full(3, 10.0))
-    tabled = with_tables(Values(normal), found, 0, MEANS, np.random.default_rng(0))
-    assert tabled.tables.shape[0] == 0
+    tabled = with_proposal(Values(Curvature(normal)), found, 0, MEANS, np.random.default_rng(0))
+    assert tabled.proposal.tables.shape[0] == 0
 
 
 def test_a_chain_goes_on_bit_for_bit(tabled):
