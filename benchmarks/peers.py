@@ -1,9 +1,9 @@
-"""Other samplers on the same model, the same data, in the same run: python benchmarks/peers.py (make bench-peers).
+"""Other samplers on the same model and the same data, in the same run: make bench-peers.
 
 One band, 25–60 keV, of simulated missions of growing size. Each sampler runs in a process of its own, with a
 time limit; what does not finish is not tried on a larger mission. Of the ways to set a peer up (terms of the
-revolutions centred or not, dense or picked exposures, another compiler) all are tried on the smallest mission,
-and the fastest goes on.
+revolutions centred or not, dense or picked exposures, another compiler) all are tried on the smallest
+mission, and the fastest goes on.
 
     python benchmarks/peers.py --check           # the densities of the peers are ours
     python benchmarks/peers.py --scws 5000 --scws 20000 --limit 30
@@ -67,8 +67,13 @@ def load(mission: Path, regions_file: Path) -> tuple[Any, Any, Any]:
     return model, scws, prepare(scws, model.sky, opened=model.parameters.keys(), chosen=model.chosen)
 
 
-def one(peer: str, options: dict[str, Any], mission: Path, regions_file: Path, settings: Settings) -> dict[str, Any]:
-    """Run one sampler in this process; the arrays are made before its clock starts, but for ours and the classical."""
+def one(
+    peer: str, options: dict[str, Any], mission: Path, regions_file: Path, settings: Settings
+) -> dict[str, Any]:
+    """Run one sampler in this process.
+
+    The arrays of the peers are made before their clock starts; ours and the classical estimate make theirs.
+    """
     import arviz_stats
     import xarray as xr
 
@@ -95,7 +100,9 @@ def one(peer: str, options: dict[str, Any], mission: Path, regions_file: Path, s
     }
 
 
-def sampler(peer: str, model: Any, prepared: Any, settings: Settings, options: dict[str, Any]) -> dict[str, Any]:
+def sampler(
+    peer: str, model: Any, prepared: Any, settings: Settings, options: dict[str, Any]
+) -> dict[str, Any]:
     """Run a peer."""
     from importlib import import_module
 
@@ -208,8 +215,12 @@ def _in_our_words(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scws", type=int, action="append", help="missions [default: 5000, 20000, 80000, 160000]")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--scws", type=int, action="append", help="missions [default: 5000, 20000, 80000, 160000]"
+    )
     parser.add_argument("--regions", type=int, default=40)
     parser.add_argument("--programme", type=Path, help="table of real pointings")
     parser.add_argument("--limit", type=float, default=30.0, help="minutes for each sampler on each mission")
@@ -260,11 +271,22 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
     print(table(results))
 
 
-def _timed(peer: str, setup: str, mission: Path, regions_file: Path, given: argparse.Namespace) -> dict[str, Any]:
+def _timed(
+    peer: str, setup: str, mission: Path, regions_file: Path, given: argparse.Namespace
+) -> dict[str, Any]:
     """Run one sampler in a process of its own, within the limit."""
     result = given.out / "one.json"
     result.unlink(missing_ok=True)
-    command = [sys.executable, __file__, "--chains", given.chains, "--warmup", given.warmup, "--draws", given.draws]
+    command = [
+        sys.executable,
+        __file__,
+        "--chains",
+        given.chains,
+        "--warmup",
+        given.warmup,
+        "--draws",
+        given.draws,
+    ]
     command += ["--one", peer, setup, mission, regions_file, result]
     start, label = time.monotonic(), {"peer": peer, "setup": setup, "asked": mission.stem}
     print(f"{peer}, {setup}, {mission.stem} ...", file=sys.stderr, flush=True)
@@ -287,20 +309,25 @@ def speed(result: dict[str, Any]) -> float:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Format as Markdown."""
-    columns = "sampler", "set-up", "ScWs", "compile s", "sample s", "steps", "worst ESS", "R-hat", "ESS a s", \
-        "with compiling", "diverged", "peak GiB", "largest z against ours"  # fmt: skip
+    columns = (
+        "sampler", "set-up", "ScWs", "compile s", "sample s", "steps", "worst ESS", "R-hat", "ESS a s",
+        "with compiling", "diverged", "peak GiB", "largest z against ours",
+    )  # fmt: skip
     rows = []
     for r in results:
         if "failed" in r:
             rows.append([r["peer"], r["setup"], r["asked"], r["failed"], *[""] * (len(columns) - 4)])
         elif r["peer"] == "classical":
-            rows.append([r["peer"], "", r["asked"], "", f"{r['sample_s']:.1f}", *[""] * 6, f"{r['peak_gib']:.2f}", ""])
+            rows.append(
+                [r["peer"], "", r["asked"], "", f"{r['sample_s']:.1f}", *[""] * 6, f"{r['peak_gib']:.2f}", ""]
+            )
         else:
             total = r["compile_s"] + r["sample_s"]
             rows.append(
                 [r["peer"], r["setup"], f"{r['scws']:,}", f"{r['compile_s']:.1f}", f"{r['sample_s']:.1f}",
                  f"{r['steps']:.0f}", f"{r['worst_ess']:.0f}", f"{r['worst_r_hat']:.3f}", f"{speed(r):.3f}",
-                 f"{r['worst_ess'] / total:.3f}", str(r["divergences"]), f"{r['peak_gib']:.2f}", _z(r, results)]
+                 f"{r['worst_ess'] / total:.3f}", str(r["divergences"]), f"{r['peak_gib']:.2f}",
+                 _z(r, results)]
             )  # fmt: skip
     lines = ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]
     return "\n".join(lines)

@@ -7,8 +7,8 @@ over the devices, of one number and of its gradient, is all that passes between 
 >>> several = Sharded(posterior.potential, mesh(4))                    # doctest: +SKIP
 >>> jax.value_and_grad(several)(z, several.share(data))                # doctest: +SKIP
 
-Several processes, such as one a node: each calls ``jax.distributed.initialize`` first, reads the same table and
-runs the same program; `mesh` then spans the devices of all.
+Several processes, such as one a node: each calls ``jax.distributed.initialize`` first, reads the same table
+and runs the same program; `mesh` then spans the devices of all.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Sharded:
     def __call__(self, z: Array, data: FitData) -> Array:
         """Minus log density of the unconstrained vector, (size,) → ()."""
         n = self.over.size
-        divided = FitData(**{name: None if x is None else _spec(name) for name, x in data._asdict().items()})
+        known = data._asdict()
+        divided = FitData(*(None if x is None else _spec(name) for name, x in known.items()))  # type: ignore[arg-type]
 
         @partial(
             jax.shard_map, mesh=self.over, in_specs=(PartitionSpec(), divided), out_specs=PartitionSpec()
@@ -94,11 +95,11 @@ class Sharded:
             raise InputError("extra 'correlated_noise': runs on one device: leave --devices away")
         n = self.over.size
         # Copies on the host: the whole never has to fit on one device.
-        whole = data._replace(**{k: np.asarray(x) for k, x in data._asdict().items() if x is not None})
-        first_revolution, first_block = shares(whole.block_revolution, whole.level.shape[1], n)
+        whole = {name: None if x is None else np.asarray(x) for name, x in data._asdict().items()}
+        first_revolution, first_block = shares(np.asarray(data.block_revolution), data.time.size, n)
         blocks, revolutions = np.diff(first_block).max(), np.diff(first_revolution).max()
         shared: dict[str, Any] = {}
-        for name, x in whole._asdict().items():
+        for name, x in whole.items():
             if x is None or name not in BLOCKS | REVOLUTIONS:
                 shared[name] = x
                 continue
@@ -112,7 +113,7 @@ class Sharded:
             else:
                 pieces = [_padded(p, length, axis, fill=_FILL.get(name, 0)) for p in pieces]
             shared[name] = np.concatenate(pieces, axis)
-        return FitData(**{name: self._place(name, x) for name, x in shared.items()})
+        return data._replace(**{name: self._place(name, x) for name, x in shared.items()})  # type: ignore[arg-type]
 
     def _place(self, name: str, x: NDArray | None) -> Array | None:
         """Give every device of this process its part; other processes do theirs."""
@@ -181,4 +182,4 @@ def _nothing(data: FitData) -> FitData:
     }
     one["filled"] &= False
     one["block_revolution"] *= 0
-    return data._replace(**one)
+    return data._replace(**one)  # type: ignore[arg-type]

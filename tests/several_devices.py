@@ -8,6 +8,7 @@ import json
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 if len(sys.argv) > 2:
@@ -24,8 +25,10 @@ def told(potential, z, data):
     """Value, gradient, the product of the Hessian with ones; and the text of the program."""
 
     def derivatives(z, data):
-        both = lambda x: jax.value_and_grad(potential)(x, data)
-        (value, gradient), (_, curvature) = jax.jvp(both, (z,), (np.ones(z.size),))
+        def both(x):
+            return jax.value_and_grad(potential)(x, data)
+
+        (value, gradient), (_, curvature) = jax.jvp(both, (z,), (jnp.ones(z.size),))
         return value, gradient, curvature
 
     program = jax.jit(derivatives).lower(z, data).compile()

@@ -12,8 +12,8 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro.infer import MCMC, NUTS
 from numpyro.infer.util import log_density as numpyro_log_density
-from peer_models.problem import Problem
 
+from peer_models.problem import Problem
 from ridgebayes.bench.compilations import Compilations
 
 

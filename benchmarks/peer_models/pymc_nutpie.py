@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import nutpie
 import numpy as np
+import nutpie
 import pymc as pm
 import pytensor.tensor as pt
+
 from peer_models.problem import Problem
 
 
@@ -61,7 +62,9 @@ def log_density(given: Problem, point: dict[str, Any], *, centred: bool, dense: 
     return float(model.compile_logp(jacobian=False)({n: x for n, x in logged.items() if n in known}))
 
 
-def sample(given: Problem, settings: Any, *, centred: bool, dense: bool, backend: str = "numba") -> dict[str, Any]:
+def sample(
+    given: Problem, settings: Any, *, centred: bool, dense: bool, backend: str = "numba"
+) -> dict[str, Any]:
     """Compile and sample."""
     start = time.perf_counter()
     options = {"gradient_backend": "jax"} if backend == "jax" else {}
