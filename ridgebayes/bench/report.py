@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ridgebayes.errors import InputError
 from ridgebayes.files import whole_file
-from ridgebayes.plots.style import BLUE, CHAINS, GREY, ORANGE, VERMILLION, legend_below, new_figure
+from ridgebayes.plots.style import BLUE, CHAINS, GREY, ORANGE, VERMILLION, new_figure
 
 BEGIN, END = "<!-- ridgebayes bench: begin -->", "<!-- ridgebayes bench: end -->"
 
@@ -149,7 +149,7 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
     figure = new_figure("What a fit costs (simulated data)", height_mm=130)
     axes = figure.subplots(2, 2, sharex=True).ravel()
     panels: tuple[tuple[str, Callable[[Result], float]], ...] = (
-        ("Value and gradient of one band (ms)", lambda r: r["gradient_ms"]),
+        ("Value and gradient of one band (ms); ×: reading the arrays once", lambda r: r["gradient_ms"]),
         ("Wall time of `ridgebayes fit` (s)", lambda r: r["fit"]["wall_s"]),
         ("Worst ESS of an intensity a second", ess_per_second),
         ("Peak memory (GiB)", lambda r: r["fit"]["peak_gib"]),
@@ -163,20 +163,19 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
             # A gradient is that of one band: of the others it is the same.
             if ax is axes[0] and n_bands != bands[0]:
                 continue
-            name = f"{n_regions} regions, {n_bands} band{'s' * (n_bands > 1)}"
-            x, y = [r["scws"] for r in rows], [value(r) for r in rows]
-            ax.plot(
-                x, y, styles.get(n_bands, "o-"), color=colours.get(n_regions, GREY), ms=3, lw=1, label=name
-            )
+            x, colour = [r["scws"] for r in rows], colours.get(n_regions, GREY)
+            ax.plot(x, [value(r) for r in rows], styles.get(n_bands, "o-"), color=colour, ms=3, lw=1)
             if ax is axes[0]:
-                floor = [r["floor_ms"] for r in rows]
-                label_floor = "reading the arrays once" if n_regions == regions[0] else None
-                ax.plot(x, floor, "x", color=colours.get(n_regions, GREY), ms=4, label=label_floor)
+                ax.plot(x, [r["floor_ms"] for r in rows], "x", color=colour, ms=4)
         _logarithmic(ax)
         ax.set_title(label, loc="left")
     for ax in axes[2:]:
         ax.set_xlabel("ScWs")
-    legend_below(figure)
+    line = lambda style, **looks: axes[0].plot([], [], style, ms=3, lw=1, **looks)[0]  # noqa: E731
+    handles = {f"{n} regions": line("-", color=colours.get(n, GREY)) for n in regions}
+    handles |= {f"{n} band{'s' * (n > 1)}": line(styles.get(n, "o-"), color="black") for n in bands}
+    names = list(handles)
+    figure.legend([handles[n] for n in names], names, loc="outside lower center", ncols=min(len(names), 6))
     return figure
 
 
