@@ -13,6 +13,7 @@ and runs the same program; `mesh` then spans the devices of all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData
 from ridgebayes.laplace import Potential
+from ridgebayes.posterior import Posterior
 
 AXIS = "revolutions"
 
@@ -121,6 +123,27 @@ class Sharded:
             return None
         sharding = NamedSharding(self.over, _spec(name))
         return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+
+def several(posterior: Posterior, parts: Sequence[FitData], devices: int) -> tuple[Potential, list[FitData]]:
+    """Return potential and data of the parts of a fit for so many devices, in place of those of one.
+
+    Chains must then run one after the other: two at a time would wait for each other's sums.
+
+    Raises
+    ------
+    InputError
+        When there are not so many devices, or a parameter belongs to single revolutions.
+    """
+    if devices == 1:
+        return posterior.potential, list(parts)
+    for name, parameter in posterior.model.parameters.items():
+        if "revolution" in parameter.dims:
+            raise InputError(
+                f"--devices {devices}: {name} is sampled for every revolution: leave --devices away"
+            )
+    shared = Sharded(posterior.potential, mesh(devices))
+    return shared, [shared.share(part) for part in parts]
 
 
 _FILL = {"stat_variance": 1.0, "level": 1.0}

@@ -116,13 +116,10 @@ def quality(run: Run) -> dict[str, Any]:
     statistics = run.tree["sample_stats"].to_dataset()
     apart = "n_steps_band" in statistics
     steps = statistics["n_steps_band" if apart else "n_steps"]
-    # All steps of all chains and bands, warm-up too, taken to be as long as the others.
     sampling = run.record["sampling"]
-    share = 1 + sampling["warmup"] / sampling["draws"]
     r_hat, ess, _ = run.diagnosis.worst
     return {
         "steps_a_draw": float(steps.mean()),
-        "steps": float(steps.sum() * share),
         "worst_ess_sky": float(run.diagnosis.ess_bulk["sky.intensity"].min()),
         "worst_ess": ess,
         "worst_r_hat": r_hat,

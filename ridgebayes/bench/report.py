@@ -41,8 +41,9 @@ _NOTE = (
     "Each case: `ridgebayes fit` in a process of its own with an empty cache (wall: from its start to its "
     "end; again: a second time; compile: lowering and compiling, summed over threads). Gradient: value and "
     "gradient of the log posterior of one band; floor: reading the arrays that it reads once, in the same "
-    "process, in turn (medians). Worst ESS: bulk, of a sky intensity; ESS a s: over the wall time. R-hat: "
-    "worst of all parameters."
+    "process, in turn (medians). Steps a draw: leapfrog steps, each a gradient; an independent proposal has "
+    "none. Worst ESS: bulk, of a sky intensity; ESS a s: over the wall time. R-hat: worst of all parameters. "
+    "Sampling ms a draw: wall time, warm-up counted, of all chains and bands."
 )
 
 
@@ -66,7 +67,7 @@ def format_results(results: Sequence[Result]) -> str:
         stages = list(dict.fromkeys(stage for r in found for stage in r["stages_s"]))
         lines += ["", "Where the time of the fit goes, s:", ""]
         lines += _table(
-            ["ScWs", "regions", "bands", *stages, "start, figures, files", "wall ms a step"],
+            ["ScWs", "regions", "bands", *stages, "start, figures, files", "sampling ms a draw"],
             [[*(_COLUMNS[n](r) for n in ("ScWs", "regions", "bands")), *_stages(r, stages)] for r in found],
         )
     for r in results:
@@ -114,9 +115,11 @@ def _case(result: Result) -> str:
 def _stages(result: Result, stages: Sequence[str]) -> list[str]:
     spent = result["stages_s"]
     rest = result["fit"]["wall_s"] - sum(spent.values())
-    step = 1e3 * spent["sampling"] / result["steps"] if "sampling" in spent else None
+    told = result["sampling"]
+    draws = told["chains"] * (told["warmup"] + told["draws"]) * result["case"]["bands"]
+    each_draw = f"{1e3 * spent['sampling'] / draws:.2f}" if "sampling" in spent else ""
     each = [f"{spent[stage]:.1f}" if stage in spent else "" for stage in stages]
-    return [*each, f"{rest:.1f}", "" if step is None else f"{step:.2f}"]
+    return [*each, f"{rest:.1f}", each_draw]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
