@@ -268,7 +268,9 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
                 setups[peer] = [max(finished, key=speed)["setup"]]
             else:
                 del setups[peer]  # what does not finish here will not finish more
-    print(table(results))
+    text = f"{table(results)}\n\n{largest(results)}\n"
+    (given.out / "peers.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 def _timed(
@@ -322,15 +324,39 @@ def table(results: list[dict[str, Any]]) -> str:
                 [r["peer"], "", r["asked"], "", f"{r['sample_s']:.1f}", *[""] * 6, f"{r['peak_gib']:.2f}", ""]
             )
         else:
-            total = r["compile_s"] + r["sample_s"]
             rows.append(
                 [r["peer"], r["setup"], f"{r['scws']:,}", f"{r['compile_s']:.1f}", f"{r['sample_s']:.1f}",
                  f"{r['steps']:.0f}", f"{r['worst_ess']:.0f}", f"{r['worst_r_hat']:.3f}", f"{speed(r):.3f}",
-                 f"{r['worst_ess'] / total:.3f}", str(r["divergences"]), f"{r['peak_gib']:.2f}",
+                 f"{with_compiling(r):.3f}", str(r["divergences"]), f"{r['peak_gib']:.2f}",
                  _z(r, results)]
             )  # fmt: skip
     lines = ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]
     return "\n".join(lines)
+
+
+def largest(results: list[dict[str, Any]]) -> str:
+    """Say which is the largest mission that each finished, and how much faster ours was there."""
+    lines = []
+    ours = {r["scws"]: r for r in results if r["peer"] == "ours" and "failed" not in r}
+    for peer in ("blackjax", "pymc+nutpie", "numpyro"):
+        own = [r for r in results if r["peer"] == peer]
+        finished = [r for r in own if "failed" not in r]
+        if not finished:
+            lines += [f"- {peer}: finished none"] if own else []
+            continue
+        size = max(r["scws"] for r in finished)
+        best = max((r for r in finished if r["scws"] == size), key=speed)
+        line = f"- {peer} ({best['setup']}): {size:,} ScWs is the largest it finished"
+        if size in ours:
+            times = speed(ours[size]) / speed(best), with_compiling(ours[size]) / with_compiling(best)
+            line += f"; ours has {times[0]:.0f} times its worst ESS a second ({times[1]:.0f} with compiling)"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def with_compiling(result: dict[str, Any]) -> float:
+    """Worst ESS of an intensity a second, compiling included."""
+    return result["worst_ess"] / (result["compile_s"] + result["sample_s"])
 
 
 def _z(result: dict[str, Any], results: list[dict[str, Any]]) -> str:

@@ -143,7 +143,7 @@ def test_table_has_the_numbers():
 
 
 def test_demo_is_told(tmp_path):
-    demo = result(Case(1, 1, 1), case="demo", again={"wall_s": 20.25})
+    demo = result(Case(1, 1, 1)) | {"case": "demo", "again": {"wall_s": 20.25}}
     assert "a second time 20.2 s" in format_results([demo])
 
 

@@ -67,6 +67,15 @@ def test_density_does_not_depend_on_the_number_of_devices(mission):
     assert found["4 parts"][0] < 0.5 * found["1 parts"][0]
 
 
+@pytest.mark.slow
+def test_the_sampler_runs_on_two_devices(mission):
+    """The same draws, to what rounding becomes in a few steps."""
+    found = result(start(mission, "sample", devices=2))
+    assert np.shape(found["1"])[0] == 5
+    assert np.ptp(found["1"], axis=0).min() > 0
+    np.testing.assert_allclose(found["2"], found["1"], rtol=1e-6, atol=1e-8)
+
+
 def test_two_processes(mission):
     """Each has two devices; gloo over the loopback carries the sums."""
     with socket.socket() as free:

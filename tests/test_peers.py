@@ -91,4 +91,7 @@ def test_what_a_peer_cannot_finish_is_not_tried_on_more(tmp_path, monkeypatch, c
         ("blackjax", "diagonal", "mission-9000-3"),
     ]
     assert not [t for t in tried if t[0] == "numpyro" and "9000" in t[2]]
-    assert "not finished after 1 min" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "not finished after 1 min" in printed
+    assert "- blackjax (diagonal): 1 ScWs is the largest it finished; ours has 1 times" in printed
+    assert (tmp_path / "peers.md").read_text() in printed
