@@ -19,7 +19,7 @@ if len(sys.argv) > 3:
 from ridgebayes import models, read_scws, sky
 from ridgebayes.devices import Sharded, mesh, several
 from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Laplace
+from ridgebayes.laplace import Curvature, Laplace
 from ridgebayes.nuts import Draws, Sampler
 from ridgebayes.posterior import Posterior
 
@@ -41,7 +41,7 @@ def told(potential, z, data):
 def drawn(potential, data, posterior):
     """Draw a few times around the medians of the prior."""
     approximation = Laplace(posterior.start(jax.random.key(0), data), np.diag(0.01 * posterior.scale))
-    sampler = Sampler(potential, warmup=5, max_tree_depth=4)
+    sampler = Sampler(Curvature(potential), warmup=5, max_tree_depth=4)
     blocks = sampler.chain(jax.random.key(1), data, approximation, 5)
     return np.concatenate([block.z for block in blocks if isinstance(block, Draws)]).tolist()
 

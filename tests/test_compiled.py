@@ -82,5 +82,4 @@ def test_bands_and_chains_share_what_is_compiled(three_bands, three_regions):
     operations.add("jit(draw)")  # draws of the prior: still compiled for each band (Posterior.prior)
     more = {n: (one[n], all_bands[n]) for n in all_bands.keys() - operations if all_bands[n] > one[n]}
     assert not more
-    assert all_bands["jit(hessian)"] == 1
     assert all_bands["jit(potential)"] == 1  # with its gradient
