@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo pipeline test test-slow lint clean
+.PHONY: help demo pipeline test test-slow lint bench bench-peers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
@@ -11,6 +11,8 @@ help:
 	@echo "make test       the tests of a few minutes"
 	@echo "make test-slow  the longer ones: coverage over simulated missions"
 	@echo "make lint       ruff and mypy"
+	@echo "make bench      what a fit costs on this machine: table and figure in runs/bench"
+	@echo "make bench-peers  other samplers on the same model; they get an environment of their own"
 
 $(BIN)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("ridgebayes needs Python 3.11 or later; this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python") if sys.version_info < (3, 11) else None'
@@ -38,5 +40,16 @@ lint: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(BIN)/.installed
+	$(BIN)/ridgebayes bench
+
+.venv-peers/.installed: pyproject.toml benchmarks/peers-requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -e . -r benchmarks/peers-requirements.txt
+	@touch $@
+
+bench-peers: .venv-peers/.installed
+	.venv-peers/bin/python benchmarks/peers.py $(PEERS)
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache build *.egg-info

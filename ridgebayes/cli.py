@@ -14,6 +14,7 @@ import click
 
 from ridgebayes.commands.append import append
 from ridgebayes.commands.background import background
+from ridgebayes.commands.bench import bench
 from ridgebayes.commands.check import check
 from ridgebayes.commands.compare import compare
 from ridgebayes.commands.convert import convert
@@ -104,6 +105,7 @@ for command in (
     loo,
     compare,
     sensitivity,
+    bench,
     sbc,
 ):
     main.add_command(command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -69,7 +69,6 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
         Unconstrained draws, (draw, parameter).
     """
 
-    @jax.jit
     def one(z: Array, data: FitData) -> dict[str, Any]:
         found = sites(posterior, z, data)
         rate, background = found["rate"], found["background.rate"]
@@ -94,6 +93,7 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
             "variance": variance,
         }
 
+    one = _compiled(posterior, "fitted", one)
     mean: dict[str, Any] = {}
     squares: dict[str, Any] = {}
     first: dict[str, NDArray] = {}
@@ -125,7 +125,6 @@ def left_sites(posterior: Posterior, data: FitData, z: NDArray, names: Sequence[
     Such as `HISTORIES`, site → (draw, band, revolution), and `DERIVED`, site → (draw, band, region).
     """
 
-    @jax.jit
     def each(z: Array, data: FitData) -> dict[str, Array]:
         def one(z: Array) -> dict[str, Array]:
             found = sites(posterior, z, data)
@@ -133,7 +132,16 @@ def left_sites(posterior: Posterior, data: FitData, z: NDArray, names: Sequence[
 
         return jax.lax.map(one, z)
 
+    each = _compiled(posterior, ("left", *names), each)
     return {name: np.asarray(draws) for name, draws in each(z, data).items()}
+
+
+def _compiled(posterior: Posterior, what: Any, function: Callable) -> Callable:
+    """Compile a function that depends on nothing but the posterior: once, whichever band it is called for.
+
+    It is kept with the posterior, and goes with it.
+    """
+    return vars(posterior).setdefault("_compiled", {}).setdefault(what, jax.jit(function))
 
 
 def revolution_means(data: FitData) -> NDArray:
@@ -149,9 +157,9 @@ def _means(rate: Array, data: FitData) -> Array:
 def revolution_replicates(posterior: Posterior, data: FitData, z: NDArray, key: Array) -> NDArray:
     """Replicated mean rate of each revolution for each draw, cts/s, (draw, band, revolution)."""
 
-    @jax.jit
     def one(z: Array, key: Array, data: FitData) -> Array:
         return _means(sites(posterior, z, data)["rate"].sample(key), data)
 
+    one = _compiled(posterior, "replicates", one)
     keys = jax.random.split(key, len(z))
     return np.stack([np.asarray(one(row, k, data)) for row, k in zip(z, keys, strict=True)])

@@ -1,0 +1,58 @@
+"""How often JAX compiled, what, and how long it took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import TracebackType
+from typing import Any
+
+import jax
+
+_LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+_MISSED = "/jax/compilation_cache/cache_misses"
+
+
+class Compilations:
+    """Counts within a ``with`` block, over all threads.
+
+    Attributes
+    ----------
+    programs
+        Name of the function, such as ``jit(advance)`` → how often it was compiled, or read from the cache on
+        disk.
+    seconds
+        Time of lowering and compiling, summed over threads: with several it may exceed the wall time.
+    missed
+        Programs that the cache on disk did not hold; zero without such a cache.
+    """
+
+    def __init__(self) -> None:
+        self.programs: Counter[str] = Counter()
+        self.seconds = 0.0
+        self.missed = 0
+
+    def _duration(self, event: str, duration_secs: float, **told: Any) -> None:
+        if event in (_LOWERED, _COMPILED):
+            self.seconds += duration_secs
+        if event == _COMPILED:
+            self.programs[str(told.get("fun_name", "?"))] += 1
+
+    def _event(self, event: str, **_: Any) -> None:
+        self.missed += event == _MISSED
+
+    def __enter__(self) -> Compilations:
+        jax.monitoring.register_event_duration_secs_listener(self._duration)
+        jax.monitoring.register_event_listener(self._event)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Older versions of JAX have no public way to take a listener away; left there, it only counts on.
+        for undo, listener in (
+            ("unregister_event_duration_listener", self._duration),
+            ("unregister_event_listener", self._event),
+        ):
+            if hasattr(jax.monitoring, undo):
+                getattr(jax.monitoring, undo)(listener)

@@ -1,0 +1,194 @@
+"""Start the processes of every case, one after the other, and keep what they found as a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ridgebayes.bench.cases import Case
+from ridgebayes.errors import InputError
+from ridgebayes.record import PACKAGES, git_commit
+
+logger = logging.getLogger(__name__)
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes
+    ----------
+    programme
+        Table of real pointings; by default the simulator's own programme.
+    options
+        Further arguments of ``ridgebayes fit``.
+    again
+        Fit a second time, with what the first left in the cache.
+    limit_s
+        A process that takes longer is stopped, and the case recorded as unfinished.
+    """
+
+    programme: Path | None = None
+    options: tuple[str, ...] = ()
+    again: bool = False
+    limit_s: float = 3600.0
+
+
+def measure(
+    cases: Sequence[Case], folder: Path, settings: Settings, *, demo: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Measure one case after the other; every result is appended to ``results.jsonl`` before it is returned.
+
+    Parameters
+    ----------
+    cases
+        What to measure. A case that the file holds, of this commit, machine and settings, is not measured
+        again.
+    folder
+        Where missions, runs and results go.
+    settings
+        How to measure.
+    demo
+        Measure ``ridgebayes demo`` too, always twice.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written, or the programme is not there.
+    """
+    if settings.programme is not None and not settings.programme.is_file():
+        raise InputError(f"{settings.programme}: no such file: give a table of pointings (--programme)")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}): choose another --out") from error
+    common: dict[str, Any] = {
+        "programme": settings.programme.name if settings.programme else "simulated",
+        "options": list(settings.options),
+        "commit": git_commit(),
+        "machine": machine(),
+        "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}},
+    }
+    kept = read_results(folder)
+    for case in [*(("demo",) if demo else ()), *cases]:
+        label: dict[str, Any] = {"case": case if isinstance(case, str) else asdict(case)}
+        before = next((r for r in reversed(kept) if _same(r, label | common, settings)), None)
+        if before is not None:
+            logger.info("%s: measured already", case)
+            yield before
+            continue
+        logger.info("%s ...", case)
+        result = label | common
+        result["when"] = datetime.now(UTC).isoformat(timespec="seconds")
+        result["load"] = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        try:
+            result |= _demo(folder, settings) if isinstance(case, str) else _one(case, folder, settings)
+        except _Unfinished as reason:
+            result["failed"] = str(reason)
+            logger.warning("%s: %s", case, reason)
+        with (folder / RESULTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+        yield result
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Read ``results.jsonl``; empty where there is none."""
+    path = folder / RESULTS
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}): remove it, or choose another --out") from error
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores that may be used, and memory."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pages = {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(os.sysconf_names)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if pages else None
+    return {"processor": name, "cores": cores, "memory_gib": memory and round(memory, 1)}
+
+
+class _Unfinished(Exception):
+    """A process failed, or took too long."""
+
+
+def _same(old: dict[str, Any], new: dict[str, Any], settings: Settings) -> bool:
+    """Tell whether an old result is what would be measured now: a changed source tree is another one."""
+    done = "failed" not in old and not (settings.again and "again" not in old)
+    return done and not new["commit"].endswith("+") and all(old.get(key) == new[key] for key in new)
+
+
+def _one(case: Case, folder: Path, settings: Settings) -> dict[str, Any]:
+    """Simulate where needed, fit, judge."""
+    mission, sky = case.mission(folder), case.sky(folder)
+    made_from = mission.with_suffix(".command")
+    simulation = case.simulation(folder, settings.programme)
+    if not mission.exists() or not made_from.exists() or made_from.read_text() != repr(simulation):
+        _command(simulation, folder, folder / "cache", settings.limit_s)
+        made_from.write_text(repr(simulation))
+    out = folder / "runs" / case.name
+    fit = ["fit", str(mission.absolute()), "--sky", str(sky.absolute()), "--out", str(out.absolute())]
+    fit += ["--overwrite", "--quiet", "--seed", "1", *case.chosen_bands, *settings.options]
+    shutil.rmtree(out, ignore_errors=True)
+    with TemporaryDirectory(prefix="cache-", dir=folder) as cache:
+        result = {"fit": _command(fit, folder, Path(cache), settings.limit_s)}
+        judged = _python("gradient", [str(out.absolute())], folder, Path(cache), settings.limit_s)
+        if settings.again:
+            result["again"] = _command(fit, folder, Path(cache), settings.limit_s)
+    return result | judged
+
+
+def _demo(folder: Path, settings: Settings) -> dict[str, Any]:
+    demo = ["demo", "--overwrite", "--quiet", "--out", str((folder / "runs" / "demo").absolute())]
+    demo += settings.options
+    with TemporaryDirectory(prefix="cache-", dir=folder) as cache:
+        first, second = (_command(demo, folder, Path(cache), settings.limit_s) for _ in range(2))
+    return {"fit": first, "again": second}
+
+
+def _command(arguments: list[str], folder: Path, cache: Path, limit_s: float) -> dict[str, Any]:
+    """Run a command of the command line in a process of its own; what it cost, with the wall time."""
+    start = time.monotonic()
+    cost = _python("command", arguments, folder, cache, limit_s)
+    return cost | {"wall_s": round(time.monotonic() - start, 2)}
+
+
+def _python(module: str, arguments: list[str], folder: Path, cache: Path, limit_s: float) -> dict[str, Any]:
+    """Run a module of this package, which leaves JSON."""
+    with TemporaryDirectory(prefix="result-", dir=folder) as scratch:
+        result = Path(scratch).absolute() / "result.json"
+        command = [sys.executable, "-m", f"ridgebayes.bench.{module}", str(result), *arguments]
+        environment = {**os.environ, "RIDGEBAYES_CACHE": str(cache.absolute())}
+        try:
+            ended = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=limit_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise _Unfinished(f"{module} {arguments[0]}: not finished after {limit_s:g} s") from None
+        if ended.returncode or not result.exists():
+            said = (ended.stderr.strip() or ended.stdout.strip() or "nothing").splitlines()[-1]
+            raise _Unfinished(f"{module} {arguments[0]}: exit code {ended.returncode}: {said}")
+        return json.loads(result.read_text(encoding="utf-8"))
