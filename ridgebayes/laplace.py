@@ -36,11 +36,15 @@ class Laplace(NamedTuple):
     mode
         Most probable unconstrained vector, shape (parameter,).
     root
-        W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u.
+        W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u. The first
+        columns are those of the scales, which depend on no other.
+    tables
+        Log density of proposals along each scale (see `ridgebayes.proposal`); None where it is not used.
     """
 
     mode: NDArray
     root: NDArray
+    tables: NDArray | None = None
 
 
 class Curvature:
@@ -99,7 +103,15 @@ def laplace(
             break
     else:
         logger.warning("the mode was not reached (%.1e in log density left): sampling may be slow", left)
-    return Laplace(mode, root)
+    return Laplace(mode, scales_first(root, locations))
+
+
+def scales_first(root: NDArray, locations: NDArray) -> NDArray[np.float64]:
+    """Turn a root of a covariance so that its first columns, and no others, move the scales."""
+    order = np.argsort(locations, kind="stable")
+    turned = np.zeros_like(root)
+    turned[order] = np.linalg.qr(root[order].T)[1].T
+    return turned
 
 
 def _descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:
