@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,10 +60,9 @@ def draw_parameter(ax: Axes, ranks: Ranks, parameter: str, band: Band, wrong: Co
     ax.axhline(0.0, color=GREY, lw=0.6)
     elements = ranks.of(parameter)
     for name, values in elements.items():
-        bad = name in wrong
-        style = (
+        style: dict[str, Any] = (
             {"color": VERMILLION, "lw": 1.6, "ls": (0, (4, 1.5)), "zorder": 3, "label": "not uniform"}
-            if bad
+            if name in wrong
             else {"color": BLUE, "lw": 0.6, "alpha": 0.8, "label": "a parameter or derived quantity"}
         )
         ax.plot(z, difference(counts_below(values, band.draws)), **style)

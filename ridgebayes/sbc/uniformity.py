@@ -21,6 +21,8 @@ from scipy.stats import binom, poisson
 from ridgebayes.sbc.folder import Ranks
 
 PROB = 0.95
+FEW = 100
+"""With fewer simulations, a posterior 1.5 times too narrow is found in 6 of 10 cases, or less often."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ class Uniformity:
             lines.append(f"NOT UNIFORM: {len(self.departures)} of {len(table)} quantities are wrong")
             adjusted = dict(zip(table["quantity"], table["p_adjusted"], strict=True))
             lines += [f"  {name}: {why} (p {adjusted[name]:.1g})" for name, why in self.departures.items()]
+        if self.simulations < FEW:
+            lines.append(f"NOTE: {self.simulations} simulations show gross mistakes only: give 200 or more")
         if self.failures:
             lines.append(f"WARNING: {self.failures} simulations failed and are left out")
         if self.short:

@@ -94,4 +94,7 @@ def test_verdict_of_uniform_ranks(rng):
     text = str(found)
     assert text.startswith("100 simulations, ranks from 0 to 99, 20 quantities: ")
     assert "UNIFORM: no quantity is further off than chance allows among 20 (smallest p " in text
+    assert "NOTE" not in text
+    few = str(uniformity(made(rng.integers(0, 100, (20, 3)), 99)))
+    assert "NOTE: 20 simulations show gross mistakes only" in few
     assert "WARNING: 100 simulations had chains of fewer than 99 independent draws" in text
