@@ -20,12 +20,15 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
+from numpyro.infer.util import ParamInfo
 
 from ridgebayes import proposal
-from ridgebayes.laplace import Laplace, Potential
+from ridgebayes.laplace import Curvature, Laplace
 
 BLOCK = 25
-"""Iterations a block."""
+"""Iterations a block; twice as many where most of them are proposals."""
+_WARMUP_STILL = 50
+"""Most iterations of warm-up among proposals: they forget the start at once, and nothing adapts."""
 
 _STILL = 1.6
 """Step size of NUTS among proposals, times the fourth root of the number of parameters. For a round target
@@ -108,8 +111,8 @@ class Sampler:
 
     Parameters
     ----------
-    potential
-        Minus log density of (flat vector, data).
+    curvature
+        The potential with its gradient.
     warmup
         Iterations in which the step size adapts; not kept.
     target_accept
@@ -119,18 +122,18 @@ class Sampler:
     """
 
     def __init__(
-        self, potential: Potential, *, warmup: int, target_accept: float = 0.8, max_tree_depth: int = 10
+        self, curvature: Curvature, *, warmup: int, target_accept: float = 0.8, max_tree_depth: int = 10
     ) -> None:
         def whitened(data: Any, mode: Array, root: Array) -> Callable[[Array], Array]:
-            return lambda u: potential(mode + root @ u, data)
+            return lambda u: curvature.potential(mode + root @ u, data)
 
         init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
         self.warmup = warmup
         self.max_tree_depth = max_tree_depth
 
-        def start(key: Array, u: Array, args: tuple) -> HMCState:
+        def start(key: Array, info: ParamInfo, args: tuple) -> HMCState:
             return init(
-                u,
+                info,
                 num_warmup=warmup,
                 step_size=0.5,
                 target_accept_prob=target_accept,
@@ -149,11 +152,11 @@ class Sampler:
 
         init_still, step_still = hmc(potential_fn_gen=whitened, algo="NUTS")
 
-        def start_still(key: Array, u: Array, args: tuple) -> HMCState:
+        def start_still(key: Array, info: ParamInfo, args: tuple) -> HMCState:
             return init_still(
-                u,
+                info,
                 num_warmup=0,
-                step_size=_STILL / u.size**0.25,
+                step_size=_STILL / info.z.size**0.25,
                 adapt_step_size=False,
                 adapt_mass_matrix=False,
                 max_tree_depth=max_tree_depth,
@@ -186,16 +189,20 @@ class Sampler:
 
             first = state.z, tuple(getattr(state, name) for name in STATISTICS)
             begin = (state.z, state.potential_energy, proposal.log_density(tables, state.z))
-            (u, _, _), rest = jax.lax.scan(one, begin, proposals)
-            energy, gradient = jax.value_and_grad(density)(u)
-            state = state._replace(z=u, potential_energy=energy, z_grad=gradient)
+            (u, energy, _), rest = jax.lax.scan(one, begin, proposals)
+            state = state._replace(z=u, potential_energy=energy)
             both = lambda x, y: jnp.concatenate([jnp.asarray(x, jnp.asarray(y).dtype)[None], y])  # noqa: E731
             return state, jax.tree.map(both, first, rest)
 
+        self._curvature = curvature
         self._start, self._start_still = jax.jit(start), jax.jit(start_still)
         self._jit_advance, self._jit_propose = jax.jit(advance, static_argnums=2), jax.jit(propose)
         self._compiled: dict[Any, Callable[..., tuple[HMCState, tuple]]] = {}
         self._lock = Lock()
+
+    def warmup_of(self, approximation: Laplace) -> int:
+        """Return the iterations of warm-up of a chain."""
+        return self.warmup if approximation.tables is None else min(_WARMUP_STILL, self.warmup)
 
     def _advance(self, state: HMCState, args: tuple, n: int, block: int, seed: list[int]) -> tuple:
         """Run n iterations; the first call of a kind compiles, once for all chains and bands."""
@@ -209,7 +216,16 @@ class Sampler:
         with self._lock:
             if (how, n) not in self._compiled:
                 self._compiled[how, n] = how.lower(*given).compile()
-        return self._compiled[how, n](*dynamic)
+        state, found = self._compiled[how, n](*dynamic)
+        if args[-1] is not None:
+            state = state._replace(z_grad=self._info(state.z, args[:-1]).z_grad)
+        return state, found
+
+    def _info(self, u: Array, args: tuple) -> ParamInfo:
+        """Potential and gradient at a whitened vector, by the code that has found the mode."""
+        data, mode, root = args
+        value, gradient = self._curvature.value_and_gradient(mode + root @ u, data)
+        return ParamInfo(u, value, root.T @ gradient)
 
     def chain(
         self, key: Array, data: Any, approximation: Laplace, draws: int, after: Progress | None = None
@@ -237,16 +253,17 @@ class Sampler:
         u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
         seed = np.asarray(jax.random.key_data(key_chain)).tolist()
         warmed = kept = 0
-        if after is None:
-            state = start(key_chain, u, (data, *args[:2]))
-        else:
-            state = _thaw(after.state, jax.eval_shape(start, key_chain, u, (data, *args[:2])))
+        info = self._info(u, (data, *args[:2]))
+        state = start(key_chain, info, (data, *args[:2]))
+        if after is not None:
+            state = _thaw(after.state, state)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        for first, n in _blocks(warmed, self.warmup):
+        block, warmup = BLOCK if tables is None else 2 * BLOCK, self.warmup_of(approximation)
+        for first, n in _blocks(warmed, warmup, block):
             state, _ = jax.block_until_ready(self._advance(state, (data, *args), n, first, seed))
             yield Warmed(n, state)
-        for first, n in _blocks(kept, draws):
-            state, (us, found) = self._advance(state, (data, *args), n, self.warmup + first, seed)
+        for first, n in _blocks(kept, draws, block):
+            state, (us, found) = self._advance(state, (data, *args), n, warmup + first, seed)
             z = approximation.mode + np.asarray(us) @ approximation.root.T
             statistics = {
                 name: np.asarray(values) for name, values in zip(STATISTICS.values(), found, strict=True)
@@ -277,10 +294,10 @@ def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _blocks(done: int, total: int) -> Iterator[tuple[int, int]]:
+def _blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
     """First iteration and length of the blocks that are left."""
-    for first in range(done, total, BLOCK):
-        yield first, min(BLOCK, total - first)
+    for first in range(done, total, length):
+        yield first, min(length, total - first)
 
 
 def _proposals(tables: Array, rng: np.random.Generator, n: int, size: int) -> Proposals:

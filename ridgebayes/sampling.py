@@ -352,7 +352,7 @@ def run_chains(
     """
     curvature = Curvature(posterior.potential)
     sampler = Sampler(
-        posterior.potential,
+        curvature,
         warmup=settings.warmup,
         target_accept=settings.target_accept,
         max_tree_depth=settings.max_tree_depth,
@@ -362,12 +362,10 @@ def run_chains(
     propose = settings.sampler == "proposals" or (settings.sampler == "auto" and many)
     root = jax.random.key(settings.seed)
     stop = Event()
-    length = settings.warmup + settings.draws
-    total = len(parts) * settings.chains * length
     # In a log file a line every half minute is enough.
     pace = 0.2 if sys.stderr.isatty() else 30.0
     with (
-        tqdm(total=total, disable=not progress, desc="finding the mode", unit="it", mininterval=pace) as bar,
+        tqdm(disable=not progress, desc="finding the mode", unit="it", mininterval=pace) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
 
@@ -401,7 +399,7 @@ def run_chains(
                     warmed += block.n
                 bar.update(len(block.z) if isinstance(block, Draws) else block.n)
                 due = stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
-                done = warmed + sum(len(b.z) for b in blocks) == length
+                done = sum(len(b.z) for b in blocks) == settings.draws
                 if checkpoint and (due or done):
                     checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
                     saved = time.monotonic()
@@ -413,6 +411,8 @@ def run_chains(
             found = list(pool.map(mode, range(len(parts))))
             clock.lap("mode")
             bar.set_description("sampling")
+            bar.total = settings.chains * sum(sampler.warmup_of(a) + settings.draws for a in found)
+            bar.refresh()
             futures = [
                 pool.submit(chain, part, number, found[part])
                 for part in range(len(parts))
@@ -425,7 +425,7 @@ def run_chains(
             pool.shutdown(cancel_futures=True)
             if checkpoint and isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(
-                    f"stopped after {bar.n} of {total} iterations, which are kept: go on with "
+                    f"stopped after {bar.n} of {bar.total} iterations, which are kept: go on with "
                     f"`ridgebayes resume {checkpoint.run}`"
                 ) from None
             raise
