@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ridgebayes.commands.model import change_priors, priors_option
+from ridgebayes.commands.options import number, pairs
 
 NAME = "sbc"
 
@@ -24,9 +25,17 @@ NAME = "sbc"
 @click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
 @priors_option
 @click.option(
+    "--own-priors",
+    is_flag=True,
+    help="Draw truths from the model's own priors also where they are very wide.",
+)
+@click.option(
     "--scws",
     type=click.Path(path_type=Path),
     help="Table whose pointings and errors are simulated for [default: a small simulated mission].",
+)
+@click.option(
+    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
 )
 @click.option("--revolutions", default=24, show_default=True, help="Of the small mission, where no --scws.")
 @click.option("--draws", default=99, show_default=True, help="Posterior draws to rank a truth among.")
@@ -47,7 +56,9 @@ def sbc(
     extras: tuple[str, ...],
     priors: tuple[str, ...],
     prior_file: Path | None,
+    own_priors: bool,
     scws: Path | None,
+    crab_rates: tuple[str, ...],
     revolutions: int,
     draws: int,
     warmup: int,
@@ -72,17 +83,22 @@ def sbc(
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.files import whole_file
     from ridgebayes.sampling import Settings, use_compilation_cache
-    from ridgebayes.sbc import base_mission, run_sbc, uniformity
+    from ridgebayes.sbc import base_mission, campaign_priors, run_sbc, uniformity
     from ridgebayes.scw import read_scws
 
     use_compilation_cache()
-    model = change_priors(models.find(name)(skies.load(sky)).with_extras(*extras), priors, prior_file)
+    model = models.find(name)(skies.load(sky)).with_extras(*extras)
+    if not own_priors:
+        model = campaign_priors(model)
+    model = change_priors(model, priors, prior_file)
+    rates = pairs(crab_rates, "--crab-rate")
     out = out or Path("sbc") / model.name
     ranks = run_sbc(
         model,
         simulations,
         out=out,
         scws=read_scws(scws) if scws else base_mission(model, revolutions),
+        crab_rate={band: number(rate, f"--crab-rate {band}") for band, rate in rates.items()} or None,
         draws=draws,
         settings=Settings(warmup=warmup, seed=seed),
         workers=workers,

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from ridgebayes.plots.style import GREY, LIGHT, MIDDLE, VERMILLION, legend_below, new_figure
-from ridgebayes.sbc import Band, Ranks, uniformity
-from ridgebayes.sbc.uniformity import counts_below, simultaneous_band
+from ridgebayes.plots.style import BLUE, GREY, LIGHT, VERMILLION, legend_below, new_figure
+from ridgebayes.sbc import Band, Ranks, simultaneous_band, uniformity
+from ridgebayes.sbc.uniformity import counts_below
 
-_COLUMNS = 4
+_COLUMNS = 3
 
 
 def sbc_figure(ranks: Ranks) -> Figure:
     """Draw the difference of each quantity's distribution of ranks from the uniform one, a panel a parameter.
 
     The band holds the whole curve of one quantity with a probability of 95 %; of many, some are outside.
-    Those that are further off than chance allows among all of them are drawn thick.
+    Those that are further off than chance allows among all of them are drawn thick and dashed, and named.
     """
     found = uniformity(ranks)
     band = simultaneous_band(found.simulations, ranks.draws, found.prob)
     wrong = found.departures
     rows = -(-len(ranks.parameters) // _COLUMNS)
-    verdict = "uniform" if found.uniform else f"NOT uniform: {len(wrong)} of {len(found.table)} quantities"
     model = ranks.record["model"]
     name = " + ".join([model["name"], *model["extras"]])
+    verdict = "uniform" if found.uniform else f"NOT uniform: {len(wrong)} of {len(found.table)} quantities"
     figure = new_figure(
-        f"Simulation-based calibration of {name}: {found.simulations} simulations, {verdict}", 22 + 42 * rows
+        f"Simulation-based calibration of {name}: {found.simulations} simulations, {verdict}", 24 + 42 * rows
     )
     axes = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
     for place, (ax, parameter) in enumerate(zip(axes, ranks.parameters, strict=False)):
-        draw_parameter(ax, ranks, parameter, band, list(wrong))
+        draw_parameter(ax, ranks, parameter, band, wrong)
         if place % _COLUMNS == 0:
-            ax.set_ylabel("Difference of the\ndistribution of ranks")
+            ax.set_ylabel("Share of ranks below,\nminus uniform")
         if place + _COLUMNS >= len(ranks.parameters):
-            ax.set_xlabel("Rank of the truth")
+            ax.set_xlabel(f"Rank of the truth, over {ranks.draws + 1}")
             ax.tick_params(labelbottom=True)
     for ax in axes[len(ranks.parameters) :]:
         ax.set_axis_off()
@@ -44,34 +48,28 @@ def sbc_figure(ranks: Ranks) -> Figure:
     return figure
 
 
-def draw_parameter(ax: Axes, ranks: Ranks, parameter: str, band: Band, wrong: list[str]) -> Axes:
-    """Draw all elements of one parameter over the band of one."""
-    n, z = band.simulations, np.concatenate([[0.0], band.z, [1.0]])
+def draw_parameter(ax: Axes, ranks: Ranks, parameter: str, band: Band, wrong: Collection[str] = ()) -> Axes:
+    """Draw all elements of one parameter over the band of one; `wrong` ones stand out."""
+    z = np.concatenate([[0.0], band.z, [1.0]])
 
-    def difference(counts):
-        return np.concatenate([[0.0], counts / n - band.z, [0.0]])
+    def difference(counts: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.concatenate([[0.0], counts / band.simulations - band.z, [0.0]])
 
-    ax.fill_between(
-        z,
-        difference(band.lower),
-        difference(band.upper),
-        step=None,
-        color=LIGHT,
-        lw=0,
-        label=f"{band.coverage:.0%} band, everywhere at once",
-    )
+    label = f"{band.coverage:.0%} band of one curve, everywhere at once"
+    ax.fill_between(z, difference(band.lower), difference(band.upper), color=LIGHT, lw=0, label=label)
     ax.axhline(0.0, color=GREY, lw=0.6)
     elements = ranks.of(parameter)
     for name, values in elements.items():
-        bad = name in wrong
-        ax.plot(
-            z,
-            difference(counts_below(values, band.draws)),
-            color=VERMILLION if bad else MIDDLE,
-            lw=1.6 if bad else 0.7,
-            zorder=3 if bad else 2,
-            label="not uniform" if bad else "one quantity",
+        style: dict[str, Any] = (
+            {"color": VERMILLION, "lw": 1.6, "ls": (0, (4, 1.5)), "zorder": 3, "label": "not uniform"}
+            if name in wrong
+            else {"color": BLUE, "lw": 0.6, "alpha": 0.8, "label": "a parameter or derived quantity"}
         )
-    ax.set_title(f"{parameter} ({len(elements)})" if len(elements) > 1 else parameter, loc="left")
+        ax.plot(z, difference(counts_below(values, band.draws)), **style)
+    ax.set_title(parameter + (f" ({len(elements)})" if len(elements) > 1 else ""), loc="left")
+    bad = [name.removeprefix(parameter) or parameter for name in elements if name in wrong]
+    if bad:
+        text = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+        ax.text(0.03, 0.03, text, transform=ax.transAxes, color=VERMILLION, fontsize=7, zorder=4)
     ax.set_xlim(0, 1)
     return ax

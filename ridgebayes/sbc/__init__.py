@@ -6,11 +6,12 @@ any other. If everything is right, the rank of the true value among posterior dr
 
 >>> import ridgebayes as rb
 >>> model = rb.models.regions(rb.sky.load("coarse"))                    # doctest: +SKIP
+>>> model = rb.sbc.campaign_priors(model)                               # doctest: +SKIP
 >>> ranks = rb.sbc.run_sbc(model, simulations=200, out="sbc/regions")   # doctest: +SKIP
 >>> print(rb.sbc.uniformity(ranks))                                     # doctest: +SKIP
 """
 
-from ridgebayes.sbc.base import base_mission
+from ridgebayes.sbc.base import base_mission, campaign_priors
 from ridgebayes.sbc.campaign import run_sbc
 from ridgebayes.sbc.folder import Ranks, read_ranks
 from ridgebayes.sbc.uniformity import Band, Uniformity, simultaneous_band, uniformity
@@ -20,6 +21,7 @@ __all__ = [
     "Ranks",
     "Uniformity",
     "base_mission",
+    "campaign_priors",
     "read_ranks",
     "run_sbc",
     "simultaneous_band",

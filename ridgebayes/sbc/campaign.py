@@ -103,7 +103,7 @@ def run_sbc(
                     bar.update()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"stopped: {len(folder.done())} simulations are kept in {out}; run again to go on"
+            f"stopped: {len(folder.done())} simulations are kept in {out}: run again to go on"
         ) from None
     finally:
         folder.close()

@@ -182,13 +182,18 @@ def versions(record: Mapping[str, Any]) -> dict[str, str]:
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
     remedy = "give another --out"
     for what in _SAME:
-        if then[what] != now[what]:
+        if not _alike(then[what], now[what]):
             raise InputError(f"{path}: holds a campaign with {_difference(then, now, what)}: {remedy}")
     if then["data"]["fingerprint"] != now["data"]["fingerprint"]:
         raise InputError(f"{path}: holds a campaign on other ScWs: {remedy}")
-    if then["data"]["crab_rate"] != now["data"]["crab_rate"]:
+    if not _alike(then["data"]["crab_rate"], now["data"]["crab_rate"]):
         raise InputError(f"{path}: holds a campaign with another Crab rate: {remedy}")
     check_software(then, now, path, f"install that one, or {remedy}")
+
+
+def _alike(then: Any, now: Any) -> bool:
+    """Compare as text: there may be NaN (the Crab rate of a model that needs none)."""
+    return json.dumps(then, sort_keys=True) == json.dumps(now, sort_keys=True)
 
 
 def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> str:
@@ -196,7 +201,7 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> s
     old, new = then[what], now[what]
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in [*old, *(n for n in new if n not in old)]:
-            if old.get(name) == new.get(name):
+            if _alike(old.get(name), new.get(name)):
                 continue
             if name == "priors":
                 return _difference(old, new, "priors")

@@ -1,10 +1,11 @@
 """Whether ranks are uniform: bands for their empirical distribution that hold everywhere at once.
 
 Of N uniform ranks from 0 to S, the number R_i that lie below i is Binomial(N, z_i) with z_i = i / (S + 1).
-What the R_i do together follows exactly: given R_i, the number R_{i+1} − R_i that comes until z_{i+1} is
-Binomial(N − R_i, (z_{i+1} − z_i) / (1 − z_i)). So both the band that all of them stay inside with a given
-probability, and the p-value of the largest excursion, are sums over a few counts (Säilynoja, Bürkner &
-Vehtari 2022, arXiv:2103.10522). Nothing is simulated, and there are no bins to choose.
+What the R_i do together follows exactly: they are the counts of a Poisson process that is known to end at N.
+So both the band that all of them stay inside with a given probability, and the p-value of the largest
+excursion, are a few convolutions. Band: Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522), who get it from
+the binomial distribution of R_{i+1} given R_i, which is the same. Nothing is simulated, and there are no bins
+to choose.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from functools import lru_cache
 import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+from scipy.stats import binom, poisson
 
 from ridgebayes.sbc.folder import Ranks
 
 PROB = 0.95
+FEW = 100
+"""With fewer simulations, a posterior 1.5 times too narrow is found in 6 of 10 cases, or less often."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +125,13 @@ def _limits(n: int, draws: int, tail: float) -> tuple[NDArray[np.intp], NDArray[
 
 def _coverage(lower: NDArray[np.intp], upper: NDArray[np.intp], n: int, draws: int) -> float:
     """Probability that the counts of n uniform ranks lie in [lower, upper] at all fractions."""
-    before = np.array([0])
-    weight = np.array([1.0])
-    for i in range(draws):
-        after = np.arange(lower[i], upper[i] + 1)
-        # From z_i to z_{i+1}: 1 of the draws + 1 − i steps that are left.
-        come = binom.pmf(after[:, None] - before, n - before, 1.0 / (draws + 1 - i))
-        before, weight = after, come @ weight
-    return float(weight.sum())
+    step = poisson.pmf(np.arange(n + 1), n / (draws + 1))
+    first, weight = 0, np.array([1.0])  # of the counts from `first` on
+    for low, high in zip(lower, upper, strict=True):
+        weight = np.convolve(weight, step)[low - first : high + 1 - first]
+        first = int(low)
+    end = weight @ step[n - first - np.arange(len(weight))]
+    return float(end / poisson.pmf(n, n))
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ class Uniformity:
             lines.append(f"NOT UNIFORM: {len(self.departures)} of {len(table)} quantities are wrong")
             adjusted = dict(zip(table["quantity"], table["p_adjusted"], strict=True))
             lines += [f"  {name}: {why} (p {adjusted[name]:.1g})" for name, why in self.departures.items()]
+        if self.simulations < FEW:
+            lines.append(f"NOTE: {self.simulations} simulations show gross mistakes only: give 200 or more")
         if self.failures:
             lines.append(f"WARNING: {self.failures} simulations failed and are left out")
         if self.short:
@@ -237,10 +241,11 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _words(mean: float, spread: float, n: int) -> str:
-    """Say how a posterior is wrong: what is two standard errors off of mean and variance of uniform ranks."""
-    found = []
-    if abs(mean - 0.5) > 2 * np.sqrt(1 / 12 / n):
-        found.append("posterior too low" if mean > 0.5 else "posterior too high")
-    if abs(spread - 1) > 2 * np.sqrt(0.8 / n):
-        found.append("posterior too narrow" if spread > 1 else "posterior too wide")
-    return ", ".join(found) or "ranks of another shape"
+    """Say how a posterior is wrong: by mean or variance of the ranks, whichever is more clearly off."""
+    shift = (mean - 0.5) / np.sqrt(1 / 12 / n)
+    width = (spread - 1) / np.sqrt(0.8 / n)  # the standard errors are those of uniform ranks
+    if max(abs(shift), abs(width)) < 2:
+        return "ranks of another shape"
+    if abs(shift) >= abs(width):
+        return "posterior too low" if shift > 0 else "posterior too high"
+    return "posterior too narrow" if width > 0 else "posterior too wide"

@@ -1,0 +1,44 @@
+"""A campaign of a small model on a small mission."""
+
+import jax
+import pytest
+import quick_model
+from quick_model import SIMULATIONS
+
+from ridgebayes import simulate
+from ridgebayes.sampling import Settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once():
+    """Processes that are started take what this one has compiled (see tests/conftest.py)."""
+    names = {
+        "JAX_COMPILATION_CACHE_DIR": "jax_compilation_cache_dir",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "jax_persistent_cache_min_compile_time_secs",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, name in names.items():
+            patch.setenv(variable, str(jax.config.values[name]))
+        yield
+
+
+@pytest.fixture(scope="session")
+def pointings():
+    """About 600 ScWs in ten revolutions, one band."""
+    truth = simulate.Truth(bands=simulate.BANDS[:1], template=None)
+    return simulate.mission(simulate.programme(10, stop=2740, seed=11), truth, seed=1)
+
+
+@pytest.fixture(scope="session")
+def settings():
+    return Settings(warmup=100, seed=3)
+
+
+@pytest.fixture(scope="session")
+def campaign(pointings, settings, tmp_path_factory):
+    """Folder and ranks of a campaign that nobody interrupted, simulated one after the other."""
+    from ridgebayes.sbc import run_sbc
+
+    out = tmp_path_factory.mktemp("sbc") / "whole"
+    given = {"scws": pointings, "settings": settings, "draws": 39, "workers": 1}
+    return out, run_sbc(quick_model.load(), SIMULATIONS, out=out, **given)
