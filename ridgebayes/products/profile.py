@@ -254,7 +254,7 @@ def _scaled(draws: Array, unit: u.UnitBase) -> dict[str, Any]:
 def _stack(run: Run, parts: list[dict[str, Any]], templates: dict[str, Template]) -> QTable:
     """One table of all bands, with where it comes from."""
     table = vstack([QTable(columns) for columns in parts], metadata_conflicts="error")
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_kind": CI_KIND,
         "columns": f"lo68 … hi94: {INNER_PROB:.0%} and {CI_PROB:.0%} intervals of the posterior; template: "
         "starlight times a norm fitted to the posterior of the intensities, weighted by its covariance",
