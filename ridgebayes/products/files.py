@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ridgebayes.files import whole_file
 from ridgebayes.products.intensity import CXB_NOTE, provenance
 from ridgebayes.run import Run
 
-__all__ = ["ascii_only", "fits_provenance", "provenance_keywords", "whole_file"]
+__all__ = ["ascii_only", "file_stems", "fits_provenance", "provenance_keywords", "whole_file"]
 
 _KEYWORDS = {
     "ORIGIN": "origin",
@@ -54,6 +55,17 @@ def fits_provenance(run: Run) -> fits.Header:
     for note in notes + [f"WARNING: {warning}" for warning in meta["warnings"]]:
         header["COMMENT"] = ascii_only(note)
     return header
+
+
+def file_stems(names: Iterable[str]) -> list[str]:
+    """Name files after regions, each its own, without what a file system may not like."""
+    stems: list[str] = []
+    for name in names:
+        stem = re.sub(r"[^\w+.-]+", "_", name)
+        while stem in stems:
+            stem += "_"
+        stems.append(stem)
+    return stems
 
 
 def ascii_only(text: str) -> str:

@@ -82,7 +82,7 @@ def sky_template(run: Run, crab: CrabSpectrum = CRAB, *, step: float = STEP_DEG)
     order = np.lexsort((constant["e_max"].values, constant["e_min"].values))
     low, high = (constant[name].values[order].astype(float) for name in ("e_min", "e_max"))
     bands = [str(band) for band in constant["band"].values[order]]
-    for k in np.flatnonzero(low[1:] < high[:-1]):
+    for k in np.flatnonzero(low[1:] < high[:-1]).tolist():
         raise InputError(
             f"{run.path or 'the run'}: bands {bands[k]} and {bands[k + 1]} overlap: no one spectrum for a "
             "sky model; fit with bands that do not (--band)"

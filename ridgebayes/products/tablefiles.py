@@ -65,15 +65,15 @@ def meta_lines(meta: Any) -> list[str]:
 
 
 def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str:
-    r"""Write a table of regions and bands as LaTeX, for a paper: value ± sd with the significant digits of sd.
+    r"""Write a table of regions and bands as LaTeX, for a paper: value ± sd, digits that are significant.
 
     Up to six bands stand side by side; more make a ``longtable`` with a row for each region and band.
 
     Parameters
     ----------
     table
-        Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with `prefix` before them. Where lo … hi holds
-        zero, its upper end is given as a limit.
+        Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with `prefix` before them. Where lo … hi
+        holds zero, its upper end is given as a limit.
     what, unit
         What the numbers are, and their unit in LaTeX.
     prefix
@@ -82,9 +82,8 @@ def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str
     bands = list(dict.fromkeys(table["band"]))
     lines = [f"% {what}; 94 per cent equal-tailed interval; upper limits are its upper end"]
     lines += [f"% {line}" for line in meta_lines(table.meta)]
-    energies = [
-        f"{low:g}--{high:g} keV" for low, high in zip(*(_plain(table, n) for n in _EDGES), strict=True)
-    ]
+    edges = zip(*(_plain(table, name) for name in _EDGES), strict=True)
+    energies = [f"{low:g}--{high:g} keV" for low, high in edges]
     if len(bands) <= _WIDE:
         head = [f"{escape(b)} ({e})" for b, e in zip(bands, energies, strict=False)]
         lines += [
@@ -127,5 +126,11 @@ def _cell(row: Any, prefix: str) -> str:
     mean, sd, lo, hi = (float(getattr(row[name], "value", row[name])) for name in names)
     if not (np.isfinite(mean) and np.isfinite(sd)):
         return "--"
-    digits = max(0, 1 - int(np.floor(np.log10(sd)))) if sd > 0 else 1
-    return f"$<{hi:.{digits}f}$" if lo <= 0 <= hi else rf"${mean:.{digits}f} \pm {sd:.{digits}f}$"
+    if lo <= 0 <= hi:
+        return f"$<{hi:.{_digits(hi)}f}$"
+    return rf"${mean:.{_digits(sd)}f} \pm {sd:.{_digits(sd)}f}$"
+
+
+def _digits(size: float) -> int:
+    """Digits behind the point that leave two significant ones."""
+    return max(0, 1 - int(np.floor(np.log10(size)))) if size > 0 else 1
