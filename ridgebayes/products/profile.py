@@ -141,7 +141,8 @@ def intensity_profile(run: Run) -> QTable:
     InputError
         When no region is near the plane.
     """
-    sky, rows = run.sky, near_plane(run)
+    rows = near_plane(run)
+    sky = run.sky
     rows = rows[np.argsort(sky.centre_lon[rows], kind="stable")]
     names, width = np.array(sky.names)[rows], widths(sky)[rows]
     constant = run.tree["constant_data"].dataset
