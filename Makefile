@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+READERS ?= .venv-readers
 
-.PHONY: help demo pipeline test test-slow lint bench bench-peers clean
+.PHONY: help demo pipeline test test-slow lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in products/"
+	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the tests of a few minutes"
 	@echo "make test-slow  the longer ones: coverage over simulated missions"
 	@echo "make lint       ruff and mypy"
@@ -28,6 +30,18 @@ runs/demo/run.toml: | $(BIN)/.installed
 
 pipeline: $(BIN)/.installed runs/demo/run.toml
 	set -e; for step in scripts/0*.py; do echo "== $$step"; $(BIN)/python $$step; done
+
+# Readers are heavy, and some are built from source (Sherpa: compilers, bison, flex, FFTW): each may be missing.
+$(READERS)/.installed: benchmarks/readers.txt
+	$(PYTHON) -m venv $(READERS)
+	@set -e; while read -r reader; do case "$$reader" in ""|"#"*) continue;; esac; \
+	  echo "installing $$reader"; $(READERS)/bin/python -m pip install --quiet --disable-pip-version-check $$reader </dev/null \
+	    || echo "$$reader: cannot be installed here, its check will be skipped"; done < $<
+	@touch $@
+
+check-readers: $(BIN)/.installed runs/demo/run.toml $(READERS)/.installed
+	$(BIN)/ridgebayes export runs/demo --out runs/demo-export --overwrite --draws-as nc --draws-as fits --draws-as csv
+	$(READERS)/bin/python benchmarks/check_readers.py runs/demo-export
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -52,4 +66,4 @@ bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python benchmarks/peers.py $(PEERS)
 
 clean:
-	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(READERS) .venv-peers .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -19,6 +19,7 @@ from ridgebayes.commands.check import check
 from ridgebayes.commands.compare import compare
 from ridgebayes.commands.convert import convert
 from ridgebayes.commands.crab import crab
+from ridgebayes.commands.export import export
 from ridgebayes.commands.fit import demo, fit, resume, update
 from ridgebayes.commands.flux import flux
 from ridgebayes.commands.inspect import inspect
@@ -101,6 +102,7 @@ for command in (
     flux,
     profile,
     spectrum,
+    export,
     report,
     loo,
     compare,

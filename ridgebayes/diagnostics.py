@@ -73,11 +73,13 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         fixed = [name for name, x in posterior.items() if bool((x == x.isel(chain=0, draw=0)).all())]
         varying = posterior.drop_vars(fixed)
         given = posterior.isel(chain=0, draw=0, drop=True)[fixed]
-        all_draws = xr.full_like(given, chains * draws)
-        # One chain has no R-hat; ArviZ splits it in halves.
-        r_hat = arviz_stats.rhat(varying).merge(xr.full_like(given, 1.0))
-        ess_bulk = arviz_stats.ess(varying, method="bulk").merge(all_draws)
-        ess_tail = arviz_stats.ess(varying, method="tail").merge(all_draws)
+        r_hat, ess_bulk = xr.full_like(given, 1.0), xr.full_like(given, chains * draws)
+        ess_tail = ess_bulk
+        if varying.data_vars:
+            # One chain has no R-hat; ArviZ splits it in halves.
+            r_hat = arviz_stats.rhat(varying).merge(r_hat)
+            ess_tail = arviz_stats.ess(varying, method="tail").merge(ess_bulk)
+            ess_bulk = arviz_stats.ess(varying, method="bulk").merge(ess_bulk)
     if chains < 2:
         warnings.append("one chain cannot show that others agree with it: run four")
     divergences = int(statistics["diverging"].sum())

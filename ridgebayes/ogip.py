@@ -19,10 +19,11 @@ Formats: OGIP/92-007 (HDUVERS 1.2.1) and CAL/GEN/92-002 (HDUVERS 1.3.0).
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def write_spectrum(
     crab: CrabSpectrum = CRAB,
     region: str = "",
     comments: Sequence[str] = (),
+    keywords: Mapping[str, str] | None = None,
     exposure: float = 1.0,
     overwrite: bool = False,
 ) -> tuple[Path, Path]:
@@ -75,7 +77,9 @@ def write_spectrum(
     region
         Its name: keyword OBJECT.
     comments
-        Lines in plain ASCII, e.g. the run that the spectrum is from.
+        Lines in plain ASCII, e.g. what the spectrum is of.
+    keywords
+        More keywords for the header of every extension, e.g. the run that the spectrum is from.
     exposure
         Live time in s. Nothing in a fit depends on it, as errors are given.
     overwrite
@@ -108,7 +112,11 @@ def write_spectrum(
         simulated=simulated,
         comments=(*comments, f"The response has: {crab.describe()}"),
     )
-    _write_all({response: _response(response, bands, crab, simulated, comments), pha: spectrum}, overwrite)
+    files = {response: _response(response, bands, crab, simulated, comments), pha: spectrum}
+    for file, hdus in files.items():
+        for hdu, (key, value) in itertools.product(hdus, (keywords or {}).items()):
+            _set(file, hdu.header, key, value)
+    _write_all(files, overwrite)
     return pha, response
 
 

@@ -92,9 +92,11 @@ class Run:
             scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        saved = Run(self.tree, self.record, path, self.fit)
+        saved.__dict__["diagnosis"] = self.diagnosis  # of the same draws: seconds for many bands
         try:
             self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
-            self.table().write(scratch / TABLE, format="ascii.ecsv")
+            saved.table().write(scratch / TABLE, format="ascii.ecsv")
             (scratch / RECORD).write_text(tomlkit.dumps(self.record), encoding="utf-8")
             if self.fit is not None:
                 write_scw_fit(self.fit, scratch / SCWS)
@@ -104,8 +106,6 @@ class Run:
             raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        saved = Run(self.tree, self.record, path, self.fit)
-        saved.__dict__["diagnosis"] = self.diagnosis  # of the same draws: seconds for many bands
         return saved
 
     @property
@@ -169,7 +169,7 @@ class Run:
 
     def table(self) -> QTable:
         """Intensity and FOV flux of every region and band, with units and warnings."""
-        return intensity_table(self.tree, self.record, self.diagnosis)
+        return intensity_table(self)
 
 
 def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> ScWTable:

@@ -42,6 +42,14 @@ def test_what_is_fixed_is_no_failure(rng):
     assert (found.ess_bulk["sky.intensity"] == 2000).all()
 
 
+def test_all_fixed_is_no_failure(rng):
+    still = tree(rng)
+    still["posterior"] = xr.Dataset({"level": (("chain", "draw"), np.ones((4, 500)))})
+    found = diagnose(still)
+    assert found.warnings == ()
+    assert (float(found.r_hat["level"]), float(found.ess_tail["level"])) == (1, 2000)
+
+
 def test_slow_energy_is_named(rng):
     """An energy that walks instead of jumping: BFMI far below 0.3."""
     slow = tree(rng)

@@ -78,8 +78,10 @@ def test_latex_has_significant_digits(table):
     digits = max(0, 1 - int(np.floor(np.log10(gb["sd"].value))))
     assert rf"${gb['mean'].value:.{digits}f} \pm {gb['sd'].value:.{digits}f}$" in row
     table = table.copy()
-    table["upper"][0] = 12.3456 * table["upper"].unit
+    table["lo"][0], table["hi"][0] = (end * table["lo"].unit for end in (-3, 12.3456))
     assert "$<12" in latex(table)
+    for key in ("run_created", "git_commit", "data_fingerprint"):
+        assert f"% {key}: {table.meta[key]}".rstrip() in text
 
 
 def test_terminal_table_says_what_is_simulated(table):

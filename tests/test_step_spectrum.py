@@ -392,8 +392,6 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch):
 
 
 def test_every_region_has_files_of_its_own():
-    from ridgebayes.commands.spectrum import _stems
+    from ridgebayes.products.files import file_stems
 
-    assert _stems(["GB", "l = 60", "l/60", "L+20"]) == [
-        "07_spectrum_GB", "07_spectrum_l_60", "07_spectrum_l_60_", "07_spectrum_L+20"
-    ]  # fmt: skip
+    assert file_stems(["GB", "l = 60", "l/60", "L+20"]) == ["GB", "l_60", "l_60_", "L+20"]

@@ -67,7 +67,7 @@ def check(
         draws=draws,
         seed=seed,
         progress=progress,
-        meta=provenance(run.record, run.diagnosis),
+        meta=provenance(run),
     )
 
 

@@ -51,4 +51,8 @@ def append(
     for name in ("roll", "tracer", "tracer_err"):
         if getattr(joined, name) is None and any(getattr(t, name) is not None for t in tables):
             click.echo(f"{name.upper()}: left out, not all tables have it")
+    for name, cut in joined.meta.get("screening", {}).items():
+        new_to = [text for text in cut["log"].split("; ") if text.startswith("not applied")]
+        if new_to:
+            click.echo(f"{name}: {'; '.join(new_to)}: ridgebayes screen {out}")
     click.echo(f"{out}: {len(joined)} ScWs of {len(tables)} tables, {dropped} duplicates left out")

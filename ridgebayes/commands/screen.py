@@ -68,5 +68,8 @@ def screen(
     write_scws(done, out, overwrite=overwrite)
     for name, cut in done.meta.get("screening", {}).items():
         click.echo(f"{name:<8} {cut['log']}")
+    for name in scws.meta.get("screening", {}):
+        if name not in done.meta.get("screening", {}):
+            click.echo(f"{name:<8} taken back")
     out_of = 0 if done.screen is None else int((done.screen != 0).sum())
     click.echo(f"{out}: {out_of} of {len(done)} ScWs flagged")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def spectrum(run: Path, names: tuple[str, ...], quantity: Any, crab_spectrum: st
     from ridgebayes.plots.spectrum import spectrum_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import spectrum as products
-    from ridgebayes.products.files import whole_file
+    from ridgebayes.products.files import file_stems, whole_file
     from ridgebayes.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run)
@@ -53,7 +52,7 @@ def spectrum(run: Path, names: tuple[str, ...], quantity: Any, crab_spectrum: st
         table.write(path, format="ascii.ecsv")
     click.echo(out / f"{NAME}.ecsv")
     refused: list[str] = []
-    for one, stem in zip(spectra, _stems(chosen), strict=True):
+    for one, stem in zip(spectra, file_stems(f"{NAME}_{region}" for region in chosen), strict=True):
         click.echo(write_figure(partial(spectrum_figure, opened, one), out / f"{stem}.png"))
         try:
             for path in products.write_ogip(opened, one, out / f"{stem}.pha"):
@@ -64,17 +63,6 @@ def spectrum(run: Path, names: tuple[str, ...], quantity: Any, crab_spectrum: st
     if refused:
         which = f" of {len(refused)} of {len(chosen)} regions" if len(chosen) > 1 else ""
         click.echo(f"WARNING: no OGIP file{which}: {refused[0]}")
-
-
-def _stems(regions: list[str]) -> list[str]:
-    """Name files after regions, each its own, without what a file system may not like."""
-    stems: list[str] = []
-    for region in regions:
-        stem = f"{NAME}_" + re.sub(r"[^\w+.-]+", "_", region)
-        while stem in stems:
-            stem += "_"
-        stems.append(stem)
-    return stems
 
 
 def _summary(table: Any) -> str:

@@ -221,7 +221,7 @@ def pointwise_table(run: Run, found: Sequence[Loo]) -> QTable:
                 f" {way.method}" if way is not found[0] else ""
             )
             table[label] = way.table[name].values[fit]
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "method": f"leave one revolution out, {', '.join(way.method for way in found)}",
         "columns": "elpd: log predictive density of a revolution given all others, all its ScWs together; "
         "p_loo: what seeing it adds; pareto_k: above 0.7 PSIS cannot be trusted",

@@ -79,7 +79,9 @@ class Comparison:
         )
         pairs_of = zip(self.names, self.runs, strict=True)
         warnings = [f"{name}: {warning}" for name, run in pairs_of for warning in run.diagnosis.warnings]
-        table.meta = provenance(self.runs[0].record, self.runs[0].diagnosis) | {
+        table.meta = provenance(self.runs[0]) | {
+            "run": ", ".join(str(run.path or "") for run in self.runs),
+            "run_created": ", ".join(str(run.record.get("created", "")) for run in self.runs),
             "warnings": warnings,
             "method": f"leave one revolution out, {self.loos[0].method}",
             "revolutions": int(self.loos[0].pointwise.size),

@@ -86,7 +86,7 @@ def sensitivity(run: Run, scws: ScWTable | str | Path | None = None) -> tuple[QT
     parameters = again.model.parameters
     units = [parameters[n].unit if n in parameters else _DERIVED.get(n, "") for n in table["parameter"]]
     table.add_column(units, name="unit", index=table.colnames.index("sd") + 1)
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "threshold": THRESHOLD,
         "columns": "prior, likelihood: power-scaling sensitivity (Kallioinen et al. 2023); mean and sd "
         "in the unit of the row; strongest: group of priors that matters most",

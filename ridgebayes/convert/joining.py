@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ridgebayes.validate import validate
 DUPLICATES = ("refuse", "first", "last")
 _COLUMNS = ("scw_id", "revolution", "phase", "mjd", "exposure", "ra", "dec", "rate", "stat_err", "crab")
 _OPTIONAL = ("roll", "tracer", "tracer_err")
+_FEW = 3
 
 
 def append(
@@ -90,9 +92,18 @@ def _name(table: ScWTable) -> str:
 def _same_bands(first: ScWTable, table: ScWTable) -> ScWTable:
     """Return a table with its bands in the order of the first."""
     if set(table.bands) != set(first.bands):
-        bands = [", ".join(str(band) for band in t.bands) for t in (table, first)]
-        raise InputError(f"{_name(table)}: bands {bands[0]}, {_name(first)}: {bands[1]}: join the same bands")
+        other = [_listed(a, b) for a, b in ((table, first), (first, table))]
+        raise InputError(
+            f"{_name(table)}: {len(table.bands)} bands ({other[0]}), {_name(first)}: {len(first.bands)} "
+            f"({other[1]}): join the same bands"
+        )
     return table.take_bands(first.band_names)
+
+
+def _listed(table: ScWTable, other: ScWTable) -> str:
+    """Name a few bands of one table, first those that the other does not have."""
+    bands = sorted(table.bands, key=lambda band: band in other.bands)
+    return ", ".join(str(band) for band in bands[:_FEW]) + (", …" if len(bands) > _FEW else "")
 
 
 def _check_kind(tables: Sequence[ScWTable], mix_osa: bool) -> None:
@@ -143,8 +154,17 @@ def _flags(table: ScWTable) -> Ints:
 
 
 def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
-    """Return the cuts of all tables; the logs of one cut after each other."""
+    """Return the cuts of all tables; the logs of one cut after each other, and to which ScWs it is new."""
     cuts: dict[str, Any] = {}
+    given = {name: cut["bit"] for table in tables for name, cut in table.meta.get("screening", {}).items()}
+    for table in tables:
+        own = {cut["bit"] for cut in table.meta.get("screening", {}).values()}
+        for name, bit in given.items():
+            if bit not in own and np.any(_flags(table) >> bit & 1):
+                raise InputError(
+                    f"{_name(table)}: bit {bit} of SCREEN has no name, of another table it is {name}: "
+                    "clear the flags with ridgebayes screen --undo and screen the joined table"
+                )
     for table in tables:
         for name, cut in table.meta.get("screening", {}).items():
             other = next((n for n, c in cuts.items() if c["bit"] == cut["bit"]), name)
@@ -155,4 +175,8 @@ def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
                 )
             log = dict.fromkeys([*cuts.get(name, cut)["log"].split("; "), *cut["log"].split("; ")])
             cuts[name] = {"bit": cut["bit"], "log": "; ".join(log)}
+    for name, cut in cuts.items():
+        for table in tables:
+            if name not in table.meta.get("screening", {}):
+                cut["log"] += f"; not applied to {len(table)} ScWs of {Path(_name(table)).name}"
     return cuts

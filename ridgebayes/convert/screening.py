@@ -150,9 +150,11 @@ def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
         rows = order[a:b]
         if rows.size >= _FEWEST:
             around = median_filter(values[rows], size=_NEIGHBOURS, mode="reflect")
-            ratio[rows] = values[rows] / around - 1
+            with np.errstate(divide="ignore", invalid="ignore"):  # a tracer that is off tests nothing
+                ratio[rows] = values[rows] / around - 1
     tested = np.isfinite(ratio)
-    error = 0.0 if errors is None else errors / np.abs(values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = 0.0 if errors is None else errors / np.abs(values)
     scatter = _MAD_TO_SIGMA * np.median(np.abs(ratio[tested])) if tested.any() else np.inf
     bad = tested & (np.nan_to_num(ratio) > sigma * np.maximum(scatter, error))
     return bad, f"{of} above {sigma:g} sigma of its running median ({tested.sum()} tested)"

@@ -87,7 +87,7 @@ def coefficient_table(run: Run) -> QTable:
     for term in TERMS:
         for name, source in ((term, "coefficient"), (f"{term}_sd", "coefficient_sd")):
             table[name] = constant[source].sel(term=term).transpose(*axes).values.ravel() * _CTS
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "latitude": LATITUDE,
         "columns": "background of a ScW: level + tracer term + constant + phase P1(x) + phase2 P2(x), "
         "x = 2 PHASE - 1, P Legendre polynomials",
@@ -136,7 +136,7 @@ def scatter_table(run: Run, truth: Truth | None = None) -> QTable:
     )
     if truth is not None:
         table["truth"] = 100.0 * np.array([truth.scatter.get(band, np.nan) for band in bands]) * PER_CENT
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "columns": "background.scatter in per cent of the level; lo68 ... hi94: 68 % and 94 % intervals",

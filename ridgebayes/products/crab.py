@@ -72,7 +72,7 @@ def crab_table(run: Run, truth: Truth | None = None) -> QTable:
         each = [np.interp(mjd, truth.mjd, truth.crab_rate.get(band, missing)) for band in bands]
         table["truth"] = np.concatenate(each) * _CTS
     given = rate_is_given(run)
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "crab_scws": int(crab.size),

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
 from astropy.io import fits
 
 from ridgebayes.files import whole_file
 from ridgebayes.products.intensity import CXB_NOTE, provenance
 from ridgebayes.run import Run
 
-__all__ = ["ascii_only", "fits_provenance", "whole_file"]
+__all__ = ["ascii_only", "file_stems", "fits_provenance", "provenance_keywords", "whole_file"]
+
+_KEYWORDS = {
+    "ORIGIN": "origin",
+    "RUN": "run",
+    "RUNDATE": "run_created",
+    "DATAFILE": "data",
+    "DATAHASH": "data_fingerprint",
+    "GITHASH": "git_commit",
+}
+_CARD = 68  # letters of a string in one card
+
+
+def provenance_keywords(meta: Mapping[str, Any], *, short: bool = False) -> dict[str, Any]:
+    """Return FITS keywords for the metadata that `provenance` gives.
+
+    Parameters
+    ----------
+    meta
+        Of `ridgebayes.products.provenance`.
+    short
+        Name files without their folders, and cut what is longer than one card: some readers do not follow
+        strings that are continued on the next.
+    """
+    found: dict[str, Any] = {"SIMUL": bool(meta["simulated"])}
+    for key, name in _KEYWORDS.items():
+        text = ascii_only(str(meta[name]))
+        found[key] = (Path(text).name if name in ("run", "data") else text)[:_CARD] if short else text
+    return found
 
 
 def fits_provenance(run: Run) -> fits.Header:
     """Say where a product comes from, for the header of every extension."""
-    meta = provenance(run.record, run.diagnosis)
+    meta = provenance(run)
     header = fits.Header()
-    header["SIMUL"] = (meta["simulated"], "T where the data are simulated")
-    # Without comments: long texts leave no room for one.
-    header["ORIGIN"] = ascii_only(meta["origin"])
-    header["RUN"] = ascii_only(str(run.path or ""))
-    header["DATAFILE"] = ascii_only(meta["data"])
-    header["DATAHASH"] = meta["data_fingerprint"]
-    header["GITHASH"] = meta["git_commit"]
+    header.update(provenance_keywords(meta))  # without comments: long texts leave no room for one
+    header.comments["SIMUL"] = "T where the data are simulated"
     hidden = run.record["data"].get("unseen_regions", [])
     notes = [CXB_NOTE, *(f"no ScW sees region {name}" for name in hidden)]
     for note in notes + [f"WARNING: {warning}" for warning in meta["warnings"]]:
         header["COMMENT"] = ascii_only(note)
     return header
+
+
+def file_stems(names: Iterable[str]) -> list[str]:
+    """Name files after regions, each its own, without what a file system may not like."""
+    stems: list[str] = []
+    for name in names:
+        stem = re.sub(r"[^\w+.-]+", "_", name)
+        while stem in stems:
+            stem += "_"
+        stems.append(stem)
+    return stems
 
 
 def ascii_only(text: str) -> str:

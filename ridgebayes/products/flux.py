@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
@@ -13,6 +11,7 @@ from ridgebayes.calibration import CRAB, CrabSpectrum
 from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sky, provenance
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import exposures, region_draws, spread
+from ridgebayes.products.tablefiles import latex_table
 from ridgebayes.run import Run
 from ridgebayes.scw import Band
 from ridgebayes.sky import Sky
@@ -73,7 +72,7 @@ def flux_table(
     width = longitude_width(run)
     erg = np.array([crab.erg_per_mcrab(b.e_min, b.e_max) for b in bands])
     published = np.stack([published_fov(name, bands) for name in regions.names], axis=1)
-    upper = np.where(lo > 0, np.nan, hi)
+    upper = np.where((lo <= 0) & (hi >= 0), hi, np.nan)
 
     table = QTable(
         {
@@ -98,7 +97,7 @@ def flux_table(
     truth = _truth(run, regions, [b.name for b in bands])
     if np.isfinite(truth).any():
         table["truth"] = truth.ravel() * MCRAB
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "columns": COLUMNS.format(prob=CI_PROB, width=width),
@@ -138,34 +137,8 @@ def _sources(regions: Sky) -> dict[str, str]:
 
 
 def latex(table: QTable) -> str:
-    """Write a flux table as a LaTeX tabular, a row a region, for a paper: significant digits of the sd."""
-    bands = list(dict.fromkeys(table["band"]))
-    head = " & ".join(
-        f"{b} ({low:g}--{high:g} keV)"
-        for b, low, high in zip(bands, *(_value(table, n) for n in ("E_MIN", "E_MAX")), strict=False)
-    )
-    lines = [
-        r"% FOV flux, mCrab; upper limits are the upper ends of the 94 per cent equal-tailed interval",
-        *([r"% SIMULATED data"] if table.meta["simulated"] else []),
-        *(f"% WARNING: {text}" for text in table.meta["warnings"]),
-        r"\begin{tabular}{l" + "r" * len(bands) + "}",
-        rf"Region & {head} \\",
-        r"\hline",
-    ]
-    for region in dict.fromkeys(table["region"]):
-        cells = [_cell(row) for row in table[table["region"] == region]]
-        lines.append(" & ".join([region.replace("_", r"\_"), *cells]) + r" \\")
-    return "\n".join([*lines, r"\end{tabular}", ""])
-
-
-def _value(table: Any, name: str) -> Any:
-    return getattr(table[name], "value", table[name])
-
-
-def _cell(row: Any) -> str:
-    mean, sd, upper = (float(_value(row, n)) for n in ("mean", "sd", "upper"))
-    digits = max(0, 1 - int(np.floor(np.log10(sd)))) if sd > 0 else 1
-    return f"$<{upper:.{digits}f}$" if np.isfinite(upper) else rf"${mean:.{digits}f} \pm {sd:.{digits}f}$"
+    """Write a flux table as LaTeX, for a paper: significant digits of the sd."""
+    return latex_table(table, "FOV flux", "mCrab")
 
 
 def format_fluxes(table: QTable) -> str:
@@ -176,7 +149,7 @@ def format_fluxes(table: QTable) -> str:
     lines = ["SIMULATED data"] if table.meta["simulated"] else []
     lines.append(head + "".join(f"{n:>18}" if n != "truth" else f"{n:>9}" for n in extra))
     for row in table:
-        v = {n: _value(row, n) for n in table.colnames}
+        v = {n: getattr(row[n], "value", row[n]) for n in table.colnames}
         limit = f"< {v['upper']:.2f}" if np.isfinite(v["upper"]) else f"{v['mean']:.2f} ± {v['sd']:<6.2f}"
         line = f"{v['region']:<12}{v['band']:<8}{limit:>18}{v['lo']:>10.2f} … {v['hi']:<7.2f}"
         line += f"{v['p_positive']:>7.3f}{v['mean_erg']:>12.3g}{v['per_degree']:>11.2f}"

@@ -10,7 +10,7 @@ import xarray as xr
 from astropy.table import QTable
 from numpy.typing import NDArray
 
-from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
+from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS
 from ridgebayes.errors import InputError
 from ridgebayes.units import MCRAB
 
@@ -80,15 +80,13 @@ def interval_columns(draws: NDArray, unit: u.UnitBase, prefix: str = "") -> dict
     return {prefix + name: value * unit for name, value in columns.items()}
 
 
-def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagnosis) -> QTable:
+def intensity_table(run: Run) -> QTable:
     """Table of intensity and FOV flux, a row for each region and band.
 
     Parameters
     ----------
-    tree, record
-        Groups and record of a run.
-    diagnosis
-        R-hat and ESS; rows beyond the limits are marked in the column `warning`.
+    run
+        The run; rows whose R-hat or ESS is beyond the limits are marked in the column `warning`.
 
     Returns
     -------
@@ -97,14 +95,15 @@ def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagno
         fov_sd, fov_lo, fov_hi (mCrab), warning; where the data are simulated also truth and fov_truth. Empty
         where the model has no sky.
     """
+    tree, diagnosis = run.tree, run.diagnosis
     if "sky.intensity" not in tree["posterior"].dataset:
-        return QTable(meta=provenance(record, diagnosis) | {"note": NO_SKY})
+        return QTable(meta=provenance(run) | {"note": NO_SKY})
     intensity = summarise(tree["posterior"].dataset["sky.intensity"])
     flux = summarise(fov_flux(tree))
     constant = tree["constant_data"].dataset
     bands, regions = intensity["band"].values, intensity["region"].values
     ess, r_hat = (d["sky.intensity"] for d in (diagnosis.ess_bulk, diagnosis.r_hat))
-    unseen = set(record["data"].get("unseen_regions", []))
+    unseen = set(run.record["data"].get("unseen_regions", []))
     per_degree = MCRAB / u.deg**2
 
     def column(values: xr.DataArray) -> np.ndarray:
@@ -130,7 +129,7 @@ def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagno
         _warning(str(row["region"]) in unseen, row["ess_bulk"], row["r_hat"]) for row in table
     ]
     kind = "equal-tailed" if CI_KIND == "eti" else CI_KIND
-    table.meta = provenance(record, diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} {kind} interval; fov_*: flux that a "
@@ -140,15 +139,21 @@ def intensity_table(tree: xr.DataTree, record: dict[str, Any], diagnosis: Diagno
     return table
 
 
-def provenance(record: dict[str, Any], diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return where a product comes from, for the metadata of its table."""
+def provenance(run: Run) -> dict[str, Any]:
+    """Return where a product comes from, for the metadata of its table.
+
+    A run directory may be moved or renamed: when it was made tells it from any other.
+    """
+    record = run.record
     return {
         "origin": f"ridgebayes {record['ridgebayes']}",
+        "run": str(run.path or ""),
+        "run_created": str(record.get("created", "")),
         "simulated": bool(record["data"]["simulated"]),
         "data": record["data"]["path"],
         "data_fingerprint": record["data"]["fingerprint"],
         "git_commit": record["git_commit"],
-        "warnings": list(diagnosis.warnings),
+        "warnings": list(run.diagnosis.warnings),
     }
 
 

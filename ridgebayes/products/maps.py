@@ -126,7 +126,7 @@ def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Ite
         own = region_draws(run, band).std(axis=0)
         usual = np.median(own[~hidden]) if not hidden.all() else np.inf
         loose = np.asarray(bright[np.flatnonzero(own > _LOOSE * usual)].sum(axis=0)).ravel() > 0
-        mean, sd = _moments(by_pixel, spread(run, band, region_draws(run, band)))
+        mean, sd = moments(by_pixel, spread(run, band, region_draws(run, band)))
         mean[no_region | unseen] = sd[no_region | unseen] = np.nan
         residual = residual_map(run, band, near, seen)
         low, high = (float(constant[name].sel(band=band)) for name in ("e_min", "e_max"))
@@ -256,7 +256,7 @@ def residual_map(
     variance = near @ (weight * noise) ** 2 + np.asarray(((near @ together) ** 2).sum(axis=1)).ravel()
     exposure = near @ (weight[:, None] * seen) / total[:, None]
     draws = spread(run, band, region_draws(run, band, as_seen=True))
-    _, expected_sd = _moments(sparse.csr_array(exposure), draws)
+    _, expected_sd = moments(sparse.csr_array(exposure), draws)
     maps = np.full((4, counts.size), np.nan)
     maps[:, full] = (
         near @ (weight * value) / total,
@@ -296,7 +296,7 @@ class Reprojection:
         return out
 
 
-def _moments(design: sparse.csr_array, draws: Array) -> tuple[Array, Array]:
+def moments(design: sparse.csr_array, draws: Array) -> tuple[Array, Array]:
     """Mean and sd of design @ draw over draws (draw, region), covariance between regions included."""
     covariance = np.atleast_2d(np.cov(draws.T))
     variance = design.multiply(design @ covariance).sum(axis=1)

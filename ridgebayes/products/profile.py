@@ -141,7 +141,8 @@ def intensity_profile(run: Run) -> QTable:
     InputError
         When no region is near the plane.
     """
-    sky, rows = run.sky, near_plane(run)
+    rows = near_plane(run)
+    sky = run.sky
     rows = rows[np.argsort(sky.centre_lon[rows], kind="stable")]
     names, width = np.array(sky.names)[rows], widths(sky)[rows]
     constant = run.tree["constant_data"].dataset
@@ -254,7 +255,7 @@ def _scaled(draws: Array, unit: u.UnitBase) -> dict[str, Any]:
 def _stack(run: Run, parts: list[dict[str, Any]], templates: dict[str, Template]) -> QTable:
     """One table of all bands, with where it comes from."""
     table = vstack([QTable(columns) for columns in parts], metadata_conflicts="error")
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_kind": CI_KIND,
         "columns": f"lo68 … hi94: {INNER_PROB:.0%} and {CI_PROB:.0%} intervals of the posterior; template: "
         "starlight times a norm fitted to the posterior of the intensities, weighted by its covariance",

@@ -12,7 +12,7 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.products.files import ascii_only, whole_file
+from ridgebayes.products.files import ascii_only, provenance_keywords, whole_file
 from ridgebayes.products.intensity import CXB_NOTE, MCRAB, need_crab, provenance
 from ridgebayes.run import Run
 from ridgebayes.scwfit import residuals
@@ -109,7 +109,7 @@ def residual_table(run: Run, region: str = "ALL", latitude: float = LATITUDE) ->
     for k, band in enumerate(scws.meta["BAND"]):
         for name, what in (("RES", value), ("ERR", error), ("SKY", sky)):
             table[f"{name}_{band}"] = what[:, k].astype(np.float32) * MCRAB
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "region": region,
         "region_is": described(region, latitude),
         "latitude": float(latitude),
@@ -206,17 +206,11 @@ def _hdus(table: QTable) -> fits.HDUList:
         hdus[1].columns[name].unit = "mCrab"
     meta = table.meta
     header = hdus[1].header
-    header["SIMUL"] = (meta["simulated"], "T where the data are simulated")
     header["TIMESYS"] = "TT"
     header["REGION"] = (meta["region"], "which ScWs")
     header["LATITUDE"] = (meta["latitude"], "[deg] limit in |b| between GAL and BKG")
-    for key, name in (
-        ("ORIGIN", "origin"),
-        ("DATAFILE", "data"),
-        ("DATAHASH", "data_fingerprint"),
-        ("GITHASH", "git_commit"),
-    ):
-        header[key] = ascii_only(meta[name])
+    header.update(provenance_keywords(meta))
+    header.comments["SIMUL"] = "T where the data are simulated"
     warnings = [f"WARNING: {warning}" for warning in meta["warnings"]]
     for note in [f"{meta['region']}: {meta['region_is']}", meta["columns"], meta["note"], *warnings]:
         header["COMMENT"] = ascii_only(note)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ridgebayes import ogip
 from ridgebayes.calibration import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.products.files import ascii_only, provenance_keywords
 from ridgebayes.products.intensity import (
     CI_KIND,
     CI_PROB,
@@ -268,10 +269,10 @@ def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
     -------
     astropy.table.QTable
         region, band, E_MIN, E_MAX, energy (keV, geometric mean of the edges); mean, sd, lo68, hi68, lo94,
-        hi94 (mCrab or mCrab/deg²), and the same as ``energy_flux_``, ``e2_``, ``crab_`` (see
-        :meth:`Spectrum.expressed`); limit: hi94 is an upper limit; covariance (K): with each band of the
-        region, in the order of its rows; seen; truth where simulated and known; published, published_error
-        where there are any.
+        hi94 (mCrab or mCrab/deg²), covariance (K, of their squares: with each band of the region, in the
+        order of its rows), and the same as ``energy_flux_``, ``e2_``, ``crab_`` (see
+        :meth:`Spectrum.expressed`); limit: hi94 is an upper limit; seen; truth where simulated and known;
+        published, published_error where there are any.
 
     Raises
     ------
@@ -288,7 +289,7 @@ def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
     table = vstack(parts, metadata_conflicts="error")
     angle = first.solid_angle
     spread = f" (posterior sd {angle.std(ddof=1):.1f})" if np.ptp(angle) > 0 else ""
-    table.meta = provenance(run.record, run.diagnosis) | {
+    table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "quantity": MEANING[first.quantity],
@@ -332,7 +333,6 @@ def write_ogip(run: Run, spectrum: Spectrum, path: str | Path) -> tuple[Path, Pa
         f"Posterior mean and sd of {MEANING[spectrum.quantity]}.",
         *(["RATE is per deg2, and so is a model."] if spectrum.quantity == "intensity" else []),
         f"Covariance {spectrum.about_covariance()}.",
-        f"Data that were fitted: {run.record['data']['fingerprint']}",
         *([] if spectrum.seen else ["No ScW sees the region."]),
         *(f"WARNING: {warning}" for warning in run.diagnosis.warnings),
     ]
@@ -344,7 +344,8 @@ def write_ogip(run: Run, spectrum: Spectrum, path: str | Path) -> tuple[Path, Pa
         simulated=run.simulated,
         crab=spectrum.crab,
         region=spectrum.region,
-        comments=[text.encode("ascii", "replace").decode() for text in comments],
+        comments=[ascii_only(text) for text in comments],
+        keywords={k: v for k, v in provenance_keywords(provenance(run), short=True).items() if k != "SIMUL"},
         overwrite=True,
     )
 
@@ -377,8 +378,8 @@ def _rows(spectrum: Spectrum) -> QTable:
     for kind, prefix in _PREFIX.items():
         draws, unit, _ = spectrum.expressed(kind)
         columns |= interval_columns(draws, unit, prefix)
+        columns[f"{prefix}covariance"] = np.atleast_2d(np.cov(draws.T)) * unit**2
     columns["limit"] = spectrum.limits
-    columns["covariance"] = spectrum.covariance * spectrum.unit**2
     columns["seen"] = np.full(count, spectrum.seen)
     if spectrum.truth is not None:
         columns["truth"] = spectrum.truth * spectrum.unit

@@ -259,7 +259,7 @@ def build(
     if not regions:
         return Sky(name, (), sparse.csr_array((0, 12 * nside**2)), np.zeros((0, 3)))
     grid = HEALPix(nside, order="ring")
-    lookup = _Lookup()
+    lookup = Lookup()
     shaped = [region.radius is None and region.shape.kind != "uniform" for region in regions]
     wide = [
         replace(region, lat=_clipped(region.lat, stretch, shift)) if has_shape else region
@@ -291,7 +291,7 @@ def build(
 
 def core_brightness(regions: Sequence[Region], shape: Shape | None = None) -> Array:
     """Mean of a shape over the core of every region, (M,); by default that of each region's own."""
-    lookup, means = _Lookup(), []
+    lookup, means = Lookup(), []
     for region in regions:
         lon, lat, area, core = region.sample()
         bright = (shape or region.shape).profile(lon[core], lat[core], lookup)
@@ -338,13 +338,14 @@ def _clipped(lat: tuple[float, float], stretch: float, shift: float) -> tuple[fl
     return max(-90.0, lat[0] * stretch + shift), min(90.0, lat[1] * stretch + shift)
 
 
-class _Lookup:
+class Lookup:
     """Interpolates the maps of map-like shapes; reads each once."""
 
     def __init__(self) -> None:
         self._maps: dict[str, Array] = {}
 
     def __call__(self, shape: Shape, lon: Array, lat: Array) -> Array:
+        """Interpolate the map of a shape at galactic positions in degrees."""
         if shape.map not in self._maps:
             if shape.file is None:
                 component = cast(Component, "all" if shape.kind == "starlight" else shape.kind)

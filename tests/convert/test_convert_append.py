@@ -45,6 +45,10 @@ def test_bands_in_another_order_are_put_in_order_and_others_refused(mission, hal
     assert "join the same bands" in refusal(early, late.take_bands(late.band_names[:2]))
     other = dataclasses.replace(late, bands=(Band(late.bands[0].name, 20, 60), *late.bands[1:]))
     assert "20–60 keV" in refusal(early, other)
+    many = tuple(Band(f"E{k:02d}", 20 + k, 21 + k) for k in range(30))
+    wide = {name: np.ones((len(late), 30)) for name in ("rate", "stat_err")}
+    message = refusal(early, dataclasses.replace(late, bands=many, **wide))
+    assert "30 bands (E00 (20–21 keV), E01 (21–22 keV), E02 (22–23 keV), …)" in message
 
 
 def test_duplicates(mission, halves):
@@ -101,6 +105,23 @@ def test_flags_survive(mission, halves, tmp_path):
         meta=halves[1].meta | {"screening": {"MINE": {"bit": 0, "log": "x"}}},
     )
     assert "MINE" in refusal(flagged, odd)
+    nameless = dataclasses.replace(odd, meta=halves[1].meta)
+    message = refusal(flagged, nameless)
+    assert "has no name" in message
+    assert "FLARE" in message
+
+
+def test_a_cut_that_was_not_applied_to_all_says_so(halves, tmp_path):
+    write_scws(screen(halves[0], Cuts(short=1700)), tmp_path / "old.fits")
+    write_scws(halves[1], tmp_path / "new.fits")
+    paths = [str(tmp_path / name) for name in ("old.fits", "new.fits", "both.fits")]
+    result = CliRunner().invoke(main, ["append", *paths[:2], "--out", paths[2]])
+    told = f"not applied to {len(halves[1])} ScWs of new.fits"
+    assert f"SHORT: {told}: ridgebayes screen" in result.output
+    joined = read_scws(paths[2], screened=False)
+    assert all(cut["log"].endswith(told) for cut in joined.meta["screening"].values())
+    again = screen(joined).meta["screening"]
+    assert not any("not applied" in cut["log"] for cut in again.values())
 
 
 def test_the_command(halves, mission, tmp_path):

@@ -191,3 +191,13 @@ def test_the_command(injected, tmp_path):
     assert call("screen", "b.fits", "--out", "d.fits", "--undo").exit_code == 0
     assert read_scws(tmp_path / "d.fits").fingerprint() == scws.fingerprint()
     assert call("screen", "b.fits", "--out", "d.fits").exit_code == 2
+
+
+def test_a_tracer_that_is_off_tests_nothing(mission):
+    tracer = mission.tracer.copy()
+    off = np.argsort(mission.mjd)[: len(mission) // 2]
+    tracer[off] = 0.0
+    found = screen(dataclasses.replace(mission, tracer=tracer), Cuts(phase=None, outlier=None, short=None))
+    assert not found.screen[off].any()
+    none = screen(dataclasses.replace(mission, tracer=np.zeros(len(mission))), Cuts(outlier=None, short=None))
+    assert "(0 tested)" in none.meta["screening"]["FLARE"]["log"]

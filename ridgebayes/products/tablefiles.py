@@ -1,0 +1,136 @@
+"""Tables for others: CSV with units in comments, LaTeX with the significant digits of the errors."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import QTable
+
+from ridgebayes.products.files import whole_file
+
+_WIDE = 6  # bands that stand side by side on a page
+
+
+def write_ecsv(table: QTable, path: Path) -> None:
+    """Write a table as ECSV, whole or not at all."""
+    with whole_file(path) as scratch:
+        table.write(scratch, format="ascii.ecsv")
+
+
+def write_csv(table: QTable, path: Path) -> None:
+    """Write a table as CSV, whole or not at all.
+
+    Lines that begin with # come first: where the table is from, and the unit of each column. A column of
+    several values a row becomes as many columns, ``covariance_1`` and so on.
+    """
+    with whole_file(path) as scratch:
+        scratch.write_text(csv_text(table), encoding="utf-8")
+
+
+def csv_text(table: QTable) -> str:
+    """Lay out a table as CSV; see `write_csv`."""
+    columns: dict[str, Any] = {}
+    units: list[str] = []
+    for name in table.colnames:
+        values, unit = _plain(table, name), getattr(table[name], "unit", None)
+        parts = {name: values}
+        if values.ndim > 1:
+            flat = values.reshape(len(values), -1)
+            parts = {f"{name}_{i + 1}": flat[:, i] for i in range(flat.shape[1])}
+        columns |= parts
+        if unit is not None and str(unit):
+            units.append(f"unit of {' '.join(parts)}: {unit}")
+    out = io.StringIO()
+    for line in [*meta_lines(table.meta), *units]:
+        out.write(f"# {line}\n")
+    # Texts in quotes: a # in a name is then no comment to a reader.
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    return out.getvalue()
+
+
+def meta_lines(meta: Any) -> list[str]:
+    """Lay out the metadata of a table in lines of text, what is simulated first."""
+    lines = ["SIMULATED data"] if meta.get("simulated") else []
+    for key, value in meta.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            text = ", ".join(f"{k} {v}" for k, v in one.items()) if isinstance(one, dict) else str(one)
+            lines.append(f"{key}: {' '.join(text.split())}")
+    return lines
+
+
+def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str:
+    r"""Write a table of regions and bands as LaTeX, for a paper: value ± sd, digits that are significant.
+
+    Up to six bands stand side by side; more make a ``longtable`` with a row for each region and band.
+
+    Parameters
+    ----------
+    table
+        Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with `prefix` before them. Where lo … hi
+        holds zero, its upper end is given as a limit.
+    what, unit
+        What the numbers are, and their unit in LaTeX.
+    prefix
+        Of the columns.
+    """
+    bands = list(dict.fromkeys(table["band"]))
+    lines = [f"% {what}; 94 per cent equal-tailed interval; upper limits are its upper end"]
+    lines += [f"% {line}" for line in meta_lines(table.meta)]
+    edges = zip(*(_plain(table, name) for name in _EDGES), strict=True)
+    energies = [f"{low:g}--{high:g} keV" for low, high in edges]
+    if len(bands) <= _WIDE:
+        head = [f"{escape(b)} ({e})" for b, e in zip(bands, energies, strict=False)]
+        lines += [
+            r"\begin{tabular}{l" + "r" * len(bands) + "}",
+            rf"Region & {' & '.join(head)} \\",
+            " & ".join(["", *[unit] * len(bands)]) + r" \\",
+            r"\hline",
+        ]
+        for region in dict.fromkeys(table["region"]):
+            cells = [_cell(row, prefix) for row in table[table["region"] == region]]
+            lines.append(" & ".join([escape(region), *cells]) + r" \\")
+        return "\n".join([*lines, r"\end{tabular}", ""])
+    lines += [r"\begin{longtable}{lllr}", rf"Region & Band & Energy & {unit} \\", r"\hline"]
+    for row, energy in zip(table, energies, strict=True):
+        cells = [escape(row["region"]), escape(row["band"]), energy, _cell(row, prefix)]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\end{longtable}", ""])
+
+
+def escape(text: str) -> str:
+    """Replace what LaTeX takes for a command."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in str(text))
+
+
+_EDGES = ("E_MIN", "E_MAX")
+_SPECIAL = {letter: f"\\{letter}" for letter in "_&%#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def _plain(table: Any, name: str) -> np.ndarray:
+    column = table[name]
+    return np.asarray(getattr(column, "value", column))
+
+
+def _cell(row: Any, prefix: str) -> str:
+    names = (f"{prefix}{name}" for name in ("mean", "sd", "lo", "hi"))
+    mean, sd, lo, hi = (float(getattr(row[name], "value", row[name])) for name in names)
+    if not (np.isfinite(mean) and np.isfinite(sd)):
+        return "--"
+    if lo <= 0 <= hi:
+        return f"$<{hi:.{_digits(hi)}f}$"
+    return rf"${mean:.{_digits(sd)}f} \pm {sd:.{_digits(sd)}f}$"
+
+
+def _digits(size: float) -> int:
+    """Digits behind the point that leave two significant ones."""
+    return max(0, 1 - int(np.floor(np.log10(size)))) if size > 0 else 1
