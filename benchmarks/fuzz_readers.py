@@ -1,6 +1,7 @@
 """Broken files by the ten thousand: every reader must refuse in one line, or give an answer.
 
     python benchmarks/fuzz_readers.py --inputs 2000 --folder fuzz
+    python benchmarks/fuzz_readers.py --inputs 5000 --seconds 60 --folder fuzz
     python benchmarks/fuzz_readers.py --inputs 500 --folder fuzz --door run --door checkpoint
 
 A door is a way in which a file comes in (`tests/hostile/doors.py`); each input is one good file of it with
@@ -37,6 +38,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--inputs", type=int, default=1000, help="broken files a door")
+    parser.add_argument("--seconds", type=float, default=1e9, help="go on to the next door after this long")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--folder", type=Path, required=True, help="scratch folder, kept")
     parser.add_argument("--door", action="append", help="only this one (repeatable)")
@@ -72,9 +74,14 @@ def run_door(name: str, options: argparse.Namespace) -> tuple:
     """Count what comes of the inputs of one door; start its process again when it dies."""
     counts, worst, bad = collections.Counter(), [0.0, 0.0], []
     seed, last = options.first, options.first + options.inputs
+    started = 0.0
     while seed < last:
         for line in lines_of(name, seed, last - seed, options):
             if line is None:
+                break
+            started = started or time.monotonic()
+            if time.monotonic() - started > options.seconds:
+                last = seed
                 break
             seed, kind, file, how, what, seconds, grown = line
             if grown > MEMORY_MIB:

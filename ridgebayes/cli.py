@@ -52,9 +52,8 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt as stopped:
-            click.echo(
-                f"ridgebayes: {stopped if stopped.args else 'interrupted, nothing was written'}", err=True
-            )
+            usual = "interrupted: no file is half written; the same command begins again, or goes on"
+            click.echo(f"ridgebayes: {stopped if stopped.args else usual}", err=True)
             ctx.exit(130)
         except Exception as error:
             if ctx.params.get("debug"):
