@@ -6,6 +6,7 @@ shows where it came from.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import Any
@@ -35,6 +36,8 @@ from ridgebayes.commands.simulate import simulate
 from ridgebayes.commands.spectrum import spectrum
 from ridgebayes.errors import InputError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -58,6 +61,9 @@ class _Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
+            if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
+                click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
+                ctx.exit(2)
             reason = str(error).splitlines()[0] if str(error) else ""
             click.echo(f"ridgebayes: {type(error).__name__}: {reason} (--debug shows where)", err=True)
             ctx.exit(1)

@@ -59,6 +59,21 @@ def whole_files(*paths: Path) -> Iterator[list[Path]]:
         ) from error
 
 
+def make_room(path: Path, size: int) -> None:
+    """Find out whether a file of so many bytes can be written: HDF5 crashes where a disk gets full under it.
+
+    Raises
+    ------
+    OSError
+        When there is no room for it.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    path.unlink()
+
+
 def _to_disk(path: Path) -> None:
     """Wait until a file is on disk, so that a power cut after it has its name does not empty it."""
     with path.open("rb") as file:

@@ -75,7 +75,11 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
 
 
 def write_fits(hdus: fits.HDUList, path: Path) -> None:
-    """Write a FITS file with checksums, and without the date that astropy adds: same data, same file."""
+    """Write a FITS file (gzipped where its name says so) with checksums.
+
+    Without the dates that astropy and gzip add: the same data make the same file. It is made in memory, as
+    astropy, on a disk that is full, leaves a part of a file and says nothing.
+    """
     content = io.BytesIO()
     hdus.writeto(content)
     # Opened again, as only the bytes that are in the file have the checksum that a reader will find.
@@ -83,7 +87,10 @@ def write_fits(hdus: fits.HDUList, path: Path) -> None:
     with fits.open(content, memmap=False) as written:
         for hdu in written:
             hdu.add_checksum(when="of this part")
-        written.writeto(path)
+        sealed = io.BytesIO()
+        written.writeto(sealed)
+    whole = sealed.getvalue()
+    path.write_bytes(gzip.compress(whole, mtime=0) if path.suffix == ".gz" else whole)
 
 
 @contextmanager

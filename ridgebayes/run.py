@@ -21,6 +21,7 @@ from astropy.table import QTable
 
 from ridgebayes.diagnostics import Diagnosis, diagnose
 from ridgebayes.errors import InputError
+from ridgebayes.files import make_room
 from ridgebayes.products.intensity import fov_flux, intensity_table
 from ridgebayes.response import RadialTable
 from ridgebayes.runfiles import check_digest, digests, read_record
@@ -94,6 +95,7 @@ class Run:
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
         try:
+            make_room(scratch / POSTERIOR, _size(self.tree))
             self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
             self.table().write(scratch / TABLE, format="ascii.ecsv")
             if self.fit is not None:
@@ -173,6 +175,14 @@ class Run:
     def table(self) -> QTable:
         """Intensity and FOV flux of every region and band, with units and warnings."""
         return intensity_table(self.tree, self.record, self.diagnosis)
+
+
+def _size(tree: xr.DataTree) -> int:
+    """Bytes that a tree takes on disk, at most."""
+    each = [
+        variable for group in tree.subtree for variable in group.to_dataset(inherit=False).variables.values()
+    ]
+    return 2**17 + sum(variable.nbytes + 2**13 for variable in each)
 
 
 def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> ScWTable:

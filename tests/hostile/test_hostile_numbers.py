@@ -20,8 +20,8 @@ from ridgebayes.response import Trapezoid
 from ridgebayes.sampling import independent, meet
 
 HELD = {
-    "background.scatter": 0.005,
-    "background.revolution_sd": 0.01,
+    "background.scatter": 0.01,
+    "background.revolution_sd": 0.04,
     "crab.rate": 1.0,
     "crab.shape": 0.0,
     "crab.scatter": 0.005,
