@@ -88,7 +88,7 @@ class Checkpoint:
     @property
     def record(self) -> dict[str, Any]:
         """What is sampled, from what and how (see `ridgebayes.record`)."""
-        return read_record(self.folder / RECORD)
+        return read_record(self.folder / RECORD, whole=True)
 
     @property
     def response(self) -> ImageResponse | None:

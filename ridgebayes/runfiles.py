@@ -13,17 +13,34 @@ from ridgebayes.errors import InputError
 _TABLES: dict[str, dict[str, type]] = {
     "model": {"name": str, "options": dict, "extras": list, "priors": dict},
     "data": {"path": str, "fingerprint": str, "simulated": bool, "bands": list, "unseen_regions": list},
-    "sampling": {"chains": int, "warmup": int, "draws": int, "seed": int},
+    "sampling": {
+        **dict.fromkeys(("chains", "warmup", "draws", "seed", "max_tree_depth"), int),
+        "target_accept": float,
+    },
     "sky": {},
-    "versions": {},
+    "versions": dict.fromkeys(("jax", "jaxlib", "numpyro", "numpy"), str),
 }
-"""What every record holds."""
+"""Tables of a record, and what they hold."""
 
-_KINDS = {str: "a text", dict: "a table", list: "a list", bool: "true or false", int: "a whole number"}
+_KINDS = {
+    str: "a text",
+    dict: "a table",
+    list: "a list",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path, *, whole: bool = False) -> dict[str, Any]:
     """Read a `run.toml`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    whole
+        It must hold all that is needed to go on with the fit.
 
     Raises
     ------
@@ -36,11 +53,17 @@ def read_record(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}): fit again") from error
     for table, known in _TABLES.items():
+        if table not in record and table != "data" and not whole:
+            continue
         _check(path, table, record.get(table), dict)
         for key, kind in known.items():
             _check(path, f"{table}.{key}", record[table].get(key), kind)
-    _check(path, "ridgebayes", record.get("ridgebayes"), str)
-    _check(path, "response", record.get("response"), str)
+    for key in ("ridgebayes", "git_commit"):
+        _check(path, key, record.get(key), str)
+    if whole or "response" in record:
+        _check(path, "response", record.get("response"), str)
+    if whole:
+        _check(path, "data.crab_rate", record["data"].get("crab_rate"), dict)
     return record
 
 
