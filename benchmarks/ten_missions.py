@@ -122,7 +122,7 @@ class Fitter:
         if self.posterior is None:
             self.posterior = Posterior(self.model, data)
             self.curvature = Curvature(self.posterior.potential)
-            self.sampler = Sampler(self.posterior.potential, warmup=100)
+            self.sampler = Sampler(self.curvature, warmup=100)
         key = jax.random.key(seed)
         start = self.posterior.start(key, data)
         mode = laplace(self.curvature, start, data, self.posterior.locations, self.posterior.scale)

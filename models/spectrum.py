@@ -40,8 +40,8 @@ from ridgebayes.sky import Sky
 
 E2 = "keV / (cm2 s sr)"
 THERMAL_KEV, HARD_KEV = 35.0, 60.0
-"""Where the amplitudes are given: chosen so that the best known band, the softest, says little of the shapes at
-given amplitudes. The posterior is then close to Gaussian."""
+"""Where the amplitudes are given: chosen so that the best known band, the softest, says little of the shapes
+at given amplitudes. The posterior is then close to Gaussian."""
 
 PRIORS = {
     "sky.thermal": Parameter(

@@ -14,7 +14,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 if TYPE_CHECKING:
-    from ridgebayes import models, simulate, sky  # type: ignore[attr-defined]  # models/ stands outside
+    from ridgebayes import models, sbc, simulate, sky  # type: ignore[attr-defined]  # models/ stands outside
     from ridgebayes.checks import check
     from ridgebayes.comparison import compare, kfold, loo, sensitivity
     from ridgebayes.errors import InputError
@@ -39,7 +39,7 @@ _WHERE = {
     "sensitivity": "ridgebayes.comparison",
     "write_scws": "ridgebayes.scw",
 }
-_MODULES = ("models", "simulate", "sky")
+_MODULES = ("models", "sbc", "simulate", "sky")
 
 __all__ = [
     "InputError",
@@ -54,6 +54,7 @@ __all__ = [
     "prior_predictive",
     "read_scws",
     "sample",
+    "sbc",
     "sensitivity",
     "simulate",
     "sky",

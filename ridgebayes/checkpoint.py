@@ -102,11 +102,11 @@ class Checkpoint:
     def mode(self, part: int) -> Laplace | None:
         """Return the Gaussian approximation of a part, where it was found."""
         kept = self._read(f"mode-{part}.npz")
-        return None if kept is None else Laplace(kept["mode"], kept["root"])
+        return None if kept is None else Laplace(**kept)
 
     def save_mode(self, part: int, mode: Laplace) -> None:
         """Keep the Gaussian approximation of a part."""
-        self._write(f"mode-{part}.npz", mode._asdict())
+        self._write(f"mode-{part}.npz", {n: x for n, x in mode._asdict().items() if x is not None})
 
     def chain(self, part: int, number: int) -> Progress | None:
         """Return how far a chain has come, where it has begun."""

@@ -30,6 +30,7 @@ from ridgebayes.commands.profile import profile
 from ridgebayes.commands.rates import rates
 from ridgebayes.commands.report import report
 from ridgebayes.commands.residuals import residuals
+from ridgebayes.commands.sbc import sbc
 from ridgebayes.commands.screen import screen
 from ridgebayes.commands.sensitivity import sensitivity
 from ridgebayes.commands.simulate import simulate
@@ -108,5 +109,6 @@ for command in (
     loo,
     compare,
     sensitivity,
+    sbc,
 ):
     main.add_command(command)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -24,6 +23,8 @@ Potential = Callable[[Array, Any], Array]
 """Minus log posterior density of a flat unconstrained vector, given the data."""
 
 
+_STEP = 1e-5
+"""Step of the differences, over the spread that the prior gives."""
 _FLATTEST = 0.05
 """Least curvature, over that of the prior: a posterior is hardly four times wider than its prior."""
 
@@ -36,26 +37,42 @@ class Laplace(NamedTuple):
     mode
         Most probable unconstrained vector, shape (parameter,).
     root
-        W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u.
+        W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u. The first
+        columns are those of the scales, which depend on no other.
+    tables
+        Log density of proposals along each scale (see `ridgebayes.proposal`); None where it is not used.
     """
 
     mode: NDArray
     root: NDArray
+    tables: NDArray | None = None
 
 
 class Curvature:
-    """Compiled value, gradient and Hessian of a potential; data are arguments, so bands share the code."""
+    """Derivatives of a potential, compiled once; data are arguments, so bands share the code.
+
+    Attributes
+    ----------
+    potential
+        Minus log posterior density of (flat vector, data).
+    value_and_gradient
+        Compiled.
+    """
 
     def __init__(self, potential: Potential) -> None:
-        gradient = jax.grad(potential)
-
-        def hessian(z: Array, data: Any) -> Array:
-            # One column at a time: memory stays that of a few gradients.
-            column = lambda v: jax.jvp(lambda x: gradient(x, data), (z,), (v,))[1]  # noqa: E731
-            return jax.lax.map(column, jnp.eye(z.size))
-
+        self.potential = potential
         self.value_and_gradient = jax.jit(jax.value_and_grad(potential))
-        self.hessian = jax.jit(hessian)
+
+    def hessian(self, z: NDArray, data: Any, scale: NDArray) -> NDArray[np.float64]:
+        """Second derivatives at `z`, in units of `scale` on both sides: differences of gradients.
+
+        It only shapes coordinates, for which five digits are plenty; compiled second derivatives of a rich
+        model take a quarter of a minute to come about.
+        """
+        gradient = lambda x: np.asarray(self.value_and_gradient(x, data)[1])  # noqa: E731
+        here, steps = gradient(z), np.diag(_STEP * scale)
+        rows = [(gradient(z + step) - here) * scale / _STEP for step in steps]
+        return (np.array(rows) + np.transpose(rows)) / 2
 
 
 def laplace(
@@ -99,7 +116,15 @@ def laplace(
             break
     else:
         logger.warning("the mode was not reached (%.1e in log density left): sampling may be slow", left)
-    return Laplace(mode, root)
+    return Laplace(mode, scales_first(root, locations))
+
+
+def scales_first(root: NDArray, locations: NDArray) -> NDArray[np.float64]:
+    """Turn a root of a covariance so that its first columns, and no others, move the scales."""
+    order = np.argsort(locations, kind="stable")
+    turned = np.zeros_like(root)
+    turned[order] = np.linalg.qr(root[order].T)[1].T
+    return turned
 
 
 def _descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:
@@ -123,9 +148,8 @@ def _root(
 ) -> NDArray:
     """Square root of the inverse Hessian (of some parameters); its size where it curves down."""
     where = np.arange(z.size) if subset is None else np.flatnonzero(subset)
-    hessian = np.nan_to_num(np.asarray(curvature.hessian(z, data)))[np.ix_(where, where)]
     # In units of the prior's spread, in which a flat direction is one that the prior should have closed.
-    hessian = scale[where, None] * (hessian + hessian.T) / 2 * scale[where]
+    hessian = np.nan_to_num(curvature.hessian(z, data, scale))[np.ix_(where, where)]
     eigenvalues, vectors = np.linalg.eigh(hessian)
     root = np.zeros((z.size, where.size))
     root[where] = scale[where, None] * vectors / np.sqrt(np.maximum(np.abs(eigenvalues), _FLATTEST))

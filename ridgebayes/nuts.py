@@ -2,6 +2,10 @@
 
 Blocks of a few dozen iterations let a progress bar move, draws leave for disk and an interruption keep what
 there is. Data and whitening are arguments of the compiled code: bands and chains of one shape share it.
+
+Where a posterior is nearly known (`ridgebayes.proposal`) a block is one transition of NUTS, which goes
+anywhere, and independent proposals after it, which cost one value of the density instead of a trajectory of
+gradients. Both leave the posterior unchanged, so their sequence does.
 """
 
 from __future__ import annotations
@@ -16,11 +20,19 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
+from numpyro.infer.util import ParamInfo
 
-from ridgebayes.laplace import Laplace, Potential
+from ridgebayes import proposal
+from ridgebayes.laplace import Curvature, Laplace
 
 BLOCK = 25
-"""Iterations a block."""
+"""Iterations a block; twice as many where most of them are proposals."""
+_WARMUP_STILL = 50
+"""Most iterations of warm-up among proposals: they forget the start at once, and nothing adapts."""
+
+_STILL = 1.6
+"""Step size of NUTS among proposals, times the fourth root of the number of parameters. For a round target
+that gives an acceptance near 0.8, so nothing is left to adapt."""
 
 STATISTICS = {
     "diverging": "diverging",
@@ -75,13 +87,32 @@ class Progress(NamedTuple):
     state: list[NDArray]
 
 
+class Proposals(NamedTuple):
+    """Independent proposals of a block, and what decides on them.
+
+    Attributes
+    ----------
+    us, log_density
+        Whitened vectors (proposal, parameter) and their log density (proposal,).
+    log_uniform
+        A proposal is accepted where the log of the ratio of Metropolis and Hastings is above it, (proposal,).
+    kinetic
+        Kinetic energy of a momentum drawn afresh, (proposal,): with it the energies are as those of NUTS.
+    """
+
+    us: NDArray
+    log_density: NDArray
+    log_uniform: NDArray
+    kinetic: NDArray
+
+
 class Sampler:
     """NUTS for a potential with whitening; compiled once for all data of one shape.
 
     Parameters
     ----------
-    potential
-        Minus log density of (flat vector, data).
+    curvature
+        The potential with its gradient.
     warmup
         Iterations in which the step size adapts; not kept.
     target_accept
@@ -91,18 +122,18 @@ class Sampler:
     """
 
     def __init__(
-        self, potential: Potential, *, warmup: int, target_accept: float = 0.8, max_tree_depth: int = 10
+        self, curvature: Curvature, *, warmup: int, target_accept: float = 0.8, max_tree_depth: int = 10
     ) -> None:
         def whitened(data: Any, mode: Array, root: Array) -> Callable[[Array], Array]:
-            return lambda u: potential(mode + root @ u, data)
+            return lambda u: curvature.potential(mode + root @ u, data)
 
         init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
         self.warmup = warmup
         self.max_tree_depth = max_tree_depth
 
-        def start(key: Array, u: Array, args: tuple) -> HMCState:
+        def start(key: Array, info: ParamInfo, args: tuple) -> HMCState:
             return init(
-                u,
+                info,
                 num_warmup=warmup,
                 step_size=0.5,
                 target_accept_prob=target_accept,
@@ -119,17 +150,82 @@ class Sampler:
 
             return jax.lax.scan(one, state, None, length=n)
 
-        self._start = jax.jit(start)
-        self._step_block = jax.jit(advance, static_argnums=2)
-        self._compiled: dict[int, Callable[[HMCState, tuple], tuple[HMCState, tuple]]] = {}
+        init_still, step_still = hmc(potential_fn_gen=whitened, algo="NUTS")
+
+        def start_still(key: Array, info: ParamInfo, args: tuple) -> HMCState:
+            return init_still(
+                info,
+                num_warmup=0,
+                step_size=_STILL / info.z.size**0.25,
+                adapt_step_size=False,
+                adapt_mass_matrix=False,
+                max_tree_depth=max_tree_depth,
+                model_args=args,
+                rng_key=key,
+            )
+
+        def propose(state: HMCState, args: tuple, proposals: Proposals) -> tuple[HMCState, tuple]:
+            *given, tables = args
+            state = step_still(state, tuple(given))
+            density = whitened(*given)
+
+            def one(current: tuple, x: tuple) -> tuple[tuple, tuple]:
+                u, energy, log_density = current
+                new, new_log_density, log_uniform, kinetic = x
+                new_energy = density(new)
+                log_ratio = energy + log_density - new_energy - new_log_density
+                accepted = log_uniform < log_ratio  # not where it is not a number
+                keep = lambda a, b: jnp.where(accepted, a, b)  # noqa: E731
+                u, energy = keep(new, u), keep(new_energy, energy)
+                statistics = {
+                    "diverging": False,
+                    "energy": energy + kinetic,
+                    "num_steps": 0,
+                    "accept_prob": jnp.nan_to_num(jnp.exp(jnp.minimum(log_ratio, 0.0))),
+                    "potential_energy": energy,
+                }
+                found = u, tuple(statistics[name] for name in STATISTICS)
+                return (u, energy, keep(new_log_density, log_density)), found
+
+            first = state.z, tuple(getattr(state, name) for name in STATISTICS)
+            begin = (state.z, state.potential_energy, proposal.log_density(tables, state.z))
+            (u, energy, _), rest = jax.lax.scan(one, begin, proposals)
+            state = state._replace(z=u, potential_energy=energy)
+            both = lambda x, y: jnp.concatenate([jnp.asarray(x, jnp.asarray(y).dtype)[None], y])  # noqa: E731
+            return state, jax.tree.map(both, first, rest)
+
+        self._curvature = curvature
+        self._start, self._start_still = jax.jit(start), jax.jit(start_still)
+        self._jit_advance, self._jit_propose = jax.jit(advance, static_argnums=2), jax.jit(propose)
+        self._compiled: dict[Any, Callable[..., tuple[HMCState, tuple]]] = {}
         self._lock = Lock()
 
-    def _advance(self, state: HMCState, args: tuple, n: int) -> tuple[HMCState, tuple]:
-        """Run n iterations; the first call for this n compiles, once for all chains and bands."""
+    def warmup_of(self, approximation: Laplace) -> int:
+        """Return the iterations of warm-up of a chain."""
+        return self.warmup if approximation.tables is None else min(_WARMUP_STILL, self.warmup)
+
+    def _advance(self, state: HMCState, args: tuple, n: int, block: int, seed: list[int]) -> tuple:
+        """Run n iterations; the first call of a kind compiles, once for all chains and bands."""
+        if args[-1] is None:
+            given: tuple = (state, args[:-1], n)
+            how, dynamic = self._jit_advance, given[:2]
+        else:
+            rng = np.random.default_rng([*seed, block])
+            given = dynamic = (state, args, _proposals(args[-1], rng, n - 1, state.z.size))
+            how = self._jit_propose
         with self._lock:
-            if n not in self._compiled:
-                self._compiled[n] = self._step_block.lower(state, args, n).compile()
-        return self._compiled[n](state, args)
+            if (how, n) not in self._compiled:
+                self._compiled[how, n] = how.lower(*given).compile()
+        state, found = self._compiled[how, n](*dynamic)
+        if args[-1] is not None:
+            state = state._replace(z_grad=self._info(state.z, args[:-1]).z_grad)
+        return state, found
+
+    def _info(self, u: Array, args: tuple) -> ParamInfo:
+        """Potential and gradient at a whitened vector, by the code that has found the mode."""
+        data, mode, root = args
+        value, gradient = self._curvature.value_and_gradient(mode + root @ u, data)
+        return ParamInfo(u, value, root.T @ gradient)
 
     def chain(
         self, key: Array, data: Any, approximation: Laplace, draws: int, after: Progress | None = None
@@ -143,26 +239,31 @@ class Sampler:
         data
             Second argument of the potential.
         approximation
-            Mode and root; the chain starts at a draw from it, one and a half times as wide.
+            Mode, root and, where proposals are used, their tables. The chain starts at a draw from it, one
+            and a half times as wide.
         draws
             Number of draws to keep.
         after
             How far it has come; it goes on from there as if it had never stopped.
         """
         key_start, key_chain = jax.random.split(key)
-        args = (data, jnp.asarray(approximation.mode), jnp.asarray(approximation.root))
+        tables = approximation.tables
+        start = self._start if tables is None else self._start_still
+        args = tuple(x if x is None else jnp.asarray(x) for x in approximation)
         u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
+        seed = np.asarray(jax.random.key_data(key_chain)).tolist()
         warmed = kept = 0
-        if after is None:
-            state = self._start(key_chain, u, args)
-        else:
-            state = _thaw(after.state, jax.eval_shape(self._start, key_chain, u, args))
+        info = self._info(u, (data, *args[:2]))
+        state = start(key_chain, info, (data, *args[:2]))
+        if after is not None:
+            state = _thaw(after.state, state)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        for n in _blocks(warmed, self.warmup):
-            state, _ = jax.block_until_ready(self._advance(state, args, n))
+        block, warmup = BLOCK if tables is None else 2 * BLOCK, self.warmup_of(approximation)
+        for first, n in _blocks(warmed, warmup, block):
+            state, _ = jax.block_until_ready(self._advance(state, (data, *args), n, first, seed))
             yield Warmed(n, state)
-        for n in _blocks(kept, draws):
-            state, (us, found) = self._advance(state, args, n)
+        for first, n in _blocks(kept, draws, block):
+            state, (us, found) = self._advance(state, (data, *args), n, warmup + first, seed)
             z = approximation.mode + np.asarray(us) @ approximation.root.T
             statistics = {
                 name: np.asarray(values) for name, values in zip(STATISTICS.values(), found, strict=True)
@@ -193,6 +294,13 @@ def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _blocks(done: int, total: int) -> Iterator[int]:
-    for first in range(done, total, BLOCK):
-        yield min(BLOCK, total - first)
+def _blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
+    """First iteration and length of the blocks that are left."""
+    for first in range(done, total, length):
+        yield first, min(length, total - first)
+
+
+def _proposals(tables: Array, rng: np.random.Generator, n: int, size: int) -> Proposals:
+    us = proposal.draw(np.asarray(tables), rng, n, size)
+    log_density = proposal.log_density(np.asarray(tables), us)
+    return Proposals(us, log_density, np.log(rng.uniform(size=n)), 0.5 * rng.chisquare(size, n))

@@ -30,7 +30,7 @@ OPEN = {"smooth_crab": {"crab.smooth": 0.5}, "free_latitude": {"sky.width": 1.3,
 
 @pytest.fixture(scope="module")
 def prepared(small_mission, three_regions):
-    return prepare(small_mission, three_regions, opened={"sky.width", "background.correlated"})
+    return prepare(small_mission, three_regions, opened={"sky.width", "background.correlated", "crab.rate"})
 
 
 def log_likelihood(model, prepared, values):
@@ -56,7 +56,9 @@ PLAIN = {
 
 @pytest.fixture(scope="module")
 def plain(prepared, three_regions):
-    return log_likelihood(regions(three_regions), prepared, PLAIN)
+    found = log_likelihood(regions(three_regions), prepared, PLAIN)
+    assert np.isfinite(found).all()
+    return found
 
 
 @pytest.mark.parametrize("name", EXTRAS)

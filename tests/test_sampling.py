@@ -133,7 +133,7 @@ class TestEngine:
         data = (mean, np.linalg.inv(covariance))
         curvature = Curvature(self.potential)
         approximation = laplace(curvature, np.zeros(12), data, np.ones(12, bool), np.full(12, 100.0))
-        sampler = Sampler(self.potential, warmup=200)
+        sampler = Sampler(curvature, warmup=200)
         blocks = [
             b for b in sampler.chain(jax.random.key(0), data, approximation, 4000) if isinstance(b, Draws)
         ]

@@ -21,6 +21,13 @@ def sampling_options(command: Callable) -> Callable:
         click.option("--draws", default=700, show_default=True, help="Draws a chain to keep."),
         click.option("--seed", default=0, show_default=True, help="Everything random follows from it."),
         click.option("--target-accept", default=0.8, show_default=True, help="Acceptance NUTS aims at."),
+        click.option(
+            "--sampler",
+            type=click.Choice(["auto", "nuts", "proposals"]),
+            default="auto",
+            show_default=True,
+            help="NUTS alone, or with independent proposals (docs/model.md); auto: by the number of ScWs.",
+        ),
         click.option("--workers", type=int, help="Chains at a time [default: the cores]."),
         click.option("--overwrite", is_flag=True, help="Replace an existing run directory."),
         click.option("--quiet", is_flag=True, help="No progress bar."),

@@ -45,7 +45,7 @@ class Refit:
     ) -> None:
         self.posterior, self.chains, self.draws = posterior, chains, draws
         self._curvature = Curvature(posterior.potential)
-        self._sampler = Sampler(posterior.potential, warmup=warmup)
+        self._sampler = Sampler(self._curvature, warmup=warmup)
 
     def __call__(
         self, data: FitData, seed: int, *, start: NDArray | None = None, what: str = "refit"

@@ -66,14 +66,9 @@ def summarise(draws: xr.DataArray) -> xr.Dataset:
     """Mean, sd and the 94 % equal-tailed interval over chains and draws."""
     over = ("chain", "draw")
     tail = (1 - CI_PROB) / 2
-    return xr.Dataset(
-        {
-            "mean": draws.mean(over),
-            "sd": draws.std(over, ddof=1),
-            "lo": draws.quantile(tail, over).drop_vars("quantile"),
-            "hi": draws.quantile(1 - tail, over).drop_vars("quantile"),
-        }
-    )
+    # Looking for missing values would take every row by itself.
+    low, high = draws.quantile([tail, 1 - tail], over, skipna=False).drop_vars("quantile")
+    return xr.Dataset({"mean": draws.mean(over), "sd": draws.std(over, ddof=1), "lo": low, "hi": high})
 
 
 def interval_columns(draws: NDArray, unit: u.UnitBase, prefix: str = "") -> dict[str, Any]:

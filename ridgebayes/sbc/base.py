@@ -9,14 +9,16 @@ from ridgebayes.scw import ScWTable
 REVOLUTIONS = 24
 
 
-def base_mission(model: Model) -> ScWTable:
-    """Simulate about 1,500 ScWs in 24 revolutions over the years, some of the Crab, some off the plane.
+def base_mission(model: Model, revolutions: int = REVOLUTIONS) -> ScWTable:
+    """Simulate revolutions over the years, some of the Crab, some off the plane; 24 have about 1,500 ScWs.
 
     Parameters
     ----------
     model
         One band is enough where its bands share no parameter; otherwise there are three.
+    revolutions
+        How many.
     """
     bands = simulate.BANDS[:1] if model.bands_apart else simulate.BANDS
-    programme = simulate.programme(REVOLUTIONS, stop=2740, seed=11)
+    programme = simulate.programme(revolutions, stop=2740, seed=11)
     return simulate.mission(programme, simulate.Truth(bands=bands), sky=sky.load("coarse"), seed=1)

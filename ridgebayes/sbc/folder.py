@@ -1,12 +1,12 @@
-"""The folder of a campaign: `sbc.toml` says what is simulated and fitted, `ranks.csv` holds a line a simulation.
+"""A campaign on disk: `sbc.toml` says what is simulated and fitted, `simulations.jsonl` what came of it.
 
-Lines are written whole, as simulations end. A process that is killed loses what it was working on, no more.
+A simulation is one line of JSON, written whole when it ends: a process that is killed loses what it was
+working on, no more. The order of the lines means nothing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -23,13 +23,10 @@ from ridgebayes.errors import InputError
 from ridgebayes.files import whole_file
 from ridgebayes.sbc.one import Result
 
-RECORD, TABLE, LOCK = "sbc.toml", "ranks.csv", ".lock"
-_OWN = tuple(name for name in Result._fields if name != "ranks")
-"""Columns of the table before those of the quantities."""
-_SAME = ("model", "sky", "response", "data", "sbc", "versions", "ridgebayes")
-"""What must be the same in a campaign that goes on."""
-_PLACES = ("path", "osa_version")
-"""What of the data may differ."""
+RECORD, TABLE, LOCK = "sbc.toml", "simulations.jsonl", ".lock"
+SOFTWARE = ("jax", "jaxlib", "numpyro", "numpy")
+"""Other versions of these give other ranks."""
+_SAME = ("model", "sky", "response", "sbc")
 
 
 @dataclass(frozen=True)
@@ -43,9 +40,9 @@ class Ranks:
     quantities
         Such as ``sky.intensity[A01,GB]``.
     values
-        Draws below the truth, (simulation, quantity), each from 0 to `draws`.
+        Draws below the truth, (simulation, quantity), each from 0 to `draws`; without those that failed.
     results
-        Diagnostics of every simulation, those included that failed.
+        What came of every simulation, those included that failed.
     """
 
     record: dict[str, Any]
@@ -63,18 +60,48 @@ class Ranks:
         """Simulation → why it has no ranks."""
         return {r.number: r.failed for r in self.results if r.failed}
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Parameters and derived quantities, elements apart."""
+        return tuple(dict.fromkeys(parameter_of(name) for name in self.quantities))
+
     def of(self, parameter: str) -> dict[str, NDArray[np.intp]]:
         """Return element → ranks (simulation,) of one parameter or derived quantity."""
         return {
             name: self.values[:, k]
             for k, name in enumerate(self.quantities)
-            if name.partition("[")[0] == parameter
+            if parameter_of(name) == parameter
         }
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Parameters and derived quantities, elements apart."""
-        return tuple(dict.fromkeys(name.partition("[")[0] for name in self.quantities))
+
+def parameter_of(quantity: str) -> str:
+    """``sky.intensity`` of ``sky.intensity[A01,GB]``."""
+    return quantity.partition("[")[0]
+
+
+def read_ranks(path: str | Path) -> Ranks:
+    """Read what a campaign has found so far; it may still be running.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Raises
+    ------
+    InputError
+        When it holds no campaign, or no simulation that succeeded.
+    """
+    path = Path(path)
+    record = _read_record(path)
+    results = tuple(sorted(_read(path / TABLE), key=lambda result: result.number))
+    ranked = [result.ranks for result in results if not result.failed]
+    if not ranked:
+        why = f" (the first failed: {results[0].failed})" if results else ""
+        raise InputError(f"{path}: no simulation has succeeded yet{why}")
+    quantities = tuple(ranked[0])
+    values = np.array([[ranks[name] for name in quantities] for ranks in ranked], np.intp)
+    return Ranks(record, quantities, values, results)
 
 
 class Folder:
@@ -94,13 +121,13 @@ class Folder:
     """
 
     def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
-        self.path = path
+        self.path, self.table = path, path / TABLE
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(path / LOCK)
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"{path}: another process is at this campaign: wait, or give another --out") from None
+            raise InputError(f"{path}: another process is at it: wait, or give another --out") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}): choose another --out") from error
         try:
@@ -111,43 +138,98 @@ class Folder:
 
     def _begin(self, record: Mapping[str, Any]) -> None:
         if not (self.path / RECORD).is_file():
+            if self.table.exists():
+                raise InputError(f"{self.table}: says not of what ({RECORD} is missing): give another --out")
             text = tomlkit.dumps(record)
             with whole_file(self.path / RECORD) as new:
                 new.write_text(text, encoding="utf-8")
-        before = read_record(self.path)
-        for what in _SAME:
-            if _compared(before, what) != _compared(record, what):
-                raise InputError(f"{self.path}: holds a campaign with another {what}: give another --out")
-        table = self.path / TABLE
-        if table.exists():
-            whole = _whole_lines(table.read_bytes())
-            with table.open("r+b") as file:
-                file.truncate(len(whole))
+        _check_same(_read_record(self.path), record, self.path)
+        if self.table.exists():
+            # The end of a line that was being written when the process was killed.
+            with self.table.open("r+b") as file:
+                file.truncate(len(_whole_lines(file.read())))
 
     def done(self) -> set[int]:
         """Return the numbers of the simulations that are there."""
-        return {result.number for result in _read(self.path / TABLE)[1]}
+        return {result.number for result in _read(self.table)}
 
     def add(self, result: Result) -> None:
         """Write the line of a simulation."""
-        table = self.path / TABLE
-        new = not table.exists() or table.stat().st_size == 0
-        if new and not result.ranks:
-            # The columns are not known before the first that succeeds.
-            columns: tuple[str, ...] = _OWN
-        else:
-            columns = (*_OWN, *result.ranks) if new else _read(table)[0]
-        lines = [columns] if new else []
-        if not new and result.ranks and len(columns) == len(_OWN):
-            raise InputError(f"{table}: all simulations so far have failed: remove it")
-        ranks = [result.ranks.get(name, "") for name in columns[len(_OWN) :]]
-        lines.append((*(getattr(result, name) for name in _OWN), *ranks))
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        with table.open("ab", buffering=0) as file:
-            file.write(text.getvalue().encode())
+        told = {name: None if value != value else value for name, value in result._asdict().items()}
+        with self.table.open("ab", buffering=0) as file:
+            file.write(json.dumps(told, allow_nan=False).encode() + b"\n")
             os.fsync(file.fileno())
 
     def close(self) -> None:
         """Let go of the folder."""
         self._lock.release()
+
+
+def check_software(record: Mapping[str, Any], now: Mapping[str, Any], where: Any, remedy: str) -> None:
+    """Refuse where other software would give other ranks."""
+    for package, number in versions(now).items():
+        then = versions(record)[package]
+        if then != number:
+            raise InputError(f"{where}: was begun with {package} {then}, and this is {number}: {remedy}")
+
+
+def versions(record: Mapping[str, Any]) -> dict[str, str]:
+    """Package → version, of those that decide the numbers."""
+    told = record["versions"]
+    return {"ridgebayes": record["ridgebayes"]} | {package: told[package] for package in SOFTWARE}
+
+
+def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    remedy = "give another --out"
+    for what in _SAME:
+        if then[what] != now[what]:
+            raise InputError(f"{path}: holds a campaign with {_difference(then, now, what)}: {remedy}")
+    if then["data"]["fingerprint"] != now["data"]["fingerprint"]:
+        raise InputError(f"{path}: holds a campaign on other ScWs: {remedy}")
+    if then["data"]["crab_rate"] != now["data"]["crab_rate"]:
+        raise InputError(f"{path}: holds a campaign with another Crab rate: {remedy}")
+    check_software(then, now, path, f"install that one, or {remedy}")
+
+
+def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> str:
+    """Say what differs, as closely as a line can."""
+    old, new = then[what], now[what]
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in [*old, *(n for n in new if n not in old)]:
+            if old.get(name) == new.get(name):
+                continue
+            if name == "priors":
+                return _difference(old, new, "priors")
+            values = [str(x.get(name, "none")) for x in (old, new)]
+            if max(map(len, values)) < 60:
+                return f"{name} {values[0]}, and this has {values[1]}"
+            return f"another {what} ({name})"
+    return f"another {what}"
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((path / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `ridgebayes sbc`") from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path / RECORD}: cannot be read ({error}): give another --out") from error
+
+
+def _whole_lines(text: bytes) -> bytes:
+    return text[: text.rfind(b"\n") + 1]
+
+
+def _read(table: Path) -> list[Result]:
+    if not table.exists():
+        return []
+    found: dict[int, Result] = {}
+    for n, line in enumerate(_whole_lines(table.read_bytes()).splitlines(), start=1):
+        try:
+            told = json.loads(line)
+            given: Any = {name: np.nan if value is None else value for name, value in told.items()}
+            result = Result(**given)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{table}, line {n}: cannot be read ({error}): remove that line") from error
+        found[result.number] = result
+    return list(found.values())

@@ -92,7 +92,7 @@ class Fitter:
         self.draws = draws
         self._curvature = Curvature(self.posterior.potential)
         self._sampler = Sampler(
-            self.posterior.potential,
+            self._curvature,
             warmup=warmup,
             target_accept=target_accept,
             max_tree_depth=max_tree_depth,

@@ -1,0 +1,137 @@
+"""A campaign of simulation-based calibration: what is left to do, and keeping what comes of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm.auto import tqdm
+
+from ridgebayes.errors import InputError
+from ridgebayes.model import Model
+from ridgebayes.record import record_of
+from ridgebayes.response import Response
+from ridgebayes.sampling import Device, Settings, independent, meet
+from ridgebayes.sbc.base import base_mission
+from ridgebayes.sbc.folder import Folder, Ranks, read_ranks
+from ridgebayes.sbc.task import Task
+from ridgebayes.sbc.workers import results
+from ridgebayes.scw import ScWTable
+
+SIMULATIONS, DRAWS = 200, 99
+
+
+def run_sbc(
+    model: Model,
+    simulations: int = SIMULATIONS,
+    *,
+    out: str | Path,
+    scws: ScWTable | None = None,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    draws: int = DRAWS,
+    settings: Settings | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: bool = False,
+) -> Ranks:
+    """Simulate data from the prior of a model, fit them, and rank the truths among the draws, many times.
+
+    What is in `out` already is not done again, so that a campaign goes on where it was stopped, or to more
+    simulations. Ranks depend on the seed and the number of a simulation alone.
+
+    Parameters
+    ----------
+    model
+        Such as ``ridgebayes.models.regions(sky)``. Its priors are what is simulated from.
+    simulations
+        How many there are to be in the end.
+    out
+        Folder of the campaign.
+    scws
+        Pointings, times and errors to simulate for; of its rates only the two reference scales are used. By
+        default a small simulated mission.
+    response, crab_rate
+        As in `ridgebayes.sample`.
+    draws
+        Posterior draws to rank a truth among. Chains are at least five times longer.
+    settings
+        Seed, warm-up, and NUTS's acceptance and tree depth.
+    workers
+        Processes on this machine; by default as many as cores. More than one are started afresh, so that a
+        script which calls this must do so under ``if __name__ == "__main__"``.
+    scheduler
+        Run on a Dask cluster instead: ``"local"``, or the address of a scheduler.
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    Ranks
+        Of all simulations of the campaign.
+
+    Raises
+    ------
+    InputError
+        When `out` holds a campaign of another model, of other data or of other versions of the software.
+    """
+    if simulations < 1 or draws < 1:
+        raise InputError(f"simulations = {simulations}, draws = {draws}: must be at least 1")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers = {workers}: must be at least 1")
+    task = make_task(model, scws, response=response, crab_rate=crab_rate, draws=draws, settings=settings)
+    folder = Folder(Path(out), task.record)
+    try:
+        done = folder.done()
+        left = [number for number in range(simulations) if number not in done]
+        pace = 0.2 if sys.stderr.isatty() else 30.0
+        with tqdm(
+            total=simulations,
+            initial=simulations - len(left),
+            disable=not progress,
+            desc="simulations",
+            unit="it",
+            mininterval=pace,
+        ) as bar:
+            if left:
+                for result in results(task, left, workers, scheduler):
+                    folder.add(result)
+                    bar.update()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped: {len(folder.done())} simulations are kept in {out}; run again to go on"
+        ) from None
+    finally:
+        folder.close()
+    return read_ranks(out)
+
+
+def make_task(
+    model: Model,
+    scws: ScWTable | None = None,
+    *,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    draws: int = DRAWS,
+    settings: Settings | None = None,
+) -> Task:
+    """Make a campaign ready to be sent to workers; arguments as those of `run_sbc`."""
+    settings = settings or Settings()
+    table = base_mission(model) if scws is None else scws
+    model, prepared = meet(model, table, response=response, crab_rate=crab_rate)
+    record: dict[str, Any] = record_of(model, prepared, settings, Device("", "", 1))
+    del record["sampling"], record["warnings"]
+    record["sbc"] = {
+        "draws": draws,
+        **{n: getattr(settings, n) for n in ("warmup", "seed", "target_accept", "max_tree_depth")},
+    }
+    parts = tuple(jax.tree.map(np.asarray, part) for part in independent(model, prepared.data))
+    labels = {
+        "coords": {axis: [str(name) for name in names] for axis, names in prepared.coords.items()},
+        "dims": {name: parameter.dims for name, parameter in model.parameters.items()},
+    }
+    return Task(record, model.sky, parts, labels)

@@ -1,0 +1,148 @@
+"""Independent proposals: their density, their acceptance, and that draws are those of the posterior."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from ridgebayes import models, sample
+from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.nuts import Draws, Progress, Sampler, freeze
+from ridgebayes.proposal import Values, acceptance, draw, log_density, with_tables
+
+SHAPE, WIDTH = 12.0, 0.1
+
+
+def potential(z, data):
+    """The logarithms of two gamma variables, and three normal ones whose spread follows the first."""
+    log_gamma = jnp.sum(jnp.exp(z[:2]) - SHAPE * z[:2])
+    sd = jnp.exp(WIDTH * (z[0] - jnp.log(SHAPE)))
+    return log_gamma + jnp.sum(0.5 * ((z[2:] - data) / sd) ** 2 + jnp.log(sd))
+
+
+MEANS = np.array([1.0, -2.0, 3.0])
+LOCATIONS = np.array([False, False, True, True, True])
+
+
+@pytest.fixture(scope="module")
+def approximation():
+    return laplace(Curvature(potential), np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
+
+
+@pytest.fixture(scope="module")
+def tabled(approximation):
+    return with_tables(Values(potential), approximation, 2, MEANS, np.random.default_rng(0))
+
+
+def drawn(approximation, draws=8000, warmup=50):
+    sampler = Sampler(Curvature(potential), warmup=warmup)
+    blocks = [
+        b for b in sampler.chain(jax.random.key(3), MEANS, approximation, draws) if isinstance(b, Draws)
+    ]
+    return np.concatenate([b.z for b in blocks]), {
+        name: np.concatenate([b.statistics[name] for b in blocks]) for name in blocks[0].statistics
+    }
+
+
+def check_posterior(z, least=4000):
+    """Compare with the closed form: gamma variables, and normal ones given the first."""
+    standard = (z[:, 2:] - MEANS) / np.exp(WIDTH * (z[:, :1] - np.log(SHAPE)))
+    few = slice(None, None, max(1, len(z) // least))
+    for k in range(2):
+        assert stats.kstest(np.exp(z[few, k]), stats.gamma(SHAPE).cdf).pvalue > 1e-3
+    for k in range(3):
+        assert stats.kstest(standard[few, k], stats.norm.cdf).pvalue > 1e-3
+
+
+def test_the_first_columns_of_the_root_are_the_scales(approximation):
+    assert (approximation.root[:2, 2:] == 0).all()
+
+
+def test_tables_are_the_marginal_density_of_the_scales(tabled):
+    rng = np.random.default_rng(1)
+    us = draw(tabled.tables, rng, 20_000, 5)
+    z = tabled.mode + us @ tabled.root.T
+    assert stats.kstest(np.exp(z[:, 1]), stats.gamma(SHAPE).cdf).statistic < 0.02
+    # Without the tables the skewness would be lost.
+    plain = tabled.mode[1] + tabled.root[1, 1] * rng.normal(size=20_000)
+    assert stats.kstest(np.exp(plain), stats.gamma(SHAPE).cdf).statistic > 0.03
+
+
+def test_draws_have_the_density_that_is_stated(tabled):
+    us = draw(tabled.tables, np.random.default_rng(2), 50_000, 5)
+    stated = np.exp(log_density(tabled.tables, us) + 0.5 * (us[:, 2:] ** 2).sum(1))
+    inside = (np.abs(us[:, :2]) < 1).all(1)
+    # The mean of 1/density over the draws of a square is the area of the square.
+    np.testing.assert_allclose((inside / stated).mean(), 4.0, rtol=0.03)
+    compiled = log_density(jnp.asarray(tabled.tables), jnp.asarray(us))
+    np.testing.assert_allclose(compiled, log_density(tabled.tables, us), rtol=1e-12)
+
+
+def test_acceptance_is_that_of_a_chain():
+    rng = np.random.default_rng(4)
+    log_ratio = rng.normal(size=4000)
+    current, accepted = log_ratio[0], 0
+    for new, uniform in zip(log_ratio[1:], rng.uniform(size=3999), strict=True):
+        if np.log(uniform) < new - current:
+            current, accepted = new, accepted + 1
+    assert acceptance(log_ratio) == pytest.approx(accepted / 3999, abs=0.04)
+
+
+def test_draws_are_of_the_posterior(tabled):
+    z, statistics = drawn(tabled)
+    check_posterior(z)
+    assert (statistics["n_steps"] == 0).mean() == pytest.approx(49 / 50)
+    assert statistics["acceptance_rate"].mean() > 0.9
+    np.testing.assert_allclose(statistics["lp"][-5:], [-potential(x, MEANS) for x in z[-5:]], rtol=1e-12)
+
+
+def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
+    """Tables that are wrong, and a Gaussian that is too narrow and shifted: fewer accepted, none wrong."""
+    wrong = np.stack([tabled.tables[1], np.roll(tabled.tables[0], 40)])
+    off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, tables=wrong)
+    z, statistics = drawn(off, 40_000)
+    assert statistics["acceptance_rate"].mean() < 0.8
+    check_posterior(z, 1500)
+
+
+def test_proposals_that_would_be_refused_are_not_used(approximation):
+    banana = lambda z, data: potential(z, data) + 20.0 * (z[3] - z[2] ** 2) ** 2  # noqa: E731
+    found = laplace(Curvature(banana), np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
+    assert with_tables(Values(banana), found, 2, MEANS, np.random.default_rng(0)).tables is None
+
+
+def test_no_scales_is_a_gaussian():
+    normal = lambda z, data: 0.5 * jnp.sum((z - data) ** 2)  # noqa: E731
+    found = laplace(Curvature(normal), np.zeros(3), MEANS, np.ones(3, bool), np.full(3, 10.0))
+    tabled = with_tables(Values(normal), found, 0, MEANS, np.random.default_rng(0))
+    assert tabled.tables.shape[0] == 0
+
+
+def test_a_chain_goes_on_bit_for_bit(tabled):
+    sampler = Sampler(Curvature(potential), warmup=50)
+    key = jax.random.key(5)
+    whole = [b for b in sampler.chain(key, MEANS, tabled, 100) if isinstance(b, Draws)]
+    first = whole[:2]
+    after = Progress(50, first, freeze(first[-1].state))
+    rest = [b for b in sampler.chain(key, MEANS, tabled, 100, after) if isinstance(b, Draws)]
+    np.testing.assert_array_equal(
+        np.concatenate([b.z for b in whole]), np.concatenate([b.z for b in [*first, *rest]])
+    )
+
+
+@pytest.mark.slow
+def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
+    """Both samplers give every parameter the same mean and spread."""
+    few = small_mission.take_bands(["A01"])
+    model = models.regions(three_regions)
+    runs = [sample(model, few, seed=6, draws=1500, sampler=how) for how in ("nuts", "proposals")]
+    for name, ess in runs[0].diagnosis.ess_bulk.items():
+        a, b = (run.tree["posterior"][name] for run in runs)
+        worth = np.minimum(ess, runs[1].diagnosis.ess_bulk[name])
+        error = np.sqrt((a.var(("chain", "draw")) + b.var(("chain", "draw"))) / worth)
+        assert (np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))) <= 4 * error).all(), name
+        spread = a.std(("chain", "draw")) - b.std(("chain", "draw"))
+        assert (np.abs(spread) <= 4 * error).all(), name
