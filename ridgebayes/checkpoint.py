@@ -6,8 +6,6 @@ Every file in it appears whole or not at all, so that a process may end at any m
 from __future__ import annotations
 
 import shutil
-import tomllib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from ridgebayes.laplace import Laplace, Proposal
 from ridgebayes.nuts import Draws, Progress
 from ridgebayes.response import ImageResponse, Response
 from ridgebayes.run import CHECKPOINT, RECORD
+from ridgebayes.runfiles import read_record
 
 LOCK, RESPONSE = "lock", "response.npz"
 _STATE, _STATISTIC = "state_", "statistic_"
@@ -89,7 +88,7 @@ class Checkpoint:
     @property
     def record(self) -> dict[str, Any]:
         """What is sampled, from what and how (see `ridgebayes.record`)."""
-        return tomllib.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        return read_record(self.folder / RECORD, whole=True)
 
     @property
     def response(self) -> ImageResponse | None:
@@ -150,7 +149,7 @@ class Checkpoint:
         try:
             with np.load(path, allow_pickle=False) as kept:
                 return dict(kept)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever zip and npy readers do with a broken file
             raise InputError(f"{path}: cannot be read ({error}): fit again with --overwrite") from error
 
     def _whole(self, name: str):

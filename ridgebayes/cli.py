@@ -6,6 +6,7 @@ shows where it came from.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import Any
@@ -38,6 +39,8 @@ from ridgebayes.commands.simulate import simulate
 from ridgebayes.commands.spectrum import spectrum
 from ridgebayes.errors import InputError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -55,13 +58,15 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt as stopped:
-            click.echo(
-                f"ridgebayes: {stopped if stopped.args else 'interrupted, nothing was written'}", err=True
-            )
+            usual = "interrupted: no file is half written; the same command begins again, or goes on"
+            click.echo(f"ridgebayes: {stopped if stopped.args else usual}", err=True)
             ctx.exit(130)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
+            if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
+                click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
+                ctx.exit(2)
             reason = str(error).splitlines()[0] if str(error) else ""
             click.echo(f"ridgebayes: {type(error).__name__}: {reason} (--debug shows where)", err=True)
             ctx.exit(1)

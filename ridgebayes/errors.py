@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 800
+"""Letters of a message: what a broken file holds may be of any length."""
+
+_MOST_NAMES = 30
+
 
 class InputError(ValueError):
     """Bad input: one line naming the file, row or column, and the remedy.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. Whatever a file put into the
+    message, it is one line of letters that a terminal shows as they are.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_plain(str(message)))
+
+
+def _plain(text: str) -> str:
+    """Join lines, spell out what is not printable, and leave out the middle of what is too long."""
+    if not text.isprintable():
+        text = " ".join(text.split())
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(text) > LONGEST:
+        # The beginning names the file, the end says what to do.
+        text = f"{text[: LONGEST * 2 // 3]} … {text[-LONGEST // 3 + 3 :]}"
+    return text
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -25,7 +45,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     folded = {k.casefold(): k for k in known}
-    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5) if len(name) < 100 else []
     if close:
         return f" (did you mean '{folded[close[0]]}'?)"
-    return f" (known: {', '.join(known)})" if known else ""
+    more = f", … {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return f" (known: {', '.join(known[:_MOST_NAMES])}{more})" if known else ""

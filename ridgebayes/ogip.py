@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -33,6 +32,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.calibration import CRAB, CrabSpectrum
 from ridgebayes.errors import InputError
+from ridgebayes.files import whole_files
+from ridgebayes.opening import write_fits
 from ridgebayes.scw import Band
 from ridgebayes.validate import check_bands
 
@@ -429,7 +430,7 @@ def _set(path: Path, header: fits.Header, key: str, value: object) -> None:
 
 
 def _write_all(files: dict[Path, fits.HDUList], overwrite: bool) -> None:
-    """Write in full inside a scratch folder beside the targets, then move: nobody sees half a file."""
+    """Write files of one folder, whole or not at all."""
     for path in files:
         if path.is_dir():
             raise InputError(f"{path}: is a directory: name a file to write")
@@ -437,14 +438,6 @@ def _write_all(files: dict[Path, fits.HDUList], overwrite: bool) -> None:
             raise InputError(f"{path}: exists already: choose another name or set overwrite")
         if not path.parent.is_dir():
             raise InputError(f"{path}: folder {path.parent} does not exist: create it first")
-    folder = next(iter(files)).parent
-    try:
-        with tempfile.TemporaryDirectory(prefix=".ridgebayes-", dir=folder) as scratch:
-            for path, hdus in files.items():
-                hdus.writeto(Path(scratch) / path.name)
-            for path in files:
-                os.replace(Path(scratch) / path.name, path)
-    except OSError as error:
-        raise InputError(
-            f"{next(iter(files))}: cannot be written ({error.strerror or error}): free or choose a folder"
-        ) from error
+    with whole_files(*files) as scratch:
+        for new, hdus in zip(scratch, files.values(), strict=True):
+            write_fits(hdus, new)

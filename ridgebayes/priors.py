@@ -249,7 +249,7 @@ def read_priors(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text"
         raise InputError(f"{path}: cannot be read ({reason})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: numbers and lists without end
         raise InputError(f"{path}: not TOML ({error})") from error
     priors: dict[str, Any] = {}
     for name, value in _flat(found, ""):

@@ -90,10 +90,10 @@ def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None
     told = record["model"]
     source = told.get("source", "")
     build = models.from_source(source, told["name"]) if source else models.find(told["name"])
-    model = build(sky or from_record(record["sky"]), **told["options"]).with_extras(*told["extras"])
+    sky = sky or from_record(record["sky"])
     try:
-        return model.with_priors(told["priors"])
-    except InputError as error:
+        return build(sky, **told["options"]).with_extras(*told["extras"]).with_priors(told["priors"])
+    except (InputError, TypeError) as error:
         raise InputError(f"{where}: its model cannot be built again: {error}; give the model") from None
 
 

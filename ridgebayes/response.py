@@ -14,7 +14,6 @@ angle of any of the four half-axes may be given.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +21,13 @@ from typing import Protocol
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from ridgebayes.errors import InputError
+from ridgebayes.opening import one_line, open_fits
 
 Array = NDArray[np.float64]
 
@@ -179,7 +179,12 @@ class ImageResponse(_RollAverage):
         InputError
             No such file, not a FITS image, no pixel scale, nothing positive in the middle of the image.
         """
-        data, header = _first_image(Path(path))
+        with one_line(Path(path), "a FITS image of the response"):
+            return cls._from_fits(Path(path), scale_deg)
+
+    @classmethod
+    def _from_fits(cls, path: Path, scale_deg: float | None) -> ImageResponse:
+        data, header = _first_image(path)
         rows, columns = data.shape
         centre = (columns / 2 - 0.5, rows / 2 - 0.5)
         if "CRPIX1" in header and "CRPIX2" in header:
@@ -299,15 +304,10 @@ def _first_image(path: Path) -> tuple[Array, fits.Header]:
     """First two-dimensional image of a FITS file, as float64, and its header."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a FITS image of the response")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            with fits.open(path) as hdus:
-                for hdu in hdus:
-                    if hdu.is_image and hdu.data is not None and np.ndim(hdu.data) == 2:
-                        return np.array(hdu.data, float), hdu.header.copy()
-    except (OSError, ValueError, TypeError) as err:
-        raise InputError(f"{path}: cannot be read as FITS ({err}); give a FITS image") from err
+    with open_fits(path) as hdus:
+        for hdu in hdus:
+            if hdu.is_image and hdu.data is not None and np.ndim(hdu.data) == 2:
+                return np.array(hdu.data, float), hdu.header.copy()
     raise InputError(f"{path}: holds no two-dimensional image; give a FITS image")
 
 
@@ -315,10 +315,7 @@ def _pixel_scale(header: fits.Header, path: str | Path) -> float:
     """Degrees a pixel from CDELT, CD or PC keywords."""
     if not {"CDELT1", "CDELT2", "CD1_1", "CD2_2", "CD1_2", "CD2_1"} & set(header):
         raise InputError(f"{path}: no CDELT or CD keywords: pass scale_deg, the size of a pixel in degrees")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        scales = np.abs(proj_plane_pixel_scales(WCS(header)))
+    scales = np.abs(proj_plane_pixel_scales(WCS(header)))
     if not np.allclose(scales, scales[0], rtol=0.02):
         raise InputError(
             f"{path}: pixels of {scales[0]:g} x {scales[1]:g} deg are not square: resample the image"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,8 +21,10 @@ from astropy.table import QTable
 
 from ridgebayes.diagnostics import Diagnosis, diagnose
 from ridgebayes.errors import InputError
+from ridgebayes.files import make_room
 from ridgebayes.products.intensity import fov_flux, intensity_table
 from ridgebayes.response import RadialTable
+from ridgebayes.runfiles import check_digest, digests, read_record
 from ridgebayes.scw import ScWTable, read_scws
 from ridgebayes.scwfit import read_scw_fit, write_scw_fit
 from ridgebayes.sky import Sky, from_record
@@ -71,12 +72,13 @@ class Run:
                 if (path / CHECKPOINT / RECORD).is_file():
                     raise InputError(f"{path}: is unfinished: go on with `ridgebayes resume {path}`")
                 raise InputError(f"{path}: not a run directory ({name} is missing): give the --out of a fit")
+        record = read_record(path / RECORD)
+        check_digest(path, POSTERIOR, record)  # HDF5 can crash on a changed byte
         try:
-            record = tomllib.loads((path / RECORD).read_text(encoding="utf-8"))
             with xr.open_datatree(path / POSTERIOR, engine="h5netcdf") as tree:
                 return cls(tree.load(), record, path)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}): fit again") from error
+        except Exception as error:  # whatever HDF5 does with a broken file
+            raise InputError(f"{path}: cannot be read ({str(error)[:160]}): fit again") from error
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
         """Write the run directory, whole or not at all, and return the run that lives there.
@@ -92,21 +94,28 @@ class Run:
             scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-        saved = Run(self.tree, self.record, path, self.fit)
-        saved.__dict__["diagnosis"] = self.diagnosis  # of the same draws: seconds for many bands
+        here = self._moved(path, self.record)
         try:
+            make_room(scratch / POSTERIOR, _size(self.tree))
             self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
-            saved.table().write(scratch / TABLE, format="ascii.ecsv")
-            (scratch / RECORD).write_text(tomlkit.dumps(self.record), encoding="utf-8")
+            here.table().write(scratch / TABLE, format="ascii.ecsv")
             if self.fit is not None:
                 write_scw_fit(self.fit, scratch / SCWS)
+            record = self.record | {"files": digests(scratch, (POSTERIOR, SCWS))}
+            (scratch / RECORD).write_text(tomlkit.dumps(record), encoding="utf-8")
             (scratch / FIGURES).mkdir()
             _replace(scratch, path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return saved
+        return here._moved(path, record)
+
+    def _moved(self, path: Path, record: dict[str, Any]) -> Run:
+        """Return the same run elsewhere, with its diagnosis, which takes seconds for many bands."""
+        moved = Run(self.tree, record, path, self.fit)
+        moved.__dict__["diagnosis"] = self.diagnosis
+        return moved
 
     @property
     def simulated(self) -> bool:
@@ -131,6 +140,7 @@ class Run:
             return self.fit
         if self.path is None or not (self.path / SCWS).is_file():
             raise InputError(f"{self.path or 'the run'}: {SCWS} is missing: fit again")
+        check_digest(self.path, SCWS, self.record)
         return read_scw_fit(self.path / SCWS)
 
     @cached_property
@@ -170,6 +180,14 @@ class Run:
     def table(self) -> QTable:
         """Intensity and FOV flux of every region and band, with units and warnings."""
         return intensity_table(self)
+
+
+def _size(tree: xr.DataTree) -> int:
+    """Bytes that a tree takes on disk, at most."""
+    each = [
+        variable for group in tree.subtree for variable in group.to_dataset(inherit=False).variables.values()
+    ]
+    return 2**17 + sum(variable.nbytes + 2**13 for variable in each)
 
 
 def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> ScWTable:

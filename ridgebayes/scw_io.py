@@ -6,15 +6,9 @@ of columns, units and bands.
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import logging
-import os
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from os import PathLike
@@ -28,7 +22,10 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
+from ridgebayes import opening
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.files import whole_files
+from ridgebayes.opening import one_line, text_of, write_fits
 from ridgebayes.scw import Band, ScWTable
 from ridgebayes.validate import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
@@ -36,17 +33,6 @@ _SUFFIXES = dict.fromkeys((".fits", ".fit", ".fts"), "fits") | dict.fromkeys((".
 _SUFFIXES |= {".ecsv": "ecsv", ".csv": "csv"}
 _RATE = u.ct / u.s
 _PIECE = 80  # characters of the truth in a row
-UNPACKED_LIMIT = 8 * 2**30
-"""Bytes that the content of a compressed file may have."""
-
-_GZIP = b"\x1f\x8b"
-_PACKED = (
-    b"BZh",
-    b"\xfd7zXZ",
-    b"\x28\xb5\x2f\xfd",
-    b"\x1f\x9d",
-    b"PK\x03\x04",
-)  # bz2, xz, zstd, compress, zip
 _SCREEN_BITS = 62  # of a signed 64-bit integer
 _log = logging.getLogger(__name__)
 _REQUIRED = ("SCW_ID", "PHASE", "MJD", "EXPOSURE", "RA", "DEC", "RATE", "STAT_ERR")
@@ -93,23 +79,10 @@ def write(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = False)
     if not path.parent.is_dir():
         raise InputError(f"{path}: folder {path.parent} does not exist: create it first")
     truth = _truth_text(scws, path)
-    try:
-        # Written in full inside a scratch folder beside the target, then moved: nobody sees half a file.
-        with tempfile.TemporaryDirectory(prefix=".ridgebayes-", dir=path.parent) as folder:
-            scratch = Path(folder) / path.name
-            _FORMATS[kind][1](scws, scratch, truth)
-            if truth is not None and kind != "fits":
-                _truth_file(scratch).write_text(truth)
-            for file in (*sides, path):
-                new = scratch.with_name(file.name)
-                if new.exists():
-                    os.replace(new, file)
-                else:
-                    file.unlink(missing_ok=True)  # the truth of the table that is replaced
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): free or choose a folder"
-        ) from error
+    with whole_files(*sides, path) as scratch:
+        _FORMATS[kind][1](scws, scratch[-1], truth)
+        if truth is not None and kind != "fits":
+            _truth_file(scratch[-1]).write_text(truth, encoding="utf-8")
 
 
 def _kept(path: Path, scws: ScWTable) -> ScWTable:
@@ -125,58 +98,6 @@ def _kept(path: Path, scws: ScWTable) -> ScWTable:
     kept = scws.select(~out)
     meta = kept.meta | {"left_out": {"ScWs": int(out.sum())} | count}
     return replace(kept, screen=None, meta=meta)
-
-
-def unpacked(path: Path) -> bytes:
-    """Read a file, and undo gzip.
-
-    Raises
-    ------
-    InputError
-        When the content is larger than `UNPACKED_LIMIT` (found before it is held), was cut off, or is packed
-        twice or by anything but gzip.
-    """
-    content = path.read_bytes()
-    if content.startswith(_GZIP):
-        if len(content) * 1032 > UNPACKED_LIMIT:  # deflate packs no tighter
-            _count_unpacked(path, content)
-        content = gzip.decompress(content)  # astropy takes a gzip file that was cut off for a shorter one
-        if content.startswith(_GZIP):
-            raise InputError(f"{path}: compressed twice: unpack it first")
-    if content.startswith(_PACKED):  # which astropy would unpack without a limit
-        raise InputError(f"{path}: compressed, and not by gzip: unpack it first")
-    return content
-
-
-def _count_unpacked(path: Path, content: bytes) -> None:
-    total, source, piece = 0, io.BytesIO(content), 1 << 22
-    with gzip.GzipFile(fileobj=source) as stream:
-        while got := len(stream.read(piece)):
-            total += got
-            if total > UNPACKED_LIMIT:
-                limit = f"{UNPACKED_LIMIT / 2**30:g} GiB"
-                raise InputError(f"{path}: holds more than {limit} when unpacked: unpack and split it")
-
-
-def text_of(path: Path) -> io.BytesIO:
-    """Read a text file as `unpacked` does, for astropy, which would unpack it without a limit."""
-    return io.BytesIO(unpacked(path).removeprefix(b"\xef\xbb\xbf"))
-
-
-@contextmanager
-def one_line(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever astropy throws at a broken file into one line."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of units and headers: what matters is checked later
-            # With these two, astropy would pass over a part of a file that was cut off.
-            warnings.filterwarnings("error", message=".*truncated|Error validating header")
-            yield
-    except InputError as error:
-        raise InputError(" ".join(str(error).split())) from error.__cause__
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path}: not {what} ({reason[:160]}): check the file, or write it again") from error
 
 
 def _format(path: Path) -> str:
@@ -198,7 +119,7 @@ def _truth_file(path: Path) -> Path:
 
 
 def _read_fits(path: Path) -> _Raw:
-    with fits.open(io.BytesIO(unpacked(path)), character_as_bytes=False) as hdus:
+    with opening.open_fits(path) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
         if not tables:
@@ -241,8 +162,12 @@ def parquet_table(path: Path) -> Table:
     from pyarrow import parquet
 
     about = parquet.read_metadata(path)
-    if about.num_rows * about.num_columns * 8 > UNPACKED_LIMIT:  # a repeated value takes no room in the file
-        raise InputError(f"{path}: holds more than {UNPACKED_LIMIT / 2**30:g} GiB when unpacked: split it")
+    if (
+        about.num_rows * about.num_columns * 8 > opening.UNPACKED_LIMIT
+    ):  # a repeated value takes no room in the file
+        raise InputError(
+            f"{path}: holds more than {opening.UNPACKED_LIMIT / 2**30:g} GiB when unpacked: split it"
+        )
     arrow = parquet.read_table(path)
     text = [
         f.name
@@ -269,7 +194,7 @@ def _with_sides(path: Path, table: Table) -> _Raw:
     if not side.exists():
         return _Raw(table, None)
     with one_line(side, "an ECSV table of the bands"):
-        ebounds = Table.read(side, format="ascii.ecsv")
+        ebounds = Table.read(text_of(side), format="ascii.ecsv")
     return _Raw(table, ebounds, {str(key).upper(): value for key, value in ebounds.meta.items()})
 
 
@@ -431,7 +356,7 @@ def parse_truth(path: Path, text: str | None) -> dict[str, Any] | None:
 
 def side_truth(path: Path) -> str | None:
     """Return the TRUTH of the side file of a table, if there is one."""
-    return _truth_file(path).read_text() if _truth_file(path).exists() else None
+    return _truth_file(path).read_text(encoding="utf-8") if _truth_file(path).exists() else None
 
 
 def _truth_text(scws: ScWTable, path: Path) -> str | None:
@@ -476,7 +401,7 @@ def _write_fits(scws: ScWTable, path: Path, truth: str | None) -> None:
             raise InputError(
                 f"{path.name}: {key} {value!r} in FITS must be plain ASCII: rewrite it"
             ) from error
-    fits.HDUList(hdus).writeto(path)
+    write_fits(fits.HDUList(hdus), path)
 
 
 def _write_ecsv(scws: ScWTable, path: Path, truth: str | None) -> None:

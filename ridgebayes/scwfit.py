@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyWarning
 from astropy.table import QTable, Table
-from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
-from ridgebayes.errors import InputError
+from ridgebayes.opening import one_line, open_fits, write_fits
 
 if TYPE_CHECKING:
     from ridgebayes.fitdata import Prepared
@@ -96,7 +93,7 @@ def write_scw_fit(table: QTable, path: Path) -> None:
     hdus = [fits.PrimaryHDU(), fits.table_to_hdu(bare, name="SCW"), fits.table_to_hdu(bands, name="EBOUNDS")]
     hdus[0].header["SIMUL"] = meta["SIMUL"]
     hdus[1].header["TIMESYS"] = "TT"
-    fits.HDUList(hdus).writeto(path)
+    write_fits(fits.HDUList(hdus), path)
 
 
 def read_scw_fit(path: Path) -> QTable:
@@ -107,19 +104,11 @@ def read_scw_fit(path: Path) -> QTable:
     InputError
         When the file is not whole.
     """
-    try:
-        with warnings.catch_warnings():  # of a torn file; what is missing then raises
-            warnings.simplefilter("ignore", VerifyWarning)
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            return _read(path)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}): fit again") from error
-
-
-def _read(path: Path) -> QTable:
-    with fits.open(path) as hdus:
+    with one_line(path, "what a fit says of every ScW"), open_fits(path) as hdus:
         table, bands = QTable.read(hdus["SCW"]), Table.read(hdus["EBOUNDS"])
         simulated = bool(hdus[0].header["SIMUL"])
-    table["SCW_ID"] = np.asarray(table["SCW_ID"]).astype(str)
-    table.meta = {name: np.asarray(bands[name]).tolist() for name in bands.colnames} | {"SIMUL": simulated}
-    return table
+        table["SCW_ID"] = np.asarray(table["SCW_ID"]).astype(str)
+        table.meta = {name: np.asarray(bands[name]).tolist() for name in bands.colnames} | {
+            "SIMUL": simulated
+        }
+        return table

@@ -123,5 +123,5 @@ def test_regions_all_off_the_plane_have_no_longitude_profile():
 
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="figures cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_figures(make_run(1), tmp_path / "file")

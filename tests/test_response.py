@@ -172,7 +172,7 @@ def test_unusable_images(tmp_path):
         ImageResponse.from_fits(tmp_path / "none.fits")
     text = tmp_path / "text.fits"
     text.write_text("hello")
-    with pytest.raises(InputError, match=r"text\.fits: cannot be read as FITS"):
+    with pytest.raises(InputError, match=r"text\.fits: not a FITS image of the response"):
         ImageResponse.from_fits(text)
     with pytest.raises(InputError, match="no CDELT or CD"):
         ImageResponse.from_fits(write_image(tmp_path / "bare.fits", sampled(0.1)))

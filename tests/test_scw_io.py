@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from test_scw import make_scws
 
+import ridgebayes.files
 import ridgebayes.scw_io
 from ridgebayes.errors import InputError
 from ridgebayes.scw import read_scws, write_scws
@@ -176,7 +177,7 @@ def test_a_failed_write_leaves_everything_as_it_was(tmp_path, name, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ridgebayes.scw_io.os, "replace", full)
+    monkeypatch.setattr(ridgebayes.files.os, "replace", full)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
         write_scws(make_scws(seed=2), path, overwrite=True)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -60,5 +60,5 @@ def test_a_torn_file_is_one_line(small_run, tmp_path):
     saved = small_run.save(tmp_path / "run")
     file = saved.path / "scws.fits"
     file.write_bytes(file.read_bytes()[:4000])
-    with pytest.raises(InputError, match=r"scws.fits: cannot be read .*: fit again"):
+    with pytest.raises(InputError, match=r"scws.fits: is not the file that the fit wrote .*, or fit again"):
         Run.open(saved.path).scws  # noqa: B018

@@ -18,8 +18,9 @@ from ridgebayes.convert.mapping import BandColumns, Mapping
 from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
+from ridgebayes.opening import one_line
 from ridgebayes.scw import Band, Bools, Floats, Ints, ScWTable
-from ridgebayes.scw_io import one_line, parse_truth
+from ridgebayes.scw_io import parse_truth
 from ridgebayes.validate import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
 _RATE = u.ct / u.s

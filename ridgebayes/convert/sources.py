@@ -15,7 +15,8 @@ from astropy.table import Column, Table
 from astropy.units import Quantity
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.scw_io import joined, one_line, parquet_table, side_truth, text_of, unpacked
+from ridgebayes.opening import one_line, open_fits, text_of, unpacked
+from ridgebayes.scw_io import joined, parquet_table, side_truth
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
@@ -48,7 +49,7 @@ def open_source(path: str | PathLike[str], extension: str | None = None) -> Sour
     ------
     InputError
         One line: no such file, another format, broken, several extensions to choose from, or larger than
-        `ridgebayes.scw_io.UNPACKED_LIMIT` when unpacked.
+        `ridgebayes.opening.UNPACKED_LIMIT` when unpacked.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -69,7 +70,7 @@ def _opened(path: Path, extension: str | None) -> Source:
             return _with_sides(path, parquet_table(path))
     content = unpacked(path)
     if content.startswith(b"SIMPLE  ="):
-        return _fits(path, content, extension)
+        return _fits(path, extension)
     head = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"<"):
         return _votable(path, content)
@@ -98,8 +99,8 @@ def _text(path: Path, head: bytes) -> Table:
     return Table.read(text_of(path), format="ascii.commented_header" if commented else "ascii.basic")
 
 
-def _fits(path: Path, content: bytes, extension: str | None) -> Source:
-    with fits.open(io.BytesIO(content), character_as_bytes=False) as hdus:
+def _fits(path: Path, extension: str | None) -> Source:
+    with open_fits(path) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
         hdu = _extension(path, [t for t in tables if t.name.upper() not in _NOT_RATES], extension)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
+from ridgebayes.opening import one_line
 from ridgebayes.scw import Floats, Ints
-from ridgebayes.scw_io import one_line
 from ridgebayes.validate import Columns, check_rows
 
 ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}

@@ -23,6 +23,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.events.pif import read_pifs
 from ridgebayes.events.rates import Cuts, ScWRates, measure
 from ridgebayes.events.reading import read_events
+from ridgebayes.files import whole_file
 from ridgebayes.scw import Band
 
 _METHOD = 1  # counted up when the same cuts give other rates: what was kept is then not used again
@@ -211,10 +212,11 @@ def _kept(job: _Job, path: Path) -> ScWRates | None:
     if job.folder is None:
         return None
     try:
-        content = json.loads(_file(job, path).read_text())
+        content = json.loads(_file(job, path).read_text(encoding="utf-8"))
         rates = ScWRates(**content["rates"])
         same = content["pifs"] == [_identity(file) for file in job.pifs.get(rates.scw_id, ())]
-    except (OSError, ValueError, KeyError, TypeError):
+        same &= content["digest"] == _digest(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return dataclasses.replace(rates, source=str(path)) if same else None
 
@@ -222,19 +224,19 @@ def _kept(job: _Job, path: Path) -> ScWRates | None:
 def _keep(job: _Job, path: Path, rates: ScWRates) -> None:
     file = _file(job, path)
     content = {"pifs": [_identity(f) for f in job.pifs.get(rates.scw_id, ())], "rates": rates.as_dict()}
-    scratch = file.with_suffix(f".{os.getpid()}.part")
-    with scratch.open("w") as stream:
-        json.dump(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(scratch, file)
+    with whole_file(file) as scratch:
+        scratch.write_text(json.dumps(content | {"digest": _digest(content)}), encoding="utf-8")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what is kept: a damaged file is measured again."""
+    kept = json.dumps([content["pifs"], content["rates"]])
+    return hashlib.sha256(kept.encode()).hexdigest()
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob("*.part"):  # of a run that was killed while it wrote
-            left.unlink(missing_ok=True)
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()

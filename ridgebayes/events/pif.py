@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,8 +11,8 @@ from astropy.io import fits
 
 from ridgebayes.errors import InputError
 from ridgebayes.events.reading import SHAPE
+from ridgebayes.opening import one_line, open_fits
 from ridgebayes.scw import CRAB, Bools, Floats
-from ridgebayes.scw_io import one_line, unpacked
 
 PIF = "ISGR-PIF.-SHD"
 _ROWS, _COLUMNS = (32, 66, 100), (64,)  # gaps between the eight modules start here
@@ -57,7 +56,7 @@ def read_pifs(path: str | PathLike[str]) -> list[Illumination]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the name")
-    with one_line(path, "a PIF file in FITS"), fits.open(io.BytesIO(unpacked(path)), memmap=False) as hdus:
+    with one_line(path, "a PIF file in FITS"), open_fits(path) as hdus:
         images = [hdu for hdu in hdus if hdu.name.upper() == PIF and isinstance(hdu, fits.ImageHDU)]
         if not images:
             raise InputError(

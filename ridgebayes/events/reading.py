@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -14,8 +13,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
+from ridgebayes.opening import one_line, open_fits
 from ridgebayes.scw import Bools, Floats, Ints
-from ridgebayes.scw_io import one_line, unpacked
 
 SHAPE = (134, 130)
 """Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""
@@ -101,7 +100,7 @@ def read_events(path: str | PathLike[str]) -> EventList:
 
 
 def _read(path: Path) -> EventList:
-    with fits.open(io.BytesIO(unpacked(path)), memmap=False) as hdus:
+    with open_fits(path) as hdus:
         table = _table(path, hdus, EVENTS)
         header = table.header
         scw_id = _scw_id(path, header)

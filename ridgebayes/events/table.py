@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.events.rates import ScWRates
+from ridgebayes.opening import one_line
 from ridgebayes.response import Trapezoid, detector_offsets
 from ridgebayes.scw import CRAB_DEC, CRAB_RA, Band, Bools, Floats, ScWTable
-from ridgebayes.scw_io import one_line
 from ridgebayes.validate import Columns, check_rows, revolution_of
 
 if TYPE_CHECKING:

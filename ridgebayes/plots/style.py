@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.files import whole_file
 from ridgebayes.products.intensity import CI_PROB
 from ridgebayes.run import Run
 
@@ -59,14 +60,8 @@ def write_figure(make: Callable[[], Figure], path: Path) -> Path:
         When the file cannot be written.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.style.context(STYLE, after_reset=True):
-            make().savefig(path)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: figures cannot be written ({error.strerror or error}): choose another folder"
-        ) from error
+    with matplotlib.style.context(STYLE, after_reset=True), whole_file(path) as scratch:
+        make().savefig(scratch)
     return path
 
 

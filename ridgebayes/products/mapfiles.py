@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from ridgebayes.opening import write_fits
 from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
 from ridgebayes.products.maps import BandMap, Reprojection
 from ridgebayes.run import Run
@@ -74,7 +75,7 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
             hdu.header.comments[f"TTYPE{number}"] = comment
         hdus.append(hdu)
     with whole_file(path) as scratch:
-        hdus.writeto(scratch)
+        write_fits(hdus, scratch)
 
 
 def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> None:
@@ -96,7 +97,7 @@ def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) ->
             hdu.header.extend(fits_provenance(run))
             hdus.append(hdu)
     with whole_file(path) as scratch:
-        hdus.writeto(scratch)
+        write_fits(hdus, scratch)
 
 
 def plane_wcs(

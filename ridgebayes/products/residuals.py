@@ -12,6 +12,7 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.opening import write_fits
 from ridgebayes.products.files import ascii_only, provenance_keywords, whole_file
 from ridgebayes.products.intensity import CXB_NOTE, MCRAB, need_crab, provenance
 from ridgebayes.run import Run
@@ -133,7 +134,7 @@ def write_residuals(table: QTable, path: Path) -> None:
         if path.suffix == ".ecsv":
             table.write(scratch, format="ascii.ecsv")
         else:
-            _hdus(table).writeto(scratch)
+            write_fits(_hdus(table), scratch)
 
 
 def normalised(

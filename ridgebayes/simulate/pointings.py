@@ -79,7 +79,8 @@ def read_programme(
     ``lon`` and ``lat``, also ``ra_est``, ``l_est``, ...), degrees; where known a time (``mjd``, or IJD in
     ``ijd`` or ``tmid_ijd_approx``), ``phase``, ``exposure`` and ``roll``. Time and phase follow from each
     other with the calendar of `ridgebayes.simulate.orbit`; without both, the ScWs of a revolution are spread
-    evenly over the usable part of the orbit. Missing lengths are drawn: 1600 to 3570 s, median 1900 s.
+    evenly, in the order of their ids, over the usable part of the orbit. Missing lengths are drawn: 1600 to
+    3570 s, median 1900 s.
 
     Parameters
     ----------
@@ -126,14 +127,15 @@ def read_programme(
             must = "must be finite and positive" if name == "exposure" else "must be finite"
             check_rows(str(path), ids, columns.name(name), given, good, must, "drop these ScWs")
     ra, dec, estimated = columns.position()
-    mjd, phase = columns.times(number)
-    length = columns.values("exposure") if columns.has("exposure") else _lengths(ids.size, rng)
+    mjd, phase = columns.times(ids, number)
+    order = np.argsort(ids)  # what is drawn goes by the id, so that the order of the rows changes nothing
+    length = columns.values("exposure") if columns.has("exposure") else _lengths(ids.size, rng)[_rank(order)]
     roll = columns.values("roll") if columns.has("roll") else None
     half = dither_deg if dither_deg is not None else (_CELL_DITHER_DEG if estimated else 0.0)
     if not 0 <= half < 30:
         raise InputError(f"{path}: dither_deg {half:g}: give 0 to 30 degrees")
     if half > 0:
-        ra, dec = _moved(ra, dec, half, rng)
+        ra, dec = (moved[_rank(order)] for moved in _moved(ra[order], dec[order], half, rng))
     programme = as_programme(
         scw_id=ids, revolution=number, phase=phase, mjd=mjd, exposure=length, ra=ra, dec=dec, roll=roll,
         origin=f"ridgebayes simulation on the programme of {path.name}",
@@ -212,7 +214,7 @@ class _Columns:
             x, y = icrs.ra.deg, icrs.dec.deg
         return x % 360.0, y, self.name(keys[0]).casefold().endswith("_est")
 
-    def times(self, revolution: NDArray[np.int64]) -> tuple[Array, Array]:
+    def times(self, ids: NDArray[np.str_], revolution: NDArray[np.int64]) -> tuple[Array, Array]:
         """MJD (TT) and phase of the ScWs."""
         mjd = self.values("mjd") if self.has("mjd") else None
         if mjd is None and self.has("ijd"):
@@ -222,7 +224,8 @@ class _Columns:
         elif mjd is not None:
             phase = orbit.phase_at(revolution, mjd)
         else:
-            phase = _spread(revolution)
+            order = np.argsort(ids)
+            phase = _spread(revolution[order])[_rank(order)]
         squeezed = _squeeze(phase, revolution)
         if mjd is None:
             return orbit.mjd_at(revolution, squeezed), squeezed
@@ -237,6 +240,11 @@ def _spread(revolution: NDArray[np.int64]) -> Array:
     phase = np.empty(revolution.size)
     phase[order] = orbit.USABLE[0] + np.ptp(orbit.USABLE) * rank / np.repeat(counts, counts)
     return phase
+
+
+def _rank(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Undo an order."""
+    return np.argsort(order)
 
 
 def _squeeze(phase: Array, revolution: NDArray[np.int64]) -> Array:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -81,16 +83,9 @@ def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
 
 
 def _write(path: Path, array: NDArray[np.float64]) -> None:
-    """Write beside, then rename: another process sees the whole file or none."""
-    beside: Path | None = None
+    """Write the whole file or none, as another process may read it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, text = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
-        beside = Path(text)
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, array, allow_pickle=False)
-        beside.replace(path)
-    except OSError as err:
-        log.info("cannot keep %s (%s): it will be computed again next time", path, err)
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        with whole_file(path) as scratch:
+            np.save(scratch, array, allow_pickle=False)
+    except InputError as err:
+        log.info("cannot keep %s (%s): it will be computed again next time", path, err.__cause__)

@@ -71,7 +71,7 @@ def read_regions(source: str | Path) -> tuple[str, list[Region]]:
     path, text = _text(source)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
+    except (ValueError, RecursionError) as err:  # beside TOMLDecodeError: numbers and lists without end
         why = str(err).replace("at end of document", f"at line {len(text.splitlines()) or 1}, the end")
         raise InputError(f"{path}: not valid TOML: {why}; correct that line") from err
     top = _Table(path, "", content, ("name", "description", "tiling", "region"))

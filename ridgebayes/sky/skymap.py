@@ -219,15 +219,21 @@ def from_record(record: Mapping[str, Any]) -> Sky:
     Raises
     ------
     InputError
-        When it comes out different: a template file was changed or is gone.
+        When it cannot be built, or comes out different: a template file was changed or is gone.
     """
-    regions = []
-    for entry in record["regions"]:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-        regions.append(Region(**given | {"shape": Shape(**entry["shape"])}))
-    sky = build(record["name"], regions, nside=record["nside"])
-    # Not to the last bit: another processor rounds differently.
-    if not np.allclose(sky.solid_angles, record["solid_angles"], rtol=1e-6):
+    try:
+        regions = []
+        for entry in record["regions"]:
+            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+            regions.append(Region(**given | {"shape": Shape(**entry["shape"])}))
+        sky = build(record["name"], regions, nside=record["nside"])
+        # Not to the last bit: another processor rounds differently.
+        same = np.allclose(sky.solid_angles, record["solid_angles"], rtol=1e-6)
+    except InputError:
+        raise
+    except Exception as error:  # of a record that was changed, whatever is missing or odd in it
+        raise InputError(f"the sky of the record cannot be built ({error!r}): fit again") from error
+    if not same:
         raise InputError(
             f"sky '{sky.name}': a template of its regions is not what it was in the fit: restore it"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 
 import astropy.units as u
@@ -11,7 +10,7 @@ import numpy as np
 from astropy.coordinates import ICRS, BaseCoordinateFrame, Galactic, SkyCoord
 from astropy.io import fits
 from astropy.nddata import block_reduce
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 from astropy_healpix import HEALPix
 from astropy_healpix.core import ring_to_nested
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.opening import one_line, open_fits
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,8 @@ def read_template(path: str | Path) -> Array:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a HEALPix or WCS image in FITS")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            with fits.open(path) as hdus:
-                values = _read(path, hdus)
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read as FITS ({err}); give a HEALPix or WCS image") from err
+    with one_line(path, "a HEALPix map or WCS image in FITS"), open_fits(path) as hdus:
+        values = _read(path, hdus)
     if (values < 0).any():
         log.warning("%s: %.2g %% of the pixels are negative and count as 0", path, 100 * (values < 0).mean())
         values = np.maximum(values, 0.0)

@@ -1,0 +1,100 @@
+"""The record of a run (`run.toml`) read and checked, and the digests by which it knows its other files."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ridgebayes.errors import InputError
+
+_TABLES: dict[str, dict[str, type]] = {
+    "model": {"name": str, "options": dict, "extras": list, "priors": dict},
+    "data": {"path": str, "fingerprint": str, "simulated": bool, "bands": list, "unseen_regions": list},
+    "sampling": {
+        **dict.fromkeys(("chains", "warmup", "draws", "seed", "max_tree_depth"), int),
+        "target_accept": float,
+    },
+    "sky": {},
+    "versions": dict.fromkeys(("jax", "jaxlib", "numpyro", "numpy"), str),
+}
+"""Tables of a record, and what they hold."""
+
+_KINDS = {
+    str: "a text",
+    dict: "a table",
+    list: "a list",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
+
+
+def read_record(path: Path, *, whole: bool = False) -> dict[str, Any]:
+    """Read a `run.toml`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    whole
+        It must hold all that is needed to go on with the fit.
+
+    Raises
+    ------
+    InputError
+        When it is not TOML, or lacks what a record holds.
+    """
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}): fit again") from error
+    for table, known in _TABLES.items():
+        if table not in record and table != "data" and not whole:
+            continue
+        _check(path, table, record.get(table), dict)
+        for key, kind in known.items():
+            _check(path, f"{table}.{key}", record[table].get(key), kind)
+    for key in ("ridgebayes", "git_commit"):
+        _check(path, key, record.get(key), str)
+    if whole or "response" in record:
+        _check(path, "response", record.get("response"), str)
+    if whole:
+        _check(path, "data.crab_rate", record["data"].get("crab_rate"), dict)
+    return record
+
+
+def _check(path: Path, name: str, value: Any, kind: type) -> None:
+    if type(value) is not kind:
+        found = "is missing" if value is None else f"is {value!r}, not {_KINDS[kind]}"
+        raise InputError(f"{path}: {name} {found}: the file was changed: fit again")
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files in a folder, of those that are there; what `sha256sum` prints."""
+    found = {}
+    for name in names:
+        if (folder / name).is_file():
+            with (folder / name).open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def check_digest(folder: Path, name: str, record: Mapping[str, Any]) -> None:
+    """Refuse a file that is not the one that was written with the record.
+
+    Raises
+    ------
+    InputError
+        Where the record holds its digest, and it has another.
+    """
+    files = record.get("files")
+    told = files.get(name) if isinstance(files, dict) else None
+    if told is not None and digests(folder, [name]).get(name) != told:
+        raise InputError(
+            f"{folder / name}: is not the file that the fit wrote (its SHA-256 is not the one in run.toml): "
+            "bring that back, or fit again"
+        )
