@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ridgebayes.checkpoint import Checkpoint
+from ridgebayes.devices import several
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData, Prepared, prepare
 from ridgebayes.laplace import Curvature, Laplace, laplace
@@ -62,6 +63,8 @@ class Settings:
         ``nuts``: all draws are those of NUTS. ``proposals``: most are independent proposals, at a tenth of
         the cost, where they would be accepted often enough (`ridgebayes.proposal`): the same posterior in
         less time. ``auto``: proposals from 20,000 ScWs on; below, NUTS is done before their code is compiled.
+    devices
+        Devices among which the revolutions are shared (`ridgebayes.devices`).
     """
 
     chains: int = 4
@@ -71,11 +74,12 @@ class Settings:
     target_accept: float = 0.8
     max_tree_depth: int = 10
     sampler: str = "auto"
+    devices: int = 1
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler = '{self.sampler}': must be one of {', '.join(SAMPLERS)}")
-        for name in ("chains", "warmup", "draws", "max_tree_depth"):
+        for name in ("chains", "warmup", "draws", "max_tree_depth", "devices"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)}: must be at least 1")
         if not 0 < self.target_accept < 1:
@@ -106,8 +110,10 @@ class Device:
         return f"{self.name}, {self.method}" + (f" ({self.workers} at a time)" if self.workers > 1 else "")
 
 
-def resolve_device(tasks: int, workers: int | None = None) -> Device:
-    """Choose how to run `tasks` chains on the default JAX device."""
+def resolve_device(tasks: int, workers: int | None = None, devices: int = 1) -> Device:
+    """Choose how to run `tasks` chains on the default JAX device, or several of its kind."""
+    if devices > 1:
+        return Device(f"{devices} × {jax.devices()[0].device_kind}", "chains one after the other", 1)
     device = jax.devices()[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # On an accelerator two chains at a time keep it busy while the host prepares the next block.
@@ -172,7 +178,9 @@ def sample(
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
     if out is None:
         return _sampled(model, prepared, settings, clock, workers=workers, progress=progress)
-    device = resolve_device(settings.chains * len(independent(model, prepared.data)), workers)
+    device = resolve_device(
+        settings.chains * len(independent(model, prepared.data)), workers, settings.devices
+    )
     checkpoint = Checkpoint.begin(Path(out), record_of(model, prepared, settings, device), prepared.response)
     return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
 
@@ -270,7 +278,7 @@ def _sampled(
     checkpoint: Checkpoint | None = None,
 ) -> Run:
     parts = independent(model, prepared.data)
-    device = resolve_device(len(parts) * settings.chains, workers)
+    device = resolve_device(len(parts) * settings.chains, workers, settings.devices)
     logger.info(
         "%d independent fits of %d chains on %s, seed %d", len(parts), settings.chains, device, settings.seed
     )
@@ -350,7 +358,8 @@ def run_chains(
     With a checkpoint they go on from what it keeps. Approximations of the parts (`modes`) are searched for
     where they are not given.
     """
-    curvature = Curvature(posterior.potential)
+    potential, shared = several(posterior, parts, settings.devices)
+    curvature = Curvature(potential)
     sampler = Sampler(
         curvature,
         warmup=settings.warmup,
@@ -377,11 +386,11 @@ def run_chains(
                 found = modes[part]
             else:
                 start = posterior.start(root, parts[part])
-                found = laplace(curvature, start, parts[part], posterior.locations, posterior.scale)
+                found = laplace(curvature, start, shared[part], posterior.locations, posterior.scale)
             if propose:
                 rng = np.random.default_rng([settings.seed, part])
                 scales = int((~posterior.locations).sum())
-                found = with_proposal(values, found, scales, parts[part], rng)
+                found = with_proposal(values, found, scales, shared[part], rng)
             if checkpoint:
                 checkpoint.save_mode(part, found)
             return found
@@ -392,7 +401,7 @@ def run_chains(
             warmed, blocks = (before.warmed, before.draws) if before else (0, [])
             bar.update(warmed + sum(len(block.z) for block in blocks))
             saved = time.monotonic()
-            for block in sampler.chain(key, parts[part], approximation, settings.draws, before):
+            for block in sampler.chain(key, shared[part], approximation, settings.draws, before):
                 if isinstance(block, Draws):
                     blocks.append(block)
                 else:

@@ -106,7 +106,7 @@ def update(
     clock.lap("weigh")
     settings = Settings(**{f.name: run.record["sampling"][f.name] for f in dataclasses.fields(Settings)})
     pareto_k, efficiency = float(weighed.pareto_k.max()), float(weighed.efficiency.min())
-    device = resolve_device(settings.chains * len(parts), workers)
+    device = resolve_device(settings.chains * len(parts), workers, settings.devices)
     if pareto_k < MAX_PARETO_K and efficiency > MIN_EFFICIENCY:
         how = "old draws, weighted"
         z, statistics = _resampled(old, run, weighed, settings.seed)

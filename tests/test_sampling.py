@@ -89,7 +89,13 @@ def test_bad_settings(small_mission, three_regions, settings, words):
         sample(models.regions(three_regions), small_mission, **settings)
 
 
+def test_devices_that_are_not_there(small_mission, three_regions):
+    with pytest.raises(InputError, match="--devices 99: there are 1 cpu devices"):
+        sample(models.regions(three_regions), small_mission, devices=99)
+
+
 def test_device_is_resolved():
+    assert resolve_device(12, devices=2).workers == 1
     assert resolve_device(1).workers == 1
     assert resolve_device(12, workers=3).workers == 3
     assert "threads" in str(resolve_device(12, workers=3))

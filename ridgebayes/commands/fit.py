@@ -13,6 +13,15 @@ from ridgebayes.commands.model import change_priors, priors_option
 from ridgebayes.commands.options import number, pairs, run_argument, scws_option
 
 
+def _offer_devices(context: click.Context, option: click.Parameter, devices: int) -> int:
+    """Make JAX see so many CPU devices: before it is first used, or never."""
+    if devices > 1:
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", devices)
+    return devices
+
+
 def sampling_options(command: Callable) -> Callable:
     """Options of every command that samples."""
     options = [
@@ -29,6 +38,14 @@ def sampling_options(command: Callable) -> Callable:
             help="NUTS alone, or with independent proposals (docs/model.md); auto: by the number of ScWs.",
         ),
         click.option("--workers", type=int, help="Chains at a time [default: the cores]."),
+        click.option(
+            "--devices",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            callback=_offer_devices,
+            help="GPUs among which the revolutions are shared (without a GPU: parts of the CPU).",
+        ),
         click.option("--overwrite", is_flag=True, help="Replace an existing run directory."),
         click.option("--quiet", is_flag=True, help="No progress bar."),
     ]
