@@ -155,7 +155,7 @@ def test_a_record_that_lacks_something_is_named(run):
     try:
         for old, new, words in (
             ('ridgebayes = "', 'other = "', "ridgebayes is missing"),
-            ("[model]", "[modl]", "model is missing"),
+            ("[model]", "[modl]", r"model\.name is missing"),
             ("chains = 2", 'chains = "2"', "sampling.chains is '2', not a whole number"),
             ("simulated = true", "simulated = 1", "data.simulated is 1, not true or false"),
         ):
