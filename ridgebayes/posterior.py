@@ -63,7 +63,7 @@ class Posterior:
             spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
             return middle, spread
 
-        self._medians = jax.jit(medians)
+        self._medians, self._prior = jax.jit(medians), jax.jit(self._draw_prior)
         example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
@@ -107,16 +107,14 @@ class Posterior:
 
     def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
         """Draw `n` sets of parameters from the prior; the likelihood is never computed."""
+        return {name: np.asarray(x) for name, x in self._prior(jax.random.split(key, n), data).items()}
 
-        @jax.jit
-        def draw(keys: Array, data: FitData) -> dict[str, Array]:
-            def one(key: Array) -> dict[str, Array]:
-                trace = handlers.trace(handlers.seed(self.model, key)).get_trace(data)
-                return {name: trace[name]["value"] for name in self._transforms}
+    def _draw_prior(self, keys: Array, data: FitData) -> dict[str, Array]:
+        def one(key: Array) -> dict[str, Array]:
+            trace = handlers.trace(handlers.seed(self.model, key)).get_trace(data)
+            return {name: trace[name]["value"] for name in self._transforms}
 
-            return jax.lax.map(one, keys)
-
-        return {name: np.asarray(x) for name, x in draw(jax.random.split(key, n), data).items()}
+        return jax.lax.map(one, keys)
 
 
 def _spread(prior: Any, transform: Any, key: Array) -> Array:

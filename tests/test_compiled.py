@@ -79,7 +79,6 @@ def test_bands_and_chains_share_what_is_compiled(three_bands, three_regions):
     one, all_bands = counts
     # Of the programs with a name of ours; those of single operations depend on shapes, and take no time.
     operations = {name for name in all_bands if hasattr(jnp, name[4:-1]) or hasattr(jax.lax, name[4:-1])}
-    operations.add("jit(draw)")  # draws of the prior: still compiled for each band (Posterior.prior)
     more = {n: (one[n], all_bands[n]) for n in all_bands.keys() - operations if all_bands[n] > one[n]}
     assert not more
     assert all_bands["jit(potential)"] == 1  # with its gradient
