@@ -125,10 +125,10 @@ def laplace(
         Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
     mode = np.asarray(start, float)
-    mode, _ = _descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
+    mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
     root = _root(curvature, mode, data, scale)
     for _ in range(rounds):
-        mode, left = _descend(curvature, mode, root, data)
+        mode, left = descend(curvature, mode, root, data)
         root = _root(curvature, mode, data, scale)
         if left < 1e-2:
             break
@@ -145,7 +145,7 @@ def scales_first(root: NDArray, locations: NDArray) -> NDArray[np.float64]:
     return turned
 
 
-def _descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:
+def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:
     """Minimise along the columns of `root`; also the whitened gradient's estimate of what is left."""
 
     def objective(u: NDArray) -> tuple[float, NDArray]:

@@ -11,6 +11,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.fitdata import prepare
 from ridgebayes.models import regions
 from ridgebayes.posterior import Posterior
+from ridgebayes.sampling import meet
 from ridgebayes.scales import reference_level
 
 
@@ -121,6 +122,6 @@ def test_unseen_region_is_named(small_mission, caplog):
 
     coarse = sky.load("coarse")
     away = small_mission.select(small_mission.lon > -60)
-    prepared = prepare(away, coarse)
+    _, prepared = meet(regions(coarse), away)
     assert "L-140" in prepared.unseen
     assert "prior only" in caplog.text

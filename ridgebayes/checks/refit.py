@@ -1,10 +1,10 @@
 """Replicated rates, and the recipe that observed and replicated rates go through alike.
 
-Rates are fitted again before they are looked at: a few Newton steps with the posterior's covariance from its
-mean, the revolution terms solved for exactly. A statistic is then a function of the rates alone, and its
-posterior predictive p-value is close to uniform under the model. Without the fit it would not be: residuals
-of the observed rates have been made small by the fit, those of replicates have not, and the check would be
-blind (Robins, van der Vaart & Ventura 2000, JASA 95, 1143).
+Rates are fitted again before they are looked at: a descent from the posterior's mean to the mode, in
+coordinates in which the posterior is round, the revolution terms solved for exactly. A statistic is then a
+function of the rates alone, and its posterior predictive p-value is close to uniform under the model. Without
+the fit it would not be: residuals of the observed rates have been made small by the fit, those of replicates
+have not, and the check would be blind (Robins, van der Vaart & Ventura 2000, JASA 95, 1143).
 """
 
 from __future__ import annotations
@@ -21,14 +21,11 @@ from numpy.typing import NDArray
 from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData
+from ridgebayes.laplace import Curvature, descend
 from ridgebayes.outliers import OutlierNormal
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import sites
 from ridgebayes.revolution import RevolutionNormal
-
-STEPS = 3
-"""Newton steps: the later ones correct what the draws' covariance lacks."""
-_LONGEST = 5.0  # of a step, in standard deviations of the posterior along each of its axes
 
 
 class Left(NamedTuple):
@@ -91,7 +88,7 @@ class Recipe:
                 "them integrated out"
             )
         self.posterior = posterior
-        self._slope = jax.jit(jax.value_and_grad(posterior.potential))
+        self._curvature = Curvature(posterior.potential)
         self._left = jax.jit(lambda z, data: left_over(sites(posterior, z, data)["rate"], data.rate))
         self._draw = jax.jit(lambda z, key, data: sites(posterior, z, data)["rate"].sample(key))
         self._expected = jax.jit(self._expect)
@@ -108,17 +105,7 @@ class Recipe:
 
     def fit(self, data: FitData, around: Around) -> NDArray:
         """Return the most probable unconstrained vector, (parameter,)."""
-        z = around.mean
-        value, slope = self._slope(z, data)
-        step = around.step(slope)
-        for _ in range(STEPS):
-            trial = z - step
-            new, slope = self._slope(trial, data)
-            if new <= value:
-                z, value, step = trial, new, around.step(slope)
-            else:
-                step = step / 4
-        return z
+        return descend(self._curvature, around.mean, around.root, data)[0]
 
     def expected(self, data: FitData, around: Around) -> Expected:
         """Return what the fit expects at the posterior mean."""
@@ -151,10 +138,6 @@ class Around(NamedTuple):
         off = (z - mean) / np.sqrt(max(len(z) - 1, 1))
         _, values, vectors = np.linalg.svd(off, full_matrices=False)
         return cls(mean, vectors.T * values)
-
-    def step(self, slope: Array) -> NDArray:
-        """Newton step for a gradient, cut to a few standard deviations."""
-        return self.root @ np.clip(np.nan_to_num(self.root.T @ np.asarray(slope)), -_LONGEST, _LONGEST)
 
 
 def noise_variance(rate: RevolutionNormal) -> Array:

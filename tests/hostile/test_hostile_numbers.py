@@ -66,9 +66,15 @@ def plain(mission, three_regions):
     return solved(mission, three_regions)
 
 
-def test_the_solution_finds_the_truth(plain):
-    assert np.all(np.abs(plain.mean - [0.3, 0.7, 0.3]) < 4 * plain.sd)
-    assert plain.sd.max() < 0.1
+def test_the_solution_finds_the_truth(mission, three_regions, small_run):
+    """With the Crab's rate over time as a fit has found it; held constant it would be wrong by a fifth."""
+    draws = small_run.tree["posterior"].dataset.sel(band="A01")
+    means = {name: draws[name].mean(("chain", "draw")).values for name in ("crab.rate", "crab.shape")}
+    found = solved(
+        mission, three_regions, crab_rate=float(means["crab.rate"]), crab_shape=means["crab.shape"].tolist()
+    )
+    assert np.all(np.abs(found.mean - [0.3, 0.7, 0.3]) < 4 * found.sd)
+    assert found.sd.max() < 0.1
 
 
 UNITS = {
