@@ -10,7 +10,7 @@ import pytest
 from ridgebayes import write_scws
 
 SCRIPT = Path(__file__).with_name("memory_of_a_fit.py")
-FEW, MANY, CHAINS = 200, 2000, 2
+FEW, MANY, CHAINS = 200, 6000, 2
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,6 @@ def peaks(small_mission, tmp_path_factory):
     """Peak memory in MiB and number of scalars a draw, for few and for many draws."""
     path = tmp_path_factory.mktemp("memory") / "mission.fits"
     write_scws(small_mission, path)
-    # What is compiled, and how its memory peaks, is the same for both: from the cache.
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     found = []
     for draws in (FEW, MANY):
@@ -30,11 +29,13 @@ def peaks(small_mission, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_peak_does_not_grow_with_the_draws(peaks, small_mission):
     (few, scalars), (many, _) = peaks
     drawn = CHAINS * (MANY - FEW)
     # One number a ScW and band and draw, kept, would be seen.
     kept = drawn * small_mission.rate.size * 8 / 2**20
-    allowed = 40 + 10 * drawn * scalars * 8 / 2**20  # a few copies of the draws, and what the allocator likes
+    # A few copies of the draws, and what compiling happens to take.
+    allowed = 100 + 10 * drawn * scalars * 8 / 2**20
     assert allowed < 0.7 * kept
     assert many - few < allowed, (few, many, allowed)
