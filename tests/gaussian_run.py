@@ -86,6 +86,8 @@ def other_run(run, linear, mean):
     draws = np.random.default_rng(1).multivariate_normal(centre, covariance, shape[:2])
     tree = run.tree.copy(deep=True)
     tree["posterior"]["sky.intensity"].values[:] = draws.reshape(shape)
+    flux = draws.reshape(shape) @ tree["constant_data"]["fov"].values.T
+    tree["posterior"]["sky.fov_flux"].values[:] = flux
     record = copy.deepcopy(run.record)
     record["model"]["priors"]["sky.intensity"] = f"Normal({mean}, {PRIOR_SD})"
     return Run(tree, record, fit=run.fit)
