@@ -175,14 +175,15 @@ def _ridge(values: Values, k: int, approximation: Laplace, scales: int, data: An
         for node in nodes:
             for _ in range(3):
                 here[k] = _NODES[node]
-                value, gradient = values.gradient(mode + root @ here, data)
-                step = root.T @ np.asarray(gradient)
-                step[:scales] = 0.0
-                if not np.isfinite(step).all():
+                value, gradient = (np.asarray(x) for x in values.gradient(mode + root @ here, data))
+                defined = np.isfinite(gradient).all()
+                if not defined:
                     break
+                step = root.T @ gradient
+                step[:scales] = 0.0
                 here = here - step
             best = min(best, float(value))
-            if not np.isfinite(step).all() or value > best - 0.5 * _LEAST:
+            if not defined or value > best - 0.5 * _LEAST:
                 found[node] = found[node - np.sign(node - middle)]
                 continue
             found[node] = here
