@@ -53,8 +53,9 @@ def _tracer(design: Design, tracer: NDArray, present: NDArray) -> Views:
     by_tracer = Bins(index, centre.size)
     number = np.bincount(design.revolution, minlength=present[-1] + 1)[present]
     mean = np.bincount(design.revolution, tracer, minlength=present[-1] + 1)[present] / number
+    within = tracer - _of_revolution(design, tracer)
     half, when = half_years(design.mjd)
-    by_time = Bins(half, when.size, tracer - _of_revolution(design, tracer))
+    by_time = Bins(half, when.size, within)
     statistics = [
         Statistic("tracer.bins", "mean residual in bins of the tracer, mean square pull",
                   lambda r: by_tracer.chi2(r.cut), np.cbrt, 1),
@@ -66,11 +67,29 @@ def _tracer(design: Design, tracer: NDArray, present: NDArray) -> Views:
             Statistic("tracer.revolutions", "correlation of constant and mean tracer of the revolutions",
                       lambda r: _along(r.coefficients[:, 0, present], mean))
         )  # fmt: skip
+    if design.tracer_error is not None and np.ptp(design.tracer_error) > 0:
+        diluted = _diluted(within, design.tracer_error)
+        statistics.append(
+            Statistic("tracer.errors", "slope with the tracer where its error is larger (< 0: flatter)",
+                      lambda r: _along(r.cut, diluted))
+        )  # fmt: skip
     curves = [
         Curve("tracer", 100 * centre, "Tracer over its trend, less 1 (%)", "Mean residual (sd)",
               lambda r: by_tracer.amplitude(r.cut))
     ]  # fmt: skip
     return statistics, curves
+
+
+def _diluted(within: NDArray, error: NDArray) -> NDArray:
+    """Return by how much a noisy tracer misleads, other than by a common slope.
+
+    The true deviation of the tracer from the mean of its revolution is expected to be λ times the measured
+    one, λ = s² / (s² + error²) with s² its variance (regression dilution; Carroll et al. 2006, Measurement
+    Error in Nonlinear Models, ch. 3). A fit takes the mean λ into its slope; what is left goes with λ − mean.
+    """
+    spread = max((within**2).mean() - (error**2).mean(), 0.1 * (within**2).mean())
+    lost = within * error**2 / (spread + error**2)
+    return lost - within * (within @ lost) / (within @ within)
 
 
 def _of_revolution(design: Design, values: NDArray) -> NDArray:

@@ -177,7 +177,7 @@ def _expect(
 ) -> Expected:
     values = truth.values()
     _, revolution = np.unique(scws.revolution, return_inverse=True)
-    true_tracer, tracer, tracer_error = _tracer(scws, truth, revolution, seed)
+    true_tracer, tracer, tracer_error = _tracer(scws, truth, world, revolution, seed)
     level = truth.level_mjd(scws.mjd)
     draws = _per_band("revolution", truth, seed, int(revolution.max()) + 1, 3)
     coefficients = values.tau * np.moveaxis(draws, -1, 1)
@@ -203,7 +203,7 @@ def phase_basis(phase: Array) -> Array:
 
 
 def _tracer(
-    scws: ScWTable, truth: Truth, revolution: NDArray[np.int64], seed: int
+    scws: ScWTable, truth: Truth, world: World, revolution: NDArray[np.int64], seed: int
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Draw the true tracer, the measured one, and its error."""
     if truth.tracer is None:
@@ -212,7 +212,7 @@ def _tracer(
     of_scw = _rng("tracer_scw", seed).standard_normal(len(scws))
     wobble = np.exp(truth.tracer_revolution * of_revolution + truth.tracer_scw * of_scw)
     rate = truth.tracer_mjd(scws.mjd) * wobble
-    error = np.sqrt(rate / scws.exposure)
+    error = np.sqrt(rate / scws.exposure) * (world.noisy_tracer.error if world.noisy_tracer else 1.0)
     return rate, rate + error * _rng("tracer_noise", seed).standard_normal(len(scws)), error
 
 

@@ -126,11 +126,23 @@ class CrabStep:
 
 @dataclass(frozen=True)
 class NoisyTracer:
-    """The background follows the true tracer rate, not the measured one with its counting noise.
+    """The background follows the true tracer rate, not the measured one with its noise.
 
     Without this switch the background follows the measured tracer exactly, as a fit assumes; with it the
-    elasticity is diluted and the scatter grows.
+    elasticity is diluted within a revolution (less over the means of revolutions, which average the noise)
+    and the scatter grows.
+
+    Parameters
+    ----------
+    error
+        Error of the measured tracer, in units of its counting error: 1 for a tracer counted by the whole
+        detector, 3 by a ninth of it.
     """
+
+    error: float = 3.0
+
+    def __post_init__(self) -> None:
+        _check("noisy_tracer.error", self.error, 0.1, 100)
 
 
 @dataclass(frozen=True, repr=False)

@@ -25,6 +25,7 @@ def make_design(rng, bands=2, crab=True, tracer=True):
         crab_response=np.where(with_crab & crab, rng.uniform(0.3, 1, N), 0.0),
         plane=np.clip(1.2 - np.abs(lat) / 15, 0, 1),
         tracer=rng.normal(0, 0.02, N) if tracer else None,
+        tracer_error=rng.uniform(0.003, 0.02, N) if tracer else None,
         background=np.full(shape, 70.0) + rng.normal(0, 2, shape),
         seen=np.where(np.abs(lat) < 15, rng.uniform(1, 10, shape), 0.0),
         noise=rng.uniform(0.5, 0.7, shape),

@@ -102,6 +102,13 @@ def test_background(design, r):
     mean = [design.tracer[design.revolution == k].mean() for k in np.unique(design.revolution)]
     expected = [stats.pearsonr(row, mean).statistic for row in constants]
     np.testing.assert_allclose(value(background, design, r, "tracer.revolutions"), expected)
+    h = design.tracer - np.repeat(mean, N // len(mean))
+    spread = np.mean(h**2) - np.mean(design.tracer_error**2)
+    reliability = spread / (spread + design.tracer_error**2)
+    by = h * (1 - reliability)
+    by -= np.polynomial.polynomial.Polynomial([0, np.sum(h * by) / np.sum(h * h)])(h)
+    expected = [stats.pearsonr(row, by).statistic for row in r.cut]
+    np.testing.assert_allclose(value(background, design, r, "tracer.errors"), expected)
     off = constants - constants.mean(1, keepdims=True)
     expected = [np.mean(row[1:] * row[:-1]) / row.var() for row in off]
     np.testing.assert_allclose(value(background, design, r, "level.revolutions"), expected)

@@ -189,13 +189,20 @@ def test_crab_step(fly, plain):
 
 
 def test_noisy_tracer(fly, plain):
-    scws = fly(World.on("noisy_tracer"))
-    np.testing.assert_array_equal(scws.tracer, plain.tracer)
+    same = fly(World(noisy_tracer=simulate.NoisyTracer(error=1.0)))
+    np.testing.assert_array_equal(same.tracer, plain.tracer)
     truth = simulate.Truth()
-    change = (scws.rate - plain.rate) / truth.level_mjd(plain.mjd)
+    change = (same.rate - plain.rate) / truth.level_mjd(plain.mjd)
     # Off by α times the relative noise of the tracer.
     sd = truth.values().alpha * np.mean(plain.tracer_err / truth.tracer_mjd(plain.mjd))
     np.testing.assert_allclose(change.std(axis=0), sd, rtol=0.1)
+
+    noisier = fly(World.on("noisy_tracer"))
+    np.testing.assert_array_equal(noisier.rate, same.rate)  # the background follows the true one
+    np.testing.assert_allclose(noisier.tracer_err, 3 * plain.tracer_err)
+    true = same.tracer - (noisier.tracer - same.tracer) / 2
+    pull = (noisier.tracer - true) / noisier.tracer_err
+    np.testing.assert_allclose(pull.std(), 1.0, rtol=0.05)
 
 
 def test_all_at_once(fly, plain):
