@@ -169,7 +169,7 @@ def test_marginal_and_explicit_models_agree(small_mission, three_regions):
         sample(models.regions(three_regions, marginal=marginal), few, seed=4, warmup=500, draws=1000)
         for marginal in (True, False)
     ]
-    for name in runs[0].tree["posterior"].data_vars:
+    for name in runs[0].diagnosis.ess_bulk:
         a, b = (run.tree["posterior"][name] for run in runs)
         ess = np.minimum(*(run.diagnosis.ess_bulk[name] for run in runs))
         error = np.sqrt((a.var(("chain", "draw")) + b.var(("chain", "draw"))) / ess)
