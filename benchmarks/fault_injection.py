@@ -108,10 +108,10 @@ def _child(arguments: list[str], log: Path, at: int | None, fault: str, send: in
     os.dup2(said, 1)
     os.dup2(said, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from ridgebayes import sampling
+    from ridgebayes import chains
     from ridgebayes.cli import main
 
-    sampling.CHECKPOINT_SECONDS = 0.0  # of a fit that takes seconds
+    chains.CHECKPOINT_SECONDS = 0.0  # of a fit that takes seconds
     sys.addaudithook(hook)
     try:
         main(arguments)

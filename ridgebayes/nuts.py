@@ -259,9 +259,11 @@ class Sampler:
         seed = np.asarray(jax.random.key_data(key_chain)).tolist()
         warmed = kept = 0
         info = self._info(u, (data, *args[:2]))
-        state = start(key_chain, info, (data, *args[:2]))
-        if after is not None:
-            state = _thaw(after.state, state)
+        begin = (key_chain, info, (data, *args[:2]))
+        if after is None:
+            state = start(*begin)
+        else:
+            state = _thaw(after.state, jax.eval_shape(start, *begin))
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         block, warmup = BLOCK if alone else 2 * BLOCK, self.warmup_of(approximation)
         for first, n in _blocks(warmed, warmup, block):
@@ -286,7 +288,7 @@ def freeze(state: HMCState) -> list[NDArray]:
 
 
 def _thaw(arrays: Sequence[NDArray], like: HMCState) -> HMCState:
-    """Undo `freeze`."""
+    """Undo `freeze`; `like` tells shapes and types."""
     leaves, structure = jax.tree.flatten(like)
     thawed = [
         jax.random.wrap_key_data(jnp.asarray(x)) if _is_key(leaf) else jnp.asarray(x, leaf.dtype)

@@ -21,7 +21,7 @@ from ridgebayes.response import ImageResponse, Response, Trapezoid
 from ridgebayes.sky import Sky, from_record
 
 if TYPE_CHECKING:
-    from ridgebayes.sampling import Device, Settings
+    from ridgebayes.chains import Device, Settings
 
 PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "scipy", "astropy", "xarray", "arviz-base", "arviz-stats")
 

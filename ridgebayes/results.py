@@ -30,7 +30,7 @@ from ridgebayes.run import Run
 from ridgebayes.scwfit import scw_fit
 
 if TYPE_CHECKING:
-    from ridgebayes.sampling import Device, Settings
+    from ridgebayes.chains import Device, Settings
 
 logger = logging.getLogger(__name__)
 

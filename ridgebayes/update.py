@@ -21,6 +21,7 @@ from jax import Array
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from ridgebayes.chains import Clock, Settings, resolve_device, run_chains
 from ridgebayes.convert.joining import append
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData, Prepared, prepare
@@ -30,7 +31,7 @@ from ridgebayes.predict import sites
 from ridgebayes.reopen import Reopened, reopen
 from ridgebayes.results import build_run
 from ridgebayes.run import Run, check_free
-from ridgebayes.sampling import Clock, Settings, independent, resolve_device, run_chains
+from ridgebayes.sampling import independent
 from ridgebayes.scales import Scales
 from ridgebayes.scw import ScWTable, read_scws, write_scws
 

@@ -1,6 +1,8 @@
 """The command line: what it prints, what it refuses, and how."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -49,6 +51,12 @@ def test_help_has_an_example(command):
     assert result.exit_code == 0
     assert "ridgebayes" in result.output
     assert not command or "Example" in result.output
+
+
+def test_runs_as_a_module():
+    command = [sys.executable, "-m", "ridgebayes", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("Usage: ridgebayes ")
 
 
 def test_inspect(mission):

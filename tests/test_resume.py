@@ -14,11 +14,12 @@ import tomlkit
 import xarray as xr
 
 from ridgebayes import models, sample, write_scws
+from ridgebayes.chains import Settings
 from ridgebayes.checkpoint import Checkpoint
 from ridgebayes.errors import InputError
 from ridgebayes.nuts import Sampler
 from ridgebayes.run import CHECKPOINT, Run
-from ridgebayes.sampling import Settings, resume
+from ridgebayes.sampling import resume
 
 SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5)
 
@@ -45,7 +46,7 @@ def whole(data, three_regions):
 
 @pytest.fixture(autouse=True)
 def _always_kept(monkeypatch):
-    monkeypatch.setattr("ridgebayes.sampling.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("ridgebayes.chains.CHECKPOINT_SECONDS", 0.0)
 
 
 def interrupted(monkeypatch, model, data, out, blocks):
@@ -84,7 +85,7 @@ def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` in the middle of sampling, in a process of its own."""
     out = tmp_path / "run"
     code = (
-        "import ridgebayes.sampling as s; s.CHECKPOINT_SECONDS = 0.0\n"
+        "import ridgebayes.chains as s; s.CHECKPOINT_SECONDS = 0.0\n"
         "from ridgebayes import models, sky, read_scws\n"
         "regions = sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
         f"s.sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "

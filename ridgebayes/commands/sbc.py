@@ -82,7 +82,8 @@ def sbc(
     from ridgebayes.plots.sbc import sbc_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.files import whole_file
-    from ridgebayes.sampling import Settings, use_compilation_cache
+    from ridgebayes.chains import Settings
+    from ridgebayes.sampling import use_compilation_cache
     from ridgebayes.sbc import base_mission, campaign_priors, run_sbc, uniformity
     from ridgebayes.scw import read_scws
 

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
+from ridgebayes.chains import Device, Settings
 from ridgebayes.errors import InputError
 from ridgebayes.model import Model
 from ridgebayes.record import record_of
 from ridgebayes.response import Response
-from ridgebayes.sampling import Device, Settings, independent, meet
+from ridgebayes.sampling import independent, meet
 from ridgebayes.sbc.base import base_mission
 from ridgebayes.sbc.folder import Folder, Ranks, read_ranks
 from ridgebayes.sbc.task import Task

@@ -380,7 +380,7 @@ def _sampled(folder, *, stop):
         return advance(self, *args)
 
     with (
-        mock.patch("ridgebayes.sampling.CHECKPOINT_SECONDS", 0.0),
+        mock.patch("ridgebayes.chains.CHECKPOINT_SECONDS", 0.0),
         mock.patch.object(Sampler, "_advance", counted if stop else advance),
     ):
         try:

@@ -1,0 +1,235 @@
+"""Run the chains of all parts of a fit: threads, progress, checkpoints."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from ridgebayes.checkpoint import Checkpoint
+from ridgebayes.devices import several
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import FitData
+from ridgebayes.laplace import Curvature, Laplace, laplace
+from ridgebayes.nuts import Draws, Progress, Sampler, freeze
+from ridgebayes.posterior import Posterior
+from ridgebayes.proposal import Values, with_proposal
+
+SAMPLERS = ("auto", "nuts", "proposals")
+PROPOSALS_FROM = 20_000
+"""ScWs from which on independent proposals are tried by default."""
+
+CHECKPOINT_SECONDS = 5.0
+"""So often is kept how far a chain has come."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample.
+
+    Attributes
+    ----------
+    chains, warmup, draws
+        Chains, adaptive iterations and kept draws of each.
+    seed
+        Everything random follows from it.
+    target_accept, max_tree_depth
+        Of NUTS.
+    sampler
+        ``nuts``: all draws are those of NUTS. ``proposals``: most are independent proposals, at a tenth of
+        the cost, where they would be accepted often enough (`ridgebayes.proposal`): the same posterior in
+        less time. ``auto``: proposals from 20,000 ScWs on; below, NUTS is done before their code is compiled.
+    devices
+        Devices among which the revolutions are shared (`ridgebayes.devices`).
+    """
+
+    chains: int = 4
+    warmup: int = 150
+    draws: int = 700
+    seed: int = 0
+    target_accept: float = 0.8
+    max_tree_depth: int = 10
+    sampler: str = "auto"
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"sampler = '{self.sampler}': must be one of {', '.join(SAMPLERS)}")
+        for name in ("chains", "warmup", "draws", "max_tree_depth", "devices"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if not 0 < self.target_accept < 1:
+            raise InputError(f"target_accept = {self.target_accept}: must lie between 0 and 1")
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: must not be negative")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the chains run.
+
+    Attributes
+    ----------
+    name
+        Such as ``cpu`` or ``NVIDIA H100``.
+    method
+        ``threads`` (each chain a thread, as many at a time as cores) or ``one after the other``.
+    workers
+        Chains at a time.
+    """
+
+    name: str
+    method: str
+    workers: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.method}" + (f" ({self.workers} at a time)" if self.workers > 1 else "")
+
+
+def resolve_device(tasks: int, workers: int | None = None, devices: int = 1) -> Device:
+    """Choose how to run `tasks` chains on the default JAX device, or several of its kind."""
+    if devices > 1:
+        return Device(f"{devices} × {jax.devices()[0].device_kind}", "chains one after the other", 1)
+    device = jax.devices()[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # On an accelerator two chains at a time keep it busy while the host prepares the next block.
+    limit = cores if device.platform == "cpu" else 2
+    workers = max(1, min(tasks, workers or limit))
+    return Device(
+        device.device_kind, "chains in threads" if workers > 1 else "chains one after the other", workers
+    )
+
+
+class Clock:
+    """Wall time of each stage, s."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        """End a stage."""
+        now = time.monotonic()
+        self.laps[stage], self._last = now - self._last, now
+
+
+def run_chains(
+    posterior: Posterior,
+    parts: list[FitData],
+    settings: Settings,
+    device: Device,
+    clock: Clock,
+    *,
+    progress: bool,
+    checkpoint: Checkpoint | None = None,
+    modes: Sequence[Laplace] = (),
+) -> tuple[NDArray, dict[str, NDArray]]:
+    """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
+
+    With a checkpoint they go on from what it keeps. Approximations of the parts (`modes`) are searched for
+    where they are not given.
+    """
+    potential, shared = several(posterior, parts, settings.devices)
+    curvature = Curvature(potential)
+    sampler = Sampler(
+        curvature,
+        warmup=settings.warmup,
+        target_accept=settings.target_accept,
+        max_tree_depth=settings.max_tree_depth,
+    )
+    values = Values(curvature)
+    many = int(parts[0].filled.sum()) >= PROPOSALS_FROM
+    propose = settings.sampler == "proposals" or (settings.sampler == "auto" and many)
+    root = jax.random.key(settings.seed)
+    stop = Event()
+    # In a log file a line every half minute is enough.
+    pace = 0.2 if sys.stderr.isatty() else 30.0
+    with (
+        tqdm(disable=not progress, desc="finding the mode", unit="it", mininterval=pace) as bar,
+        ThreadPoolExecutor(device.workers) as pool,
+    ):
+
+        def mode(part: int) -> Laplace:
+            known = checkpoint.mode(part) if checkpoint else None
+            if known is not None:
+                return known
+            if modes:
+                found = modes[part]
+            else:
+                start = posterior.start(root, parts[part])
+                found = laplace(curvature, start, shared[part], posterior.locations, posterior.scale)
+            if propose:
+                rng = np.random.default_rng([settings.seed, part])
+                scales = int((~posterior.locations).sum())
+                found = with_proposal(values, found, scales, shared[part], rng)
+            if checkpoint:
+                checkpoint.save_mode(part, found)
+            return found
+
+        def chain(part: int, number: int, approximation: Laplace) -> list[Draws]:
+            key = jax.random.fold_in(jax.random.fold_in(root, part), number)
+            before = checkpoint.chain(part, number) if checkpoint else None
+            warmed, blocks = (before.warmed, before.draws) if before else (0, [])
+            bar.update(warmed + sum(len(block.z) for block in blocks))
+            saved = time.monotonic()
+            for block in sampler.chain(key, shared[part], approximation, settings.draws, before):
+                if isinstance(block, Draws):
+                    blocks.append(block)
+                else:
+                    warmed += block.n
+                bar.update(len(block.z) if isinstance(block, Draws) else block.n)
+                due = stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
+                done = sum(len(b.z) for b in blocks) == settings.draws
+                if checkpoint and (due or done):
+                    checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
+                    saved = time.monotonic()
+                if stop.is_set():
+                    break
+            return blocks
+
+        try:
+            found = list(pool.map(mode, range(len(parts))))
+            clock.lap("mode")
+            bar.set_description("sampling")
+            bar.total = settings.chains * sum(sampler.warmup_of(a) + settings.draws for a in found)
+            bar.refresh()
+            futures = [
+                pool.submit(chain, part, number, found[part])
+                for part in range(len(parts))
+                for number in range(settings.chains)
+            ]
+            chains = [_join(future.result()) for future in futures]
+            clock.lap("sampling")
+        except BaseException as error:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            if checkpoint and isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(
+                    f"stopped after {bar.n} of {bar.total} iterations, which are kept: go on with "
+                    f"`ridgebayes resume {checkpoint.run}`"
+                ) from None
+            raise
+    shape = (len(parts), settings.chains, settings.draws)
+    z = np.stack([c.z for c in chains]).reshape(*shape, -1)
+    statistics = {
+        name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
+    }
+    return z, statistics
+
+
+def _join(blocks: Iterable[Draws]) -> Draws:
+    blocks = list(blocks)
+    names = blocks[0].statistics
+    return Draws(
+        np.concatenate([b.z for b in blocks]),
+        {name: np.concatenate([b.statistics[name] for b in blocks]) for name in names},
+    )
