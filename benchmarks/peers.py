@@ -225,6 +225,7 @@ def main() -> None:
     parser.add_argument("--programme", type=Path, help="table of real pointings")
     parser.add_argument("--limit", type=float, default=30.0, help="minutes for each sampler on each mission")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="only this one (repeatable)")
+    parser.add_argument("--setup", action="append", help="only set-ups of this name (repeatable)")
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=500, help="of the peers; ours has its own")
     parser.add_argument("--draws", type=int, default=500, help="of the peers; ours has its own")
@@ -245,7 +246,8 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
     """Run everything, print a table, and keep each result as a line of JSON."""
     given.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("RIDGEBAYES_CACHE", str((given.out / "cache").absolute()))
-    setups = {peer: list(PEERS[peer]) for peer in given.peer or PEERS}
+    wanted = {"default", *(given.setup or [name for peer in PEERS.values() for name in peer])}
+    setups = {peer: [s for s in PEERS[peer] if s in wanted] for peer in given.peer or PEERS}
     results: list[dict[str, Any]] = []
     for size in sorted(given.scws or [5_000, 20_000, 80_000, 160_000]):
         case = Case(size, given.regions, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ridgebayes.commands.model import change_priors, priors_option
+from ridgebayes.commands.model import change_priors, model_options, priors_option
 from ridgebayes.commands.options import number, pairs, run_argument, scws_option
 
 
@@ -64,18 +64,8 @@ def sampling_options(command: Callable) -> Callable:
     show_default=True,
     help="Model, as in models/, or a Python file of your own, which is run (docs/cookbook.md).",
 )
-@click.option("--sky", default="milkyway", show_default=True, help="Shipped region set, or a TOML file.")
+@model_options
 @click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
-@click.option(
-    "--extra",
-    "extras",
-    multiple=True,
-    metavar="NAME",
-    help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
-    "free_latitude.",
-)
-@click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
-@priors_option
 @click.option("--response", type=click.Path(path_type=Path), help="Measured response, a FITS image.")
 @click.option(
     "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."

@@ -26,7 +26,12 @@ def model_options(command: Callable) -> Callable:
             "--sky", default="milkyway", show_default=True, help="Shipped region set, or a TOML file."
         ),
         click.option(
-            "--extra", "extras", multiple=True, metavar="NAME", help="Open a known unknown (repeatable)."
+            "--extra",
+            "extras",
+            multiple=True,
+            metavar="NAME",
+            help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
+            "free_latitude.",
         ),
         click.option(
             "--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable)."
