@@ -58,8 +58,8 @@ SUBJECTS = {
         "shorten crab.smooth_length or raise crab.smooth_sd (--prior), or fit the years apart",
     ),
     "crab_scatter": Words(
-        "the ScWs of the Crab scatter by another amount than the others",
-        "the ScWs of the Crab scatter as fitted",
+        "the ScWs of the Crab scatter more than the others",
+        "the ScWs of the Crab scatter no more than fitted",
         "",
         "widen the prior crab.scatter",
     ),
