@@ -1,6 +1,8 @@
 """What campaigns of simulation-based calibration found: a table for RESULTS.md, and all numbers in sbc.json.
 
-python benchmarks/sbc_table.py sbc/regions sbc/template …
+    python benchmarks/sbc_table.py sbc/regions sbc/template …
+
+Campaigns that the file has of other models stay in it.
 """
 
 from __future__ import annotations
@@ -49,21 +51,30 @@ def told(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path, help="folders of campaigns")
     parser.add_argument("--out", type=Path, default=HERE / "sbc.json")
     args = parser.parse_args()
     campaigns = [told(folder) for folder in args.folders]
+    before = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else []
+    new = {_name(c) for c in campaigns}
+    campaigns = [c for c in before if _name(c) not in new] + campaigns
     text = ",\n".join(json.dumps(campaign, separators=(",", ":")) for campaign in campaigns)
     args.out.write_text(f"[\n{text}\n]\n", encoding="utf-8")
     print("| model | simulations | failed | inside their band | smallest p (adjusted) | divergent draws |")
     print("|---|---|---|---|---|---|")
     for c in campaigns:
-        name = " + ".join([c["model"], *c["extras"]])
         inside = f"{c['inside_own_band']} of {c['quantities']}"
         smallest = f"{c['smallest_p']:.2g}, {c['smallest_p_of']} ({c['smallest_adjusted_p']:.2g})"
         divergent = f"{c['divergent_draws']} of {c['draws']}"
-        print(f"| {name} | {c['simulations']} | {len(c['failures'])} | {inside} | {smallest} | {divergent} |")
+        row = (_name(c), c["simulations"], len(c["failures"]), inside, smallest, divergent)
+        print(f"| {' | '.join(map(str, row))} |")
+
+
+def _name(campaign: dict[str, Any]) -> str:
+    return " + ".join([campaign["model"], *campaign["extras"]])
 
 
 if __name__ == "__main__":
