@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ridgebayes.bench import gradient, suite
-from ridgebayes.bench.cases import BANDS, QUICK, REGIONS, SCWS, Case, grid
+from ridgebayes.bench.cases import BANDS, QUICK, REGIONS, SCWS, Case, grid, read_case
 from ridgebayes.bench.report import BEGIN, END, ess_per_second, format_results, insert, scaling_figure
 from ridgebayes.bench.suite import Settings, measure, read_results
 from ridgebayes.cli import main
@@ -36,6 +36,16 @@ def result(case, **changes):
                 "programs": 40, "device": "1 × cpu"},
         **changes,
     }  # fmt: skip
+
+
+def test_a_case_is_read():
+    assert read_case("160000, 40,3") == Case(160_000, 40, 3)
+
+
+@pytest.mark.parametrize("text", ["160000", "1,2,3,4", "many,40,3", ""])
+def test_a_case_that_is_none_is_refused(text):
+    with pytest.raises(InputError, match="such as 160000,40,3"):
+        read_case(text)
 
 
 def test_the_grid_is_whole_and_cheap_ones_come_first():

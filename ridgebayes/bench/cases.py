@@ -78,6 +78,14 @@ class Case:
         return path
 
 
+def read_case(text: str) -> Case:
+    """Read ``SCWS,REGIONS,BANDS``."""
+    try:
+        return Case(*(int(word) for word in text.split(",")))
+    except (TypeError, ValueError):
+        raise InputError(f"--case {text}: give three numbers, such as 160000,40,3") from None
+
+
 QUICK = (Case(5_000, 10, 1), Case(5_000, 40, 1), Case(5_000, 40, 3), Case(20_000, 40, 1))
 """A minute or two."""
 

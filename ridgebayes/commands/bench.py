@@ -12,6 +12,13 @@ import click
 @click.option("--scws", multiple=True, type=int, help="Only missions of about so many ScWs (repeatable).")
 @click.option("--regions", multiple=True, type=int, help="Only so many sky regions (repeatable).")
 @click.option("--bands", multiple=True, type=int, help="Only so many bands (repeatable).")
+@click.option(
+    "--case",
+    "chosen",
+    multiple=True,
+    metavar="SCWS,REGIONS,BANDS",
+    help="This case, in place of a grid (repeatable).",
+)
 @click.option("--demo", is_flag=True, help="Measure `ridgebayes demo` too, from an empty cache and again.")
 @click.option("--again", is_flag=True, help="Fit each a second time, with what is compiled already.")
 @click.option(
@@ -39,6 +46,7 @@ def bench(
     scws: tuple[int, ...],
     regions: tuple[int, ...],
     bands: tuple[int, ...],
+    chosen: tuple[str, ...],
     demo: bool,
     again: bool,
     programme: Path | None,
@@ -56,7 +64,7 @@ def bench(
     \b
     Examples:
       ridgebayes bench
-      ridgebayes bench --scws 160000 --regions 40 --bands 3 --programme pointings.csv.gz
+      ridgebayes bench --case 160000,40,3 --programme pointings.csv.gz
       ridgebayes bench --full --demo --markdown benchmarks/RESULTS.md --figure benchmarks/scaling.png
     """
     from ridgebayes.bench import cases as bench_cases
@@ -65,7 +73,9 @@ def bench(
     from ridgebayes.files import whole_file
     from ridgebayes.plots.style import write_figure
 
-    if full or scws or regions or bands:
+    if chosen:
+        cases = [bench_cases.read_case(text) for text in chosen]
+    elif full or scws or regions or bands:
         cases = bench_cases.grid(
             scws or bench_cases.SCWS, regions or bench_cases.REGIONS, bands or bench_cases.BANDS
         )
