@@ -85,10 +85,10 @@ def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` in the middle of sampling, in a process of its own."""
     out = tmp_path / "run"
     code = (
-        "import ridgebayes.chains as s; s.CHECKPOINT_SECONDS = 0.0\n"
-        "from ridgebayes import models, sky, read_scws\n"
+        "from ridgebayes import chains, models, read_scws, sample, sky\n"
+        "chains.CHECKPOINT_SECONDS = 0.0\n"
         "regions = sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
-        f"s.sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "
+        f"sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "
         f"chains=2, warmup=60, draws=70, seed=5)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
