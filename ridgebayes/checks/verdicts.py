@@ -73,7 +73,7 @@ SUBJECTS = {
         "the background follows the tracer otherwise than by one slope",
         "the background follows the tracer by one slope",
         "",
-        "no extra describes it; a noisy tracer (followed more closely by revolutions than ScWs) hardly moves "
+        "no extra describes it; a noisy tracer (a flatter slope where TRACER_ERR is larger) hardly moves "
         "fluxes: compare with a fit without the tracer (--prior background.tracer=0)",
     ),
     "phase": Words(
