@@ -31,7 +31,7 @@ _STREAMS = {
     name: number
     for number, name in enumerate(
         ("tracer_revolution", "tracer_scw", "tracer_noise", "crab", "revolution", "scatter", "counts",
-         "outliers", "transients"),
+         "outliers", "transients", "crab_scatter"),
         start=10,
     )
 }  # fmt: skip
@@ -135,6 +135,8 @@ def mission(
     scatter = truth.values().sigma * parts.level
     rate = parts.rate + scatter * _excess(sorted_, truth, world, seed)
     rate += stat_err * _per_band("counts", truth, seed, len(sorted_))
+    from_crab = parts.crab_rate * (parts.crab * point_response(sorted_, CRAB, response))[:, None]
+    rate += truth.crab_scatter * from_crab * _per_band("crab_scatter", truth, seed, len(sorted_))
     if world.outliers is not None:
         rng = _rng("outliers", seed)
         hit = rng.random(len(sorted_)) < world.outliers.fraction

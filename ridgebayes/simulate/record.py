@@ -35,6 +35,7 @@ def record(
         ``template``, ``sky`` (name of the model's sky), ``bands`` (names);
         ``intensity``: region → mCrab/deg² (K,); ``fov``: region → mCrab (K,); ``gb_fov``: at l = b = 0 (K,);
         ``alpha`` (K,), ``tau`` (K, 3), ``sigma`` (K,): relative to the level;
+        ``crab_scatter``: relative to the Crab;
         ``mjd`` (T,), ``level`` (T, K) and ``crab_rate`` (T, K): L_k(t) and C_k(t) in cts/s.
     """
     values = truth.values()
@@ -54,6 +55,7 @@ def record(
         "alpha": _plain(values.alpha),
         "tau": _plain(values.tau),
         "sigma": _plain(values.sigma),
+        "crab_scatter": truth.crab_scatter,
         "mjd": _plain(mjd, 3),
         "level": _plain(truth.level_mjd(mjd)),
         "crab_rate": _plain(world.crab_factor(mjd)[:, None] * truth.crab_mjd(mjd)),

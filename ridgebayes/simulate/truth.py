@@ -76,6 +76,9 @@ class Truth:
     crab_shape
         Coefficients of u, u², u³ of the Crab's relative rate, u = −1 at the start of revolution 70 and +1 at
         the end of 2740; (3,) for 25–60 keV (harder bands decline less) or (K, 3).
+    crab_scatter
+        Relative scatter of the Crab's rate from ScW to ScW, in each band its own: the middle of what the
+        models expect (`crab.scatter`).
     crab_fraction
         Share of the ScWs within `crab_radius` of the Crab in which it is left in.
     crab_radius
@@ -104,6 +107,7 @@ class Truth:
     sigma: Sequence[float] | None = None
     crab_rate: Sequence[float] | None = None
     crab_shape: ArrayLike = (-0.17, -0.05, -0.02)
+    crab_scatter: float = 0.005
     crab_fraction: float = 1.0
     crab_radius: float = 12.0
     tracer: float | None = spectra.TRACER
@@ -115,7 +119,7 @@ class Truth:
         self.values()
         for name, low, high in (
             ("crab_fraction", 0, 1), ("solar", 0, 0.9), ("template_lat", 1, 90), ("crab_radius", 0, 180),
-            ("tracer_revolution", 0, 0.2), ("tracer_scw", 0, 0.2),
+            ("tracer_revolution", 0, 0.2), ("tracer_scw", 0, 0.2), ("crab_scatter", 0, 0.5),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

@@ -1,5 +1,6 @@
 """The drawn rates against their stated distribution, worked out another way."""
 
+import dataclasses
 import json
 
 import astropy.units as u
@@ -19,7 +20,7 @@ from ridgebayes.validate import validate
 DARK = {"template": None, "tracer": None, "solar": 0.0, "ageing": 0.0}
 """Nothing but a constant background and its noise."""
 
-STILL = {"tau": (0.0, 0.0, 0.0), "sigma": (0.0, 0.0, 0.0)}
+STILL = {"tau": (0.0, 0.0, 0.0), "sigma": (0.0, 0.0, 0.0), "crab_scatter": 0.0}
 """No noise but that of the counts."""
 
 
@@ -132,6 +133,22 @@ def test_crab_scws(staring):
     rates = simulate.Truth().crab_mjd([52770.0, middle, 60340.0])[:, 0]
     assert rates[0] > rates[1] > rates[2]
     np.testing.assert_allclose(rates[1], 119.0, rtol=1e-3)
+
+
+def test_scatter_of_the_crab(staring):
+    """Half the Crab scatters half as much, in each band its own; without the Crab nothing changes."""
+    crab = SkyCoord(83.63287, 22.01447, unit="deg").galactic
+    still = simulate.Truth(**DARK, **STILL)
+    scattered = dataclasses.replace(still, crab_scatter=0.02)
+    for offset in (0.0, 9.0, 13.0):
+        at = crab.directional_offset_by(30 * u.deg, offset * u.deg)
+        programme = staring(at.l.deg, at.b.deg, revolutions=2500, start=100)
+        quiet, loud = (simulate.mission(programme, truth, seed=5) for truth in (still, scattered))
+        change = (loud.rate - quiet.rate) / still.crab_mjd(quiet.mjd)
+        expected = 0.02 * Trapezoid().averaged(offset) * (offset < 12)
+        np.testing.assert_allclose(change.std(0), expected, rtol=0.05, atol=1e-12)
+        if expected:
+            assert np.abs(np.corrcoef(change.T) - np.eye(3)).max() < 0.1
 
 
 def test_flux_of_the_bulge_by_brute_force(coarse):
