@@ -81,23 +81,16 @@ class Curvature:
         self.potential = potential
         self.value_and_gradient = jax.jit(jax.value_and_grad(potential))
 
-    def hessian(
-        self, z: NDArray, data: Any, scale: NDArray, known: NDArray | None = None, same: NDArray | None = None
-    ) -> NDArray[np.float64]:
+    def hessian(self, z: NDArray, data: Any, scale: NDArray) -> NDArray[np.float64]:
         """Second derivatives at `z`, in units of `scale` on both sides: differences of gradients.
 
         It only shapes coordinates, for which five digits are plenty; compiled second derivatives of a rich
-        model take a quarter of a minute to come about. Where they are `known` between the parameters that
-        `same` marks, only the others are worked out.
+        model take a quarter of a minute to come about.
         """
         gradient = lambda x: np.asarray(self.value_and_gradient(x, data)[1])  # noqa: E731
         here, steps = gradient(z), np.diag(_STEP * scale)
-        rows = np.zeros_like(steps) if known is None else known.copy()
-        new = np.ones(z.size, bool) if known is None or same is None else ~same
-        for row in np.flatnonzero(new):
-            rows[row] = (gradient(z + steps[row]) - here) * scale / _STEP
-        rows[np.ix_(~new, new)] = rows[np.ix_(new, ~new)].T
-        return np.nan_to_num((rows + rows.T) / 2)
+        rows = [(gradient(z + step) - here) * scale / _STEP for step in steps]
+        return (np.array(rows) + np.transpose(rows)) / 2
 
 
 def laplace(
@@ -132,13 +125,11 @@ def laplace(
         Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
     mode = np.asarray(start, float)
-    hessian = curvature.hessian(mode, data, scale)
-    mode, _ = descend(curvature, mode, _root(hessian, scale, locations), data)
-    # At the same scales the density curves in the locations nearly as it did where they started.
-    root = _root(curvature.hessian(mode, data, scale, hessian, locations), scale)
+    mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
+    root = _root(curvature, mode, data, scale)
     for _ in range(rounds):
         mode, left = descend(curvature, mode, root, data)
-        root = _root(curvature.hessian(mode, data, scale), scale)
+        root = _root(curvature, mode, data, scale)
         if left < 1e-2:
             break
     else:
@@ -170,14 +161,14 @@ def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tu
     return mode + root @ found.x, left
 
 
-def _root(hessian: NDArray, scale: NDArray, subset: NDArray | None = None) -> NDArray:
-    """Square root of the inverse Hessian (of some parameters); its size where it curves down.
-
-    The Hessian is in units of the prior's spread, in which a flat direction is one that the prior should have
-    closed.
-    """
-    where = np.arange(scale.size) if subset is None else np.flatnonzero(subset)
-    eigenvalues, vectors = np.linalg.eigh(hessian[np.ix_(where, where)])
-    root = np.zeros((scale.size, where.size))
+def _root(
+    curvature: Curvature, z: NDArray, data: Any, scale: NDArray, subset: NDArray | None = None
+) -> NDArray:
+    """Square root of the inverse Hessian (of some parameters); its size where it curves down."""
+    where = np.arange(z.size) if subset is None else np.flatnonzero(subset)
+    # In units of the prior's spread, in which a flat direction is one that the prior should have closed.
+    hessian = np.nan_to_num(curvature.hessian(z, data, scale))[np.ix_(where, where)]
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    root = np.zeros((z.size, where.size))
     root[where] = scale[where, None] * vectors / np.sqrt(np.maximum(np.abs(eigenvalues), _FLATTEST))
     return root
