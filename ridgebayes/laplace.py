@@ -27,6 +27,9 @@ _STEP = 1e-5
 """Step of the differences, over the spread that the prior gives."""
 _FLATTEST = 0.05
 """Least curvature, over that of the prior: a posterior is hardly four times wider than its prior."""
+_WIDE = 3.0
+"""So much larger are scales, in spreads of their priors, when the locations are moved first: the noise is
+then so wide that no ScW is an outlier, whatever the locations, which see one bowl."""
 
 
 class Proposal(NamedTuple):
@@ -113,7 +116,7 @@ def laplace(
     data
         Second argument of the potential.
     locations
-        True for the parameters to move first, scales held: far from the mode only they see a bowl.
+        True for the parameters to move first, scales held, and held wide.
     scale
         Spread that the prior gives each parameter: nowhere is the posterior taken to be many times wider.
     rounds
@@ -124,8 +127,9 @@ def laplace(
     Laplace
         Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
-    mode = np.asarray(start, float)
+    mode = start + _WIDE * scale * ~locations
     mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
+    mode = np.where(locations, mode, start)
     root = _root(curvature, mode, data, scale)
     for _ in range(rounds):
         mode, left = descend(curvature, mode, root, data)
