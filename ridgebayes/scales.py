@@ -21,7 +21,7 @@ _SHORTEST_DRIFT_YEARS = 1.5
 _SHORTEST_CRAB_YEARS = 1.0
 _HIGH_LATITUDE = 20.0
 _SMOOTHED_YEARS = 0.6  # width over which the reference level is smoothed; wider where revolutions are few
-_NEIGHBOURS = 6
+_NEIGHBOURS = 12
 _SPREAD, _SLOPE = 0.03, 0.05  # expected spread of revolutions, and change of the level in a year, relative
 
 
