@@ -27,7 +27,7 @@ _STEP = 1e-5
 """Step of the differences, over the spread that the prior gives."""
 _FLATTEST = 0.05
 """Least curvature, over that of the prior: a posterior is hardly four times wider than its prior."""
-_WIDE = 3.0
+_WIDE = 4.0
 """So much larger are scales, in spreads of their priors, when the locations are moved first: the noise is
 then so wide that no ScW is an outlier, whatever the locations, which see one bowl."""
 
