@@ -246,8 +246,10 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
     """Run everything, print a table, and keep each result as a line of JSON."""
     given.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("RIDGEBAYES_CACHE", str((given.out / "cache").absolute()))
-    wanted = {"default", *(given.setup or [name for peer in PEERS.values() for name in peer])}
-    setups = {peer: [s for s in PEERS[peer] if s in wanted] for peer in given.peer or PEERS}
+    setups = {
+        peer: [name for name in PEERS[peer] if not given.setup or name in ("default", *given.setup)]
+        for peer in given.peer or PEERS
+    }
     results: list[dict[str, Any]] = []
     for size in sorted(given.scws or [5_000, 20_000, 80_000, 160_000]):
         case = Case(size, given.regions, 1)

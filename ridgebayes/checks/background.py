@@ -67,7 +67,8 @@ def _tracer(design: Design, tracer: NDArray, present: NDArray) -> Views:
             Statistic("tracer.revolutions", "correlation of constant and mean tracer of the revolutions",
                       lambda r: _along(r.coefficients[:, 0, present], mean))
         )  # fmt: skip
-    if design.tracer_error is not None and np.ptp(design.tracer_error) > 0:
+    varies = np.ptp(within) > 1e-9 * np.ptp(tracer)  # else it is rounding
+    if varies and design.tracer_error is not None and np.ptp(design.tracer_error) > 0:
         diluted = _diluted(within, design.tracer_error)
         statistics.append(
             Statistic("tracer.errors", "slope with the tracer where its error is larger (< 0: flatter)",

@@ -35,7 +35,7 @@ class Design(NamedTuple):
     tracer
         Tracer over its own trend, minus one, (n,); None without a tracer.
     tracer_error
-        Relative error of the tracer, (n,); None where the table has none.
+        Its error over that trend, (n,); None where the table has none.
     background, seen, noise
         Of the fit, cts/s, (band, n).
     counting
@@ -103,17 +103,15 @@ def design(prepared: Prepared, expected: Sequence[Expected]) -> Design:
         crab_response=where.unpack(data.crab_response)[row],
         plane=where.unpack(data.plane)[row],
         tracer=None if scws.tracer is None else where.unpack(data.tracer)[row],
-        tracer_error=_relative(scws.tracer, scws.tracer_err, row),
+        tracer_error=None
+        if scws.tracer_err is None
+        else (scws.tracer_err / prepared.scales.trend[position])[row],
         background=join("background"),
         seen=join("seen"),
         noise=noise,
         counting=join("counting"),
         per_mcrab=per_mcrab,
     )
-
-
-def _relative(value: NDArray | None, error: NDArray | None, row: NDArray[np.int64]) -> NDArray | None:
-    return None if value is None or error is None else error[row] / value[row]
 
 
 def residuals(prepared: Prepared, design: Design, left: Sequence[Left]) -> Residuals:

@@ -64,7 +64,7 @@ def sampling_options(command: Callable) -> Callable:
     show_default=True,
     help="Model, as in models/, or a Python file of your own, which is run (docs/cookbook.md).",
 )
-@model_options
+@model_options()
 @click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
 @click.option("--response", type=click.Path(path_type=Path), help="Measured response, a FITS image.")
 @click.option(

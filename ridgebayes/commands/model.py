@@ -19,12 +19,10 @@ priors_option = click.option(
 )
 
 
-def model_options(command: Callable) -> Callable:
-    """Options that choose sky, known unknowns and priors of a model."""
+def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
+    """Options that choose sky (`sky` by default), known unknowns and priors of a model."""
     options = [
-        click.option(
-            "--sky", default="milkyway", show_default=True, help="Shipped region set, or a TOML file."
-        ),
+        click.option("--sky", default=sky, show_default=True, help="Shipped region set, or a TOML file."),
         click.option(
             "--extra",
             "extras",
@@ -38,9 +36,13 @@ def model_options(command: Callable) -> Callable:
         ),
         priors_option,
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+    def add(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -> Any:
@@ -60,7 +62,7 @@ def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -
 
 @click.command()
 @click.argument("name", default="regions", metavar="[NAME]")
-@model_options
+@model_options()
 @click.option("--toml", is_flag=True, help="Print the priors as a TOML file that --priors reads back.")
 def model(
     name: str,

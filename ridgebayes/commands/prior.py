@@ -18,7 +18,7 @@ NAME = "prior_predictive"
               help="Folder to write into; files of the same names are replaced.")  # fmt: skip
 @click.option("--model", "name", default="regions", show_default=True, help="Model, as in models/.")
 @click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
-@model_options
+@model_options()
 @click.option("--draws", default=200, show_default=True, help="Draws from the prior.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.commands.model import change_priors, priors_option
+from ridgebayes.commands.model import change_priors, model_options
 from ridgebayes.commands.options import number, pairs
 
 NAME = "sbc"
@@ -20,10 +20,7 @@ NAME = "sbc"
     help="Folder of the campaign, which goes on there [default: sbc/MODEL].",
 )
 @click.option("--simulations", default=200, show_default=True, help="How many there are to be in the end.")
-@click.option("--sky", default="coarse", show_default=True, help="Shipped region set, or a TOML file.")
-@click.option("--extra", "extras", multiple=True, metavar="NAME", help="Open a known unknown (repeatable).")
-@click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
-@priors_option
+@model_options(sky="coarse")
 @click.option(
     "--own-priors",
     is_flag=True,
@@ -79,10 +76,10 @@ def sbc(
       ridgebayes sbc my_model.py --scws mission.fits --scheduler tcp://10.0.0.1:8786
     """
     from ridgebayes import models, sky as skies  # noqa: I001
+    from ridgebayes.chains import Settings
     from ridgebayes.plots.sbc import sbc_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.files import whole_file
-    from ridgebayes.chains import Settings
     from ridgebayes.sampling import use_compilation_cache
     from ridgebayes.sbc import base_mission, campaign_priors, run_sbc, uniformity
     from ridgebayes.scw import read_scws

@@ -53,6 +53,8 @@ class Expected:
         Level with tracer and revolution terms, cts/s, (N, K).
     crab_rate
         C_k(t), cts/s, (N, K).
+    crab_response
+        Response at the Crab where it is left in, else zero, (N,).
     sky
         What the ScW sees, the Crab and transients included, mCrab, (N, K).
     coefficients
@@ -65,6 +67,7 @@ class Expected:
     level: Array
     background: Array
     crab_rate: Array
+    crab_response: Array
     sky: Array
     coefficients: Array
 
@@ -135,7 +138,7 @@ def mission(
     scatter = truth.values().sigma * parts.level
     rate = parts.rate + scatter * _excess(sorted_, truth, world, seed)
     rate += stat_err * _per_band("counts", truth, seed, len(sorted_))
-    from_crab = parts.crab_rate * (parts.crab * point_response(sorted_, CRAB, response))[:, None]
+    from_crab = parts.crab_rate * parts.crab_response[:, None]
     rate += truth.crab_scatter * from_crab * _per_band("crab_scatter", truth, seed, len(sorted_))
     if world.outliers is not None:
         rng = _rng("outliers", seed)
@@ -192,11 +195,13 @@ def _expect(
     crab = near & (_rng("crab", seed).random(len(scws)) < truth.crab_fraction)
     crab_rate = truth.crab_mjd(scws.mjd) * world.crab_factor(scws.mjd)[:, None]
 
-    seen = shining.seen(scws, response, cache=cache)
-    seen += (1000 * crab * point_response(scws, CRAB, response))[:, None]
+    crab_response = crab * point_response(scws, CRAB, response)
+    seen = shining.seen(scws, response, cache=cache) + 1000 * crab_response[:, None]
     if world.transients is not None:
         seen += _transients(scws, truth.bands, response, world.transients, _rng("transients", seed))
-    return Expected(tracer, tracer_error, crab, level, level * relative, crab_rate, seen, coefficients)
+    return Expected(
+        tracer, tracer_error, crab, level, level * relative, crab_rate, crab_response, seen, coefficients
+    )
 
 
 def phase_basis(phase: Array) -> Array:

@@ -199,6 +199,13 @@ def test_what_the_data_lack_is_not_tested(rng, r, lacks):
     assert lacks not in {s.subject for s in views(design)[0]}
 
 
+def test_a_tracer_that_is_constant_in_revolutions_is_not_diluted(design, r):
+    constant = design._replace(tracer=0.001 * design.revolution)
+    statistics, _ = background(constant)
+    assert "tracer.errors" not in {s.name for s in statistics}
+    assert "tracer.revolutions" in {s.name for s in statistics}
+
+
 def test_a_model_without_sky_has_no_statistics_of_it(design):
     assert galaxy(design._replace(seen=0 * design.seen)) == ([], [])
 
