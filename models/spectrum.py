@@ -56,7 +56,7 @@ PRIORS = {
     "sky.hard": Parameter(
         dist.Normal(0.0, 100.0), E2, ("region",), "E² dN/dE of the hard part at 60 keV in each region's core"
     ),
-    "sky.index": Parameter(dist.Normal(1.5, 0.2), "", (), "photon index of the hard part"),
+    "sky.index": Parameter(dist.Normal(1.5, 0.2), "", (), "photon index of the hard part", nonlinear=True),
     "response.solid_angle": parts.SKY["response.solid_angle"],
     **parts.BACKGROUND,
     **parts.CRAB,

@@ -24,10 +24,7 @@ from ridgebayes.nuts import Draws, Progress, Sampler, freeze
 from ridgebayes.posterior import Posterior
 from ridgebayes.proposal import Values, with_proposal
 
-SAMPLERS = ("auto", "nuts", "proposals")
-PROPOSALS_FROM = 20_000
-"""ScWs from which on independent proposals are tried by default."""
-
+SAMPLERS = ("auto", "nuts")
 CHECKPOINT_SECONDS = 5.0
 """So often is kept how far a chain has come."""
 
@@ -45,9 +42,9 @@ class Settings:
     target_accept, max_tree_depth
         Of NUTS.
     sampler
-        ``nuts``: all draws are those of NUTS. ``proposals``: most are independent proposals, at a tenth of
-        the cost, where they would be accepted often enough (`ridgebayes.proposal`): the same posterior in
-        less time. ``auto``: proposals from 20,000 ScWs on; below, NUTS is done before their code is compiled.
+        ``nuts``: all draws are those of NUTS. ``auto``: most are independent proposals, at a tenth of the
+        cost, where they would be accepted often enough (`ridgebayes.proposal`): the same posterior in less
+        time.
     devices
         Devices among which the revolutions are shared (`ridgebayes.devices`).
     """
@@ -147,8 +144,6 @@ def run_chains(
         max_tree_depth=settings.max_tree_depth,
     )
     values = Values(curvature)
-    many = int(parts[0].filled.sum()) >= PROPOSALS_FROM
-    propose = settings.sampler == "proposals" or (settings.sampler == "auto" and many)
     root = jax.random.key(settings.seed)
     stop = Event()
     # In a log file a line every half minute is enough.
@@ -167,10 +162,9 @@ def run_chains(
             else:
                 start = posterior.start(root, parts[part])
                 found = laplace(curvature, start, shared[part], posterior.locations, posterior.scale)
-            if propose:
+            if settings.sampler == "auto":
                 rng = np.random.default_rng([settings.seed, part])
-                scales = int((~posterior.locations).sum())
-                found = with_proposal(values, found, scales, shared[part], rng)
+                found = with_proposal(values, found, posterior.leading, shared[part], rng)
             if checkpoint:
                 checkpoint.save_mode(part, found)
             return found

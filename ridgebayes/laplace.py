@@ -38,15 +38,21 @@ class Proposal(NamedTuple):
     Attributes
     ----------
     tables
-        Log density along each scale, (scale, cell).
-    ridge
-        Middle of the Gaussian of the other coordinates along each scale, (scale, place, parameter).
+        Log density along each of the leading coordinates, (scale, cell).
+    middle
+        Middle of the Gaussian of the rest: its change with each leading coordinate and with the square,
+        (scale, 2, rest).
+    axes, rates
+        Directions along which the spread of the rest changes with a leading coordinate, in columns,
+        (scale, rest, rest), and by how much the log of the inverse variance grows, (scale, rest).
     each
         Proposals a draw.
     """
 
     tables: NDArray
-    ridge: NDArray
+    middle: NDArray
+    axes: NDArray
+    rates: NDArray
     each: NDArray
 
 
@@ -58,8 +64,7 @@ class Laplace(NamedTuple):
     mode
         Most probable unconstrained vector, shape (parameter,).
     root
-        W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u. The first
-        columns are those of the scales, which depend on no other.
+        W with W Wᵀ the inverse curvature: z = mode + W u is the posterior in round coordinates u.
     proposal
         Of independent draws (see `ridgebayes.proposal`); None where it is not used.
     """
@@ -138,15 +143,7 @@ def laplace(
             break
     else:
         logger.warning("the mode was not reached (%.1e in log density left): sampling may be slow", left)
-    return Laplace(mode, scales_first(root, locations))
-
-
-def scales_first(root: NDArray, locations: NDArray) -> NDArray[np.float64]:
-    """Turn a root of a covariance so that its first columns, and no others, move the scales."""
-    order = np.argsort(locations, kind="stable")
-    turned = np.zeros_like(root)
-    turned[order] = np.linalg.qr(root[order].T)[1].T
-    return turned
+    return Laplace(mode, root)
 
 
 def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:

@@ -61,7 +61,9 @@ BACKGROUND = {
 }
 
 CRAB = {
-    "crab.rate": Parameter(dist.Normal(1.0, 0.3), "", ("band",), "mean Crab rate over its reference"),
+    "crab.rate": Parameter(
+        dist.Normal(1.0, 0.3), "", ("band",), "mean Crab rate over its reference", nonlinear=True
+    ),
     "crab.shape": Parameter(
         dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time"
     ),
@@ -119,7 +121,9 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
         "sky.width": Parameter(
             dist.LogNormal(0.0, 0.3), "", ("band",), "width in latitude over that of the regions"
         ),
-        "sky.shift": Parameter(dist.Normal(0.0, 0.5), "deg", ("band",), "shift in latitude of the regions"),
+        "sky.shift": Parameter(
+            dist.Normal(0.0, 0.5), "deg", ("band",), "shift in latitude of the regions", nonlinear=True
+        ),
     },
 }
 """Known unknowns that any model can open (`Model.with_extras`); by what each is for:

@@ -40,8 +40,10 @@ class Posterior:
     shapes
         Name → shape of every sampled parameter.
     locations
-        True for those whose prior lives on the whole line, shape (size,): with scales held fixed, the
-        posterior is close to Gaussian in these.
+        True for those whose prior lives on the whole line, shape (size,); the others are scales.
+    leading
+        True for the scales and what is marked as nonlinear, shape (size,): given these, the posterior is
+        close to Gaussian in the rest.
     scale
         Spread that the prior gives each, unconstrained, shape (size,).
     """
@@ -73,6 +75,9 @@ class Posterior:
             for n, z in example.items()
         }
         self.locations = np.asarray(ravel_pytree(real)[0])
+        nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
+        bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
+        self.leading = ~self.locations | np.asarray(ravel_pytree(bends)[0])
         self.scale = np.asarray(ravel_pytree(spread)[0])
 
     def potential(self, z: Array, data: FitData) -> Array:

@@ -53,6 +53,9 @@ class Parameter:
     within
         Where its values must lie. Not given: what the first prior says, so that a scale, positive by default,
         stays so; a share (0 to 1) too; anything else may be any number.
+    nonlinear
+        True for a parameter on the whole line that multiplies others, as the Crab rate does the intensities,
+        or does not come linearly into the rates. Only the speed of sampling depends on it.
     """
 
     prior: Prior
@@ -60,6 +63,7 @@ class Parameter:
     dims: tuple[str, ...]
     meaning: str
     within: tuple[float, float] | None = None
+    nonlinear: bool = False
 
     def __post_init__(self) -> None:
         if self.within is None:

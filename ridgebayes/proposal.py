@@ -1,11 +1,12 @@
 """Independent proposals: draws of nearly the posterior, at one value of the density each.
 
-Given the scales (scatter, sd of the revolution terms, …) a posterior of many ScWs is all but Gaussian, and
-in each scale alone its density is a curve that a few values tell. The proposal is the Gaussian in all
-whitened coordinates but those of the scales, and in each of these its own tabulated curve. Where that does
-not do, the middle of the Gaussian follows the ridge of the posterior along each scale. Metropolis and
-Hastings' rule makes draws of the exact posterior of it, whatever the tables are (the independence sampler,
-Tierney 1994, Annals of Statistics 22, 1701); how often they are accepted is measured before they are used.
+Given some parameters (the scales: scatter, sd of the revolution terms, …, and what multiplies others, as the
+Crab rate does) a posterior is all but Gaussian in the rest. Along each of these, which lead, its density is a
+curve that a few values tell. The proposal draws the leading coordinates from their own tabulated curves and
+the rest from a Gaussian; where that does not do, its middle and its spread change with the leading ones.
+Metropolis and Hastings' rule makes draws of the exact posterior of it, whatever the tables are (the
+independence sampler, Tierney 1994, Annals of Statistics 22, 1701); how often they are accepted is measured
+before they are used.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ _CELL, _CELLS = 0.02, 2000
 _LOWEST = -_CELL * _CELLS / 2
 _HALF = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.5, 7.5, 10.0, 14.0])
 _NODES = np.concatenate([-_HALF[::-1], [0.0], _HALF])
-_STRIDE = 0.25
-_RIDGE = np.arange(_LOWEST, -_LOWEST + _STRIDE / 2, _STRIDE)  # places along a scale where the ridge is kept
+_FURTHEST = 4.0  # from there on middle and spread of the rest stay as they are
+_BEND_AT = 1.5  # where along a leading coordinate they are looked at, on either side of the mode
+_STEP = 1e-3  # of the differences of gradients there, in whitened coordinates
+_STRETCH = 20.0  # nothing is believed to be flatter or sharper than so many times what it is at the mode
 _LEAST = -60.0  # log density, over the highest: beyond it a table says no more
 _TRIAL = 200
 _AT_A_TIME = 25
@@ -62,7 +65,7 @@ class Values:
 
 
 def with_proposal(
-    values: Values, approximation: Laplace, scales: int, data: Any, rng: np.random.Generator
+    values: Values, approximation: Laplace, leading: NDArray, data: Any, rng: np.random.Generator
 ) -> Laplace:
     """Add a proposal to an approximation, where it would be accepted often enough.
 
@@ -71,21 +74,21 @@ def with_proposal(
     values
         Potential of the posterior.
     approximation
-        Mode and root, the first `scales` columns of which are those of the scales.
-    scales
-        Number of scales.
+        Mode and root; the root is turned so that its first columns, and no others, move what leads.
+    leading
+        True for the parameters that lead, shape (parameter,).
     data
         Second argument of the potential.
     rng
         Random numbers.
     """
-    size = approximation.mode.size
-    ridge = np.zeros((scales, _RIDGE.size, size))
-    best, accepted = _proposal(values, ridge, approximation, data, rng)
+    approximation = approximation._replace(root=_leading_first(approximation.root, leading))
+    scales = int(leading.sum())
+    best, accepted = _proposal(values, _straight(leading), approximation, data, rng)
     if accepted < GOOD_ACCEPTANCE and scales:
-        ridge = np.array([_ridge(values, k, approximation, scales, data) for k in range(scales)])
+        bent = _bent(values, scales, approximation, data)
         best, accepted = max(
-            (best, accepted), _proposal(values, ridge, approximation, data, rng), key=lambda found: found[1]
+            (best, accepted), _proposal(values, bent, approximation, data, rng), key=lambda found: found[1]
         )
     each = 1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW if accepted >= MIN_ACCEPTANCE else 0
     logger.debug("independent proposals would be accepted at %.0f %%: %d a draw", 100 * accepted, each)
@@ -96,14 +99,17 @@ def draw(
     proposal: Proposal, rng: np.random.Generator, n: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw `n` whitened vectors, (n, size), and their log density up to a constant, (n,)."""
-    tables = np.asarray(proposal.tables)
-    us = rng.normal(size=(n, proposal.ridge.shape[-1]))
     edges = _LOWEST + _CELL * np.arange(_CELLS + 1)
-    for k, row in enumerate(tables):
+    first = np.empty((n, len(proposal.tables)))
+    for k, row in enumerate(proposal.tables):
         cumulative = np.concatenate([[0.0], np.cumsum(np.exp(row))])
-        us[:, k] = np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
-    us += _middle(np.asarray(proposal.ridge), us[:, : len(tables)])
-    return us, log_density(Proposal(tables, np.asarray(proposal.ridge), proposal.each), us)
+        first[:, k] = np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
+    t = np.clip(first, -_FURTHEST, _FURTHEST)
+    rest = rng.normal(size=(n, proposal.middle.shape[-1]))
+    for k, (axes, rates) in enumerate(zip(proposal.axes, proposal.rates, strict=True)):
+        rest = (rest @ axes * np.exp(-0.5 * rates * t[:, k, None])) @ axes.T
+    us = np.concatenate([first, rest + _middle(proposal, t)], 1)
+    return us, log_density(proposal, us)
 
 
 def log_density(proposal: Proposal, u: Any) -> Any:
@@ -113,10 +119,15 @@ def log_density(proposal: Proposal, u: Any) -> Any:
     """
     xp = u.__array_namespace__()
     scales = proposal.tables.shape[0]
-    first = u[..., :scales]
+    first, rest = u[..., :scales], u[..., scales:]
     cell = xp.clip(xp.floor((first - _LOWEST) / _CELL), 0, _CELLS - 1).astype(int)
-    rest = (u - _middle(proposal.ridge, first))[..., scales:]
-    return proposal.tables[xp.arange(scales), cell].sum(-1) - 0.5 * (rest**2).sum(-1)
+    t = xp.clip(first, -_FURTHEST, _FURTHEST)
+    rest = rest - _middle(proposal, t)
+    for k in reversed(range(scales)):
+        axes = proposal.axes[k]
+        rest = (rest @ axes * xp.exp(0.5 * proposal.rates[k] * t[..., k, None])) @ axes.T
+    narrower = t @ proposal.rates.sum(-1)
+    return proposal.tables[xp.arange(scales), cell].sum(-1) + 0.5 * narrower - 0.5 * (rest**2).sum(-1)
 
 
 def acceptance(log_ratio: NDArray) -> float:
@@ -125,17 +136,26 @@ def acceptance(log_ratio: NDArray) -> float:
     return float((np.minimum(weight[:, None], weight[None]).sum()) / len(weight))
 
 
+def _leading_first(root: NDArray, leading: NDArray) -> NDArray[np.float64]:
+    """Turn a root of a covariance so that its first columns, and no others, move what leads."""
+    order = np.argsort(~leading, kind="stable")
+    turned = np.zeros_like(root)
+    turned[order] = np.linalg.qr(root[order].T)[1].T
+    return turned
+
+
 def _proposal(
-    values: Values, ridge: NDArray, approximation: Laplace, data: Any, rng: np.random.Generator
+    values: Values, shape: Proposal, approximation: Laplace, data: Any, rng: np.random.Generator
 ) -> tuple[Proposal, float]:
-    """Make the tables that go with a ridge; and how often the proposal would be accepted."""
-    first = Proposal(_profiles(values, ridge, approximation, data), ridge, np.asarray(1))
+    """Make the tables that go with middle and spread of the rest; and how often it would be accepted."""
+    first = shape._replace(tables=_profiles(values, shape, approximation, data))
     us, left = _tried(values, first, approximation, data, rng)
-    # What the profiles miss: the width of the other coordinates changes with the scales.
-    features = _features(us[:, : len(ridge)])
+    # What the profiles miss, where the rest is not Gaussian or its width changes otherwise.
+    scales = len(first.tables)
+    features = _features(us[:, :scales])
     correction = np.linalg.lstsq(features, np.maximum(left, np.median(left) - 5.0), rcond=None)[0][1:]
     powers = _features(_grid()[:, None])[:, 1:]
-    second = first._replace(tables=_normalised(first.tables + correction.reshape(3, len(ridge)).T @ powers.T))
+    second = first._replace(tables=_normalised(first.tables + correction.reshape(3, scales).T @ powers.T))
     again = acceptance(_tried(values, second, approximation, data, rng)[1])
     return max((first, acceptance(left)), (second, again), key=lambda found: found[1])
 
@@ -149,56 +169,63 @@ def _tried(
     return us, ratio - ratio.max()
 
 
-def _profiles(values: Values, ridge: NDArray, approximation: Laplace, data: Any) -> NDArray[np.float64]:
-    """Log density along each scale over the ridge, (scale, cell)."""
-    scales, _, size = ridge.shape
-    us = np.zeros((scales, _NODES.size, size))
+def _profiles(values: Values, shape: Proposal, approximation: Laplace, data: Any) -> NDArray[np.float64]:
+    """Log density along each leading coordinate, the rest integrated over its Gaussian, (scale, cell)."""
+    scales = len(shape.rates)
+    first = np.zeros((scales, _NODES.size, scales))
     for k in range(scales):
-        us[k, :, k] = _NODES
-    us += _middle(ridge, us[..., :scales])
-    potential = values(us.reshape(-1, size), data, approximation)
-    rows = potential.reshape(scales, _NODES.size)
+        first[k, :, k] = _NODES
+    t = np.clip(first, -_FURTHEST, _FURTHEST)
+    us = np.concatenate([first, _middle(shape, t)], -1)
+    potential = values(us.reshape(-1, us.shape[-1]), data, approximation)
+    rows = potential.reshape(scales, _NODES.size) + 0.5 * t @ shape.rates.sum(-1)
     return _normalised(np.array([_curve(row.min() - row, _grid()) for row in rows]).reshape(scales, _CELLS))
 
 
-def _ridge(values: Values, k: int, approximation: Laplace, scales: int, data: Any) -> NDArray[np.float64]:
-    """Where the density is highest in the other coordinates for each value of scale `k`, (place, size).
+def _straight(leading: NDArray) -> Proposal:
+    """Middle and spread of the rest as at the mode, wherever the leading coordinates are; no tables yet."""
+    scales, rest = int(leading.sum()), int((~leading).sum())
+    axes = np.broadcast_to(np.eye(rest), (scales, rest, rest))
+    return Proposal(
+        np.zeros((scales, _CELLS)), np.zeros((scales, 2, rest)), axes, np.zeros((scales, rest)), np.asarray(1)
+    )
 
-    Newton's steps from node to node, outwards; the curvature is that of the mode, which is one.
+
+def _bent(values: Values, scales: int, approximation: Laplace, data: Any) -> Proposal:
+    """How middle and spread of the rest change along each leading coordinate: no tables yet.
+
+    On both sides of the mode one Newton step gives the middle, and differences of gradients the curvature,
+    whose matrix logarithm is taken to grow evenly from one side to the other.
     """
     mode, root, _ = approximation
-    found = np.zeros((_NODES.size, mode.size))
-    middle = _NODES.size // 2
-    for nodes in (range(middle + 1, _NODES.size), range(middle - 1, -1, -1)):
-        here = np.zeros(mode.size)
-        best = np.inf
-        for node in nodes:
-            for _ in range(3):
-                here[k] = _NODES[node]
-                value, gradient = (np.asarray(x) for x in values.gradient(mode + root @ here, data))
-                defined = np.isfinite(gradient).all()
-                if not defined:
-                    break
-                step = root.T @ gradient
-                step[:scales] = 0.0
-                here = here - step
-            best = min(best, float(value))
-            if not defined or value > best - 0.5 * _LEAST:
-                found[node] = found[node - np.sign(node - middle)]
-                continue
-            found[node] = here
-    found[:, :scales] = 0.0
-    return np.asarray(PchipInterpolator(_NODES, found)(np.clip(_RIDGE, *_NODES[[0, -1]])), float)
+    units = np.eye(mode.size)
+    steps = _STEP * units[scales:]
+
+    def gradient(u: NDArray) -> NDArray:
+        found = np.asarray(values.gradient(mode + root @ u, data)[1])
+        return np.nan_to_num(root.T @ found)[scales:]
+
+    def there(place: NDArray) -> tuple[NDArray, NDArray]:
+        slope = gradient(place)
+        hessian = np.array([gradient(place + step) - slope for step in steps]) / _STEP
+        curvatures, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+        curvatures = np.clip(curvatures, 1 / _STRETCH, _STRETCH)
+        return -vectors @ ((vectors.T @ slope) / curvatures), (vectors * np.log(curvatures)) @ vectors.T
+
+    middle, rates, axes = [], [], []
+    for unit in units[:scales]:
+        (right, log_right), (left, log_left) = there(_BEND_AT * unit), there(-_BEND_AT * unit)
+        middle.append([(right - left) / (2 * _BEND_AT), (right + left) / (2 * _BEND_AT**2)])
+        growth, directions = np.linalg.eigh((log_right - log_left) / (2 * _BEND_AT))
+        rates.append(growth)
+        axes.append(directions)
+    tables = np.zeros((scales, _CELLS))
+    return Proposal(tables, np.array(middle), np.array(axes), np.array(rates), np.asarray(1))
 
 
-def _middle(ridge: Any, first: Any) -> Any:
-    """Middle of the Gaussian at values of the scales, (..., scale) → (..., size); zero in the scales."""
-    xp = first.__array_namespace__()
-    at = xp.clip((first - _LOWEST) / _STRIDE, 0.0, _RIDGE.size - 1.001)
-    low = xp.floor(at).astype(int)
-    share = (at - low)[..., None]
-    scale = xp.arange(ridge.shape[0])
-    return ((1.0 - share) * ridge[scale, low] + share * ridge[scale, low + 1]).sum(-2)
+def _middle(proposal: Proposal, t: Any) -> Any:
+    """Middle of the Gaussian at values of the leading coordinates, (..., scale) → (..., rest)."""
+    return t @ proposal.middle[:, 0] + t**2 @ proposal.middle[:, 1]
 
 
 def _grid() -> NDArray:
@@ -220,8 +247,8 @@ def _curve(log_density: NDArray, grid: NDArray) -> NDArray[np.float64]:
 
 
 def _features(t: NDArray) -> NDArray[np.float64]:
-    """1, t, t², t³ of each column within ±4: (n, 1 + 3 columns), columns together for each power."""
-    t = np.clip(t, -4.0, 4.0)
+    """1, t, t², t³ of each column within bounds: (n, 1 + 3 columns), columns together for each power."""
+    t = np.clip(t, -_FURTHEST, _FURTHEST)
     return np.concatenate([np.ones((len(t), 1)), t, t**2, t**3], 1)
 
 

@@ -25,7 +25,7 @@ from ridgebayes.chains import Clock, Settings, resolve_device, run_chains
 from ridgebayes.convert.joining import append
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData, Prepared, prepare
-from ridgebayes.laplace import Laplace, scales_first
+from ridgebayes.laplace import Laplace
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import sites
 from ridgebayes.reopen import Reopened, reopen
@@ -114,7 +114,7 @@ def update(
     else:
         how = "new chains from the old posterior"
         settings = dataclasses.replace(settings, warmup=WARMUP)
-        modes = [_moments(draws, posterior.locations) for draws in old.z]
+        modes = [_moments(draws) for draws in old.z]
         z, statistics = run_chains(posterior, parts, settings, device, clock, modes=modes, progress=progress)
     logger.info("%s (Pareto k %.2f, worth %.0f %% of the draws)", how, pareto_k, 100 * efficiency)
     result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
@@ -244,12 +244,11 @@ def _resampled(old: Reopened, run: Run, weighed: Weighed, seed: int) -> tuple[ND
     return np.take_along_axis(old.z, chosen[..., None], axis=2), statistics
 
 
-def _moments(draws: NDArray, locations: NDArray) -> Laplace:
+def _moments(draws: NDArray) -> Laplace:
     """Mean and covariance of draws (chain, draw, parameter) as an approximation to start from."""
     flat = draws.reshape(-1, draws.shape[-1])
     covariance = np.cov(flat.T)
     # More draws than parameters, or the diagonal alone is known.
     if len(flat) < 4 * flat.shape[1]:
         covariance = np.diag(np.diag(covariance))
-    root = np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance)))
-    return Laplace(flat.mean(0), scales_first(root, locations))
+    return Laplace(flat.mean(0), np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))

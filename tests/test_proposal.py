@@ -25,6 +25,7 @@ def potential(z, data):
 
 MEANS = np.array([1.0, -2.0, 3.0])
 LOCATIONS = np.array([False, False, True, True, True])
+LEADING = ~LOCATIONS
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +35,28 @@ def approximation():
 
 @pytest.fixture(scope="module")
 def tabled(approximation):
-    return with_proposal(Values(Curvature(potential)), approximation, 2, MEANS, np.random.default_rng(0))
+    return with_proposal(
+        Values(Curvature(potential)), approximation, LEADING, MEANS, np.random.default_rng(0)
+    )
 
 
-def drawn(approximation, draws=8000, warmup=50):
+def bend(first):
+    return 8.0 * (first - jnp.log(SHAPE)) ** 2
+
+
+def curved(z, data):
+    """That potential with the three others on a curve along the first."""
+    return potential(z.at[2:].add(-bend(z[0])), data)
+
+
+@pytest.fixture(scope="module")
+def bent():
+    curvature = Curvature(curved)
+    found = laplace(curvature, np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
+    return with_proposal(Values(curvature), found, LEADING, MEANS, np.random.default_rng(0))
+
+
+def drawn(approximation, draws=8000, warmup=50, potential=potential):
     sampler = Sampler(Curvature(potential), warmup=warmup)
     blocks = [
         b for b in sampler.chain(jax.random.key(3), MEANS, approximation, draws) if isinstance(b, Draws)
@@ -57,8 +76,10 @@ def check_posterior(z, least=4000):
         assert stats.kstest(standard[few, k], stats.norm.cdf).pvalue > 1e-3
 
 
-def test_the_first_columns_of_the_root_are_the_scales(approximation):
-    assert (approximation.root[:2, 2:] == 0).all()
+def test_the_first_columns_of_the_root_are_what_leads(approximation, tabled):
+    assert (tabled.root[:2, 2:] == 0).all()
+    covariance = approximation.root @ approximation.root.T
+    np.testing.assert_allclose(tabled.root @ tabled.root.T, covariance, atol=1e-12)
 
 
 def test_tables_are_the_marginal_density_of_the_scales(tabled):
@@ -71,14 +92,16 @@ def test_tables_are_the_marginal_density_of_the_scales(tabled):
     assert stats.kstest(np.exp(plain), stats.gamma(SHAPE).cdf).statistic > 0.03
 
 
-def test_draws_have_the_density_that_is_stated(tabled):
-    us, log_q = draw(tabled.proposal, np.random.default_rng(2), 50_000)
-    stated = np.exp(log_q + 0.5 * (us[:, 2:] ** 2).sum(1))
-    inside = (np.abs(us[:, :2]) < 1).all(1)
-    # The mean of 1/density over the draws of a square is the area of the square.
-    np.testing.assert_allclose((inside / stated).mean(), 4.0, rtol=0.03)
-    compiled = log_density(jax.tree.map(jnp.asarray, tabled.proposal), jnp.asarray(us))
-    np.testing.assert_allclose(compiled, log_q, rtol=1e-12)
+@pytest.mark.parametrize("which", ["tabled", "bent"])
+def test_draws_have_the_density_that_is_stated(which, request):
+    """The mean of f / density over the draws is the integral of f, here one."""
+    proposal = request.getfixturevalue(which).proposal
+    us, log_q = draw(proposal, np.random.default_rng(2), 50_000)
+    log_density_of_draws = log_q - 1.5 * np.log(2 * np.pi)  # all but the constant of the Gaussian is stated
+    inside = stats.norm(0, 0.6).logpdf(us).sum(1)
+    np.testing.assert_allclose(np.exp(inside - log_density_of_draws).mean(), 1.0, rtol=0.03)
+    compiled = log_density(jax.tree.map(jnp.asarray, proposal), jnp.asarray(us))
+    np.testing.assert_allclose(compiled, log_q, rtol=1e-10, atol=1e-10)
 
 
 def test_acceptance_is_that_of_a_chain():
@@ -100,11 +123,11 @@ def test_draws_are_of_the_posterior(tabled):
 
 
 def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
-    """Tables that are wrong, and a Gaussian that is too narrow and shifted: fewer accepted, none wrong."""
-    tables = tabled.proposal.tables
-    ridge = np.zeros_like(tabled.proposal.ridge)
-    ridge[:, :, 2:] = np.sin(np.arange(ridge.shape[1]) / 5.0)[:, None]
-    wrong = Proposal(np.stack([tables[1], np.roll(tables[0], 40)]), ridge, np.asarray(2))
+    """Tables, middle and spread that are wrong, on a Gaussian that is too narrow and shifted: none wrong."""
+    good, rng = tabled.proposal, np.random.default_rng(7)
+    axes = np.array([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2)])
+    tables = np.stack([good.tables[1], np.roll(good.tables[0], 40)])
+    wrong = Proposal(tables, rng.normal(0, 0.2, (2, 2, 3)), axes, rng.normal(0, 0.2, (2, 3)), np.asarray(2))
     off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, proposal=wrong)
     z, statistics = drawn(off, 40_000)
     assert statistics["acceptance_rate"].mean() < 0.8
@@ -115,27 +138,36 @@ def test_proposals_that_would_be_refused_are_not_used(approximation):
     banana = lambda z, data: potential(z, data) + 500.0 * (z[3] - z[2] ** 2) ** 2  # noqa: E731
     found = laplace(Curvature(banana), np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
     assert (
-        with_proposal(Values(Curvature(banana)), found, 2, MEANS, np.random.default_rng(0)).proposal is None
+        with_proposal(Values(Curvature(banana)), found, LEADING, MEANS, np.random.default_rng(0)).proposal
+        is None
     )
 
 
-def test_the_middle_follows_a_ridge():
-    """Where the others depend on a scale along a curve a line is not enough."""
-    curved = lambda z, data: potential(z.at[2:].add(-8.0 * (z[0] - 2.4) ** 2), data)  # noqa: E731
-    curvature = Curvature(curved)
-    found = laplace(curvature, np.zeros(5), MEANS, LOCATIONS, np.full(5, 10.0))
-    nearly = with_proposal(Values(curvature), found, 2, MEANS, np.random.default_rng(0)).proposal
-    assert nearly.ridge.any()
-    assert nearly.each == 1
-    straight = nearly._replace(ridge=np.zeros_like(nearly.ridge))
+def test_middle_and_spread_follow_what_leads(bent):
+    """Where the rest and its spread change along a curve, a round Gaussian is not enough."""
+    assert bent.proposal.each == 1
+    np.testing.assert_allclose(bent.proposal.rates[0], -2 * WIDTH * bent.root[0, 0], rtol=0.05)
+    straight = bent.proposal._replace(
+        middle=np.zeros_like(bent.proposal.middle), rates=np.zeros_like(bent.proposal.rates)
+    )
     us, log_q = draw(straight, np.random.default_rng(1), 500)
-    assert acceptance(-Values(curvature)(us, MEANS, found) - log_q) < 0.6
+    assert acceptance(-Values(Curvature(curved))(us, MEANS, bent) - log_q) < 0.6
+
+
+def test_draws_are_of_a_posterior_that_bends(bent):
+    """Undo the curve: what is left is the closed form."""
+    z, statistics = drawn(bent, potential=curved)
+    assert statistics["acceptance_rate"].mean() > 0.85
+    z[:, 2:] -= bend(z[:, :1])
+    check_posterior(z)
 
 
 def test_no_scales_is_a_gaussian():
     normal = lambda z, data: 0.5 * jnp.sum((z - data) ** 2)  # noqa: E731
     found = laplace(Curvature(normal), np.zeros(3), MEANS, np.ones(3, bool), np.full(3, 10.0))
-    tabled = with_proposal(Values(Curvature(normal)), found, 0, MEANS, np.random.default_rng(0))
+    tabled = with_proposal(
+        Values(Curvature(normal)), found, np.zeros(3, bool), MEANS, np.random.default_rng(0)
+    )
     assert tabled.proposal.tables.shape[0] == 0
 
 
@@ -156,7 +188,7 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
     """Both samplers give every parameter the same mean and spread."""
     few = small_mission.take_bands(["A01"])
     model = models.regions(three_regions)
-    runs = [sample(model, few, seed=6, draws=1500, sampler=how) for how in ("nuts", "proposals")]
+    runs = [sample(model, few, seed=6, draws=1500, sampler=how) for how in ("nuts", "auto")]
     for name, ess in runs[0].diagnosis.ess_bulk.items():
         a, b = (run.tree["posterior"][name] for run in runs)
         worth = np.minimum(ess, runs[1].diagnosis.ess_bulk[name])

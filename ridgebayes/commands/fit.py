@@ -32,10 +32,10 @@ def sampling_options(command: Callable) -> Callable:
         click.option("--target-accept", default=0.8, show_default=True, help="Acceptance NUTS aims at."),
         click.option(
             "--sampler",
-            type=click.Choice(["auto", "nuts", "proposals"]),
+            type=click.Choice(["auto", "nuts"]),
             default="auto",
             show_default=True,
-            help="NUTS alone, or with independent proposals (docs/model.md); auto: by the number of ScWs.",
+            help="NUTS alone, or with independent proposals where these are accepted (docs/model.md).",
         ),
         click.option("--workers", type=int, help="Chains at a time [default: the cores]."),
         click.option(
