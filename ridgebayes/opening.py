@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ _PACKED = (
     b"\x1f\x9d",
     b"PK\x03\x04",
 )  # bz2, xz, zstd, compress, zip
+
+_CARD = 80
+_MOST = 999
+_COUNT = re.compile(rb"(?P<name>NAXIS   |TFIELDS )= +\+?0*(?P<count>[1-9][0-9]*)")
+"""What a header says of how many axes or columns there are: astropy makes a list of so many."""
 
 
 def unpacked(path: Path) -> bytes:
@@ -68,8 +74,12 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
 
     Checksums (CHECKSUM, DATASUM), where there are any, are checked. That finds a changed byte.
     """
-    content = io.BytesIO(unpacked(Path(path)))
-    with fits.open(content, memmap=False, character_as_bytes=False, checksum=True) as hdus:
+    content = unpacked(Path(path))
+    for card in _COUNT.finditer(content):
+        if card.start() % _CARD == 0 and int(card["count"][:5]) > _MOST:
+            name = card["name"].decode().strip()
+            raise InputError(f"{path}: {name} in its header is above {_MOST}, the most that FITS allows")
+    with fits.open(io.BytesIO(content), memmap=False, character_as_bytes=False, checksum=True) as hdus:
         len(hdus)  # reads all, so that a later part which was damaged is found too
         yield hdus
 

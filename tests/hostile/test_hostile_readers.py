@@ -32,6 +32,19 @@ def test_the_same_seed_breaks_a_file_in_the_same_way(kind):
     assert sum(new != content for _, new in broken) > 50
 
 
+@pytest.mark.parametrize("name", ["NAXIS   ", "TFIELDS "])
+def test_a_header_of_more_columns_than_memory_is_refused(name, tmp_path):
+    """astropy makes a list of as many as the header says."""
+    door = make("template.healpix", tmp_path)
+    path = door.folder / "t.fits"
+    good = path.read_bytes()
+    card = f"{name}= {'9' * 40}".ljust(80).encode()
+    at = good.index(f"{name}=".encode())
+    path.write_bytes(good[:at] + card + good[at + 80 :])
+    with pytest.raises(InputError, match=f"{name.strip()} in its header is above 999"):
+        door.read(door.folder)
+
+
 def test_a_message_is_one_printable_line_whatever_it_holds():
     text = str(InputError("a.fits: row 1 (SCW_ID \x00\x1b[2J\n\u202e): " + "9" * 5000 + ": mend the column"))
     assert text.isprintable()
