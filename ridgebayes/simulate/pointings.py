@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from astropy.coordinates import Galactic, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.response import detector_axes
 from ridgebayes.scw import ScWTable
@@ -106,7 +106,7 @@ def read_programme(
     """
     check_seed(seed)
     path = Path(path).expanduser()
-    columns = _Columns(path, _read(path))
+    columns = _Columns(path, open_source(path).table)
     ids = columns.ids()
     number = revolution_of(ids)
     if columns.has("revolution"):
@@ -141,25 +141,6 @@ def read_programme(
         origin=f"ridgebayes simulation on the programme of {path.name}",
     )  # fmt: skip
     return programme if keep.all() else programme.select(keep)
-
-
-def _read(path: Path) -> Table:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file: give a table of pointings")
-    plain = path.name.lower().removesuffix(".gz")
-    kind = next(
-        (k for end, k in ((".ecsv", "ascii.ecsv"), (".csv", "ascii.csv")) if plain.endswith(end)), None
-    )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # units and names that do not matter here
-            table = Table.read(path, format=kind)
-    except Exception as err:  # astropy's readers raise whatever their format's parser does
-        text = " ".join(str(err).split())[:160]
-        raise InputError(f"{path}: cannot be read as a table ({text}): give CSV, ECSV or FITS") from err
-    if len(table) == 0:
-        raise InputError(f"{path}: the table has no rows: give at least one pointing")
-    return table
 
 
 class _Columns:

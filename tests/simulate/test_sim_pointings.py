@@ -124,7 +124,7 @@ def test_bad_files(write, text, message):
 def test_no_file_or_no_table(tmp_path, write):
     with pytest.raises(InputError, match=r"nowhere.csv: no such file"):
         simulate.read_programme(tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match="cannot be read as a table"):
+    with pytest.raises(InputError, match="the table has no rows"):
         simulate.read_programme(write("not a FITS file", "programme.fits"))
     with pytest.raises(InputError, match="dither_deg 60: give 0 to 30"):
         simulate.read_programme(write(HEAD + "010000010010,1,5\n"), dither_deg=60)
