@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from synthetic_run import CHAINS, DRAWS, LON, NAMES, REGIONS, REVOLUTIONS, make_run, off_the_plane
@@ -37,10 +38,9 @@ def segments(ax, label):
 
 
 def boxes(ax, label):
-    """Bars with a label, sorted: left, right, bottom, top."""
-    found = [(p.get_x(), p.get_x() + p.get_width(), p.get_y(), p.get_y() + p.get_height())
-             for p in artist(ax, label).patches]  # fmt: skip
-    return np.array(sorted(found))
+    """Boxes with a label, sorted: left, right, bottom, top."""
+    corners = [path.vertices for path in artist(ax, label).get_paths()]
+    return np.array(sorted([*np.ravel([(x.min(), x.max()) for x in c.T])] for c in corners))
 
 
 # --- longitude profiles ------------------------------------------------------------------------------------
@@ -114,9 +114,9 @@ def test_widths_of_the_run_are_used(ax):
 
 
 def boxes_of_kind(ax, label):
-    """Bars with a label that error bars carry too."""
-    bars = [c for c in ax.containers if c.get_label() == label]
-    return [(p.get_x(), p.get_x() + p.get_width()) for c in bars for p in c.patches]
+    """Boxes with a label that error bars carry too."""
+    filled = [c for c in ax.collections if isinstance(c, PolyCollection) and c.get_label() == label]
+    return [(p.vertices[:, 0].min(), p.vertices[:, 0].max()) for c in filled for p in c.get_paths()]
 
 
 def test_regions_off_the_plane_are_not_on_the_longitude_axis(ax):
@@ -144,8 +144,9 @@ def test_a_region_seen_by_no_scw_does_not_set_the_scale(ax):
     assert ax.get_ylim()[1] < 2
     assert "1 interval beyond the axis" in ax.get_title("left")
     grey = artist(ax, "seen by no ScW: prior only").get_color()
-    patch = next(p for p in artist(ax, "68% interval").patches if p.get_x() == LON[4] - 10)
-    assert to_hex(patch.get_facecolor()).upper() == grey
+    inner = artist(ax, "68% interval")
+    left = [path.vertices[:, 0].min() for path in inner.get_paths()]
+    assert to_hex(inner.get_facecolor()[left.index(LON[4] - 10)]).upper() == grey
 
 
 # --- the other plots ---------------------------------------------------------------------------------------
@@ -158,8 +159,7 @@ def test_residuals(ax):
     run = make_run(change=change)
     plots.residuals(run, "E02", ax)
     count = run.tree["constant_data"]["residual_histogram"].values[1]
-    heights = [p.get_height() for p in artist(ax, "ScWs").patches]
-    np.testing.assert_array_equal(heights, count[1:-1])
+    np.testing.assert_array_equal(artist(ax, "ScWs").get_data().values, count[1:-1])
     ends = artist(ax, "ScWs beyond ±5.9").patches
     assert [p.get_height() for p in ends] == [7, 11]
     assert ends[0].get_x() == pytest.approx(-6)
