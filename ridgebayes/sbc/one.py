@@ -17,9 +17,10 @@ from numpyro import handlers
 from ridgebayes.fitdata import FitData
 from ridgebayes.laplace import Curvature, laplace
 from ridgebayes.model import Model
-from ridgebayes.nuts import BLOCK, Draws, Sampler
+from ridgebayes.nuts import Draws, Sampler
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import DERIVED
+from ridgebayes.proposal import Values, with_proposal
 
 LIKELIHOOD = "log_likelihood"
 """Log density of all rates: sensitive to what no single parameter shows (Modrák et al. 2023)."""
@@ -91,6 +92,7 @@ class Fitter:
         self.posterior = Posterior(model, data)
         self.draws = draws
         self._curvature = Curvature(self.posterior.potential)
+        self._values = Values(self._curvature)
         self._sampler = Sampler(
             self._curvature,
             warmup=warmup,
@@ -132,18 +134,22 @@ class Fitter:
         """
         start = self.posterior.start(key, data)
         mode = laplace(self._curvature, start, data, self.posterior.locations, self.posterior.scale)
-        least = -(-THINNING * self.draws // BLOCK) * BLOCK
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        nearly = with_proposal(self._values, mode, self.posterior.leading, data, rng)
+        least = THINNING * self.draws
         blocks: list[Draws] = []
-        for block in self._sampler.chain(key, data, mode, LONGEST * least):
+        length, enough = 0, least
+        for block in self._sampler.chain(key, data, nearly, LONGEST * least):
             if not isinstance(block, Draws):
                 continue
             blocks.append(block)
-            length = BLOCK * len(blocks)
-            if length % least == 0:
+            length += len(block.z)
+            if length >= enough:
                 z = np.concatenate([b.z for b in blocks])
                 ess = smallest_ess(z)
                 if ess >= self.draws:
                     break
+                enough += least
         statistics = {n: np.concatenate([b.statistics[n] for b in blocks]) for n in blocks[0].statistics}
         return z, statistics, ess
 
