@@ -32,6 +32,7 @@ ERG_PER_KEV = float((1 * u.keV).to_value(u.erg))
 DEG2_PER_SR = float((1 * u.sr).to_value(u.deg**2))
 
 _KEYS = ("norm", "index", "break", "index2", "label")
+_STEEPEST, _FARTHEST = 10.0, 1e10  # beyond them powers overflow, and no spectrum is
 _REMEDY = "give e.g. 'norm=10,index=2.1' or 'norm=9.11,index=2.07,break=100,index2=2.27'"
 
 
@@ -69,13 +70,19 @@ class CrabSpectrum:
         for key, value in given.items():
             if value is not None and not math.isfinite(value):
                 raise InputError(f"Crab spectrum: {key} {value:g} is not finite: {_REMEDY}")
-        if not self.norm > 0:
-            raise InputError(f"Crab spectrum: norm {self.norm:g} must be above 0: {_REMEDY}")
+        if not 0 < self.norm < _FARTHEST:
+            raise InputError(
+                f"Crab spectrum: norm {self.norm:g} must be above 0, to {_FARTHEST:g}: {_REMEDY}"
+            )
+        for key, index in (("index", self.index), ("index2", self.index2)):
+            if index is not None and abs(index) > _STEEPEST:
+                raise InputError(f"Crab spectrum: {key} {index:g} must lie within ±{_STEEPEST:g}: {_REMEDY}")
         if (self.e_break is None) != (self.index2 is None):
             raise InputError(f"Crab spectrum: give break and index2 together or neither: {_REMEDY}")
-        if self.e_break is not None and not self.e_break > 1:
+        if self.e_break is not None and not 1 < self.e_break < _FARTHEST:
             raise InputError(
-                f"Crab spectrum: break {self.e_break:g} must be above 1 keV, where norm is given"
+                f"Crab spectrum: break {self.e_break:g} must be above 1 keV, where norm is given, "
+                f"and below {_FARTHEST:g}"
             )
         if not (self.label.isascii() and self.label.isprintable()):
             raise InputError(f"Crab spectrum: label {self.label!r}: write it in plain ASCII on one line")
@@ -231,7 +238,7 @@ def _number(key: str, value: Any) -> float:
         if isinstance(value, bool):
             raise TypeError
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"Crab spectrum: {key} is {value!r}, not a number: {_REMEDY}") from None
 
 
