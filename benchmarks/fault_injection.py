@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,7 @@ sys.path[:0] = [str(TESTS / "hostile"), str(TESTS / "events")]
 OLD = b"older file\n"
 AT = {"kill": "killed at a file operation", "full": "no space at a file operation"}
 FIT = ("--chains", "2", "--warmup", "50", "--draws", "100", "--seed", "5", "--workers", "1", "--quiet")
+_MADE = re.compile(rb"20\d\d-\d\d-\d\dT\d\d:\d\d")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _MOVES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "os.truncate"}
 
@@ -126,10 +128,10 @@ def _child(arguments: list[str], log: Path, at: int | None, fault: str, send: in
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder that has a name to be seen."""
+    """Every file below a folder that has a name to be seen; of a report, all but when it was made."""
     names = [p for p in sorted(folder.rglob("*")) if p.is_file()]
     return {
-        str(p.relative_to(folder)): p.read_bytes()
+        str(p.relative_to(folder)): _MADE.sub(b"", p.read_bytes()) if p.suffix == ".html" else p.read_bytes()
         for p in names
         if not any(part.startswith(".") for part in p.relative_to(folder).parts)
     }
