@@ -445,13 +445,14 @@ def main() -> int:
     parts = {"writers": lambda: part_writers(base, options.moments), "disk": lambda: part_disk(base)}
     parts |= {"rates": lambda: part_rates(base, options.moments), "network": lambda: part_network(base)}
     parts |= {"fit": lambda: part_fit(base, options.moments)}
-    # Before the forks, so that each starts at once; none of these sets JAX to work.
+    # Before the forks, so that each starts sooner. None of these sets JAX to work, whose threads a fork loses: a
+    # child that needed them would wait for ever. Priors do, and with them every model.
+    import astropy.table
+    import matplotlib.figure
+    import numpyro
 
     import ridgebayes.cli
-    import ridgebayes.plots.fit
-    import ridgebayes.report
-    import ridgebayes.sampling
-    import ridgebayes.simulate  # noqa: F401
+    import ridgebayes.run  # noqa: F401
 
     warnings.filterwarnings("ignore", message="os.fork")
     for name in options.part or parts:

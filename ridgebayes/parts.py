@@ -68,7 +68,7 @@ CRAB = {
         dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time"
     ),
     "crab.scatter": Parameter(
-        dist.LogNormal(jnp.log(0.005), 0.5),
+        dist.LogNormal(np.log(0.005), 0.5),
         "",
         ("band",),
         "scatter of the Crab's rate from ScW to ScW, relative",
@@ -91,7 +91,7 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
             dist.HalfNormal(0.02), "", ("band",), "scatter that ScWs of a revolution share, over the level"
         ),
         "background.memory": Parameter(
-            dist.LogNormal(jnp.log(2.0), 0.7), "h", ("band",), "time over which it is shared"
+            dist.LogNormal(np.log(2.0), 0.7), "h", ("band",), "time over which it is shared"
         ),
     },
     "outliers": {
