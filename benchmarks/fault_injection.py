@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import importlib
 import os
 import re
 import shutil
@@ -445,14 +446,10 @@ def main() -> int:
     parts = {"writers": lambda: part_writers(base, options.moments), "disk": lambda: part_disk(base)}
     parts |= {"rates": lambda: part_rates(base, options.moments), "network": lambda: part_network(base)}
     parts |= {"fit": lambda: part_fit(base, options.moments)}
-    # Before the forks, so that each starts sooner. None of these sets JAX to work, whose threads a fork loses: a
-    # child that needed them would wait for ever. Priors do, and with them every model.
-    import astropy.table
-    import matplotlib.figure
-    import numpyro
-
-    import ridgebayes.cli
-    import ridgebayes.run  # noqa: F401
+    # Before the forks, so that each starts sooner. None of these sets JAX to work, whose threads a fork loses:
+    # a child that needed them would wait for ever. Models do, by their priors.
+    for module in ("astropy.table", "matplotlib.figure", "numpyro", "ridgebayes.cli", "ridgebayes.run"):
+        importlib.import_module(module)
 
     warnings.filterwarnings("ignore", message="os.fork")
     for name in options.part or parts:
