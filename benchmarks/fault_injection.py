@@ -446,7 +446,7 @@ def main() -> int:
     parts = {"writers": lambda: part_writers(base, options.moments), "disk": lambda: part_disk(base)}
     parts |= {"rates": lambda: part_rates(base, options.moments), "network": lambda: part_network(base)}
     parts |= {"fit": lambda: part_fit(base, options.moments)}
-    # Before the forks, so that each starts sooner. None of these sets JAX to work, whose threads a fork loses:
+    # Before the forks, so that each starts sooner. None sets JAX to work, whose threads a fork loses:
     # a child that needed them would wait for ever. Models do, by their priors.
     for module in ("astropy.table", "matplotlib.figure", "numpyro", "ridgebayes.cli", "ridgebayes.run"):
         importlib.import_module(module)
