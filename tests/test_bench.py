@@ -215,6 +215,6 @@ def test_a_small_case_from_end_to_end(tmp_path):
     assert 0.1 < found["fit"]["peak_gib"] < 4
     assert found["gradient_ms"] > 0
     assert found["floor_ms"] > 0
-    assert found["steps_a_draw"] > 1
+    assert 0 < found["steps_a_draw"] < 30
     assert (out / "scaling.png").exists()
     assert (out / "results.md").read_text() in answer.output
