@@ -11,6 +11,7 @@ import xarray as xr
 from astropy.time import Time
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ GREY = "#777777"
 
 WIDTH_MM = 180.0  # both columns of a journal page; text of 7 pt and more stays legible
 MAX_BANDS = 6
+DPI = 200.0
 STYLE = {
     "font.size": 8.0,
     "font.family": "DejaVu Sans",  # comes with Matplotlib, so figures look alike everywhere
@@ -44,7 +46,7 @@ STYLE = {
     "ytick.direction": "in",
     "xtick.top": True,
     "ytick.right": True,
-    "savefig.dpi": 200,
+    "savefig.dpi": DPI,
 }
 
 Panel = Callable[[Run, str, Axes], Axes]
@@ -61,7 +63,12 @@ def write_figure(make: Callable[[], Figure], path: Path) -> Path:
     """
     path = Path(path)
     with matplotlib.style.context(STYLE, after_reset=True), whole_file(path) as scratch:
-        make().savefig(scratch)
+        figure = make()
+        if path.suffix.lower() == ".png":
+            figure.set_dpi(DPI)
+            FigureCanvasAgg(figure).print_png(scratch)  # as savefig, which draws all of it twice
+        else:
+            figure.savefig(scratch)
     return path
 
 
