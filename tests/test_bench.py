@@ -198,6 +198,10 @@ def test_refusals(tmp_path):
     answer = CliRunner().invoke(main, ["bench", "--scws", "60", "--out", str(tmp_path)])
     assert answer.exit_code == 2
     assert "results.jsonl: cannot be read" in answer.output
+    answer = CliRunner().invoke(main, ["bench", "--markdown", "none.md", "--out", str(tmp_path / "new")])
+    assert answer.exit_code == 2
+    assert "none.md: no such file" in answer.output
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow

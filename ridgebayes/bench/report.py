@@ -126,8 +126,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]
 
 
-def insert(text: str, path: Path) -> None:
-    """Put a text into a Markdown file in place of what its marks enclose; at its end where it has none.
+def around(path: Path) -> tuple[str, str]:
+    """Return what stands before and after the marks in a Markdown file; without marks, all and a line end.
 
     Raises
     ------
@@ -141,9 +141,20 @@ def insert(text: str, path: Path) -> None:
     _, end, after = rest.partition(END)
     if bool(begin) != bool(end) or (not begin and END in old):
         raise InputError(f"{path}: has only one of the marks {BEGIN} and {END}: put both, or none")
-    before = before if begin else old.rstrip("\n") + "\n\n"
+    return before if begin else old.rstrip("\n") + "\n\n", after or "\n"
+
+
+def insert(text: str, path: Path) -> None:
+    """Put a text into a Markdown file in place of what its marks enclose; at its end where it has none.
+
+    Raises
+    ------
+    InputError
+        As `around`.
+    """
+    before, after = around(path)
     with whole_file(path) as new:
-        new.write_text(f"{before}{BEGIN}\n{text}{END}{after or chr(10)}", encoding="utf-8")
+        new.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
 def scaling_figure(results: Sequence[Result]) -> Figure:
@@ -152,19 +163,20 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
     figure = new_figure("What a fit costs (simulated data)", height_mm=130)
     axes = figure.subplots(2, 2, sharex=True).ravel()
     panels: tuple[tuple[str, Callable[[Result], float]], ...] = (
-        ("Value and gradient of one band (ms); ×: reading the arrays once", lambda r: r["gradient_ms"]),
+        ("Gradient of one band (ms); ×: its arrays read once", lambda r: r["gradient_ms"]),
         ("Wall time of `ridgebayes fit` (s)", lambda r: r["fit"]["wall_s"]),
         ("Worst ESS of an intensity a second", ess_per_second),
         ("Peak memory (GiB)", lambda r: r["fit"]["peak_gib"]),
     )
     regions = sorted({r["case"]["regions"] for r in found})
     bands = sorted({r["case"]["bands"] for r in found})
+    most = max(bands, key=lambda n: sum(r["case"]["bands"] == n for r in found))
     colours = dict(zip(regions, (BLUE, ORANGE, VERMILLION, *CHAINS[1:], GREY), strict=False))
     styles = dict(zip(bands, ("o-", "s--", "^:", "v-.", "D-"), strict=False))
     for ax, (label, value) in zip(axes, panels, strict=True):
         for (n_regions, n_bands), rows in _lines(found).items():
-            # A gradient is that of one band: of the others it is the same.
-            if ax is axes[0] and n_bands != bands[0]:
+            # A gradient is that of one band, however many the case has: those of most cases are enough.
+            if ax is axes[0] and n_bands != most:
                 continue
             x, colour = [r["scws"] for r in rows], colours.get(n_regions, GREY)
             ax.plot(x, [value(r) for r in rows], styles.get(n_bands, "o-"), color=colour, ms=3, lw=1)
@@ -172,6 +184,7 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
                 ax.plot(x, [r["floor_ms"] for r in rows], "x", color=colour, ms=4)
         _logarithmic(ax)
         ax.set_title(label, loc="left")
+    axes[3].set(yscale="linear", ylim=(0, None))
     for ax in axes[2:]:
         ax.set_xlabel("ScWs")
     line = lambda style, **looks: axes[0].plot([], [], style, ms=3, lw=1, **looks)[0]  # noqa: E731

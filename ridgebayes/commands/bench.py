@@ -68,7 +68,7 @@ def bench(
       ridgebayes bench --full --demo --markdown benchmarks/RESULTS.md --figure benchmarks/scaling.png
     """
     from ridgebayes.bench import cases as bench_cases
-    from ridgebayes.bench.report import format_results, insert, scaling_figure
+    from ridgebayes.bench.report import around, format_results, insert, scaling_figure
     from ridgebayes.bench.suite import Settings, measure
     from ridgebayes.files import whole_file
     from ridgebayes.plots.style import write_figure
@@ -81,6 +81,8 @@ def bench(
         )
     else:
         cases = list(bench_cases.QUICK)
+    if markdown:
+        around(markdown)  # refused now, not after hours
     options = tuple(x for name, n in fit.items() if n is not None for x in (f"--{name}", str(n)))
     settings = Settings(programme, options, again, 60 * limit)
     results = list(measure(cases, out, settings, demo=demo))
