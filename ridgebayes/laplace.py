@@ -43,8 +43,9 @@ class Proposal(NamedTuple):
         Middle of the Gaussian of the rest: its change with each leading coordinate and with the square,
         (scale, 2, rest).
     axes, rates
-        Directions along which the spread of the rest changes with a leading coordinate, in columns,
-        (scale, rest, rest), and by how much the log of the inverse variance grows, (scale, rest).
+        Directions along which the spread of the rest changes on either side of the mode with each leading
+        coordinate, in columns, (2 scale, rest, rest), and by how much the log of the inverse variance grows
+        there, (2 scale, rest).
     each
         Proposals a draw.
     """

@@ -245,7 +245,7 @@ class Sampler:
             Second argument of the potential.
         approximation
             Mode, root and, where proposals are used, their tables. The chain starts at a draw from it, one
-            and a half times as wide.
+            and a half times as wide; at a proposal where these are used, which would not bring it back soon.
         draws
             Number of draws to keep.
         after
@@ -255,8 +255,11 @@ class Sampler:
         alone = approximation.proposal is None
         start = self._start if alone else self._start_still
         args = jax.tree.map(jnp.asarray, tuple(approximation))
-        u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
         seed = np.asarray(jax.random.key_data(key_chain)).tolist()
+        if approximation.proposal is None:
+            u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
+        else:
+            u = jnp.asarray(draw(approximation.proposal, np.random.default_rng(seed), 1)[0][0])
         warmed = kept = 0
         info = self._info(u, (data, *args[:2]))
         begin = (key_chain, info, (data, *args[:2]))

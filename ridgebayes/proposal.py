@@ -30,6 +30,9 @@ MIN_ACCEPTANCE = 0.5
 """Proposals that are accepted less often are not worth more than NUTS."""
 GOOD_ACCEPTANCE, PROPOSALS_A_DRAW = 0.8, 3
 """Below the first a draw is so many proposals, lest a chain stay where it is."""
+AFAR, MIN_LEFT = 1.3, 0.1
+"""So many times further out than proposals go, these must still be accepted so often: where the posterior is
+wider than the proposal a chain would stay there for ever, of which draws of the proposal know nothing."""
 
 _CELL, _CELLS = 0.02, 2000
 _LOWEST = -_CELL * _CELLS / 2
@@ -40,7 +43,7 @@ _BEND_AT = 1.5  # where along a leading coordinate they are looked at, on either
 _STEP = 1e-3  # of the differences of gradients there, in whitened coordinates
 _STRETCH = 20.0  # nothing is believed to be flatter or sharper than so many times what it is at the mode
 _LEAST = -60.0  # log density, over the highest: beyond it a table says no more
-_TRIAL = 200
+_TRIAL, _PLACES = 200, 50
 _AT_A_TIME = 25
 
 
@@ -84,30 +87,36 @@ def with_proposal(
     """
     approximation = approximation._replace(root=_leading_first(approximation.root, leading))
     scales = int(leading.sum())
-    best, accepted = _proposal(values, _straight(leading), approximation, data, rng)
-    if accepted < GOOD_ACCEPTANCE and scales:
-        bent = _bent(values, scales, approximation, data)
-        best, accepted = max(
-            (best, accepted), _proposal(values, bent, approximation, data, rng), key=lambda found: found[1]
-        )
+    best, log_ratio = _proposal(values, _straight(leading), approximation, data, rng)
+    if acceptance(log_ratio) < GOOD_ACCEPTANCE and scales:
+        bent = _proposal(values, _bent(values, scales, approximation, data), approximation, data, rng)
+        best, log_ratio = max((best, log_ratio), bent, key=_accepted)
+    accepted, left = acceptance(log_ratio), _left_from_afar(values, best, log_ratio, approximation, data, rng)
     each = 1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW if accepted >= MIN_ACCEPTANCE else 0
-    logger.debug("independent proposals would be accepted at %.0f %%: %d a draw", 100 * accepted, each)
+    each = each if left >= MIN_LEFT else 0
+    logger.debug(
+        "independent proposals would be accepted at %.0f %%, from afar at %.0f %%: %d a draw",
+        100 * accepted, 100 * left, each,
+    )  # fmt: skip
     return approximation._replace(proposal=best._replace(each=np.asarray(each)) if each else None)
 
 
 def draw(
-    proposal: Proposal, rng: np.random.Generator, n: int
+    proposal: Proposal, rng: np.random.Generator, n: int, *, stretch: float = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw `n` whitened vectors, (n, size), and their log density up to a constant, (n,)."""
+    """Draw `n` whitened vectors, (n, size), and their log density up to a constant, (n,).
+
+    With `stretch` the rest is drawn so much further out; the density stays that of the proposal.
+    """
     edges = _LOWEST + _CELL * np.arange(_CELLS + 1)
     first = np.empty((n, len(proposal.tables)))
     for k, row in enumerate(proposal.tables):
         cumulative = np.concatenate([[0.0], np.cumsum(np.exp(row))])
         first[:, k] = np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
-    t = np.clip(first, -_FURTHEST, _FURTHEST)
-    rest = rng.normal(size=(n, proposal.middle.shape[-1]))
+    t, sides = _bounded(first)
+    rest = stretch * rng.normal(size=(n, proposal.middle.shape[-1]))
     for k, (axes, rates) in enumerate(zip(proposal.axes, proposal.rates, strict=True)):
-        rest = (rest @ axes * np.exp(-0.5 * rates * t[:, k, None])) @ axes.T
+        rest = (rest @ axes * np.exp(-0.5 * rates * sides[:, k, None])) @ axes.T
     us = np.concatenate([first, rest + _middle(proposal, t)], 1)
     return us, log_density(proposal, us)
 
@@ -119,21 +128,51 @@ def log_density(proposal: Proposal, u: Any) -> Any:
     """
     xp = u.__array_namespace__()
     scales = proposal.tables.shape[0]
-    first, rest = u[..., :scales], u[..., scales:]
+    first = u[..., :scales]
     cell = xp.clip(xp.floor((first - _LOWEST) / _CELL), 0, _CELLS - 1).astype(int)
-    t = xp.clip(first, -_FURTHEST, _FURTHEST)
-    rest = rest - _middle(proposal, t)
-    for k in reversed(range(scales)):
-        axes = proposal.axes[k]
-        rest = (rest @ axes * xp.exp(0.5 * proposal.rates[k] * t[..., k, None])) @ axes.T
-    narrower = t @ proposal.rates.sum(-1)
-    return proposal.tables[xp.arange(scales), cell].sum(-1) + 0.5 * narrower - 0.5 * (rest**2).sum(-1)
+    narrower = _bounded(first)[1] @ proposal.rates.sum(-1)
+    table = proposal.tables[xp.arange(scales), cell].sum(-1)
+    return table + 0.5 * narrower - 0.5 * (_round(proposal, u) ** 2).sum(-1)
 
 
 def acceptance(log_ratio: NDArray) -> float:
     """Share of independent proposals that are accepted, from log(posterior / proposal) of some."""
     weight = np.exp(log_ratio - logsumexp(log_ratio))
     return float((np.minimum(weight[:, None], weight[None]).sum()) / len(weight))
+
+
+def _round(proposal: Proposal, u: Any) -> Any:
+    """Undo middle and spread of the rest: (..., size) → unit Gaussian (..., rest)."""
+    xp = u.__array_namespace__()
+    scales = proposal.tables.shape[0]
+    t, sides = _bounded(u[..., :scales])
+    rest = u[..., scales:] - _middle(proposal, t)
+    for k in reversed(range(proposal.rates.shape[0])):
+        axes = proposal.axes[k]
+        rest = (rest @ axes * xp.exp(0.5 * proposal.rates[k] * sides[..., k, None])) @ axes.T
+    return rest
+
+
+def _bounded(first: Any) -> tuple[Any, Any]:
+    """Values of the leading coordinates (..., scale), bounded, and their two sides (..., 2 scale)."""
+    xp = first.__array_namespace__()
+    t = xp.clip(first, -_FURTHEST, _FURTHEST)
+    return t, xp.concatenate([xp.maximum(t, 0.0), xp.maximum(-t, 0.0)], -1)
+
+
+def _left_from_afar(
+    values: Values, proposal: Proposal, log_ratio: NDArray, approximation: Laplace, data: Any,
+    rng: np.random.Generator,
+) -> float:  # fmt: skip
+    """Share of proposals that chains would accept further out than they go: nearly the least of places."""
+    us, _ = draw(proposal, rng, _PLACES, stretch=AFAR)
+    there = -values(us, data, approximation) - log_density(proposal, us)
+    accepted = np.exp(np.minimum(log_ratio - there[:, None], 0.0)).mean(1)
+    return float(np.quantile(accepted, 0.04))
+
+
+def _accepted(found: tuple[Proposal, NDArray]) -> float:
+    return acceptance(found[1])
 
 
 def _leading_first(root: NDArray, leading: NDArray) -> NDArray[np.float64]:
@@ -146,8 +185,8 @@ def _leading_first(root: NDArray, leading: NDArray) -> NDArray[np.float64]:
 
 def _proposal(
     values: Values, shape: Proposal, approximation: Laplace, data: Any, rng: np.random.Generator
-) -> tuple[Proposal, float]:
-    """Make the tables that go with middle and spread of the rest; and how often it would be accepted."""
+) -> tuple[Proposal, NDArray[np.float64]]:
+    """Make the tables that go with middle and spread of the rest; and log(posterior / proposal) of draws."""
     first = shape._replace(tables=_profiles(values, shape, approximation, data))
     us, left = _tried(values, first, approximation, data, rng)
     # What the profiles miss, where the rest is not Gaussian or its width changes otherwise.
@@ -156,46 +195,44 @@ def _proposal(
     correction = np.linalg.lstsq(features, np.maximum(left, np.median(left) - 5.0), rcond=None)[0][1:]
     powers = _features(_grid()[:, None])[:, 1:]
     second = first._replace(tables=_normalised(first.tables + correction.reshape(3, scales).T @ powers.T))
-    again = acceptance(_tried(values, second, approximation, data, rng)[1])
-    return max((first, acceptance(left)), (second, again), key=lambda found: found[1])
+    _, again = _tried(values, second, approximation, data, rng)
+    return max((first, left), (second, again), key=_accepted)
 
 
 def _tried(
     values: Values, proposal: Proposal, approximation: Laplace, data: Any, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draws of a proposal, and log(posterior / proposal) of each, up to a constant."""
+    """Draws of a proposal, and log(posterior / proposal) of each, up to a constant of both."""
     us, density = draw(proposal, rng, max(_TRIAL, 15 * len(proposal.tables)))
-    ratio = -values(us, data, approximation) - density
-    return us, ratio - ratio.max()
+    return us, -values(us, data, approximation) - density
 
 
 def _profiles(values: Values, shape: Proposal, approximation: Laplace, data: Any) -> NDArray[np.float64]:
     """Log density along each leading coordinate, the rest integrated over its Gaussian, (scale, cell)."""
-    scales = len(shape.rates)
+    scales = len(shape.tables)
     first = np.zeros((scales, _NODES.size, scales))
     for k in range(scales):
         first[k, :, k] = _NODES
-    t = np.clip(first, -_FURTHEST, _FURTHEST)
+    t, sides = _bounded(first)
     us = np.concatenate([first, _middle(shape, t)], -1)
     potential = values(us.reshape(-1, us.shape[-1]), data, approximation)
-    rows = potential.reshape(scales, _NODES.size) + 0.5 * t @ shape.rates.sum(-1)
+    rows = potential.reshape(scales, _NODES.size) + 0.5 * sides @ shape.rates.sum(-1)
     return _normalised(np.array([_curve(row.min() - row, _grid()) for row in rows]).reshape(scales, _CELLS))
 
 
 def _straight(leading: NDArray) -> Proposal:
     """Middle and spread of the rest as at the mode, wherever the leading coordinates are; no tables yet."""
     scales, rest = int(leading.sum()), int((~leading).sum())
-    axes = np.broadcast_to(np.eye(rest), (scales, rest, rest))
-    return Proposal(
-        np.zeros((scales, _CELLS)), np.zeros((scales, 2, rest)), axes, np.zeros((scales, rest)), np.asarray(1)
-    )
+    axes = np.broadcast_to(np.eye(rest), (2 * scales, rest, rest))
+    middle, rates = np.zeros((scales, 2, rest)), np.zeros((2 * scales, rest))
+    return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1))
 
 
 def _bent(values: Values, scales: int, approximation: Laplace, data: Any) -> Proposal:
     """How middle and spread of the rest change along each leading coordinate: no tables yet.
 
     On both sides of the mode one Newton step gives the middle, and differences of gradients the curvature,
-    whose matrix logarithm is taken to grow evenly from one side to the other.
+    whose matrix logarithm is taken to grow evenly from the mode to there and beyond.
     """
     mode, root, _ = approximation
     units = np.eye(mode.size)
@@ -212,15 +249,12 @@ def _bent(values: Values, scales: int, approximation: Laplace, data: Any) -> Pro
         curvatures = np.clip(curvatures, 1 / _STRETCH, _STRETCH)
         return -vectors @ ((vectors.T @ slope) / curvatures), (vectors * np.log(curvatures)) @ vectors.T
 
-    middle, rates, axes = [], [], []
-    for unit in units[:scales]:
-        (right, log_right), (left, log_left) = there(_BEND_AT * unit), there(-_BEND_AT * unit)
-        middle.append([(right - left) / (2 * _BEND_AT), (right + left) / (2 * _BEND_AT**2)])
-        growth, directions = np.linalg.eigh((log_right - log_left) / (2 * _BEND_AT))
-        rates.append(growth)
-        axes.append(directions)
-    tables = np.zeros((scales, _CELLS))
-    return Proposal(tables, np.array(middle), np.array(axes), np.array(rates), np.asarray(1))
+    places = np.concatenate([units[:scales], -units[:scales]])
+    steps_to, logs = zip(*(there(_BEND_AT * place) for place in places), strict=True)
+    right, left = np.array(steps_to[:scales]), np.array(steps_to[scales:])
+    middle = np.stack([(right - left) / (2 * _BEND_AT), (right + left) / (2 * _BEND_AT**2)], 1)
+    rates, axes = np.linalg.eigh(np.array(logs) / _BEND_AT)
+    return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1))
 
 
 def _middle(proposal: Proposal, t: Any) -> Any:

@@ -125,9 +125,9 @@ def test_draws_are_of_the_posterior(tabled):
 def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
     """Tables, middle and spread that are wrong, on a Gaussian that is too narrow and shifted: none wrong."""
     good, rng = tabled.proposal, np.random.default_rng(7)
-    axes = np.array([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2)])
+    axes = np.array([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(4)])
     tables = np.stack([good.tables[1], np.roll(good.tables[0], 40)])
-    wrong = Proposal(tables, rng.normal(0, 0.2, (2, 2, 3)), axes, rng.normal(0, 0.2, (2, 3)), np.asarray(2))
+    wrong = Proposal(tables, rng.normal(0, 0.2, (2, 2, 3)), axes, rng.normal(0, 0.2, (4, 3)), np.asarray(2))
     off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, proposal=wrong)
     z, statistics = drawn(off, 40_000)
     assert statistics["acceptance_rate"].mean() < 0.8
@@ -146,7 +146,9 @@ def test_proposals_that_would_be_refused_are_not_used(approximation):
 def test_middle_and_spread_follow_what_leads(bent):
     """Where the rest and its spread change along a curve, a round Gaussian is not enough."""
     assert bent.proposal.each == 1
+    # The log of the inverse variance falls on the upper side of the first scale, and grows on the lower.
     np.testing.assert_allclose(bent.proposal.rates[0], -2 * WIDTH * bent.root[0, 0], rtol=0.05)
+    np.testing.assert_allclose(bent.proposal.rates[2], 2 * WIDTH * bent.root[0, 0], rtol=0.05)
     straight = bent.proposal._replace(
         middle=np.zeros_like(bent.proposal.middle), rates=np.zeros_like(bent.proposal.rates)
     )
@@ -160,6 +162,19 @@ def test_draws_are_of_a_posterior_that_bends(bent):
     assert statistics["acceptance_rate"].mean() > 0.85
     z[:, 2:] -= bend(z[:, :1])
     check_posterior(z)
+
+
+def test_a_posterior_with_wide_wings_is_left_to_nuts():
+    """Draws of the proposal do not show what lies beyond them; from there a chain would not come back."""
+    size, dof = 40, 200.0
+    wings = lambda z, data: 0.5 * (dof + size) * jnp.log1p(jnp.sum(z**2) / dof)  # noqa: E731
+    values = Values(Curvature(wings))
+    found = laplace(Curvature(wings), np.zeros(size), MEANS, np.ones(size, bool), np.full(size, 10.0))
+    rng = np.random.default_rng(0)
+    us = rng.normal(size=(2000, size))
+    accepted = acceptance(-values(us, MEANS, found) + 0.5 * (us**2).sum(1))
+    assert accepted > 0.5
+    assert with_proposal(values, found, np.zeros(size, bool), MEANS, rng).proposal is None
 
 
 def test_no_scales_is_a_gaussian():
