@@ -26,8 +26,8 @@ from ridgebayes.laplace import Curvature, Laplace, Proposal
 
 logger = logging.getLogger(__name__)
 
-MIN_ACCEPTANCE = 0.5
-"""Proposals that are accepted less often are not worth more than NUTS."""
+MIN_ACCEPTANCE = 0.7
+"""Proposals that are accepted less often miss a part of the posterior, in which a chain then may stay."""
 GOOD_ACCEPTANCE, PROPOSALS_A_DRAW = 0.8, 3
 """Below the first a draw is so many proposals, lest a chain stay where it is."""
 AFAR, MIN_LEFT = 1.3, 0.1
@@ -106,13 +106,13 @@ def draw(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw `n` whitened vectors, (n, size), and their log density up to a constant, (n,).
 
-    With `stretch` the rest is drawn so much further out; the density stays that of the proposal.
+    With `stretch` they are drawn so much further out; the density stays that of the proposal.
     """
     edges = _LOWEST + _CELL * np.arange(_CELLS + 1)
     first = np.empty((n, len(proposal.tables)))
     for k, row in enumerate(proposal.tables):
         cumulative = np.concatenate([[0.0], np.cumsum(np.exp(row))])
-        first[:, k] = np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
+        first[:, k] = stretch * np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
     t, sides = _bounded(first)
     rest = stretch * rng.normal(size=(n, proposal.middle.shape[-1]))
     for k, (axes, rates) in enumerate(zip(proposal.axes, proposal.rates, strict=True)):
