@@ -204,6 +204,8 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
     few = small_mission.take_bands(["A01"])
     model = models.regions(three_regions)
     runs = [sample(model, few, seed=6, draws=1500, sampler=how) for how in ("nuts", "auto")]
+    proposed = [(run.tree["sample_stats"]["n_steps"] == 0).mean() for run in runs]
+    assert proposed == [0, pytest.approx(49 / 50)]
     for name, ess in runs[0].diagnosis.ess_bulk.items():
         a, b = (run.tree["posterior"][name] for run in runs)
         worth = np.minimum(ess, runs[1].diagnosis.ess_bulk[name])
