@@ -147,7 +147,8 @@ class Checkpoint:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            # Opened here, as NumPy leaves a file open that is no zip in the end.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 return dict(kept)
         except Exception as error:  # whatever zip and npy readers do with a broken file
             raise InputError(f"{path}: cannot be read ({error}): fit again with --overwrite") from error
