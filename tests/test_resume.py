@@ -21,7 +21,8 @@ from ridgebayes.nuts import Sampler
 from ridgebayes.run import CHECKPOINT, Run
 from ridgebayes.sampling import resume
 
-SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5)
+SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5, sampler="nuts")
+PROPOSALS = dataclasses.replace(SETTINGS, sampler="auto")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def _always_kept(monkeypatch):
     monkeypatch.setattr("ridgebayes.chains.CHECKPOINT_SECONDS", 0.0)
 
 
-def interrupted(monkeypatch, model, data, out, blocks):
+def interrupted(monkeypatch, model, data, out, blocks, settings=SETTINGS):
     """Sample until so many blocks are done, then as at Ctrl-C."""
     advance, left = Sampler._advance, iter(range(blocks))
 
@@ -61,11 +62,11 @@ def interrupted(monkeypatch, model, data, out, blocks):
     with monkeypatch.context() as patch:
         patch.setattr(Sampler, "_advance", counted)
         with pytest.raises(KeyboardInterrupt) as stopped:
-            sample(model, data, out=out, settings=SETTINGS, workers=1)
+            sample(model, data, out=out, settings=settings, workers=1)
     return str(stopped.value)
 
 
-@pytest.mark.parametrize("blocks", [0, 1, 4, 5])
+@pytest.mark.parametrize("blocks", [0, 1, 4, 9])
 def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
     out = tmp_path / "run"
     message = interrupted(monkeypatch, models.regions(three_regions), data, out, blocks)
@@ -81,6 +82,19 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
+    """The fourth of six blocks: a chain is done, the other has begun."""
+    model = models.regions(three_regions)
+    whole = sample(model, data, settings=PROPOSALS)
+    interrupted(monkeypatch, model, data, tmp_path / "run", 4, PROPOSALS)
+    run = resume(tmp_path / "run")
+    assert (run.tree["sample_stats"]["n_steps"] == 0).mean() > 0.9
+    for group in ("posterior", "sample_stats"):
+        xr.testing.assert_identical(
+            run.tree[group].to_dataset().drop_attrs(), whole.tree[group].to_dataset().drop_attrs()
+        )
+
+
 def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` in the middle of sampling, in a process of its own."""
     out = tmp_path / "run"
@@ -89,7 +103,7 @@ def test_killed_fit_resumes(whole, table, tmp_path):
         "chains.CHECKPOINT_SECONDS = 0.0\n"
         "regions = sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
         f"sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "
-        f"chains=2, warmup=60, draws=70, seed=5)\n"
+        f"chains=2, warmup=60, draws=70, seed=5, sampler='nuts')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     while not list(out.glob(f"{CHECKPOINT}/chain-0-1.npz")):

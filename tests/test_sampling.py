@@ -35,8 +35,9 @@ def test_the_sampler_did_its_work(small_run):
     r_hat, ess, _ = small_run.diagnosis.worst
     assert r_hat < 1.03
     assert ess > 300
-    # Whitening: a handful of steps a draw and band, not a hundred.
-    assert small_run.tree["sample_stats"]["n_steps_band"].mean() < 20
+    # Whitening: a handful of steps a transition of NUTS and band, not a hundred; proposals take none.
+    steps = small_run.tree["sample_stats"]["n_steps_band"]
+    assert steps.where(steps > 0).mean() < 20
 
 
 def test_nothing_per_scw_is_stored(small_run, small_mission):
