@@ -22,7 +22,8 @@ from ridgebayes.fitdata import FitData
 from ridgebayes.laplace import Curvature, Laplace, laplace
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
 from ridgebayes.posterior import Posterior
-from ridgebayes.proposal import Values, with_proposal
+from ridgebayes.proposal import with_proposal
+from ridgebayes.values import Values
 
 SAMPLERS = ("auto", "nuts")
 CHECKPOINT_SECONDS = 5.0
@@ -137,13 +138,15 @@ def run_chains(
     """
     potential, shared = several(posterior, parts, settings.devices)
     curvature = Curvature(potential)
+    whole = settings.devices > 1 or jax.default_backend() != "cpu" or posterior.by_revolution
+    values = Values(curvature, in_pieces=not whole)
     sampler = Sampler(
         curvature,
         warmup=settings.warmup,
         target_accept=settings.target_accept,
         max_tree_depth=settings.max_tree_depth,
+        values=values,
     )
-    values = Values(curvature)
     root = jax.random.key(settings.seed)
     stop = Event()
     # In a log file a line every half minute is enough.

@@ -26,17 +26,10 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData
 from ridgebayes.laplace import Potential
+from ridgebayes.pieces import BLOCKS, REVOLUTIONS, nothing, shares
 from ridgebayes.posterior import Posterior
 
 AXIS = "revolutions"
-
-BLOCKS = {
-    "rate": 1, "stat_variance": 1, "tracer": 0, "basis": 1, "crab_response": 0, "exposure": 1, "region": 1,
-    "block_revolution": 0, "filled": 0, "plane": 0, "reshaped": 2,
-}  # fmt: skip
-"""Arrays of a fit with an axis of blocks, and which axis that is."""
-REVOLUTIONS = {"level": 1, "time": 0, "crab_basis": 1, "drift_basis": 0, "smooth_basis": 0}
-"""Arrays of a fit with an axis of revolutions, and which axis that is. All others are the same everywhere."""
 
 
 def mesh(devices: int | None = None) -> Mesh:
@@ -80,7 +73,7 @@ class Sharded:
         )
         def summed(z: Array, mine: FitData) -> Array:
             # Every device adds the prior: all but one of them are taken off again.
-            prior = self.potential(z, _nothing(mine))
+            prior = self.potential(z, nothing(mine))
             return jax.lax.psum(self.potential(z, mine) - (1 - 1 / n) * prior, AXIS)
 
         return summed(z, data)
@@ -137,51 +130,15 @@ def several(posterior: Posterior, parts: Sequence[FitData], devices: int) -> tup
     """
     if devices == 1:
         return posterior.potential, list(parts)
-    for name, parameter in posterior.model.parameters.items():
-        if "revolution" in parameter.dims:
-            raise InputError(
-                f"--devices {devices}: {name} is sampled for every revolution: leave --devices away"
-            )
+    if posterior.by_revolution:
+        name = posterior.by_revolution[0]
+        raise InputError(f"--devices {devices}: {name} is sampled for every revolution: leave --devices away")
     shared = Sharded(posterior.potential, mesh(devices))
     return shared, [shared.share(part) for part in parts]
 
 
 _FILL = {"stat_variance": 1.0, "level": 1.0}
 """What stands where there is no ScW or revolution: nothing may divide by zero."""
-
-
-def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray, NDArray]:
-    """Divide revolutions among `n` devices so that each has about equally many blocks.
-
-    Parameters
-    ----------
-    block_revolution
-        Revolution of each block, sorted, (block,).
-    revolutions
-        How many there are.
-    n
-        Number of devices.
-
-    Returns
-    -------
-    first_revolution, first_block
-        Where each share begins, and the end, (n + 1,) each.
-
-    Raises
-    ------
-    InputError
-        When there are fewer revolutions than devices.
-    """
-    if revolutions < n:
-        raise InputError(
-            f"--devices {n}: the table has {revolutions} revolutions: give at most so many devices"
-        )
-    ends = np.searchsorted(block_revolution, np.arange(revolutions + 1))
-    cut = np.searchsorted(ends, np.arange(n + 1) * block_revolution.size / n)
-    # At least one revolution each.
-    cut = np.maximum.accumulate(cut - np.arange(n + 1)) + np.arange(n + 1)
-    cut = np.minimum(cut, revolutions - n + np.arange(n + 1))
-    return cut, ends[cut]
 
 
 def _padded(x: NDArray, length: int, axis: int, *, fill: Any) -> NDArray:
@@ -194,15 +151,3 @@ def _spec(name: str) -> PartitionSpec:
     """Tell which axis of an array is divided among the devices."""
     axis = (BLOCKS | REVOLUTIONS).get(name)
     return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
-
-
-def _nothing(data: FitData) -> FitData:
-    """One block and one revolution without ScWs: what is left of the density is the prior."""
-    one = {
-        name: jax.lax.slice_in_dim(getattr(data, name), 0, 1, axis=axis)
-        for name, axis in (BLOCKS | REVOLUTIONS).items()
-        if getattr(data, name) is not None
-    }
-    one["filled"] &= False
-    one["block_revolution"] *= 0
-    return data._replace(**one)  # type: ignore[arg-type]

@@ -24,13 +24,16 @@ from numpyro.infer.util import ParamInfo
 
 from ridgebayes.laplace import Curvature, Laplace, Proposal
 from ridgebayes.proposal import draw, log_density
+from ridgebayes.values import Values
 
 BLOCK = 25
-"""Iterations a block; twice as many where most of them are proposals."""
-_WARMUP_STILL = 50
+"""Iterations a block of NUTS."""
+_BLOCK_STILL = 100
+"""Iterations a block of which one is of NUTS, and the others are proposals."""
+_WARMUP_STILL = 25
 """Most iterations of warm-up among proposals: they forget the start at once, and nothing adapts."""
 
-_STILL = 1.6
+_STEP_STILL = 1.6
 """Step size of NUTS among proposals, times the fourth root of the number of parameters. For a round target
 that gives an acceptance near 0.8, so nothing is left to adapt."""
 
@@ -87,23 +90,45 @@ class Progress(NamedTuple):
     state: list[NDArray]
 
 
-class Proposals(NamedTuple):
-    """Independent proposals of a block, and what decides on them.
+class _Kernel:
+    """A transition of NUTS for a whitened potential, compiled once for all data of one shape."""
 
-    Attributes
-    ----------
-    us, log_density
-        Whitened vectors (draw, proposal, parameter) and their log density (draw, proposal).
-    log_uniform
-        Below the log of the ratio of Metropolis and Hastings a proposal is accepted, (draw, proposal).
-    kinetic
-        Kinetic energy of a new momentum, (draw, proposal): with it the energies are as those of NUTS.
-    """
+    def __init__(self, curvature: Curvature, step_size: Callable[[int], float], **options: Any) -> None:
+        def whitened(data: Any, mode: Array, root: Array) -> Callable[[Array], Array]:
+            return lambda u: curvature.potential(mode + root @ u, data)
 
-    us: NDArray
-    log_density: NDArray
-    log_uniform: NDArray
-    kinetic: NDArray
+        init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
+
+        def start(key: Array, info: ParamInfo, args: tuple) -> HMCState:
+            # The whitening has adapted the mass matrix, better than a short warm-up could.
+            return init(
+                info,
+                step_size=step_size(info.z.size),
+                adapt_mass_matrix=False,
+                model_args=args,
+                rng_key=key,
+                **options,
+            )
+
+        def advance(state: HMCState, args: tuple, n: int) -> tuple[HMCState, tuple]:
+            def one(state: HMCState, _: None) -> tuple[HMCState, tuple]:
+                state = step(state, args)
+                return state, (state.z, tuple(getattr(state, name) for name in STATISTICS))
+
+            return jax.lax.scan(one, state, None, length=n)
+
+        self.start = jax.jit(start)
+        self._advance = jax.jit(advance, static_argnums=2)
+        self._compiled: dict[int, Callable[..., tuple[HMCState, tuple]]] = {}
+        self._lock = Lock()
+
+    def advance(self, state: HMCState, args: tuple, n: int) -> tuple[HMCState, NDArray, dict[str, NDArray]]:
+        """Run n iterations: the chain after them, draws and statistics; compiles in one thread alone."""
+        with self._lock:
+            if n not in self._compiled:
+                self._compiled[n] = self._advance.lower(state, args, n).compile()
+        state, (us, found) = self._compiled[n](state, args)
+        return state, np.asarray(us), dict(zip(STATISTICS, map(np.asarray, found), strict=True))
 
 
 class Sampler:
@@ -119,112 +144,58 @@ class Sampler:
         Acceptance that the step size aims at.
     max_tree_depth
         A draw takes at most 2**max_tree_depth − 1 steps.
+    values
+        The same potential of many vectors, for proposals; made of `curvature` by default.
     """
 
     def __init__(
-        self, curvature: Curvature, *, warmup: int, target_accept: float = 0.8, max_tree_depth: int = 10
+        self,
+        curvature: Curvature,
+        *,
+        warmup: int,
+        target_accept: float = 0.8,
+        max_tree_depth: int = 10,
+        values: Values | None = None,
     ) -> None:
-        def whitened(data: Any, mode: Array, root: Array) -> Callable[[Array], Array]:
-            return lambda u: curvature.potential(mode + root @ u, data)
-
-        init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
-        self.warmup = warmup
-        self.max_tree_depth = max_tree_depth
-
-        def start(key: Array, info: ParamInfo, args: tuple) -> HMCState:
-            return init(
-                info,
-                num_warmup=warmup,
-                step_size=0.5,
-                target_accept_prob=target_accept,
-                adapt_mass_matrix=False,  # the whitening has done it, better than a short warm-up could
-                max_tree_depth=max_tree_depth,
-                model_args=args,
-                rng_key=key,
-            )
-
-        def advance(state: HMCState, args: tuple, n: int) -> tuple[HMCState, tuple]:
-            def one(state: HMCState, _: None) -> tuple[HMCState, tuple]:
-                state = step(state, args)
-                return state, (state.z, tuple(getattr(state, name) for name in STATISTICS))
-
-            return jax.lax.scan(one, state, None, length=n)
-
-        init_still, step_still = hmc(potential_fn_gen=whitened, algo="NUTS")
-
-        def start_still(key: Array, info: ParamInfo, args: tuple) -> HMCState:
-            return init_still(
-                info,
-                num_warmup=0,
-                step_size=_STILL / info.z.size**0.25,
-                adapt_step_size=False,
-                adapt_mass_matrix=False,
-                max_tree_depth=max_tree_depth,
-                model_args=args,
-                rng_key=key,
-            )
-
-        def propose(state: HMCState, args: tuple, proposals: Proposals) -> tuple[HMCState, tuple]:
-            *given, nearly = args
-            state = step_still(state, tuple(given))
-            density = whitened(*given)
-
-            def one(current: tuple, x: tuple) -> tuple[tuple, tuple]:
-                u, energy, log_q = current
-                new, new_log_q, log_uniform, kinetic = x
-                new_energy = density(new)
-                log_ratio = energy + log_q - new_energy - new_log_q
-                accepted = log_uniform < log_ratio  # not where it is not a number
-                keep = lambda a, b: jnp.where(accepted, a, b)  # noqa: E731
-                u, energy = keep(new, u), keep(new_energy, energy)
-                statistics = {
-                    "diverging": False,
-                    "energy": energy + kinetic,
-                    "num_steps": 0,
-                    "accept_prob": jnp.nan_to_num(jnp.exp(jnp.minimum(log_ratio, 0.0))),
-                    "potential_energy": energy,
-                }
-                found = u, tuple(statistics[name] for name in STATISTICS)
-                return (u, energy, keep(new_log_q, log_q)), found
-
-            def several(current: tuple, x: tuple) -> tuple[tuple, tuple]:
-                current, found = jax.lax.scan(one, current, x)
-                return current, jax.tree.map(lambda each: each[-1], found)
-
-            first = state.z, tuple(getattr(state, name) for name in STATISTICS)
-            begin = (state.z, state.potential_energy, log_density(nearly, state.z))
-            (u, energy, _), rest = jax.lax.scan(several, begin, proposals)
-            state = state._replace(z=u, potential_energy=energy)
-            both = lambda x, y: jnp.concatenate([jnp.asarray(x, jnp.asarray(y).dtype)[None], y])  # noqa: E731
-            return state, jax.tree.map(both, first, rest)
-
-        self._curvature = curvature
-        self._start, self._start_still = jax.jit(start), jax.jit(start_still)
-        self._jit_advance, self._jit_propose = jax.jit(advance, static_argnums=2), jax.jit(propose)
-        self._compiled: dict[Any, Callable[..., tuple[HMCState, tuple]]] = {}
-        self._lock = Lock()
+        self.warmup, self.max_tree_depth = warmup, max_tree_depth
+        self._curvature, self._values = curvature, values or Values(curvature)
+        depth = {"max_tree_depth": max_tree_depth}
+        self._adaptive = _Kernel(
+            curvature, lambda size: 0.5, num_warmup=warmup, target_accept_prob=target_accept, **depth
+        )
+        self._still = _Kernel(
+            curvature, lambda size: _STEP_STILL / size**0.25, num_warmup=0, adapt_step_size=False, **depth
+        )
 
     def warmup_of(self, approximation: Laplace) -> int:
         """Return the iterations of warm-up of a chain."""
         return self.warmup if approximation.proposal is None else min(_WARMUP_STILL, self.warmup)
 
-    def _advance(self, state: HMCState, args: tuple, n: int, block: int, seed: list[int]) -> tuple:
-        """Run n iterations; the first call of a kind compiles, once for all chains and bands."""
-        key: tuple = ("nuts", n)
-        if args[-1] is None:
-            given: tuple = (state, args[:-1], n)
-            how, dynamic = self._jit_advance, given[:2]
-        else:
-            rng = np.random.default_rng([*seed, block])
-            given = dynamic = (state, args, _proposals(args[-1], rng, n - 1))
-            how, key = self._jit_propose, ("proposals", n, int(args[-1].each))
-        with self._lock:
-            if key not in self._compiled:
-                self._compiled[key] = how.lower(*given).compile()
-        state, found = self._compiled[key](*dynamic)
-        if args[-1] is not None:
-            state = state._replace(z_grad=self._info(state.z, args[:-1]).z_grad)
-        return state, found
+    def _advance(
+        self, state: HMCState, args: tuple, nearly: Proposal | None, n: int, seed: list[int]
+    ) -> tuple[HMCState, NDArray, dict[str, NDArray]]:
+        """Run n iterations: of NUTS, or one of NUTS and then proposals by Metropolis and Hastings' rule."""
+        if nearly is None:
+            return self._adaptive.advance(state, args, n)
+        state, first, statistics = self._still.advance(state, args, 1)
+        rng, each, size = np.random.default_rng(seed), int(nearly.each), first.shape[1]
+        proposed, log_q = draw(nearly, rng, (n - 1) * each)
+        energies = self._values.of(*args)(proposed)
+        log_uniform = np.log(rng.uniform(size=energies.size))
+        us = np.concatenate([first, np.empty((n - 1, size))])
+        found = {name: np.concatenate([x, np.zeros(n - 1, x.dtype)]) for name, x in statistics.items()}
+        u, energy, log_here = first[0], float(state.potential_energy), float(log_density(nearly, first)[0])
+        for k in range(energies.size):
+            log_ratio = energy + log_here - energies[k] - log_q[k]
+            if log_uniform[k] < log_ratio:
+                u, energy, log_here = proposed[k], energies[k], log_q[k]
+            row = 1 + k // each
+            us[row], found["potential_energy"][row] = u, energy
+            found["accept_prob"][row] = np.exp(min(log_ratio, 0.0))
+        # With a new momentum, so that the energies are as those of NUTS.
+        found["energy"][1:] = found["potential_energy"][1:] + 0.5 * rng.chisquare(size, n - 1)
+        at = self._info(jnp.asarray(u), args)
+        return state._replace(z=at.z, potential_energy=at.potential_energy, z_grad=at.z_grad), us, found
 
     def _info(self, u: Array, args: tuple) -> ParamInfo:
         """Potential and gradient at a whitened vector, by the code that has found the mode."""
@@ -252,32 +223,29 @@ class Sampler:
             How far it has come; it goes on from there as if it had never stopped.
         """
         key_start, key_chain = jax.random.split(key)
-        alone = approximation.proposal is None
-        start = self._start if alone else self._start_still
-        args = jax.tree.map(jnp.asarray, tuple(approximation))
+        nearly = approximation.proposal
+        args = (data, jnp.asarray(approximation.mode), jnp.asarray(approximation.root))
         seed = np.asarray(jax.random.key_data(key_chain)).tolist()
-        if approximation.proposal is None:
-            u = 1.5 * jax.random.normal(key_start, approximation.mode.shape)
+        if nearly is None:
+            kernel, u = self._adaptive, 1.5 * jax.random.normal(key_start, approximation.mode.shape)
         else:
-            u = jnp.asarray(draw(approximation.proposal, np.random.default_rng(seed), 1)[0][0])
+            kernel, u = self._still, jnp.asarray(draw(nearly, np.random.default_rng(seed), 1)[0][0])
         warmed = kept = 0
-        info = self._info(u, (data, *args[:2]))
-        begin = (key_chain, info, (data, *args[:2]))
+        begin = (key_chain, self._info(u, args), args)
         if after is None:
-            state = start(*begin)
+            state = kernel.start(*begin)
         else:
-            state = _thaw(after.state, jax.eval_shape(start, *begin))
+            state = _thaw(after.state, jax.eval_shape(kernel.start, *begin))
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        block, warmup = BLOCK if alone else 2 * BLOCK, self.warmup_of(approximation)
+
+        block, warmup = BLOCK if nearly is None else _BLOCK_STILL, self.warmup_of(approximation)
         for first, n in _blocks(warmed, warmup, block):
-            state, _ = jax.block_until_ready(self._advance(state, (data, *args), n, first, seed))
+            state, *_ = self._advance(state, args, nearly, n, [*seed, first])
             yield Warmed(n, state)
         for first, n in _blocks(kept, draws, block):
-            state, (us, found) = self._advance(state, (data, *args), n, warmup + first, seed)
-            z = approximation.mode + np.asarray(us) @ approximation.root.T
-            statistics = {
-                name: np.asarray(values) for name, values in zip(STATISTICS.values(), found, strict=True)
-            }
+            state, us, found = self._advance(state, args, nearly, n, [*seed, warmup + first])
+            z = approximation.mode + us @ approximation.root.T
+            statistics = {STATISTICS[name]: values for name, values in found.items()}
             statistics["lp"] = -statistics["lp"]
             steps = statistics["n_steps"]
             statistics["reached_max_treedepth"] = steps >= 2**self.max_tree_depth - 1
@@ -308,12 +276,3 @@ def _blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
     """First iteration and length of the blocks that are left."""
     for first in range(done, total, length):
         yield first, min(length, total - first)
-
-
-def _proposals(nearly: Proposal, rng: np.random.Generator, n: int) -> Proposals:
-    """Draw the proposals of `n` draws."""
-    each = int(nearly.each)
-    us, log_q = draw(nearly, rng, n * each)
-    size = us.shape[1]
-    flat = (us, log_q, np.log(rng.uniform(size=n * each)), 0.5 * rng.chisquare(size, n * each))
-    return Proposals(*(x.reshape(n, each, *x.shape[1:]) for x in flat))

@@ -44,6 +44,8 @@ class Posterior:
     leading
         True for the scales and what is marked as nonlinear, shape (size,): given these, the posterior is
         close to Gaussian in the rest.
+    by_revolution
+        Parameters that belong to single revolutions.
     scale
         Spread that the prior gives each, unconstrained, shape (size,).
     """
@@ -78,6 +80,7 @@ class Posterior:
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
         bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
         self.leading = ~self.locations | np.asarray(ravel_pytree(bends)[0])
+        self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
         self.scale = np.asarray(ravel_pytree(spread)[0])
 
     def potential(self, z: Array, data: FitData) -> Array:

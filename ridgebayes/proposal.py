@@ -15,14 +15,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.special import logsumexp
 
 from ridgebayes.laplace import Curvature, Laplace, Proposal
+from ridgebayes.values import Potentials, Values
 
 logger = logging.getLogger(__name__)
 
@@ -44,27 +43,6 @@ _STEP = 1e-3  # of the differences of gradients there, in whitened coordinates
 _STRETCH = 20.0  # nothing is believed to be flatter or sharper than so many times what it is at the mode
 _LEAST = -60.0  # log density, over the highest: beyond it a table says no more
 _TRIAL, _PLACES = 200, 50
-_AT_A_TIME = 25
-
-
-class Values:
-    """Compiled potential of many whitened vectors; data are arguments, so bands share the code."""
-
-    def __init__(self, curvature: Curvature) -> None:
-        self.gradient = curvature.value_and_gradient
-
-        def each(us: Array, data: Any, mode: Array, root: Array) -> Array:
-            return jax.lax.map(lambda u: curvature.potential(mode + root @ u, data), us)
-
-        self._each = jax.jit(each)
-
-    def __call__(self, us: NDArray, data: Any, approximation: Laplace) -> NDArray:
-        """Potential of vectors (n, parameter); infinite where it is not a number."""
-        padded = np.concatenate([us, np.zeros((-len(us) % _AT_A_TIME, us.shape[1]))])
-        chunks = padded.reshape(-1, _AT_A_TIME, us.shape[1])
-        found = [self._each(chunk, data, approximation.mode, approximation.root) for chunk in chunks]
-        potential = np.asarray(found).reshape(-1)[: len(us)]
-        return np.where(np.isfinite(potential), potential, np.inf)
 
 
 def with_proposal(
@@ -86,12 +64,12 @@ def with_proposal(
         Random numbers.
     """
     approximation = approximation._replace(root=_leading_first(approximation.root, leading))
-    scales = int(leading.sum())
-    best, log_ratio = _proposal(values, _straight(leading), approximation, data, rng)
+    potentials, scales = values.of(data, approximation.mode, approximation.root), int(leading.sum())
+    best, log_ratio = _proposal(potentials, _straight(leading), rng)
     if acceptance(log_ratio) < GOOD_ACCEPTANCE and scales:
-        bent = _proposal(values, _bent(values, scales, approximation, data), approximation, data, rng)
+        bent = _proposal(potentials, _bent(values.curvature, scales, approximation, data), rng)
         best, log_ratio = max((best, log_ratio), bent, key=_accepted)
-    accepted, left = acceptance(log_ratio), _left_from_afar(values, best, log_ratio, approximation, data, rng)
+    accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
     each = 1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW if accepted >= MIN_ACCEPTANCE else 0
     each = each if left >= MIN_LEFT else 0
     logger.debug(
@@ -121,52 +99,47 @@ def draw(
     return us, log_density(proposal, us)
 
 
-def log_density(proposal: Proposal, u: Any) -> Any:
-    """Log density of the proposal at whitened vectors (..., size), up to a constant: (...).
-
-    The arrays are those of NumPy, or of JAX in compiled code.
-    """
-    xp = u.__array_namespace__()
+def log_density(proposal: Proposal, u: NDArray) -> NDArray[np.float64]:
+    """Log density of the proposal at whitened vectors (..., size), up to a constant: (...)."""
     scales = proposal.tables.shape[0]
     first = u[..., :scales]
-    cell = xp.clip(xp.floor((first - _LOWEST) / _CELL), 0, _CELLS - 1).astype(int)
+    cell = np.clip(np.floor((first - _LOWEST) / _CELL), 0, _CELLS - 1).astype(int)
     narrower = _bounded(first)[1] @ proposal.rates.sum(-1)
-    table = proposal.tables[xp.arange(scales), cell].sum(-1)
+    table = proposal.tables[np.arange(scales), cell].sum(-1)
     return table + 0.5 * narrower - 0.5 * (_round(proposal, u) ** 2).sum(-1)
 
 
 def acceptance(log_ratio: NDArray) -> float:
     """Share of independent proposals that are accepted, from log(posterior / proposal) of some."""
+    if not np.isfinite(log_ratio).any():
+        return 0.0
     weight = np.exp(log_ratio - logsumexp(log_ratio))
     return float((np.minimum(weight[:, None], weight[None]).sum()) / len(weight))
 
 
-def _round(proposal: Proposal, u: Any) -> Any:
+def _round(proposal: Proposal, u: NDArray) -> NDArray[np.float64]:
     """Undo middle and spread of the rest: (..., size) → unit Gaussian (..., rest)."""
-    xp = u.__array_namespace__()
     scales = proposal.tables.shape[0]
     t, sides = _bounded(u[..., :scales])
     rest = u[..., scales:] - _middle(proposal, t)
     for k in reversed(range(proposal.rates.shape[0])):
         axes = proposal.axes[k]
-        rest = (rest @ axes * xp.exp(0.5 * proposal.rates[k] * sides[..., k, None])) @ axes.T
+        rest = (rest @ axes * np.exp(0.5 * proposal.rates[k] * sides[..., k, None])) @ axes.T
     return rest
 
 
-def _bounded(first: Any) -> tuple[Any, Any]:
+def _bounded(first: NDArray) -> tuple[NDArray, NDArray]:
     """Values of the leading coordinates (..., scale), bounded, and their two sides (..., 2 scale)."""
-    xp = first.__array_namespace__()
-    t = xp.clip(first, -_FURTHEST, _FURTHEST)
-    return t, xp.concatenate([xp.maximum(t, 0.0), xp.maximum(-t, 0.0)], -1)
+    t = np.clip(first, -_FURTHEST, _FURTHEST)
+    return t, np.concatenate([np.maximum(t, 0.0), np.maximum(-t, 0.0)], -1)
 
 
 def _left_from_afar(
-    values: Values, proposal: Proposal, log_ratio: NDArray, approximation: Laplace, data: Any,
-    rng: np.random.Generator,
-) -> float:  # fmt: skip
+    potentials: Potentials, proposal: Proposal, log_ratio: NDArray, rng: np.random.Generator
+) -> float:
     """Share of proposals that chains would accept further out than they go: nearly the least of places."""
-    us, _ = draw(proposal, rng, _PLACES, stretch=AFAR)
-    there = -values(us, data, approximation) - log_density(proposal, us)
+    us, log_q = draw(proposal, rng, _PLACES, stretch=AFAR)
+    there = np.maximum(-potentials(us) - log_q, np.finfo(float).min)
     accepted = np.exp(np.minimum(log_ratio - there[:, None], 0.0)).mean(1)
     return float(np.quantile(accepted, 0.04))
 
@@ -184,30 +157,32 @@ def _leading_first(root: NDArray, leading: NDArray) -> NDArray[np.float64]:
 
 
 def _proposal(
-    values: Values, shape: Proposal, approximation: Laplace, data: Any, rng: np.random.Generator
+    potentials: Potentials, shape: Proposal, rng: np.random.Generator
 ) -> tuple[Proposal, NDArray[np.float64]]:
     """Make the tables that go with middle and spread of the rest; and log(posterior / proposal) of draws."""
-    first = shape._replace(tables=_profiles(values, shape, approximation, data))
-    us, left = _tried(values, first, approximation, data, rng)
+    first = shape._replace(tables=_profiles(potentials, shape))
+    us, left = _tried(potentials, first, rng)
+    if not np.isfinite(np.median(left)):
+        return first, left
     # What the profiles miss, where the rest is not Gaussian or its width changes otherwise.
     scales = len(first.tables)
     features = _features(us[:, :scales])
     correction = np.linalg.lstsq(features, np.maximum(left, np.median(left) - 5.0), rcond=None)[0][1:]
     powers = _features(_grid()[:, None])[:, 1:]
     second = first._replace(tables=_normalised(first.tables + correction.reshape(3, scales).T @ powers.T))
-    _, again = _tried(values, second, approximation, data, rng)
+    _, again = _tried(potentials, second, rng)
     return max((first, left), (second, again), key=_accepted)
 
 
 def _tried(
-    values: Values, proposal: Proposal, approximation: Laplace, data: Any, rng: np.random.Generator
+    potentials: Potentials, proposal: Proposal, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draws of a proposal, and log(posterior / proposal) of each, up to a constant of both."""
     us, density = draw(proposal, rng, max(_TRIAL, 15 * len(proposal.tables)))
-    return us, -values(us, data, approximation) - density
+    return us, -potentials(us) - density
 
 
-def _profiles(values: Values, shape: Proposal, approximation: Laplace, data: Any) -> NDArray[np.float64]:
+def _profiles(potentials: Potentials, shape: Proposal) -> NDArray[np.float64]:
     """Log density along each leading coordinate, the rest integrated over its Gaussian, (scale, cell)."""
     scales = len(shape.tables)
     first = np.zeros((scales, _NODES.size, scales))
@@ -215,7 +190,7 @@ def _profiles(values: Values, shape: Proposal, approximation: Laplace, data: Any
         first[k, :, k] = _NODES
     t, sides = _bounded(first)
     us = np.concatenate([first, _middle(shape, t)], -1)
-    potential = values(us.reshape(-1, us.shape[-1]), data, approximation)
+    potential = potentials(us.reshape(-1, us.shape[-1]))
     rows = potential.reshape(scales, _NODES.size) + 0.5 * sides @ shape.rates.sum(-1)
     return _normalised(np.array([_curve(row.min() - row, _grid()) for row in rows]).reshape(scales, _CELLS))
 
@@ -228,7 +203,7 @@ def _straight(leading: NDArray) -> Proposal:
     return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1))
 
 
-def _bent(values: Values, scales: int, approximation: Laplace, data: Any) -> Proposal:
+def _bent(curvature: Curvature, scales: int, approximation: Laplace, data: Any) -> Proposal:
     """How middle and spread of the rest change along each leading coordinate: no tables yet.
 
     On both sides of the mode one Newton step gives the middle, and differences of gradients the curvature,
@@ -239,7 +214,7 @@ def _bent(values: Values, scales: int, approximation: Laplace, data: Any) -> Pro
     steps = _STEP * units[scales:]
 
     def gradient(u: NDArray) -> NDArray:
-        found = np.asarray(values.gradient(mode + root @ u, data)[1])
+        found = np.asarray(curvature.value_and_gradient(mode + root @ u, data)[1])
         return np.nan_to_num(root.T @ found)[scales:]
 
     def there(place: NDArray) -> tuple[NDArray, NDArray]:
@@ -257,7 +232,7 @@ def _bent(values: Values, scales: int, approximation: Laplace, data: Any) -> Pro
     return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1))
 
 
-def _middle(proposal: Proposal, t: Any) -> Any:
+def _middle(proposal: Proposal, t: NDArray) -> NDArray[np.float64]:
     """Middle of the Gaussian at values of the leading coordinates, (..., scale) → (..., rest)."""
     return t @ proposal.middle[:, 0] + t**2 @ proposal.middle[:, 1]
 
@@ -270,7 +245,8 @@ def _grid() -> NDArray:
 def _curve(log_density: NDArray, grid: NDArray) -> NDArray[np.float64]:
     """Interpolate between the nodes; beyond the last of them, and where it is nothing, go on as a line."""
     worth = log_density > 2 * _LEAST
-    nodes, heights = _NODES[worth], log_density[worth]
+    worth[_HALF.size - 1 : _HALF.size + 2] = True  # the mode and its neighbours, whatever they are worth
+    nodes, heights = _NODES[worth], np.maximum(log_density[worth], 2 * _LEAST)
     curve: Callable[[NDArray], NDArray] = PchipInterpolator(nodes, heights)
     first, last = nodes[[0, -1]]
     below = np.maximum(np.gradient(heights, nodes)[0], 0.5) * (grid - first)

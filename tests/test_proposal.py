@@ -11,7 +11,8 @@ from scipy import stats
 from ridgebayes import models, sample
 from ridgebayes.laplace import Curvature, Proposal, laplace
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
-from ridgebayes.proposal import MIN_ACCEPTANCE, Values, acceptance, draw, log_density, with_proposal
+from ridgebayes.proposal import MIN_ACCEPTANCE, acceptance, draw, with_proposal
+from ridgebayes.values import Values
 
 SHAPE, WIDTH = 12.0, 0.1
 
@@ -100,8 +101,6 @@ def test_draws_have_the_density_that_is_stated(which, request):
     log_density_of_draws = log_q - 1.5 * np.log(2 * np.pi)  # all but the constant of the Gaussian is stated
     inside = stats.norm(0, 0.6).logpdf(us).sum(1)
     np.testing.assert_allclose(np.exp(inside - log_density_of_draws).mean(), 1.0, rtol=0.03)
-    compiled = log_density(jax.tree.map(jnp.asarray, proposal), jnp.asarray(us))
-    np.testing.assert_allclose(compiled, log_q, rtol=1e-10, atol=1e-10)
 
 
 def test_acceptance_is_that_of_a_chain():
@@ -117,7 +116,7 @@ def test_acceptance_is_that_of_a_chain():
 def test_draws_are_of_the_posterior(tabled):
     z, statistics = drawn(tabled)
     check_posterior(z)
-    assert (statistics["n_steps"] == 0).mean() == pytest.approx(49 / 50)
+    assert (statistics["n_steps"] == 0).mean() == pytest.approx(0.99)
     assert statistics["acceptance_rate"].mean() > 0.9
     np.testing.assert_allclose(statistics["lp"][-5:], [-potential(x, MEANS) for x in z[-5:]], rtol=1e-12)
 
@@ -143,6 +142,18 @@ def test_proposals_that_would_be_refused_are_not_used(approximation):
     )
 
 
+@pytest.mark.parametrize("where", ["everywhere", "never finite"])
+def test_a_hopeless_approximation_is_left_to_nuts(approximation, where):
+    """Far too wide: next to the mode the density is nothing, or not a number, along every coordinate."""
+    wall = lambda z, data: jnp.where(jnp.abs(z[0] - approximation.mode[0]) > 1.0, jnp.nan, 0.0)  # noqa: E731
+    steep = lambda z, data: potential(z, data) + (wall(z, data) if where == "never finite" else 0.0)  # noqa: E731
+    wide = approximation._replace(root=1000 * approximation.root)
+    assert (
+        with_proposal(Values(Curvature(steep)), wide, LEADING, MEANS, np.random.default_rng(0)).proposal
+        is None
+    )
+
+
 def test_middle_and_spread_follow_what_leads(bent):
     """Where the rest and its spread change along a curve, a round Gaussian is not enough."""
     assert bent.proposal.each == 1
@@ -153,7 +164,7 @@ def test_middle_and_spread_follow_what_leads(bent):
         middle=np.zeros_like(bent.proposal.middle), rates=np.zeros_like(bent.proposal.rates)
     )
     us, log_q = draw(straight, np.random.default_rng(1), 500)
-    assert acceptance(-Values(Curvature(curved))(us, MEANS, bent) - log_q) < 0.6
+    assert acceptance(-Values(Curvature(curved)).of(MEANS, bent.mode, bent.root)(us) - log_q) < 0.6
 
 
 def test_draws_are_of_a_posterior_that_bends(bent):
@@ -172,7 +183,7 @@ def test_a_posterior_with_wide_wings_is_left_to_nuts():
     found = laplace(Curvature(wings), np.zeros(size), MEANS, np.ones(size, bool), np.full(size, 10.0))
     rng = np.random.default_rng(0)
     us = rng.normal(size=(2000, size))
-    accepted = acceptance(-values(us, MEANS, found) + 0.5 * (us**2).sum(1))
+    accepted = acceptance(-values.of(MEANS, found.mode, found.root)(us) + 0.5 * (us**2).sum(1))
     assert accepted > MIN_ACCEPTANCE
     assert with_proposal(values, found, np.zeros(size, bool), MEANS, rng).proposal is None
 
@@ -189,10 +200,10 @@ def test_no_scales_is_a_gaussian():
 def test_a_chain_goes_on_bit_for_bit(tabled):
     sampler = Sampler(Curvature(potential), warmup=50)
     key = jax.random.key(5)
-    whole = [b for b in sampler.chain(key, MEANS, tabled, 100) if isinstance(b, Draws)]
+    whole = [b for b in sampler.chain(key, MEANS, tabled, 300) if isinstance(b, Draws)]
     first = whole[:2]
-    after = Progress(50, first, freeze(first[-1].state))
-    rest = [b for b in sampler.chain(key, MEANS, tabled, 100, after) if isinstance(b, Draws)]
+    after = Progress(25, first, freeze(first[-1].state))
+    rest = [b for b in sampler.chain(key, MEANS, tabled, 300, after) if isinstance(b, Draws)]
     np.testing.assert_array_equal(
         np.concatenate([b.z for b in whole]), np.concatenate([b.z for b in [*first, *rest]])
     )
@@ -205,7 +216,7 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
     model = models.regions(three_regions)
     runs = [sample(model, few, seed=6, draws=1500, sampler=how) for how in ("nuts", "auto")]
     proposed = [(run.tree["sample_stats"]["n_steps"] == 0).mean() for run in runs]
-    assert proposed == [0, pytest.approx(49 / 50)]
+    assert proposed == [0, pytest.approx(0.99)]
     for name, ess in runs[0].diagnosis.ess_bulk.items():
         a, b = (run.tree["posterior"][name] for run in runs)
         worth = np.minimum(ess, runs[1].diagnosis.ess_bulk[name])

@@ -22,7 +22,7 @@ from ridgebayes.run import CHECKPOINT, Run
 from ridgebayes.sampling import resume
 
 SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5, sampler="nuts")
-PROPOSALS = dataclasses.replace(SETTINGS, sampler="auto")
+PROPOSALS = dataclasses.replace(SETTINGS, draws=150, sampler="auto")
 
 
 @pytest.fixture(scope="module")

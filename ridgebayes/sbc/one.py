@@ -20,7 +20,8 @@ from ridgebayes.model import Model
 from ridgebayes.nuts import Draws, Sampler
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import DERIVED
-from ridgebayes.proposal import Values, with_proposal
+from ridgebayes.proposal import with_proposal
+from ridgebayes.values import Values
 
 LIKELIHOOD = "log_likelihood"
 """Log density of all rates: sensitive to what no single parameter shows (Modrák et al. 2023)."""
@@ -98,6 +99,7 @@ class Fitter:
             warmup=warmup,
             target_accept=target_accept,
             max_tree_depth=max_tree_depth,
+            values=self._values,
         )
 
         def simulate(key: Array, data: FitData) -> tuple[dict[str, Array], Array]:

@@ -1,0 +1,58 @@
+"""Revolutions in pieces."""
+
+import numpy as np
+import pytest
+
+from ridgebayes.errors import InputError
+from ridgebayes.fitdata import FitData, prepare
+from ridgebayes.pieces import BLOCKS, REVOLUTIONS, shares
+
+
+@pytest.mark.parametrize(
+    ("blocks", "n", "revolutions"),
+    [
+        ([1, 1, 1, 1], 2, [0, 2, 4]),
+        ([10, 1, 1, 1], 2, [0, 1, 4]),
+        ([1, 1, 1, 10], 2, [0, 3, 4]),
+        ([10, 1, 1, 1], 4, [0, 1, 2, 3, 4]),
+        ([3, 0, 3], 2, [0, 1, 3]),
+    ],
+)
+def test_shares_are_whole_revolutions_of_about_as_many_blocks(blocks, n, revolutions):
+    block_revolution = np.repeat(np.arange(len(blocks)), blocks)
+    first_revolution, first_block = shares(block_revolution, len(blocks), n)
+    assert first_revolution.tolist() == revolutions
+    np.testing.assert_array_equal(first_block, np.r_[0, np.cumsum(blocks)][revolutions])
+
+
+def test_shares_of_a_mission_are_even(rng):
+    counts = rng.integers(1, 12, 500)
+    for n in (2, 3, 8):
+        first, start = shares(np.repeat(np.arange(500), counts), 500, n)
+        assert first[0] == 0
+        assert first[-1] == 500
+        assert np.diff(start).max() - np.diff(start).min() <= 2 * counts.max()
+
+
+def test_every_array_with_revolutions_or_blocks_is_divided(small_mission, three_regions):
+    """An array that a later model adds must not be forgotten in the lists of the module."""
+    opened = ("sky.width", "sky.shift")
+    one, two = (
+        prepare(small_mission.select(rows), three_regions, opened=(*opened, "crab.rate")).data
+        for rows in (small_mission.revolution > 0, small_mission.revolution > small_mission.revolution.min())
+    )
+    blocks = {data.filled.shape[0] for data in (one, two)}
+    revolutions = {data.time.shape[0] for data in (one, two)}
+    assert len(blocks) == len(revolutions) == 2
+    for name in set(FitData._fields) - {"sequence"}:
+        shapes = [np.shape(getattr(data, name)) for data in (one, two)]
+        changed = [
+            axis for axis, (a, b) in enumerate(zip(*shapes, strict=True)) if {a, b} in (blocks, revolutions)
+        ]
+        known = (BLOCKS | REVOLUTIONS).get(name)
+        assert changed == ([] if known is None else [known]), name
+
+
+def test_fewer_revolutions_than_devices():
+    with pytest.raises(InputError, match="3 revolutions: give at most"):
+        shares(np.array([0, 1, 2]), 3, 4)
