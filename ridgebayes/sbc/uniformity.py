@@ -198,8 +198,8 @@ class Uniformity:
             lines.append(f"WARNING: {self.failures} simulations failed and are left out")
         if self.short:
             lines.append(
-                f"WARNING: {self.short} simulations had chains of fewer than {self.draws} independent draws: "
-                "their ranks scatter a little too much"
+                f"WARNING: {self.short} of {self.simulations} simulations had chains of fewer than "
+                f"{self.draws} independent draws: their ranks scatter a little too much"
             )
         return "\n".join(lines)
 

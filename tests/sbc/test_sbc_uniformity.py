@@ -97,4 +97,4 @@ def test_verdict_of_uniform_ranks(rng):
     assert "NOTE" not in text
     few = str(uniformity(made(rng.integers(0, 100, (20, 3)), 99)))
     assert "NOTE: 20 simulations show gross mistakes only" in few
-    assert "WARNING: 100 simulations had chains of fewer than 99 independent draws" in text
+    assert "WARNING: 100 of 100 simulations had chains of fewer than 99 independent draws" in text
