@@ -27,7 +27,7 @@ from ridgebayes import simulate as sim
 from ridgebayes.checks.refit import Recipe
 from ridgebayes.commands.simulate import thinned
 from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.laplace import Curvature
 from ridgebayes.models import regions
 from ridgebayes.posterior import Posterior
 from ridgebayes.reopen import Reopened
@@ -139,7 +139,7 @@ class Checker:
             self.curvature = Curvature(posterior.potential)
         posterior = self.recipe.posterior
         key = jax.random.key(seed)
-        mode = laplace(self.curvature, posterior.start(key, data), data, posterior.locations, posterior.scale)
+        mode = posterior.approximate(self.curvature, posterior.start(key, data), data)
         normal = np.random.default_rng(seed).standard_normal((1000, posterior.size))
         z = mode.mode + normal @ mode.root.T
         again = Reopened(self.model, prepared, posterior, [data], z[None, None])

@@ -26,7 +26,7 @@ from ridgebayes import classical
 from ridgebayes import simulate as sim
 from ridgebayes.commands.simulate import thinned
 from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.laplace import Curvature
 from ridgebayes.models import regions
 from ridgebayes.nuts import Draws, Sampler
 from ridgebayes.posterior import Posterior
@@ -125,7 +125,7 @@ class Fitter:
             self.sampler = Sampler(self.curvature, warmup=100)
         key = jax.random.key(seed)
         start = self.posterior.start(key, data)
-        mode = laplace(self.curvature, start, data, self.posterior.locations, self.posterior.scale)
+        mode = self.posterior.approximate(self.curvature, start, data)
 
         def chain(number: int) -> np.ndarray:
             blocks = self.sampler.chain(jax.random.fold_in(key, number), data, mode, 300)

@@ -19,7 +19,7 @@ from ridgebayes.checkpoint import Checkpoint
 from ridgebayes.devices import several
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature, Laplace, laplace
+from ridgebayes.laplace import Curvature, Laplace
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
 from ridgebayes.posterior import Posterior
 from ridgebayes.proposal import with_proposal
@@ -164,7 +164,7 @@ def run_chains(
                 found = modes[part]
             else:
                 start = posterior.start(root, parts[part])
-                found = laplace(curvature, start, shared[part], posterior.locations, posterior.scale)
+                found = posterior.approximate(curvature, start, parts[part], shared[part])
             if settings.sampler == "auto":
                 rng = np.random.default_rng([settings.seed, part])
                 found = with_proposal(values, found, posterior.leading, shared[part], rng)

@@ -27,6 +27,8 @@ _STEP = 1e-5
 """Step of the differences, over the spread that the prior gives."""
 _FLATTEST = 0.05
 """Least curvature, over that of the prior: a posterior is hardly four times wider than its prior."""
+_ASIDE = 0.5
+"""So far from the mode of hyperparameters their marginal density is looked at, in spreads of their priors."""
 _WIDE = 4.0
 """So much larger are scales, in spreads of their priors, when the locations are moved first: the noise is
 then so wide that no ScW is an outlier, whatever the locations, which see one bowl."""
@@ -108,6 +110,7 @@ def laplace(
     data: Any,
     locations: NDArray,
     scale: NDArray,
+    hyper: NDArray | None = None,
     *,
     rounds: int = 8,
 ) -> Laplace:
@@ -125,6 +128,9 @@ def laplace(
         True for the parameters to move first, scales held, and held wide.
     scale
         Spread that the prior gives each parameter: nowhere is the posterior taken to be many times wider.
+    hyper
+        True for the scales that the priors of others depend on: they are settled with all others integrated
+        out. Together with these they may have no mode but a spike, where they all vanish.
     rounds
         At most so often is the curvature worked out anew.
 
@@ -136,6 +142,8 @@ def laplace(
     mode = start + _WIDE * scale * ~locations
     mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
     mode = np.where(locations, mode, start)
+    if hyper is not None and hyper.any():
+        return _marginal(curvature, mode, data, scale, hyper, rounds)
     root = _root(curvature, mode, data, scale)
     for _ in range(rounds):
         mode, left = descend(curvature, mode, root, data)
@@ -145,6 +153,46 @@ def laplace(
     else:
         logger.warning("the mode was not reached (%.1e in log density left): sampling may be slow", left)
     return Laplace(mode, root)
+
+
+def _marginal(
+    curvature: Curvature, start: NDArray, data: Any, scale: NDArray, hyper: NDArray, rounds: int
+) -> Laplace:
+    """Settle the hyperparameters with the rest integrated out over its Gaussian, and the rest there."""
+    z, root, unit = start.copy(), _root(curvature, start, data, scale, ~hyper), scale[hyper]
+
+    def cost(t: NDArray, rounds: int = 2) -> float:
+        """Minus log marginal density `t` spreads from the start; leaves mode and root of the rest behind."""
+        nonlocal z, root
+        z[hyper] = start[hyper] + t * unit
+        for _ in range(rounds):
+            z, left = descend(curvature, z, root, data)
+            root = _root(curvature, z, data, scale, ~hyper)
+            if left < 1e-2:
+                break
+        return float(curvature.value_and_gradient(z, data)[0]) - np.linalg.slogdet(root[~hyper])[1]
+
+    n = len(unit)
+    cost(np.zeros(n), rounds)
+    simplex = np.concatenate([np.zeros((1, n)), np.eye(n)])
+    options = {"initial_simplex": simplex, "xatol": 0.2, "fatol": 0.1, "maxfev": 20 * n}
+    best = minimize(cost, np.zeros(n), method="Nelder-Mead", options=options).x
+    aside = _ASIDE * np.eye(n)
+    up, down = (np.array([cost(best + sign * step) for step in aside]) for sign in (1, -1))
+    both = {(i, j): cost(best + aside[i] + aside[j]) for i in range(n) for j in range(i)}
+    lowest = cost(best, rounds)
+    curved = np.diag(up + down - 2 * lowest)
+    for (i, j), value in both.items():
+        curved[i, j] = curved[j, i] = value - up[i] - up[j] + lowest
+    eigenvalues, vectors = np.linalg.eigh(curved / _ASIDE**2)
+    # No wider than the prior lets them be.
+    width = unit[:, None] * vectors / np.sqrt(np.maximum(eigenvalues, 1.0))
+    logger.debug("hyperparameters at %s, %.3f", z[hyper], lowest)
+    # Where these move the middle of the rest moves along.
+    hessian = curvature.hessian(z, data, scale) / np.outer(scale, scale)
+    along = -root @ (root[~hyper].T @ hessian[np.ix_(~hyper, hyper)])
+    along[hyper] = np.eye(n)
+    return Laplace(z, np.concatenate([along @ width, root], 1))
 
 
 def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:

@@ -18,6 +18,7 @@ from numpyro.infer import init_to_median
 from numpyro.infer.util import potential_energy, transform_fn
 
 from ridgebayes.fitdata import FitData
+from ridgebayes.laplace import Curvature, Laplace, laplace
 from ridgebayes.model import Model
 
 _DRAWS = 400  # of the prior, for its spread
@@ -67,6 +68,12 @@ class Posterior:
             spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
             return middle, spread
 
+        def prior(z: Array, data: FitData) -> Array:
+            observed = lambda site: site["type"] == "sample" and site["is_observed"]  # noqa: E731
+            return potential_energy(handlers.block(model, observed), (data,), {}, self._unravel(z))
+
+        self._prior_slope = jax.jit(jax.grad(prior))
+        self._hyper: NDArray | None = None
         self._medians, self._prior = jax.jit(medians), jax.jit(self._draw_prior)
         example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
@@ -90,6 +97,32 @@ class Posterior:
     def start(self, key: Array, data: FitData) -> NDArray:
         """Return the prior medians, unconstrained."""
         return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
+
+    def approximate(self, curvature: Curvature, start: NDArray, data: FitData, shared: Any = None) -> Laplace:
+        """Find mode and curvature, starting from an unconstrained vector.
+
+        Parameters
+        ----------
+        curvature
+            Derivatives of `potential`, or of the same shared out among devices.
+        start
+            Where to begin, (size,).
+        data
+            What is fitted.
+        shared
+            The same as `curvature` takes it, where it is shared out.
+        """
+        if self._hyper is None:
+            self._hyper = self._find_hyper(data)
+        whole = data if shared is None else shared
+        return laplace(curvature, start, whole, self.locations, self.scale, self._hyper)
+
+    def _find_hyper(self, data: FitData) -> NDArray[np.bool_]:
+        """Find the scales on which priors of others depend: whose slope changes where these are moved."""
+        start, rng = self.start(jax.random.key(0), data), np.random.default_rng(0)
+        moved = start + np.where(self.locations, self.scale * rng.normal(size=self.size), 0.0)
+        slope, other = (np.asarray(self._prior_slope(z, data)) for z in (start, moved))
+        return ~self.locations & ~np.isclose(slope, other, rtol=1e-9, atol=1e-9)
 
     def constrain(self, z: NDArray) -> dict[str, NDArray]:
         """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
 
 from ridgebayes import models, simulate, sky
 from ridgebayes.fitdata import prepare
@@ -41,6 +43,51 @@ def test_outliers_do_not_catch_the_mode():
     named["background.scatter"] = np.array([mission.truth["sigma"][0]])
     named["background.revolution_sd"] = np.array([mission.truth["tau"][0]])
     near = posterior.unconstrain(named)
-    modes = [laplace(curvature, z, data, posterior.locations, posterior.scale).mode for z in (start, near)]
+    modes = [posterior.approximate(curvature, z, data).mode for z in (start, near)]
     far, close = (float(curvature.value_and_gradient(mode, data)[0]) for mode in modes)
     assert far < close + 0.1
+
+
+def test_hyperparameters_are_settled_with_the_rest_integrated_out(rng):
+    """Twelve amplitudes of unknown spread: together they have a spike at zero, the spread alone a mode."""
+    y = rng.normal(0.0, np.sqrt(1.0 + 0.7**2), 12)
+
+    def potential(z, y):
+        log_sd, x = z[0], z[1:]
+        prior = 0.5 * jnp.sum((x / jnp.exp(log_sd)) ** 2) + x.size * log_sd + 0.5 * log_sd**2
+        return prior + 0.5 * jnp.sum((y - x) ** 2)
+
+    curvature, hyper = Curvature(potential), np.arange(13) == 0
+    given = curvature, np.zeros(13), y, ~hyper, np.ones(13)
+    assert laplace(*given).mode[0] < -3.0
+
+    def marginal(log_sd):
+        variance = 1.0 + np.exp(2 * log_sd)
+        return 0.5 * (np.sum(y**2) / variance + y.size * np.log(variance) + log_sd**2)
+
+    best = minimize_scalar(marginal, bounds=(-3, 3), method="bounded").x
+    width = 0.5 / np.sqrt(marginal(best + 0.5) + marginal(best - 0.5) - 2 * marginal(best))
+    found = laplace(*given, hyper)
+    assert found.mode[0] == pytest.approx(best, abs=0.25)
+    shrunk = 1 / (1 + np.exp(-2 * found.mode[0]))
+    np.testing.assert_allclose(found.mode[1:], shrunk * y, atol=1e-3)
+    np.testing.assert_allclose(found.root[1:, 1:] @ found.root[1:, 1:].T, shrunk * np.eye(12), atol=1e-3)
+    assert abs(found.root[0, 0]) == pytest.approx(width, rel=0.2)
+    np.testing.assert_allclose(found.root[0, 1:], 0.0)
+    # The amplitudes move along with their spread.
+    slope = 2 * shrunk * (1 - shrunk) * y
+    np.testing.assert_allclose(found.root[1:, 0], slope * found.root[0, 0], atol=1e-2)
+
+
+def test_which_scales_are_hyperparameters(small_mission):
+    """Those of the profile, whose waves they are the spread of; not those of noise."""
+    coarse = sky.load("coarse")
+    few = small_mission.take_bands(["A01"])
+    for model, expected in (
+        (models.profile(coarse), {"sky.profile_sd", "sky.profile_length"}),
+        (models.regions(coarse), set()),
+    ):
+        data = prepare(few, coarse, opened=model.parameters.keys()).data
+        posterior = Posterior(model, data)
+        hyper = posterior._unravel(jnp.asarray(posterior._find_hyper(data), float))
+        assert {name for name, flag in hyper.items() if flag.any()} == expected

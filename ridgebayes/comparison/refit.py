@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.laplace import Curvature
 from ridgebayes.nuts import Draws, Sampler
 from ridgebayes.posterior import Posterior
 
@@ -65,7 +65,7 @@ class Refit:
         """
         key = jax.random.key(seed)
         start = self.posterior.start(key, data) if start is None else start
-        mode = laplace(self._curvature, start, data, self.posterior.locations, self.posterior.scale)
+        mode = self.posterior.approximate(self._curvature, start, data)
 
         def chain(number: int) -> NDArray:
             blocks = self._sampler.chain(jax.random.fold_in(key, number), data, mode, self.draws)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numpyro import handlers
 
 from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature, laplace
+from ridgebayes.laplace import Curvature
 from ridgebayes.model import Model
 from ridgebayes.nuts import Draws, Sampler
 from ridgebayes.posterior import Posterior
@@ -135,7 +135,7 @@ class Fitter:
         the draws alone, never by the truth.
         """
         start = self.posterior.start(key, data)
-        mode = laplace(self._curvature, start, data, self.posterior.locations, self.posterior.scale)
+        mode = self.posterior.approximate(self._curvature, start, data)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         nearly = with_proposal(self._values, mode, self.posterior.leading, data, rng)
         least = THINNING * self.draws
