@@ -30,7 +30,7 @@ MIN_ACCEPTANCE = 0.7
 GOOD_ACCEPTANCE, PROPOSALS_A_DRAW = 0.8, 3
 """Below the first a draw is so many proposals, lest a chain stay where it is."""
 AFAR, MIN_LEFT = 1.3, 0.1
-"""So many times further out than proposals go, these must still be accepted so often: where the posterior is
+"""So many times further out than proposals go a draw must still be a new one so often: where the posterior is
 wider than the proposal a chain would stay there for ever, of which draws of the proposal know nothing."""
 
 _CELL, _CELLS = 0.02, 2000
@@ -66,17 +66,27 @@ def with_proposal(
     approximation = approximation._replace(root=_leading_first(approximation.root, leading))
     potentials, scales = values.of(data, approximation.mode, approximation.root), int(leading.sum())
     best, log_ratio = _proposal(potentials, _straight(leading), rng)
-    if acceptance(log_ratio) < GOOD_ACCEPTANCE and scales:
+    accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
+    if scales and (accepted < GOOD_ACCEPTANCE or left < MIN_LEFT):
         bent = _proposal(potentials, _bent(values.curvature, scales, approximation, data), rng)
         best, log_ratio = max((best, log_ratio), bent, key=_accepted)
-    accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
-    each = 1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW if accepted >= MIN_ACCEPTANCE else 0
-    each = each if left >= MIN_LEFT else 0
+        accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
+    each = _proposals_a_draw(accepted, left)
     logger.debug(
         "independent proposals would be accepted at %.0f %%, from afar at %.0f %%: %d a draw",
         100 * accepted, 100 * left, each,
     )  # fmt: skip
     return approximation._replace(proposal=best._replace(each=np.asarray(each)) if each else None)
+
+
+def _proposals_a_draw(accepted: float, left: float) -> int:
+    """How many it takes, 0 for NUTS alone, of what is accepted and what from afar."""
+    if accepted < MIN_ACCEPTANCE:
+        return 0
+    if left < MIN_LEFT:
+        several = 1 - (1 - left) ** PROPOSALS_A_DRAW
+        return PROPOSALS_A_DRAW if accepted >= GOOD_ACCEPTANCE and several >= MIN_LEFT else 0
+    return 1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW
 
 
 def draw(

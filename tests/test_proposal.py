@@ -11,7 +11,7 @@ from scipy import stats
 from ridgebayes import models, sample
 from ridgebayes.laplace import Curvature, Proposal, laplace
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
-from ridgebayes.proposal import MIN_ACCEPTANCE, acceptance, draw, with_proposal
+from ridgebayes.proposal import MIN_ACCEPTANCE, _proposals_a_draw, acceptance, draw, with_proposal
 from ridgebayes.values import Values
 
 SHAPE, WIDTH = 12.0, 0.1
@@ -224,3 +224,12 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
         assert (np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))) <= 4 * error).all(), name
         spread = a.std(("chain", "draw")) - b.std(("chain", "draw"))
         assert (np.abs(spread) <= 4 * error).all(), name
+
+
+@pytest.mark.parametrize(
+    ("accepted", "left", "each"),
+    [(0.9, 0.3, 1), (0.9, 0.05, 3), (0.9, 0.02, 0), (0.75, 0.3, 3), (0.75, 0.05, 0), (0.6, 0.3, 0)],
+)
+def test_proposals_a_draw(accepted, left, each):
+    """Three where one would be refused too often, near or far; none where three would be."""
+    assert _proposals_a_draw(accepted, left) == each
