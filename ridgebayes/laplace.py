@@ -50,6 +50,8 @@ class Proposal(NamedTuple):
         there, (2 scale, rest).
     each
         Proposals a draw.
+    block
+        Draws of which one is a transition of NUTS.
     """
 
     tables: NDArray
@@ -57,6 +59,7 @@ class Proposal(NamedTuple):
     axes: NDArray
     rates: NDArray
     each: NDArray
+    block: NDArray
 
 
 class Laplace(NamedTuple):

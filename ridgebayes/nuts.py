@@ -27,9 +27,7 @@ from ridgebayes.proposal import draw, log_density
 from ridgebayes.values import Values
 
 BLOCK = 25
-"""Iterations a block of NUTS."""
-_BLOCK_STILL = 100
-"""Iterations a block of which one is of NUTS, and the others are proposals."""
+"""Iterations a block of NUTS alone."""
 _WARMUP_STILL = 25
 """Most iterations of warm-up among proposals: they forget the start at once, and nothing adapts."""
 
@@ -238,7 +236,7 @@ class Sampler:
             state = _thaw(after.state, jax.eval_shape(kernel.start, *begin))
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
 
-        block, warmup = BLOCK if nearly is None else _BLOCK_STILL, self.warmup_of(approximation)
+        block, warmup = BLOCK if nearly is None else int(nearly.block), self.warmup_of(approximation)
         for first, n in _blocks(warmed, warmup, block):
             state, *_ = self._advance(state, args, nearly, n, [*seed, first])
             yield Warmed(n, state)

@@ -29,6 +29,9 @@ MIN_ACCEPTANCE = 0.7
 """Proposals that are accepted less often miss a part of the posterior, in which a chain then may stay."""
 GOOD_ACCEPTANCE, PROPOSALS_A_DRAW = 0.8, 3
 """Below the first a draw is so many proposals, lest a chain stay where it is."""
+_BLOCKS = ((0.9, 100), (GOOD_ACCEPTANCE, 50), (MIN_ACCEPTANCE, 25))
+"""Acceptance and length of a block: the worse proposals are, the sooner NUTS moves a chain that they leave
+alone, far out where scales lean on each other."""
 AFAR, MIN_LEFT = 1.3, 0.1
 """So many times further out than proposals go a draw must still be a new one so often: where the posterior is
 wider than the proposal a chain would stay there for ever, of which draws of the proposal know nothing."""
@@ -42,6 +45,7 @@ _BEND_AT = 1.5  # where along a leading coordinate they are looked at, on either
 _STEP = 1e-3  # of the differences of gradients there, in whitened coordinates
 _STRETCH = 20.0  # nothing is believed to be flatter or sharper than so many times what it is at the mode
 _LEAST = -60.0  # log density, over the highest: beyond it a table says no more
+_WINGS, _IN_WINGS = 1.5, 0.05  # so much wider a part of each table, and how much of it
 _TRIAL, _PLACES = 200, 50
 
 
@@ -71,22 +75,24 @@ def with_proposal(
         bent = _proposal(potentials, _bent(values.curvature, scales, approximation, data), rng)
         best, log_ratio = max((best, log_ratio), bent, key=_accepted)
         accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
-    each = _proposals_a_draw(accepted, left)
+    each, block = _schedule(accepted, left)
     logger.debug(
-        "independent proposals would be accepted at %.0f %%, from afar at %.0f %%: %d a draw",
-        100 * accepted, 100 * left, each,
+        "proposals would be accepted at %.0f %%, from afar at %.0f %%: %d a draw, %d draws a block",
+        100 * accepted, 100 * left, each, block,
     )  # fmt: skip
-    return approximation._replace(proposal=best._replace(each=np.asarray(each)) if each else None)
+    best = best._replace(each=np.asarray(each), block=np.asarray(block))
+    return approximation._replace(proposal=best if each else None)
 
 
-def _proposals_a_draw(accepted: float, left: float) -> int:
-    """How many it takes, 0 for NUTS alone, of what is accepted and what from afar."""
-    if accepted < MIN_ACCEPTANCE:
-        return 0
+def _schedule(accepted: float, left: float) -> tuple[int, int]:
+    """Proposals a draw, 0 for NUTS alone, and draws a block, of what is accepted and what from afar."""
+    block = next((length for least, length in _BLOCKS if accepted >= least), 0)
+    if not block:
+        return 0, 0
     if left < MIN_LEFT:
         several = 1 - (1 - left) ** PROPOSALS_A_DRAW
-        return PROPOSALS_A_DRAW if accepted >= GOOD_ACCEPTANCE and several >= MIN_LEFT else 0
-    return 1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW
+        return (PROPOSALS_A_DRAW, block) if accepted >= GOOD_ACCEPTANCE and several >= MIN_LEFT else (0, 0)
+    return (1 if accepted >= GOOD_ACCEPTANCE else PROPOSALS_A_DRAW), block
 
 
 def draw(
@@ -170,7 +176,7 @@ def _proposal(
     potentials: Potentials, shape: Proposal, rng: np.random.Generator
 ) -> tuple[Proposal, NDArray[np.float64]]:
     """Make the tables that go with middle and spread of the rest; and log(posterior / proposal) of draws."""
-    first = shape._replace(tables=_profiles(potentials, shape))
+    first = shape._replace(tables=_with_wings(_profiles(potentials, shape)))
     us, left = _tried(potentials, first, rng)
     if not np.isfinite(np.median(left)):
         return first, left
@@ -210,7 +216,7 @@ def _straight(leading: NDArray) -> Proposal:
     scales, rest = int(leading.sum()), int((~leading).sum())
     axes = np.broadcast_to(np.eye(rest), (2 * scales, rest, rest))
     middle, rates = np.zeros((scales, 2, rest)), np.zeros((2 * scales, rest))
-    return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1))
+    return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1), np.asarray(1))
 
 
 def _bent(curvature: Curvature, scales: int, approximation: Laplace, data: Any) -> Proposal:
@@ -239,7 +245,7 @@ def _bent(curvature: Curvature, scales: int, approximation: Laplace, data: Any) 
     right, left = np.array(steps_to[:scales]), np.array(steps_to[scales:])
     middle = np.stack([(right - left) / (2 * _BEND_AT), (right + left) / (2 * _BEND_AT**2)], 1)
     rates, axes = np.linalg.eigh(np.array(logs) / _BEND_AT)
-    return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1))
+    return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1), np.asarray(1))
 
 
 def _middle(proposal: Proposal, t: NDArray) -> NDArray[np.float64]:
@@ -270,6 +276,12 @@ def _features(t: NDArray) -> NDArray[np.float64]:
     """1, t, t², t³ of each column within bounds: (n, 1 + 3 columns), columns together for each power."""
     t = np.clip(t, -_FURTHEST, _FURTHEST)
     return np.concatenate([np.ones((len(t), 1)), t, t**2, t**3], 1)
+
+
+def _with_wings(tables: NDArray) -> NDArray[np.float64]:
+    """Mix each table with itself made wider: where scales lean on each other the posterior goes further."""
+    wide = np.array([np.interp(_grid() / _WINGS, _grid(), row) for row in tables]).reshape(tables.shape)
+    return _normalised(np.logaddexp(np.log1p(-_IN_WINGS) + tables, np.log(_IN_WINGS / _WINGS) + wide))
 
 
 def _normalised(log_density: NDArray) -> NDArray[np.float64]:

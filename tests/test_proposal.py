@@ -11,7 +11,7 @@ from scipy import stats
 from ridgebayes import models, sample
 from ridgebayes.laplace import Curvature, Proposal, laplace
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
-from ridgebayes.proposal import MIN_ACCEPTANCE, _proposals_a_draw, acceptance, draw, with_proposal
+from ridgebayes.proposal import MIN_ACCEPTANCE, _schedule, acceptance, draw, with_proposal
 from ridgebayes.values import Values
 
 SHAPE, WIDTH = 12.0, 0.1
@@ -126,9 +126,11 @@ def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
     good, rng = tabled.proposal, np.random.default_rng(7)
     axes = np.array([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(4)])
     tables = np.stack([good.tables[1], np.roll(good.tables[0], 40)])
-    wrong = Proposal(tables, rng.normal(0, 0.2, (2, 2, 3)), axes, rng.normal(0, 0.2, (4, 3)), np.asarray(2))
+    wrong = Proposal(
+        tables, rng.normal(0, 0.2, (2, 2, 3)), axes, rng.normal(0, 0.2, (4, 3)), np.asarray(2), np.asarray(50)
+    )
     off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, proposal=wrong)
-    z, statistics = drawn(off, 40_000)
+    z, statistics = drawn(off, 120_000)
     assert statistics["acceptance_rate"].mean() < 0.8
     check_posterior(z, 1500)
 
@@ -216,7 +218,8 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
     model = models.regions(three_regions)
     runs = [sample(model, few, seed=6, draws=1500, sampler=how) for how in ("nuts", "auto")]
     proposed = [(run.tree["sample_stats"]["n_steps"] == 0).mean() for run in runs]
-    assert proposed == [0, pytest.approx(0.99)]
+    assert proposed[0] == 0
+    assert proposed[1] > 0.95
     for name, ess in runs[0].diagnosis.ess_bulk.items():
         a, b = (run.tree["posterior"][name] for run in runs)
         worth = np.minimum(ess, runs[1].diagnosis.ess_bulk[name])
@@ -227,9 +230,17 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
 
 
 @pytest.mark.parametrize(
-    ("accepted", "left", "each"),
-    [(0.9, 0.3, 1), (0.9, 0.05, 3), (0.9, 0.02, 0), (0.75, 0.3, 3), (0.75, 0.05, 0), (0.6, 0.3, 0)],
+    ("accepted", "left", "each", "block"),
+    [
+        (0.95, 0.3, 1, 100),
+        (0.85, 0.3, 1, 50),
+        (0.95, 0.05, 3, 100),
+        (0.95, 0.02, 0, 0),
+        (0.75, 0.3, 3, 25),
+        (0.75, 0.05, 0, 0),
+        (0.6, 0.3, 0, 0),
+    ],
 )
-def test_proposals_a_draw(accepted, left, each):
-    """Three where one would be refused too often, near or far; none where three would be."""
-    assert _proposals_a_draw(accepted, left) == each
+def test_schedule(accepted, left, each, block):
+    """Three proposals where one would be refused too often, near or far; none where three would be."""
+    assert _schedule(accepted, left) == (each, block)
