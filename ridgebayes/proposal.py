@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 MIN_ACCEPTANCE = 0.7
 """Proposals that are accepted less often miss a part of the posterior, in which a chain then may stay."""
-GOOD_ACCEPTANCE, PROPOSALS_A_DRAW = 0.8, 3
+GOOD_ACCEPTANCE, PROPOSALS_A_DRAW = 0.9, 3
 """Below the first a draw is so many proposals, lest a chain stay where it is."""
-_BLOCKS = ((0.9, 100), (GOOD_ACCEPTANCE, 50), (MIN_ACCEPTANCE, 25))
+_BLOCKS = ((GOOD_ACCEPTANCE, 100), (0.8, 50), (MIN_ACCEPTANCE, 25))
 """Acceptance and length of a block: the worse proposals are, the sooner NUTS moves a chain that they leave
 alone, far out where scales lean on each other."""
 AFAR, MIN_LEFT = 1.3, 0.1

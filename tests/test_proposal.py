@@ -233,7 +233,7 @@ def test_the_posterior_is_that_of_nuts(small_mission, three_regions):
     ("accepted", "left", "each", "block"),
     [
         (0.95, 0.3, 1, 100),
-        (0.85, 0.3, 1, 50),
+        (0.85, 0.3, 3, 50),
         (0.95, 0.05, 3, 100),
         (0.95, 0.02, 0, 0),
         (0.75, 0.3, 3, 25),
