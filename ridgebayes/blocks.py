@@ -18,6 +18,9 @@ WIDTH = 16
 """ScWs a block: wide enough for vector units, narrow enough to waste little on the last block."""
 
 
+_ENOUGH = 20_000  # ScWs
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which ScW stands where.
@@ -76,10 +79,19 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
     last = seen.shape[1] - seen[:, ::-1].argmax(1)
     order = np.lexsort((np.arange(revolution.size), last, first, position))
 
+    of_scw = position[order]
+    here = of_scw.tolist()
+    sees = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(seen[order], axis=1)]
+    # Some revolutions of a long mission tell how many regions a block may best see.
+    some = np.flatnonzero(of_scw % (1 + revolution.size // _ENOUGH) == 0)
+    some_here, some_sees = [here[i] for i in some], [sees[i] for i in some]
     busiest = int(seen.sum(1).max(initial=0))
-    candidates = [_cut(order, position, seen, width, busiest + extra) for extra in (0, 1, 2, 4, 8)]
     # A cell costs about eight reads beside one for each region of the block.
-    cut = min(candidates, key=lambda starts: starts[0].size * (8 + starts[1]))[0]
+    most = min(
+        (busiest + extra for extra in (0, 1, 2, 4, 8)),
+        key=lambda most: len(_cut(some_here, some_sees, width, most)) * (8 + most),
+    )
+    cut = np.array(_cut(here, sees, width, most), np.int64)
     length = np.diff(np.append(cut, order.size))
     column = np.arange(order.size) - np.repeat(cut, length)
     block = np.repeat(np.arange(cut.size), length)
@@ -87,20 +99,19 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
     mask = np.zeros((cut.size, width), bool)
     index[block, column] = order
     mask[block, column] = True
-    return Layout(index, mask, position[order[cut]], revolutions)
+    return Layout(index, mask, of_scw[cut], revolutions)
 
 
-def _cut(order: NDArray, position: NDArray, seen: NDArray, width: int, most: int) -> tuple[NDArray, int]:
-    """Where in `order` blocks start, so that none sees more than `most` regions; and `most`."""
-    bits = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(seen[order], axis=1)]
+def _cut(position: list[int], seen: list[int], width: int, most: int) -> list[int]:
+    """Where blocks start, so that none sees more than `most` of the regions, which are bits of `seen`."""
     starts: list[int] = []
     together, here = 0, -1
-    for i, (rho, regions) in enumerate(zip(position[order].tolist(), bits, strict=True)):
+    for i, (rho, regions) in enumerate(zip(position, seen, strict=True)):
         together |= regions
         if rho != here or i - starts[-1] == width or together.bit_count() > most:
             starts.append(i)
             together, here = regions, rho
-    return np.array(starts, np.int64), most
+    return starts
 
 
 def pack_sky(layout: Layout, exposure: ArrayLike, seen: ArrayLike | None = None) -> tuple[NDArray, NDArray]:

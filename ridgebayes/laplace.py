@@ -115,6 +115,7 @@ def laplace(
     scale: NDArray,
     hyper: NDArray | None = None,
     *,
+    near: Laplace | None = None,
     rounds: int = 8,
 ) -> Laplace:
     """Find the mode by quasi-Newton steps in whitened coordinates, and the curvature there.
@@ -134,6 +135,8 @@ def laplace(
     hyper
         True for the scales that the priors of others depend on: they are settled with all others integrated
         out. Together with these they may have no mode but a spike, where they all vanish.
+    near
+        That of a part of the data, to start from in place of `start`.
     rounds
         At most so often is the curvature worked out anew.
 
@@ -142,12 +145,15 @@ def laplace(
     Laplace
         Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
-    mode = start + _WIDE * scale * ~locations
-    mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
-    mode = np.where(locations, mode, start)
+    if near is None:
+        mode = start + _WIDE * scale * ~locations
+        mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
+        mode = np.where(locations, mode, start)
+    else:
+        mode = near.mode
     if hyper is not None and hyper.any():
-        return _marginal(curvature, mode, data, scale, hyper, rounds)
-    root = _root(curvature, mode, data, scale)
+        return _marginal(curvature, mode, data, scale, hyper, rounds, search=near is None)
+    root = _root(curvature, mode, data, scale) if near is None else near.root
     for _ in range(rounds):
         mode, left = descend(curvature, mode, root, data)
         root = _root(curvature, mode, data, scale)
@@ -159,9 +165,19 @@ def laplace(
 
 
 def _marginal(
-    curvature: Curvature, start: NDArray, data: Any, scale: NDArray, hyper: NDArray, rounds: int
+    curvature: Curvature,
+    start: NDArray,
+    data: Any,
+    scale: NDArray,
+    hyper: NDArray,
+    rounds: int,
+    *,
+    search: bool,
 ) -> Laplace:
-    """Settle the hyperparameters with the rest integrated out over its Gaussian, and the rest there."""
+    """Settle the hyperparameters with the rest integrated out over its Gaussian, and the rest there.
+
+    The search among them is left out where the start is nearly right: then one Newton step does.
+    """
     z, root, unit = start.copy(), _root(curvature, start, data, scale, ~hyper), scale[hyper]
 
     def cost(t: NDArray, rounds: int = 2) -> float:
@@ -176,20 +192,24 @@ def _marginal(
         return float(curvature.value_and_gradient(z, data)[0]) - np.linalg.slogdet(root[~hyper])[1]
 
     n = len(unit)
-    cost(np.zeros(n), rounds)
-    simplex = np.concatenate([np.zeros((1, n)), np.eye(n)])
-    options = {"initial_simplex": simplex, "xatol": 0.2, "fatol": 0.1, "maxfev": 20 * n}
-    best = minimize(cost, np.zeros(n), method="Nelder-Mead", options=options).x
+    best, lowest = np.zeros(n), cost(np.zeros(n), rounds)
+    if search:
+        simplex = np.concatenate([np.zeros((1, n)), np.eye(n)])
+        options = {"initial_simplex": simplex, "xatol": 0.2, "fatol": 0.1, "maxfev": 20 * n}
+        found = minimize(cost, np.zeros(n), method="Nelder-Mead", options=options)
+        best, lowest = found.x, found.fun
     aside = _ASIDE * np.eye(n)
     up, down = (np.array([cost(best + sign * step) for step in aside]) for sign in (1, -1))
     both = {(i, j): cost(best + aside[i] + aside[j]) for i in range(n) for j in range(i)}
-    lowest = cost(best, rounds)
     curved = np.diag(up + down - 2 * lowest)
     for (i, j), value in both.items():
         curved[i, j] = curved[j, i] = value - up[i] - up[j] + lowest
     eigenvalues, vectors = np.linalg.eigh(curved / _ASIDE**2)
     # No wider than the prior lets them be.
-    width = unit[:, None] * vectors / np.sqrt(np.maximum(eigenvalues, 1.0))
+    eigenvalues = np.maximum(eigenvalues, 1.0)
+    width = unit[:, None] * vectors / np.sqrt(eigenvalues)
+    newton = -vectors @ (vectors.T @ (up - down) / (2 * _ASIDE) / eigenvalues)
+    lowest = cost(best + np.clip(newton, -_ASIDE, _ASIDE), rounds)
     logger.debug("hyperparameters at %s, %.3f", z[hyper], lowest)
     # Where these move the middle of the rest moves along.
     hessian = curvature.hessian(z, data, scale) / np.outer(scale, scale)

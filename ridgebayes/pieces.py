@@ -69,6 +69,20 @@ def nothing(data: FitData) -> FitData:
     return data._replace(**one)  # type: ignore[arg-type]
 
 
+def thinned(data: FitData, every: int) -> FitData:
+    """Take every so-many-th revolution, as a mission of its own."""
+    revolution = np.asarray(data.block_revolution)
+    kept = np.arange(data.time.size) % every == 0
+    taken = {
+        name: np.compress(which, getattr(data, name), axis)
+        for axes, which in ((BLOCKS, kept[revolution]), (REVOLUTIONS, kept))
+        for name, axis in axes.items()
+        if getattr(data, name) is not None
+    }
+    taken["block_revolution"] //= every
+    return data._replace(**{name: jnp.asarray(x) for name, x in taken.items()})  # type: ignore[arg-type]
+
+
 def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:
     """Take one piece out of the data, in compiled code.
 

@@ -20,8 +20,11 @@ from numpyro.infer.util import potential_energy, transform_fn
 from ridgebayes.fitdata import FitData
 from ridgebayes.laplace import Curvature, Laplace, laplace
 from ridgebayes.model import Model
+from ridgebayes.pieces import thinned
 
 _DRAWS = 400  # of the prior, for its spread
+_FEW_BLOCKS = 2000
+"""Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
 
 
 class Posterior:
@@ -115,7 +118,11 @@ class Posterior:
         if self._hyper is None:
             self._hyper = self._find_hyper(data)
         whole = data if shared is None else shared
-        return laplace(curvature, start, whole, self.locations, self.scale, self._hyper)
+        known, near = (self.locations, self.scale, self._hyper), None
+        every = data.block_revolution.size // _FEW_BLOCKS
+        if every > 1 and whole is data and data.sequence is None and not self.by_revolution:
+            near = laplace(curvature, start, thinned(data, every), *known)
+        return laplace(curvature, start, whole, *known, near=near)
 
     def _find_hyper(self, data: FitData) -> NDArray[np.bool_]:
         """Find the scales on which priors of others depend: whose slope changes where these are moved."""

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ridgebayes import models
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import Prepared
@@ -62,9 +64,10 @@ def record_of(model: Model, prepared: Prepared, settings: Settings, device: Devi
 
 def given_crab_rate(prepared: Prepared) -> dict[str, float]:
     """Crab rate of each band, cts/s, where no ScW contains the Crab and it was given; else empty."""
-    if not prepared.crab_given:
+    rates = [float(rate) for rate in prepared.data.crab_rate]
+    # A model of the background alone needs none, and has none.
+    if not prepared.crab_given or not np.isfinite(rates).all():
         return {}
-    rates = (float(rate) for rate in prepared.data.crab_rate)
     return {band.name: rate for band, rate in zip(prepared.scws.bands, rates, strict=True)}
 
 

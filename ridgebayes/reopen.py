@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +14,31 @@ from ridgebayes.fitdata import FitData, Prepared
 from ridgebayes.model import Model
 from ridgebayes.posterior import Posterior
 from ridgebayes.record import recorded_model, recorded_response
-from ridgebayes.response import ImageResponse
+from ridgebayes.response import ImageResponse, Response
 from ridgebayes.run import Run
 from ridgebayes.sampling import independent, meet
 from ridgebayes.scales import Scales
 from ridgebayes.scw import ScWTable
+
+
+class Recalled(NamedTuple):
+    """What a run was made from.
+
+    Attributes
+    ----------
+    model
+        The model.
+    scws
+        The ScW table that was fitted.
+    response, crab_rate, scales
+        As those of `ridgebayes.fitdata.prepare`.
+    """
+
+    model: Model
+    scws: ScWTable
+    response: Response
+    crab_rate: Mapping[str, float] | None
+    scales: Scales
 
 
 class Reopened(NamedTuple):
@@ -43,6 +64,15 @@ class Reopened(NamedTuple):
 
 
 def reopen(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model | None = None) -> Reopened:
+    """Bring back what was sampled; arguments and errors as those of `recall`."""
+    model, table, response, crab_rate, scales = recall(run, scws, model=model)
+    model, prepared = meet(model, table, response=response, crab_rate=crab_rate, scales=scales)
+    parts = independent(model, prepared.data)
+    posterior = Posterior(model, parts[0])
+    return Reopened(model, prepared, posterior, parts, unconstrained(run, model, posterior, len(parts)))
+
+
+def recall(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model | None = None) -> Recalled:
     """Bring back what a run was made from.
 
     A run of a user's model holds a copy of the file that made it, and this runs that file.
@@ -68,12 +98,7 @@ def reopen(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model 
     if model is None:
         model = recorded_model(run.record, where, run.sky)
     response = recorded_response(run.record, where, _image(run))
-    rates = run.record["data"].get("crab_rate") or None
-    scales = recorded_scales(run)
-    model, prepared = meet(model, table, response=response, crab_rate=rates, scales=scales)
-    parts = independent(model, prepared.data)
-    posterior = Posterior(model, parts[0])
-    return Reopened(model, prepared, posterior, parts, unconstrained(run, model, posterior, len(parts)))
+    return Recalled(model, table, response, run.record["data"]["crab_rate"] or None, recorded_scales(run))
 
 
 def recorded_scales(run: Run) -> Scales:

@@ -28,11 +28,10 @@ from ridgebayes.fitdata import FitData, Prepared, prepare
 from ridgebayes.laplace import Laplace
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import sites
-from ridgebayes.reopen import Reopened, reopen
+from ridgebayes.reopen import Recalled, recall, unconstrained
 from ridgebayes.results import build_run
 from ridgebayes.run import Run, check_free
 from ridgebayes.sampling import independent
-from ridgebayes.scales import Scales
 from ridgebayes.scw import ScWTable, read_scws, write_scws
 
 logger = logging.getLogger(__name__)
@@ -91,36 +90,39 @@ def update(
     """
     out, clock = Path(out), Clock()
     check_free(out, overwrite=overwrite)
-    old = reopen(run, scws)
+    old = recall(run, scws)
     if not isinstance(new, ScWTable):
         new = read_scws(new)
-    table, whole = joined(old.prepared.scws, new.take_bands([band.name for band in old.prepared.scws.bands]))
+    table, whole = joined(old.scws, new.take_bands([band.name for band in old.scws.bands]))
     if not whole:
         table = dataclasses.replace(table, meta={**table.meta, "path": str((out / DATA).absolute())})
     _check(old, table)
-    prepared = _prepared(old, table, old.prepared.scales)
+    prepared = _prepared(old, table)
     parts = independent(old.model, prepared.data)
+    # The parameters are those of the old fit: none belongs to a revolution.
     posterior = Posterior(old.model, parts[0])
+    z_old = unconstrained(run, old.model, posterior, len(parts))
     clock.lap("prepare")
 
-    weighed = weigh(old, table, prepared.scales)
+    log_weight = likelihood_of_new(posterior, z_old, old._replace(scales=prepared.scales), table)
+    weighed = weigh(log_weight)
     clock.lap("weigh")
     settings = Settings(**{f.name: run.record["sampling"][f.name] for f in dataclasses.fields(Settings)})
     pareto_k, efficiency = float(weighed.pareto_k.max()), float(weighed.efficiency.min())
     device = resolve_device(settings.chains * len(parts), workers, settings.devices)
     if pareto_k < MAX_PARETO_K and efficiency > MIN_EFFICIENCY:
         how = "old draws, weighted"
-        z, statistics = _resampled(old, run, weighed, settings.seed)
+        z, statistics = _resampled(z_old, run, weighed, settings.seed)
     else:
         how = "new chains from the old posterior"
         settings = dataclasses.replace(settings, warmup=WARMUP)
-        modes = [_moments(draws) for draws in old.z]
+        modes = [_moments(draws) for draws in z_old]
         z, statistics = run_chains(posterior, parts, settings, device, clock, modes=modes, progress=progress)
     logger.info("%s (Pareto k %.2f, worth %.0f %% of the draws)", how, pareto_k, 100 * efficiency)
     result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
     result.record["update"] = {
         "from": str(run.path or ""),
-        "new_scws": len(table) - len(old.prepared.scws),
+        "new_scws": len(table) - len(old.scws),
         "how": how,
         "pareto_k": pareto_k,
         "efficiency": efficiency,
@@ -156,34 +158,29 @@ def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:
     return append([old, new], duplicates="first"), False
 
 
-def _check(old: Reopened, table: ScWTable) -> None:
+def _check(old: Recalled, table: ScWTable) -> None:
     if "background.coefficients" in old.model.parameters:
         raise InputError(
             "update: the revolution terms were sampled (marginal=False): fit the whole table again"
         )
-    if table.crab.any() and old.prepared.crab_given:
+    if table.crab.any() and not old.scws.crab.any():
         raise InputError("update: the new ScWs contain the Crab, of which a given rate was used: fit again")
 
 
-def _prepared(old: Reopened, table: ScWTable, scales: Scales) -> Prepared:
-    before, model = old.prepared, old.model
-    rates = None
-    if before.crab_given:
-        rates = dict(zip((b.name for b in before.scws.bands), map(float, before.data.crab_rate), strict=True))
+def _prepared(old: Recalled, table: ScWTable) -> Prepared:
     return prepare(
         table,
-        model.sky,
-        response=before.response,
-        crab_rate=None if table.crab.any() else rates,
-        opened=model.parameters.keys(),
-        chosen=model.chosen,
-        scales=scales,
+        old.model.sky,
+        response=old.response,
+        crab_rate=None if table.crab.any() else old.crab_rate,
+        opened=old.model.parameters.keys(),
+        chosen=old.model.chosen,
+        scales=old.scales,
     )
 
 
-def weigh(old: Reopened, table: ScWTable, scales: Scales) -> Weighed:
-    """Weigh old draws by the likelihood of what is new; arguments as those of `likelihood_of_new`."""
-    log_weight = likelihood_of_new(old, table, scales)
+def weigh(log_weight: NDArray) -> Weighed:
+    """Smooth the log weights of old draws, (part, chain, draw): log likelihoods of what is new."""
     flat = log_weight.reshape(len(log_weight), -1)
     # ArviZ takes the log likelihood that is to be left out: here some is to be added.
     smooth, pareto_k = array_stats.psislw(-flat, axis=-1)
@@ -191,40 +188,38 @@ def weigh(old: Reopened, table: ScWTable, scales: Scales) -> Weighed:
     return Weighed(smooth.reshape(log_weight.shape), np.atleast_1d(pareto_k), efficiency)
 
 
-def likelihood_of_new(old: Reopened, table: ScWTable, scales: Scales) -> NDArray:
+def likelihood_of_new(posterior: Posterior, z: NDArray, old: Recalled, table: ScWTable) -> NDArray:
     """Log likelihood of the new ScWs given the old ones at every draw, (part, chain, draw).
 
     Parameters
     ----------
+    posterior, z
+        Of the model, and old draws, (part, chain, draw, parameter).
     old
-        The fit so far.
+        What the old fit was made from, with scales of all revolutions.
     table
         All ScWs, old and new.
-    scales
-        Reference scales of all their revolutions.
     """
-    before = old.prepared.scws
-    touched = np.unique(table.revolution[~np.isin(table.scw_id, before.scw_id)])
+    touched = np.unique(table.revolution[~np.isin(table.scw_id, old.scws.scw_id)])
     # A revolution that had begun counts by what its new ScWs add to it.
-    begun = np.isin(before.revolution, touched)
-    now = _log_likelihood(old, table.select(np.isin(table.revolution, touched)), scales)
-    return now - (_log_likelihood(old, before.select(begun), scales) if begun.any() else 0.0)
+    begun = np.isin(old.scws.revolution, touched)
+    of = lambda few: _log_likelihood(posterior, z, independent(old.model, _prepared(old, few).data))  # noqa: E731
+    now = of(table.select(np.isin(table.revolution, touched)))
+    return now - (of(old.scws.select(begun)) if begun.any() else 0.0)
 
 
-def _log_likelihood(old: Reopened, few: ScWTable, scales: Scales) -> NDArray:
-    """Log likelihood of some ScWs at every draw, (part, chain, draw)."""
-    parts = independent(old.model, _prepared(old, few, scales).data)
+def _log_likelihood(posterior: Posterior, z: NDArray, parts: list[FitData]) -> NDArray:
+    """Log likelihood of a few ScWs at every draw, (part, chain, draw)."""
 
     @jax.jit
     def each(z: Array, data: FitData) -> Array:
-        return jax.lax.map(lambda z: sites(old.posterior, z, data)["rate"].log_prob(data.rate).sum(), z)
+        return jax.lax.map(lambda z: sites(posterior, z, data)["rate"].log_prob(data.rate).sum(), z)
 
-    shape = old.z.shape[1:3]
-    found = [each(z.reshape(-1, z.shape[-1]), part) for z, part in zip(old.z, parts, strict=True)]
-    return np.stack([np.asarray(x).reshape(shape) for x in found])
+    found = [each(rows.reshape(-1, z.shape[-1]), part) for rows, part in zip(z, parts, strict=True)]
+    return np.stack([np.asarray(x) for x in found]).reshape(z.shape[:3])
 
 
-def _resampled(old: Reopened, run: Run, weighed: Weighed, seed: int) -> tuple[NDArray, dict[str, NDArray]]:
+def _resampled(z: NDArray, run: Run, weighed: Weighed, seed: int) -> tuple[NDArray, dict[str, NDArray]]:
     """Draw from the weighted draws, chain by chain and in their order: R-hat and ESS keep their meaning."""
     rng = np.random.default_rng(seed)
     n_parts, chains, draws = weighed.log_weight.shape
@@ -241,7 +236,7 @@ def _resampled(old: Reopened, run: Run, weighed: Weighed, seed: int) -> tuple[ND
             values = stored[f"{name}_band" if apart else name].values
             values = np.moveaxis(values, -1, 0) if apart else values[None]
             statistics[str(name)] = np.take_along_axis(values, chosen, axis=2)
-    return np.take_along_axis(old.z, chosen[..., None], axis=2), statistics
+    return np.take_along_axis(z, chosen[..., None], axis=2), statistics
 
 
 def _moments(draws: NDArray) -> Laplace:

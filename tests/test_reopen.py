@@ -44,6 +44,15 @@ def test_priors_extras_and_response_come_back(small_mission, three_regions, tmp_
     np.testing.assert_allclose(densities(again)[0], stored, rtol=1e-10)
 
 
+def test_a_background_without_the_crab_comes_back(small_mission, tmp_path):
+    """It needs no Crab rate, and none is recorded."""
+    table = small_mission.select(~small_mission.crab).take_bands(["A01"])
+    run = sample(models.background(), table, out=tmp_path / "run", chains=1, warmup=10, draws=4, seed=2)
+    assert run.record["data"]["crab_rate"] == {}
+    again = reopen(run, table)
+    np.testing.assert_allclose(densities(again)[0], run.tree["sample_stats"]["lp"].values, rtol=1e-10)
+
+
 def test_a_prior_that_has_no_text_asks_for_the_model(small_run, small_mission):
     record = {**small_run.record, "model": {**small_run.record["model"], "priors": {"crab.rate": "odd"}}}
     broken = type(small_run)(small_run.tree, record)

@@ -7,7 +7,7 @@ import pytest
 
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
-from ridgebayes.reopen import reopen
+from ridgebayes.reopen import recall, reopen
 from ridgebayes.run import Run
 from ridgebayes.update import joined, update
 
@@ -82,18 +82,19 @@ def test_weights_are_the_likelihood_of_what_is_new(old, mission, cut):
     from ridgebayes.posterior import Posterior
     from ridgebayes.update import _prepared, likelihood_of_new
 
-    again = reopen(old)
-    prepared = _prepared(again, mission, again.prepared.scales)
-    found = likelihood_of_new(again, mission, prepared.scales)[0, 0, :6]
+    again, recalled = reopen(old), recall(old)
+    prepared = _prepared(recalled, mission)
+    z = again.z[:, :1, :6]
+    recalled = recalled._replace(scales=prepared.scales)
+    found = likelihood_of_new(again.posterior, z, recalled, mission)[0, 0]
     everything = jax.jit(Posterior(again.model, prepared.data).potential)
     before = jax.jit(again.posterior.potential)
-    z = again.z[0, 0, :6]
-    expected = np.array([before(row, again.parts[0]) - everything(row, prepared.data) for row in z])
+    expected = np.array([before(row, again.parts[0]) - everything(row, prepared.data) for row in z[0, 0]])
     np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-7, atol=1e-7)
 
 
 def test_what_is_refused(old, mission, cut, tmp_path):
-    before = reopen(old).prepared.scws
+    before = recall(old).scws
     with pytest.raises(InputError, match="nothing to update"):
         joined(before, mission.select(mission.scw_id < cut))
     other = dataclasses.replace(mission, rate=mission.rate * 1.001)
