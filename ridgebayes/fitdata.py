@@ -251,13 +251,13 @@ def prepare(
         fov=fov,
         time=time,
         crab_basis=legendre.legvander(time, CRAB_ORDER).T,
-        drift_basis=eigenfunctions(time * half_years, edge, modes),
+        drift_basis=_waves(time * half_years, edge, modes),
         drift_frequency=sqrt_eigenvalues(edge, modes, 1)[0],
         block_revolution=where.block_revolution,
         filled=where.pack(fitted, False),
         leftover=_leftover(sky, fov),
         plane=where.pack(response.averaged(np.abs(scws.lat))),
-        smooth_basis=eigenfunctions(time * half_years, edge, crab_modes),
+        smooth_basis=_waves(time * half_years, edge, crab_modes),
         smooth_frequency=sqrt_eigenvalues(edge, crab_modes, 1)[0],
         e_min=[band.e_min for band in scws.bands],
         e_max=[band.e_max for band in scws.bands],
@@ -276,6 +276,9 @@ def prepare(
     return Prepared(
         data, where, scws, sky, response, mjd, unseen, crab_given=not scws.crab.any(), scales=scales
     )
+
+
+_waves = jax.jit(eigenfunctions, static_argnums=(1, 2))
 
 
 def _fold(e_min: ArrayLike, e_max: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -34,6 +34,9 @@ _WARMUP_STILL = 25
 _STEP_STILL = 1.6
 """Step size of NUTS among proposals, times the fourth root of the number of parameters. For a round target
 that gives an acceptance near 0.8, so nothing is left to adapt."""
+_DEPTH_STILL = 2
+"""Tree depth of NUTS among proposals: three such steps are a quarter of a turn, after which nothing is left
+of where a chain was."""
 
 STATISTICS = {
     "diverging": "diverging",
@@ -157,12 +160,19 @@ class Sampler:
     ) -> None:
         self.warmup, self.max_tree_depth = warmup, max_tree_depth
         self._curvature, self._values = curvature, values or Values(curvature)
-        depth = {"max_tree_depth": max_tree_depth}
         self._adaptive = _Kernel(
-            curvature, lambda size: 0.5, num_warmup=warmup, target_accept_prob=target_accept, **depth
+            curvature,
+            lambda size: 0.5,
+            num_warmup=warmup,
+            target_accept_prob=target_accept,
+            max_tree_depth=max_tree_depth,
         )
         self._still = _Kernel(
-            curvature, lambda size: _STEP_STILL / size**0.25, num_warmup=0, adapt_step_size=False, **depth
+            curvature,
+            lambda size: _STEP_STILL / size**0.25,
+            num_warmup=0,
+            adapt_step_size=False,
+            max_tree_depth=min(_DEPTH_STILL, max_tree_depth),
         )
 
     def warmup_of(self, approximation: Laplace) -> int:

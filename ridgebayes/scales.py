@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.scw import ScWTable
@@ -105,23 +106,20 @@ def reference_level(
     quiet = (np.abs(lat) > _HIGH_LATITUDE) & ~crab
     if len(np.unique(position[quiet])) < max(3, 0.1 * years.size):
         quiet = ~crab if (~crab).any() else np.ones_like(crab)
-    order = np.argsort(position[quiet], kind="stable")
-    rows, which = np.flatnonzero(quiet)[order], position[quiet][order]
-    present, starts = np.unique(which, return_index=True)
-    groups = np.split(rows, starts[1:])
-    medians = np.array([np.median(rate[group], axis=0) for group in groups]).T  # (band, revolution)
+    present, counts = np.unique(position[quiet], return_counts=True)
+    medians = np.array([median(band, position[quiet], present) for band in rate[quiet].T])
     offset = years[present] - years[:, None]
     few = np.sort(np.abs(offset), axis=1)[:, : _NEIGHBOURS + 1]
     width = np.maximum(few[:, -1:] / 2, _SMOOTHED_YEARS)
-    weight = np.exp(-0.5 * (offset / width) ** 2) * np.minimum([group.size / 10 for group in groups], 1.0)
+    weight = np.exp(-0.5 * (offset / width) ** 2) * np.minimum(counts / 10, 1.0)
     zeroth, first = weight.sum(1), (weight * offset).sum(1)
     second = (weight * offset**2).sum(1) + (_SPREAD / _SLOPE) ** 2
     levels = []
-    for median in medians:
-        level = np.full_like(years, np.median(median))
+    for found in medians:
+        level = np.full_like(years, np.median(found))
         # Twice: an odd revolution is pulled in to what its neighbours leave likely.
         for limit in (0.3, 0.1):
-            pulled = np.clip(median, level[present] * (1 - limit), level[present] * (1 + limit))
+            pulled = np.clip(found, level[present] * (1 - limit), level[present] * (1 + limit))
             base = level.mean()
             height = weight @ (pulled - base) * second - (weight * offset) @ (pulled - base) * first
             level = base + height / (zeroth * second - first**2)
