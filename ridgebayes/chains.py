@@ -129,12 +129,12 @@ def run_chains(
     *,
     progress: bool,
     checkpoint: Checkpoint | None = None,
-    modes: Sequence[Laplace] = (),
+    near: Sequence[Laplace] = (),
 ) -> tuple[NDArray, dict[str, NDArray]]:
     """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
 
-    With a checkpoint they go on from what it keeps. Approximations of the parts (`modes`) are searched for
-    where they are not given.
+    With a checkpoint they go on from what it keeps. The search for approximations of the parts begins `near`
+    those that are given.
     """
     potential, shared = several(posterior, parts, settings.devices)
     curvature = Curvature(potential)
@@ -160,11 +160,8 @@ def run_chains(
             known = checkpoint.mode(part) if checkpoint else None
             if known is not None:
                 return known
-            if modes:
-                found = modes[part]
-            else:
-                start = posterior.start(root, parts[part])
-                found = posterior.approximate(curvature, start, parts[part], shared[part])
+            start, close = posterior.start(root, parts[part]), near[part] if near else None
+            found = posterior.approximate(curvature, start, parts[part], shared[part], near=close)
             if settings.sampler == "auto":
                 rng = np.random.default_rng([settings.seed, part])
                 found = with_proposal(values, found, posterior.leading, shared[part], rng)

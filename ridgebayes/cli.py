@@ -6,6 +6,7 @@ shows where it came from.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import logging
@@ -83,7 +84,9 @@ def main(debug: bool) -> None:
     Start with:  ridgebayes demo
     Then:        ridgebayes inspect FILE,  ridgebayes fit FILE --out runs/first
     """
-    gc.set_threshold(200_000, 20, 20)  # looking for cycles often took a twelfth of the time of a short fit
+    # Looking for cycles often took a twelfth of the time of a short fit, and at the end another second.
+    gc.set_threshold(200_000, 20, 20)
+    atexit.register(gc.freeze)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger("ridgebayes").setLevel(logging.DEBUG if debug else logging.INFO)
 

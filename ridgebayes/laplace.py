@@ -136,7 +136,7 @@ def laplace(
         True for the scales that the priors of others depend on: they are settled with all others integrated
         out. Together with these they may have no mode but a spike, where they all vanish.
     near
-        That of a part of the data, to start from in place of `start`.
+        What is nearly the same, as that of a part of the data: the search begins there.
     rounds
         At most so often is the curvature worked out anew.
 

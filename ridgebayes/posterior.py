@@ -101,7 +101,15 @@ class Posterior:
         """Return the prior medians, unconstrained."""
         return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
 
-    def approximate(self, curvature: Curvature, start: NDArray, data: FitData, shared: Any = None) -> Laplace:
+    def approximate(
+        self,
+        curvature: Curvature,
+        start: NDArray,
+        data: FitData,
+        shared: Any = None,
+        *,
+        near: Laplace | None = None,
+    ) -> Laplace:
         """Find mode and curvature, starting from an unconstrained vector.
 
         Parameters
@@ -114,13 +122,15 @@ class Posterior:
             What is fitted.
         shared
             The same as `curvature` takes it, where it is shared out.
+        near
+            What is nearly the same; by default, of a long mission, that of some of its revolutions.
         """
         if self._hyper is None:
             self._hyper = self._find_hyper(data)
         whole = data if shared is None else shared
-        known, near = (self.locations, self.scale, self._hyper), None
-        every = data.block_revolution.size // _FEW_BLOCKS
-        if every > 1 and whole is data and data.sequence is None and not self.by_revolution:
+        known, every = (self.locations, self.scale, self._hyper), data.block_revolution.size // _FEW_BLOCKS
+        divisible = whole is data and data.sequence is None and not self.by_revolution
+        if near is None and divisible and every > 1:
             near = laplace(curvature, start, thinned(data, every), *known)
         return laplace(curvature, start, whole, *known, near=near)
 

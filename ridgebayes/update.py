@@ -2,9 +2,9 @@
 
 Given the parameters, revolutions are independent. So the new posterior is the old one times the likelihood
 of what is new, and the old draws, weighted by that likelihood, are draws of it: seconds instead of a fit.
-Where they are too far off (Pareto k of the weights, Vehtari et al. 2024, JMLR 25, 72) chains are run again,
-from what the old draws say of scales and directions, which spares the search for the mode and most of the
-warm-up.
+Where they are too far off (Pareto k of the weights, Vehtari et al. 2024, JMLR 25, 72), or too few are left to
+call them converged, the chains of that band are run again, from what the old draws say of scales and
+directions, which spares most of the search for the mode and of the warm-up.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from scipy.special import logsumexp
 
 from ridgebayes.chains import Clock, Settings, resolve_device, run_chains
 from ridgebayes.convert.joining import append
+from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData, Prepared, prepare
 from ridgebayes.laplace import Laplace
@@ -37,8 +38,6 @@ from ridgebayes.scw import ScWTable, read_scws, write_scws
 logger = logging.getLogger(__name__)
 
 MAX_PARETO_K = 0.7
-MIN_EFFICIENCY = 0.2
-"""Least share of the draws that the weighted ones must be worth."""
 WARMUP = 50
 """Warm-up of chains that start from the old posterior."""
 DATA = "data.fits"
@@ -108,16 +107,25 @@ def update(
     weighed = weigh(log_weight)
     clock.lap("weigh")
     settings = Settings(**{f.name: run.record["sampling"][f.name] for f in dataclasses.fields(Settings)})
-    pareto_k, efficiency = float(weighed.pareto_k.max()), float(weighed.efficiency.min())
-    device = resolve_device(settings.chains * len(parts), workers, settings.devices)
-    if pareto_k < MAX_PARETO_K and efficiency > MIN_EFFICIENCY:
-        how = "old draws, weighted"
-        z, statistics = _resampled(z_old, run, weighed, settings.seed)
-    else:
-        how = "new chains from the old posterior"
+    z, statistics = _resampled(z_old, run, weighed, settings.seed)
+    serve = [k <= MAX_PARETO_K and _converged(draws) for k, draws in zip(weighed.pareto_k, z, strict=True)]
+    again = [k for k, good in enumerate(serve) if not good]
+    device = resolve_device(settings.chains * max(len(again), 1), workers, settings.devices)
+    how = "old draws, weighted"
+    if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
-        modes = [_moments(draws) for draws in z_old]
-        z, statistics = run_chains(posterior, parts, settings, device, clock, modes=modes, progress=progress)
+        near = [_moments(z_old[k]) for k in again]
+        found = run_chains(
+            posterior, [parts[k] for k in again], settings, device, clock, near=near, progress=progress
+        )
+        z[again] = found[0]
+        for name, values in found[1].items():
+            statistics[name][again] = values
+        how = "new chains from the old posterior"
+        if len(again) < len(parts):
+            names = ", ".join(old.scws.bands[k].name for k in again)
+            how = f"old draws, weighted; {how} in {names}"
+    pareto_k, efficiency = float(weighed.pareto_k.max()), float(weighed.efficiency.min())
     logger.info("%s (Pareto k %.2f, worth %.0f %% of the draws)", how, pareto_k, 100 * efficiency)
     result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
     result.record["update"] = {
@@ -237,6 +245,13 @@ def _resampled(z: NDArray, run: Run, weighed: Weighed, seed: int) -> tuple[NDArr
             values = np.moveaxis(values, -1, 0) if apart else values[None]
             statistics[str(name)] = np.take_along_axis(values, chosen, axis=2)
     return np.take_along_axis(z, chosen[..., None], axis=2), statistics
+
+
+def _converged(draws: NDArray) -> bool:
+    """Tell whether draws (chain, draw, parameter) are worth what a fit asks for."""
+    r_hat = array_stats.rhat(draws, chain_axis=0, draw_axis=1)
+    ess = array_stats.ess(draws, chain_axis=0, draw_axis=1)
+    return bool(r_hat.max() <= MAX_R_HAT and ess.min() >= MIN_ESS)
 
 
 def _moments(draws: NDArray) -> Laplace:
