@@ -1,11 +1,16 @@
 """Revolutions in pieces."""
 
+import jax
 import numpy as np
 import pytest
 
+from ridgebayes import models
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData, prepare
-from ridgebayes.pieces import BLOCKS, REVOLUTIONS, shares
+from ridgebayes.pieces import BLOCKS, REVOLUTIONS, shares, thinned
+from ridgebayes.posterior import Posterior
+from ridgebayes.predict import sites
+from ridgebayes.sampling import meet
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,19 @@ def test_every_array_with_revolutions_or_blocks_is_divided(small_mission, three_
         ]
         known = (BLOCKS | REVOLUTIONS).get(name)
         assert changed == ([] if known is None else [known]), name
+
+
+def test_every_other_revolution_is_a_mission_of_its_own(small_mission, three_regions):
+    """Its density is that of the same revolutions in the whole."""
+    model, prepared = meet(models.regions(three_regions), small_mission.take_bands(["A01"]))
+    data = prepared.data
+    posterior = Posterior(model, data)
+    z = posterior.start(jax.random.key(0), data)
+    whole = sites(posterior, z, data)["rate"].log_prob_by_revolution(data.rate)
+    few = thinned(data, 3)
+    assert few.time.size == -(-data.time.size // 3)
+    found = sites(posterior, z, few)["rate"].log_prob_by_revolution(few.rate)
+    np.testing.assert_allclose(found, whole[..., ::3], rtol=1e-12)
 
 
 def test_fewer_revolutions_than_devices():
