@@ -171,7 +171,7 @@ def _check(old: Recalled, table: ScWTable) -> None:
         raise InputError(
             "update: the revolution terms were sampled (marginal=False): fit the whole table again"
         )
-    if table.crab.any() and not old.scws.crab.any():
+    if old.crab_rate and table.crab.any():
         raise InputError("update: the new ScWs contain the Crab, of which a given rate was used: fit again")
 
 
@@ -180,7 +180,7 @@ def _prepared(old: Recalled, table: ScWTable) -> Prepared:
         table,
         old.model.sky,
         response=old.response,
-        crab_rate=None if table.crab.any() else old.crab_rate,
+        crab_rate=old.crab_rate,
         opened=old.model.parameters.keys(),
         chosen=old.model.chosen,
         scales=old.scales,
