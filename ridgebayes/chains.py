@@ -54,7 +54,7 @@ class Settings:
     warmup: int = 150
     draws: int = 700
     seed: int = 0
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     max_tree_depth: int = 10
     sampler: str = "auto"
     devices: int = 1

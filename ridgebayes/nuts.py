@@ -154,7 +154,7 @@ class Sampler:
         curvature: Curvature,
         *,
         warmup: int,
-        target_accept: float = 0.8,
+        target_accept: float = 0.9,
         max_tree_depth: int = 10,
         values: Values | None = None,
     ) -> None:

@@ -29,7 +29,7 @@ def sampling_options(command: Callable) -> Callable:
         click.option("--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."),
         click.option("--draws", default=700, show_default=True, help="Draws a chain to keep."),
         click.option("--seed", default=0, show_default=True, help="Everything random follows from it."),
-        click.option("--target-accept", default=0.8, show_default=True, help="Acceptance NUTS aims at."),
+        click.option("--target-accept", default=0.9, show_default=True, help="Acceptance NUTS aims at."),
         click.option(
             "--sampler",
             type=click.Choice(["auto", "nuts"]),

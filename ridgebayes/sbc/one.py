@@ -87,7 +87,7 @@ class Fitter:
         *,
         warmup: int,
         draws: int,
-        target_accept: float = 0.8,
+        target_accept: float = 0.9,
         max_tree_depth: int = 10,
     ) -> None:
         self.posterior = Posterior(model, data)
