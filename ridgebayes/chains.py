@@ -120,6 +120,12 @@ class Clock:
         self.laps[stage], self._last = now - self._last, now
 
 
+def values_of(posterior: Posterior, curvature: Curvature, *, devices: int = 1) -> Values:
+    """Values of a posterior at many vectors, piece by piece of the mission where that is possible."""
+    whole = devices > 1 or jax.default_backend() != "cpu" or posterior.by_revolution
+    return Values(curvature, in_pieces=not whole)
+
+
 def run_chains(
     posterior: Posterior,
     parts: list[FitData],
@@ -138,8 +144,7 @@ def run_chains(
     """
     potential, shared = several(posterior, parts, settings.devices)
     curvature = Curvature(potential)
-    whole = settings.devices > 1 or jax.default_backend() != "cpu" or posterior.by_revolution
-    values = Values(curvature, in_pieces=not whole)
+    values = values_of(posterior, curvature, devices=settings.devices)
     sampler = Sampler(
         curvature,
         warmup=settings.warmup,

@@ -2,54 +2,45 @@
 
 Given the parameters, revolutions are independent. So the new posterior is the old one times the likelihood
 of what is new, and the old draws, weighted by that likelihood, are draws of it: seconds instead of a fit.
-Where they are too far off (Pareto k of the weights, Vehtari et al. 2024, JMLR 25, 72), or too few are left to
-call them converged, the chains of that band are run again, from what the old draws say of scales and
-directions, which spares most of the search for the mode and of the warm-up.
+Where too few of them are left they are moved first (`ridgebayes.reweigh`), at the cost of one value of the
+new density each, without a search or gradients. Where that does not do either the chains of that band are run
+again.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
-import jax
 import numpy as np
-from arviz_stats.base import array_stats
 from jax import Array
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from ridgebayes.chains import Clock, Settings, resolve_device, run_chains
+from ridgebayes.chains import Clock, Settings, resolve_device, run_chains, values_of
 from ridgebayes.convert.joining import append
-from ridgebayes.diagnostics import MAX_R_HAT, MIN_ESS
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData, Prepared, prepare
-from ridgebayes.laplace import Laplace
+from ridgebayes.laplace import Curvature
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import sites
 from ridgebayes.reopen import Recalled, recall, unconstrained
 from ridgebayes.results import build_run
+from ridgebayes.reweigh import Reweighed, moments, moved, reweigh
 from ridgebayes.run import Run, check_free
 from ridgebayes.sampling import independent
 from ridgebayes.scw import ScWTable, read_scws, write_scws
+from ridgebayes.values import Values
 
 logger = logging.getLogger(__name__)
 
-MAX_PARETO_K = 0.7
 WARMUP = 50
 """Warm-up of chains that start from the old posterior."""
 DATA = "data.fits"
 """The joined table, in the run directory, where the new file holds only what is new."""
 
-
-class Weighed(NamedTuple):
-    """Log weights of old draws (part, chain, draw), Pareto k and share of draws they are worth, (part,)."""
-
-    log_weight: NDArray
-    pareto_k: NDArray
-    efficiency: NDArray
+WEIGHTED, MOVED, CHAINS = "old draws, weighted", "old draws, moved and weighted", "new chains"
 
 
 def update(
@@ -101,39 +92,35 @@ def update(
     # The parameters are those of the old fit: none belongs to a revolution.
     posterior = Posterior(old.model, parts[0])
     z_old = unconstrained(run, old.model, posterior, len(parts))
+    news = new_data(old._replace(scales=prepared.scales), table)
+    settings = Settings(**{f.name: run.record["sampling"][f.name] for f in dataclasses.fields(Settings)})
+    device = resolve_device(settings.chains * len(parts), workers, settings.devices)
     clock.lap("prepare")
 
-    log_weight = likelihood_of_new(posterior, z_old, old._replace(scales=prepared.scales), table)
-    weighed = weigh(log_weight)
+    brought = _Brought(posterior, device.workers)
+    given = zip(z_old, _statistics(run, len(parts)), parts, news, strict=True)
+    found = [brought.up_to_date(*old_draws, settings.seed + k) for k, old_draws in enumerate(given)]
     clock.lap("weigh")
-    settings = Settings(**{f.name: run.record["sampling"][f.name] for f in dataclasses.fields(Settings)})
-    z, statistics = _resampled(z_old, run, weighed, settings.seed)
-    serve = [k <= MAX_PARETO_K and _converged(draws) for k, draws in zip(weighed.pareto_k, z, strict=True)]
-    again = [k for k, good in enumerate(serve) if not good]
-    device = resolve_device(settings.chains * max(len(again), 1), workers, settings.devices)
-    how = "old draws, weighted"
+    again = [k for k, draws in enumerate(found) if not draws.serves]
+    z = np.stack([draws.z for draws in found])
+    statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
-        near = [_moments(z_old[k]) for k in again]
-        found = run_chains(
+        near = [moments(z_old[k]) for k in again]
+        z[again], fresh = run_chains(
             posterior, [parts[k] for k in again], settings, device, clock, near=near, progress=progress
         )
-        z[again] = found[0]
-        for name, values in found[1].items():
+        for name, values in fresh.items():
             statistics[name][again] = values
-        how = "new chains from the old posterior"
-        if len(again) < len(parts):
-            names = ", ".join(old.scws.bands[k].name for k in again)
-            how = f"old draws, weighted; {how} in {names}"
-    pareto_k, efficiency = float(weighed.pareto_k.max()), float(weighed.efficiency.min())
-    logger.info("%s (Pareto k %.2f, worth %.0f %% of the draws)", how, pareto_k, 100 * efficiency)
+    names = [band.name for band in old.scws.bands]
+    names = names if len(names) == len(parts) else ["all bands"]
     result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
     result.record["update"] = {
         "from": str(run.path or ""),
         "new_scws": len(table) - len(old.scws),
-        "how": how,
-        "pareto_k": pareto_k,
-        "efficiency": efficiency,
+        "how": {n: draws.how if draws.serves else CHAINS for n, draws in zip(names, found, strict=True)},
+        "pareto_k": {n: draws.pareto_k for n, draws in zip(names, found, strict=True)},
+        "efficiency": {n: draws.efficiency for n, draws in zip(names, found, strict=True)},
     }
     saved = result.save(out, overwrite=overwrite)
     if not whole:
@@ -187,78 +174,68 @@ def _prepared(old: Recalled, table: ScWTable) -> Prepared:
     )
 
 
-def weigh(log_weight: NDArray) -> Weighed:
-    """Smooth the log weights of old draws, (part, chain, draw): log likelihoods of what is new."""
-    flat = log_weight.reshape(len(log_weight), -1)
-    # ArviZ takes the log likelihood that is to be left out: here some is to be added.
-    smooth, pareto_k = array_stats.psislw(-flat, axis=-1)
-    efficiency = np.exp(-logsumexp(2 * smooth, axis=-1)) / flat.shape[1]
-    return Weighed(smooth.reshape(log_weight.shape), np.atleast_1d(pareto_k), efficiency)
-
-
-def likelihood_of_new(posterior: Posterior, z: NDArray, old: Recalled, table: ScWTable) -> NDArray:
-    """Log likelihood of the new ScWs given the old ones at every draw, (part, chain, draw).
+def new_data(old: Recalled, table: ScWTable) -> list[tuple[FitData, ...]]:
+    """Revolutions with new ScWs, of each part; and what there was of them before, where they had begun.
 
     Parameters
     ----------
-    posterior, z
-        Of the model, and old draws, (part, chain, draw, parameter).
     old
         What the old fit was made from, with scales of all revolutions.
     table
         All ScWs, old and new.
     """
     touched = np.unique(table.revolution[~np.isin(table.scw_id, old.scws.scw_id)])
-    # A revolution that had begun counts by what its new ScWs add to it.
+    tables = [table.select(np.isin(table.revolution, touched))]
     begun = np.isin(old.scws.revolution, touched)
-    of = lambda few: _log_likelihood(posterior, z, independent(old.model, _prepared(old, few).data))  # noqa: E731
-    now = of(table.select(np.isin(table.revolution, touched)))
-    return now - (of(old.scws.select(begun)) if begun.any() else 0.0)
+    if begun.any():
+        tables.append(old.scws.select(begun))
+    each = [independent(old.model, _prepared(old, few).data) for few in tables]
+    return list(zip(*each, strict=True))
 
 
-def _log_likelihood(posterior: Posterior, z: NDArray, parts: list[FitData]) -> NDArray:
-    """Log likelihood of a few ScWs at every draw, (part, chain, draw)."""
+def likelihood_of_new(posterior: Posterior) -> Curvature:
+    """Minus the log likelihood of new ScWs given the old ones, as a function of (flat vector, `new_data`)."""
 
-    @jax.jit
-    def each(z: Array, data: FitData) -> Array:
-        return jax.lax.map(lambda z: sites(posterior, z, data)["rate"].log_prob(data.rate).sum(), z)
+    def minus(z: Array, data: tuple[FitData, ...]) -> Array:
+        now, *before = (sites(posterior, z, few)["rate"].log_prob(few.rate).sum() for few in data)
+        return sum(before) - now
 
-    found = [each(rows.reshape(-1, z.shape[-1]), part) for rows, part in zip(z, parts, strict=True)]
-    return np.stack([np.asarray(x) for x in found]).reshape(z.shape[:3])
+    return Curvature(minus)
 
 
-def _resampled(z: NDArray, run: Run, weighed: Weighed, seed: int) -> tuple[NDArray, dict[str, NDArray]]:
-    """Draw from the weighted draws, chain by chain and in their order: R-hat and ESS keep their meaning."""
-    rng = np.random.default_rng(seed)
-    n_parts, chains, draws = weighed.log_weight.shape
-    weight = np.exp(weighed.log_weight - logsumexp(weighed.log_weight, axis=-1, keepdims=True))
-    chosen = np.empty((n_parts, chains, draws), int)
-    for part, chain in np.ndindex(n_parts, chains):
-        at = (rng.uniform() + np.arange(draws)) / draws
-        chosen[part, chain] = np.minimum(np.searchsorted(np.cumsum(weight[part, chain]), at), draws - 1)
+class _Brought:
+    """Brings draws of one part after the other up to date; compiled once for all."""
+
+    def __init__(self, posterior: Posterior, workers: int) -> None:
+        self._of_new, self._of_all = likelihood_of_new(posterior), Curvature(posterior.potential)
+        self._new, self._all = Values(self._of_new), values_of(posterior, self._of_all)
+        self._posterior, self._workers = posterior, workers
+
+    def up_to_date(
+        self, z: NDArray, statistics: dict[str, NDArray], data: FitData, new: tuple[FitData, ...], seed: int
+    ) -> Reweighed:
+        """Make draws of the new posterior of old ones, (chain, draw, parameter)."""
+        rng = np.random.default_rng(seed)
+        lp = statistics["lp"] - self._potentials(self._new, z, new)
+        found = reweigh(z, statistics, lp, rng, how=WEIGHTED)
+        if found.serves:
+            return found
+        old, scale = moments(z), self._posterior.scale
+        slope = np.asarray(self._of_new.value_and_gradient(old.mode, new)[1])
+        there = moved(z, old, slope, self._of_new.hessian(old.mode, new, scale) / np.outer(scale, scale))
+        return reweigh(there, statistics, -self._potentials(self._all, there, data), rng, how=MOVED)
+
+    def _potentials(self, values: Values, z: NDArray, data: FitData | tuple[FitData, ...]) -> NDArray:
+        """Potential at draws (chain, draw, parameter), the chains in threads."""
+        of = values.of(data, np.zeros(z.shape[-1]), np.eye(z.shape[-1]))
+        with ThreadPoolExecutor(self._workers) as pool:
+            return np.stack(list(pool.map(of, z)))
+
+
+def _statistics(run: Run, parts: int) -> list[dict[str, NDArray]]:
+    """Statistics of the draws of each part: name → (chain, draw)."""
     stored = run.tree["sample_stats"].dataset
-    statistics = {}
-    for name in stored:
-        if not str(name).endswith("_band"):
-            apart = n_parts > 1
-            values = stored[f"{name}_band" if apart else name].values
-            values = np.moveaxis(values, -1, 0) if apart else values[None]
-            statistics[str(name)] = np.take_along_axis(values, chosen, axis=2)
-    return np.take_along_axis(z, chosen[..., None], axis=2), statistics
-
-
-def _converged(draws: NDArray) -> bool:
-    """Tell whether draws (chain, draw, parameter) are worth what a fit asks for."""
-    r_hat = array_stats.rhat(draws, chain_axis=0, draw_axis=1)
-    ess = array_stats.ess(draws, chain_axis=0, draw_axis=1)
-    return bool(r_hat.max() <= MAX_R_HAT and ess.min() >= MIN_ESS)
-
-
-def _moments(draws: NDArray) -> Laplace:
-    """Mean and covariance of draws (chain, draw, parameter) as an approximation to start from."""
-    flat = draws.reshape(-1, draws.shape[-1])
-    covariance = np.cov(flat.T)
-    # More draws than parameters, or the diagonal alone is known.
-    if len(flat) < 4 * flat.shape[1]:
-        covariance = np.diag(np.diag(covariance))
-    return Laplace(flat.mean(0), np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))
+    names = [str(name) for name in stored if not str(name).endswith("_band")]
+    if parts == 1:
+        return [{name: stored[name].values for name in names}]
+    return [{name: stored[f"{name}_band"].values[..., k] for name in names} for k in range(parts)]

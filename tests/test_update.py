@@ -2,14 +2,16 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.reopen import recall, reopen
+from ridgebayes.reweigh import Reweighed
 from ridgebayes.run import Run
-from ridgebayes.update import _converged, joined, update
+from ridgebayes.update import CHAINS, MOVED, WEIGHTED, _Brought, joined, update
 
 MORE = {"chains": 4, "draws": 800, "seed": 3}
 
@@ -48,59 +50,49 @@ def agree(a, b):
     np.testing.assert_allclose(x.std(over), y.std(over), rtol=0.12)
 
 
-def test_weighted_draws_are_the_fresh_fit_s(old, fresh, small_mission, cut, tmp_path):
+def densities(again):
+    """Log density of the first draws, (chain, draw, band)."""
+    one = jax.jit(again.posterior.potential)
+    parts = zip(again.z[:, :, :5], again.parts, strict=True)
+    return np.moveaxis([[[-one(z, data) for z in chain] for chain in draws] for draws, data in parts], 0, -1)
+
+
+@pytest.mark.parametrize("way", [WEIGHTED, MOVED])
+def test_old_draws_are_the_fresh_fit_s(old, fresh, small_mission, cut, tmp_path, way, monkeypatch):
+    if way == MOVED:
+        serves = Reweighed.serves.func
+        monkeypatch.setattr(Reweighed, "serves", property(lambda found: found.how == MOVED and serves(found)))
     new = small_mission.select(small_mission.scw_id >= cut)
     run = update(old, new, tmp_path / "run")
     told = run.record["update"]
-    assert told["how"] == "old draws, weighted", told
+    assert told["how"] == {"A01": way, "A02": way}, told
     assert told["new_scws"] == len(new)
     agree(run, fresh)
-    # It knows its joined table, and can be reopened and updated again.
+    # It knows its joined table, and can be reopened and updated again: its densities are those of the whole.
     again = reopen(Run.open(run.path))
     assert len(again.prepared.scws) == len(small_mission)
     kept = old.tree["constant_data"]["level"].values
     np.testing.assert_array_equal(again.prepared.scales.level[:, : kept.shape[1]], kept)
+    np.testing.assert_allclose(run.tree["sample_stats"]["lp_band"].values[:, :5], densities(again), rtol=1e-9)
 
 
 def test_chains_from_the_old_posterior_are_the_fresh_fit_s(old, fresh, small_mission, tmp_path, monkeypatch):
-    """In the one band where the weighted draws do not serve."""
-    serve = iter([True, False])
-    monkeypatch.setattr("ridgebayes.update._converged", lambda draws: next(serve))
+    """In the one band where the old draws do not serve."""
+    bring, brought = _Brought.up_to_date, []
+
+    def up_to_date(self, *given):
+        found = bring(self, *given)
+        brought.append(found)
+        found.__dict__["serves"] = len(brought) == 1
+        return found
+
+    monkeypatch.setattr(_Brought, "up_to_date", up_to_date)
     run = update(old, small_mission, tmp_path / "run")
-    assert run.record["update"]["how"] == "old draws, weighted; new chains from the old posterior in A02"
+    assert run.record["update"]["how"] == {"A01": WEIGHTED, "A02": CHAINS}
     assert run.record["sampling"]["warmup"] == 50
     agree(run, fresh)
-    # The draws of the first band are old ones, those of the second are not.
-    known = [np.isin(run.intensity()[:, :, k], old.intensity()[:, :, k]).mean() for k in (0, 1)]
-    assert known[0] > 0.99
-    assert known[1] < 0.01
-
-
-def test_draws_are_judged_by_the_limits_of_a_fit(rng):
-    assert _converged(rng.normal(size=(4, 2000, 3)))
-    assert not _converged(rng.normal(size=(4, 60, 3)))
-    apart = rng.normal(size=(4, 2000, 3))
-    apart[0, :, 1] += 0.6
-    assert not _converged(apart)
-
-
-def test_weights_are_the_likelihood_of_what_is_new(old, small_mission, cut):
-    """Against the difference of the log densities of all and of the old ScWs."""
-    import jax
-
-    from ridgebayes.posterior import Posterior
-    from ridgebayes.sampling import independent
-    from ridgebayes.update import _prepared, likelihood_of_new
-
-    again, recalled = reopen(old), recall(old)
-    prepared = _prepared(recalled, small_mission)
-    both, z = independent(again.model, prepared.data)[0], again.z[:, :1, :6]
-    recalled = recalled._replace(scales=prepared.scales)
-    found = likelihood_of_new(again.posterior, z, recalled, small_mission)[0, 0]
-    everything = jax.jit(Posterior(again.model, both).potential)
-    before = jax.jit(again.posterior.potential)
-    expected = np.array([before(row, again.parts[0]) - everything(row, both) for row in z[0, 0]])
-    np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-7, atol=1e-7)
+    again = reopen(Run.open(run.path), small_mission)
+    np.testing.assert_allclose(run.tree["sample_stats"]["lp_band"].values[:, :5], densities(again), rtol=1e-9)
 
 
 def test_what_is_refused(old, small_mission, cut, tmp_path):

@@ -183,10 +183,10 @@ def update(run: Path, new: Path, quiet: bool, **options: Any) -> None:
     result = _drawn(bring_up_to_date(Run.open(run), new, progress=not quiet, **options))
     _report(result)
     told = result.record["update"]
-    click.echo(
-        f"{told['new_scws']} new ScWs; {told['how']} (Pareto k {told['pareto_k']:.2f}, weighted draws worth "
-        f"{told['efficiency']:.0%})"
-    )
+    click.echo(f"{told['new_scws']} new ScWs")
+    for part, how in told["how"].items():
+        worth = f"worth {told['efficiency'][part]:.0%} of them, Pareto k {told['pareto_k'][part]:.2f}"
+        click.echo(f"{part}: {how}" + (f" ({worth})" if how.startswith("old") else ""))
 
 
 def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
