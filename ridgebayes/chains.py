@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from threading import Event
+from typing import Any
 
 import jax
 import numpy as np
@@ -69,6 +70,11 @@ class Settings:
             raise InputError(f"target_accept = {self.target_accept}: must lie between 0 and 1")
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: must not be negative")
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> Settings:
+        """Return those of a run's record, which says more of the sampling than these."""
+        return cls(**{field.name: record["sampling"][field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)

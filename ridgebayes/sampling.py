@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -125,8 +124,7 @@ def resume(
             response=recorded_response(record, out, checkpoint.response),
             crab_rate=record["data"]["crab_rate"] or None,
         )
-        names = [field.name for field in dataclasses.fields(Settings)]
-        settings = Settings(**{name: record["sampling"][name] for name in names})
+        settings = Settings.recorded(record)
         _check_same(record, record_of(model, prepared, settings, Device("", "", 1)), out)
     except BaseException:
         checkpoint.close()

@@ -10,7 +10,6 @@ again.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,8 +31,6 @@ from ridgebayes.run import Run, check_free
 from ridgebayes.sampling import independent
 from ridgebayes.scw import ScWTable, read_scws, write_scws
 from ridgebayes.values import Values
-
-logger = logging.getLogger(__name__)
 
 WARMUP = 50
 """Warm-up of chains that start from the old posterior."""
@@ -93,7 +90,7 @@ def update(
     posterior = Posterior(old.model, parts[0])
     z_old = unconstrained(run, old.model, posterior, len(parts))
     news = new_data(old._replace(scales=prepared.scales), table)
-    settings = Settings(**{f.name: run.record["sampling"][f.name] for f in dataclasses.fields(Settings)})
+    settings = Settings.recorded(run.record)
     device = resolve_device(settings.chains * len(parts), workers, settings.devices)
     clock.lap("prepare")
 

@@ -5,7 +5,6 @@ from functools import cache
 
 import numpy as np
 from scipy import stats
-from scipy.special import logsumexp
 
 import ridgebayes as rb
 from ridgebayes import simulate
@@ -56,14 +55,6 @@ class Linear:
         x = self.design[here]
         spread = x @ covariance @ x.T + self.noise[np.ix_(here, here)]
         return stats.multivariate_normal(self.offset[here] + x @ mean, spread).logpdf(self.y[here])
-
-    def error_of_mean(self, rho, draws, times=60):
-        """Standard error of the log density of a revolution as the mean over so many independent draws."""
-        here, others = np.flatnonzero(self.position == rho), np.flatnonzero(self.position != rho)
-        intensity = np.random.default_rng(0).multivariate_normal(*self.given(others), (times, draws))
-        after = (self.y - self.offset)[here] - intensity @ self.design[here].T
-        density = stats.multivariate_normal(np.zeros(here.size), self.noise[np.ix_(here, here)]).logpdf(after)
-        return (logsumexp(density, axis=1) - np.log(draws)).std()
 
     def left_out(self, **prior):
         """Log density of each revolution given all others."""

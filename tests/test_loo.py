@@ -1,5 +1,7 @@
 """Revolutions left out: density by revolution, PSIS and refits against dense algebra and each other."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from ridgebayes import models
 from ridgebayes.comparison import leaveout
 from ridgebayes.comparison.densities import log_likelihood
 from ridgebayes.comparison.leaveout import format_loo, pointwise_table
-from ridgebayes.comparison.refit import CHAINS, DRAWS, Refit, without
+from ridgebayes.comparison.refit import Refit, without
 from ridgebayes.errors import InputError
 from ridgebayes.outliers import OutlierNormal
 from ridgebayes.posterior import Posterior
@@ -138,8 +140,10 @@ def test_kfold_is_the_closed_form():
     assert not found.bad.any()
 
 
-def test_refit_takes_the_place_of_psis():
+def test_refit_takes_the_place_of_psis(monkeypatch):
     """Only where k̂ is high: a lower limit here, so that there are some."""
+    # Of the usual 1,000 draws the error is 0.3 where k̂ is high.
+    monkeypatch.setattr(leaveout, "Refit", partial(Refit, draws=8000))
     scws, run, linear = gaussian_run()
     psis = rb.loo(run, scws)
     limit = float(np.sort(psis.table["pareto_k"].values[0])[-2]) - 1e-6
@@ -151,10 +155,7 @@ def test_refit_takes_the_place_of_psis():
     refitted = found.table["exact"].values[0]
     assert refitted.sum() == 2
     np.testing.assert_array_equal(found.pointwise[~refitted], psis.pointwise[~refitted])
-    # As near as the draws of a refit come to it where k̂ is high.
-    error = [linear.error_of_mean(rho, CHAINS * DRAWS // 2) for rho in np.flatnonzero(refitted)]
-    assert max(error) < 0.5
-    assert (np.abs(found.pointwise - linear.left_out())[refitted] < 3 * np.array(error)).all()
+    np.testing.assert_allclose(found.pointwise[refitted], linear.left_out()[refitted], atol=0.3)
     assert not found.advice
     # What seeing a revolution adds is the same whichever way its prediction was found.
     both = found.table["p_loo"] + found.table["elpd"] - psis.table["p_loo"] - psis.table["elpd"]

@@ -177,6 +177,7 @@ def update(run: Path, new: Path, quiet: bool, **options: Any) -> None:
     """
     from ridgebayes.run import Run
     from ridgebayes.sampling import use_compilation_cache
+    from ridgebayes.update import CHAINS
     from ridgebayes.update import update as bring_up_to_date
 
     use_compilation_cache()
@@ -186,7 +187,7 @@ def update(run: Path, new: Path, quiet: bool, **options: Any) -> None:
     click.echo(f"{told['new_scws']} new ScWs")
     for part, how in told["how"].items():
         worth = f"worth {told['efficiency'][part]:.0%} of them, Pareto k {told['pareto_k'][part]:.2f}"
-        click.echo(f"{part}: {how}" + (f" ({worth})" if how.startswith("old") else ""))
+        click.echo(f"{part}: {how}" + (f" ({worth})" if how != CHAINS else ""))
 
 
 def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
