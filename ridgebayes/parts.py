@@ -267,16 +267,22 @@ def crab(rate: Array, data: FitData) -> Terms:
 def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
     """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg²."""
     weights, exposures, fov = _exposure(p, data)
-    intensity = p("response.solid_angle") * intensity
-    numpyro.deterministic("sky.fov_flux", jnp.einsum("bw,wpr,br->bp", weights, fov, intensity))
+    omega = p("response.solid_angle")
+    numpyro.deterministic("sky.fov_flux", jnp.einsum("bw,wpr,br->bp", weights, fov, omega * intensity))
     if "plane.leftover" in p:
-        intensity = intensity + p("plane.leftover")[:, None] * data.leftover
+        intensity = intensity + leftover(p, data)
+    intensity = omega * intensity
     per_mcrab = in_blocks(crab_rate, data) / 1000.0
     return [
         (per_mcrab * weight[:, None] * intensity[:, region], exposure)
         for weight, slabs in zip(weights.T, exposures, strict=True)
         for region, exposure in zip(data.region, slabs, strict=True)
     ]
+
+
+def leftover(p: Parameters, data: FitData) -> Array:
+    """Intensity as which faint sources left near the plane are seen, mCrab/deg², (band, region)."""
+    return p("plane.leftover")[:, None] * data.leftover / p("response.solid_angle")
 
 
 def fold(photons: Callable[[Array], Array], data: FitData) -> Array:

@@ -20,9 +20,12 @@ from numpyro.infer.util import potential_energy, transform_fn
 from ridgebayes.fitdata import FitData
 from ridgebayes.laplace import Curvature, Laplace, laplace
 from ridgebayes.model import Model
+from ridgebayes.parts import leftover
 from ridgebayes.pieces import thinned
+from ridgebayes.priors import Parameters
 
 _DRAWS = 400  # of the prior, for its spread
+_SKY = "sky.intensity"
 _FEW_BLOCKS = 2000
 """Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
 
@@ -35,7 +38,7 @@ class Posterior:
     model
         The model.
     data
-        Arrays that the model will see, or others of the same shapes.
+        Arrays that the model will see, or others of the same sky and shapes.
 
     Attributes
     ----------
@@ -81,11 +84,10 @@ class Posterior:
         example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
+        self._data = data
+        self._straight = self._can_be_straight()
         self.size = flat.size
-        real = {
-            n: np.full(np.shape(z), isinstance(_base(transforms[n]), IdentityTransform))
-            for n, z in example.items()
-        }
+        real = {n: np.full(np.shape(z), _is_real(transforms[n])) for n, z in example.items()}
         self.locations = np.asarray(ravel_pytree(real)[0])
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
         bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
@@ -95,11 +97,11 @@ class Posterior:
 
     def potential(self, z: Array, data: FitData) -> Array:
         """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
-        return potential_energy(self.model, (data,), {}, self._unravel(z))
+        return potential_energy(self.model, (data,), {}, self._named(z))
 
     def start(self, key: Array, data: FitData) -> NDArray:
         """Return the prior medians, unconstrained."""
-        return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
+        return np.asarray(self._vector(self._medians(key, data)[0]))
 
     def approximate(
         self,
@@ -128,7 +130,8 @@ class Posterior:
         if self._hyper is None:
             self._hyper = self._find_hyper(data)
         whole = data if shared is None else shared
-        known, every = (self.locations, self.scale, self._hyper), data.block_revolution.size // _FEW_BLOCKS
+        known = self.locations, self.scale, self._hyper
+        every = data.block_revolution.size // _FEW_BLOCKS
         divisible = whole is data and data.sequence is None and not self.by_revolution
         if near is None and divisible and every > 1:
             near = laplace(curvature, start, thinned(data, every), *known)
@@ -148,7 +151,7 @@ class Posterior:
 
     def constrain_one(self, z: Array) -> dict[str, Array]:
         """Bring one vector (size,) to named parameters, inside compiled code."""
-        return transform_fn(self._transforms, self._unravel(z))
+        return transform_fn(self._transforms, self._named(z))
 
     def unconstrain(self, named: Mapping[str, NDArray]) -> NDArray:
         """Bring named parameters (..., *shape) back to vectors (..., size)."""
@@ -158,10 +161,37 @@ class Posterior:
         @jax.jit
         @jax.vmap
         def one(values: dict[str, Array]) -> Array:
-            return ravel_pytree({n: t.inv(values[n]) for n, t in self._transforms.items()})[0]
+            return self._vector({n: t.inv(values[n]) for n, t in self._transforms.items()})
 
         rows = {n: jnp.reshape(named[n], (-1, *shape)) for n, shape in self.shapes.items()}
         return np.asarray(one(rows)).reshape(*leading, self.size)
+
+    def _can_be_straight(self) -> bool:
+        """Tell whether intensities are free, region by region, of what sources left near the plane add.
+
+        The data know but the sum of the two, to a hundredth of what either may be. A vector holds that sum
+        in place of the intensities: it does not depend on what is left, and the posterior is not bent.
+        """
+        known = _SKY in self.shapes and "plane.leftover" in self.model.parameters
+        full = (self._data.rate.shape[0], self._data.leftover.size)
+        return known and self.shapes[_SKY] == full and _is_real(self._transforms[_SKY])
+
+    def _left(self, named: Mapping[str, Array]) -> Array:
+        """Return what sources left near the plane add to the intensities, of unconstrained parameters."""
+        others = {n: t(named[n]) for n, t in self._transforms.items() if n != _SKY}
+        with handlers.block(), handlers.substitute(data=others):
+            return leftover(Parameters(self.model.parameters, self.model.sizes(self._data)), self._data)
+
+    def _named(self, z: Array) -> dict[str, Array]:
+        """Unconstrained parameters of a vector, by name."""
+        named = self._unravel(z)
+        return named | {_SKY: named[_SKY] - self._left(named)} if self._straight else named
+
+    def _vector(self, named: dict[str, Array]) -> Array:
+        """Undo `_named`."""
+        if self._straight:
+            named = named | {_SKY: named[_SKY] + self._left(named)}
+        return ravel_pytree(named)[0]
 
     def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
         """Draw `n` sets of parameters from the prior; the likelihood is never computed."""
@@ -182,7 +212,7 @@ def _spread(prior: Any, transform: Any, key: Array) -> Array:
     return (high - low) / 2
 
 
-def _base(transform: Any) -> Any:
+def _is_real(transform: Any) -> bool:
     while hasattr(transform, "base_transform"):
         transform = transform.base_transform
-    return transform
+    return isinstance(transform, IdentityTransform)

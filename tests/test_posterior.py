@@ -1,0 +1,69 @@
+"""Vectors in which a posterior is straight: they stand for the same parameters with the same density."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from jax.flatten_util import ravel_pytree
+from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+
+from ridgebayes.fitdata import prepare
+from ridgebayes.models import regions
+from ridgebayes.posterior import Posterior
+from ridgebayes.predict import sites
+from ridgebayes.priors import Shared
+
+
+@pytest.fixture(scope="module")
+def data(small_mission, three_regions):
+    return prepare(small_mission, three_regions, opened={"crab.rate"}).data
+
+
+OPENED = {
+    "free": {},
+    "solid angle too": {"response.solid_angle": "LogNormal(0, 0.1)"},
+    "fixed": {"plane.leftover": 1.5},
+    "one intensity for all": {"sky.intensity": Shared(dist.Normal(0.0, 10.0), ("region",))},
+    "no negative sky": {"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"},
+}
+
+
+@pytest.fixture(params=OPENED)
+def posterior(request, data, three_regions):
+    model = regions(three_regions).with_extras("transients").with_priors(OPENED[request.param])
+    return Posterior(model, data)
+
+
+def some(posterior, seed=0):
+    return np.random.default_rng(seed).normal(size=(3, posterior.size))
+
+
+def test_vectors_and_parameters_stand_for_each_other(posterior):
+    z = some(posterior)
+    np.testing.assert_allclose(posterior.unconstrain(posterior.constrain(z)), z, rtol=1e-9, atol=1e-9)
+
+
+def test_the_density_is_numpyros_own(posterior, data):
+    """At the same parameters: what is moved is moved by as much everywhere, which takes no volume."""
+    density = jax.jit(posterior.potential)
+    plain = jax.jit(lambda named, data: potential_energy(posterior.model, (data,), {}, named))
+    for z in some(posterior):
+        named = {name: value[0] for name, value in posterior.constrain(z[None]).items()}
+        raw = unconstrain_fn(posterior.model, (data,), {}, named)
+        np.testing.assert_allclose(density(z, data), plain(raw, data), rtol=1e-10)
+        back = constrain_fn(posterior.model, (data,), {}, raw)
+        np.testing.assert_allclose(back["sky.intensity"], named["sky.intensity"], rtol=1e-9)
+
+
+def test_what_is_left_near_the_plane_leaves_the_rates_alone(data, three_regions):
+    """Along its own coordinate, where data cannot tell it from the sky: the intensities give way."""
+    posterior = Posterior(regions(three_regions).with_extras("transients"), data)
+    rate = jax.jit(lambda z, data: sites(posterior, z, data)["rate"].loc)
+    z = posterior.start(jax.random.key(0), data)
+    at = ravel_pytree({n: jnp.full(shape, n == "plane.leftover") for n, shape in posterior.shapes.items()})[0]
+    moved = z + 2.0 * np.asarray(at)
+    np.testing.assert_allclose(rate(moved, data), rate(z, data), rtol=1e-10)
+    here, there = (posterior.constrain(x[None]) for x in (z, moved))
+    assert (there["plane.leftover"] > 5 * here["plane.leftover"]).all()
+    assert (np.abs(there["sky.intensity"] - here["sky.intensity"]).max(-1) > 1e-3).all()
