@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from threading import Event
 from typing import Any
@@ -163,7 +163,13 @@ def run_chains(
     # In a log file a line every half minute is enough.
     pace = 0.2 if sys.stderr.isatty() else 30.0
     with (
-        tqdm(disable=not progress, desc="finding the mode", unit="it", mininterval=pace) as bar,
+        tqdm(
+            disable=not progress,
+            desc="finding the mode",
+            unit="it",
+            mininterval=pace,
+            total=len(parts) * settings.chains * (settings.warmup + settings.draws),
+        ) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
 
@@ -201,18 +207,19 @@ def run_chains(
                     break
             return blocks
 
-        try:
-            found = list(pool.map(mode, range(len(parts))))
-            clock.lap("mode")
+        def sampled(part: int) -> list[Future[list[Draws]]]:
+            found = mode(part)
+            with bar.get_lock():
+                bar.total -= settings.chains * (settings.warmup - sampler.warmup_of(found))
             bar.set_description("sampling")
-            bar.total = settings.chains * sum(sampler.warmup_of(a) + settings.draws for a in found)
-            bar.refresh()
-            futures = [
-                pool.submit(chain, part, number, found[part])
-                for part in range(len(parts))
-                for number in range(settings.chains)
-            ]
-            chains = [_join(future.result()) for future in futures]
+            return [pool.submit(chain, part, number, found) for number in range(settings.chains)]
+
+        try:
+            # Chains of a part wait for its mode only, so that no core does.
+            started = [pool.submit(sampled, part) for part in range(len(parts))]
+            running = [future for part in started for future in part.result()]
+            clock.lap("mode")
+            chains = [_join(future.result()) for future in running]
             clock.lap("sampling")
         except BaseException as error:
             stop.set()
