@@ -24,7 +24,7 @@ OPENED = {
     "free": {},
     "solid angle too": {"response.solid_angle": "LogNormal(0, 0.1)"},
     "fixed": {"plane.leftover": 1.5},
-    "one intensity for all": {"sky.intensity": Shared(dist.Normal(0.0, 10.0), ("region",))},
+    "one intensity for all": {"sky.intensity": Shared(dist.Normal(0.0, 10.0), "region")},
     "no negative sky": {"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"},
 }
 
