@@ -25,7 +25,6 @@ from ridgebayes.pieces import thinned
 from ridgebayes.priors import Parameters
 
 _DRAWS = 400  # of the prior, for its spread
-_SKY = "sky.intensity"
 _FEW_BLOCKS = 2000
 """Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
 
@@ -84,8 +83,9 @@ class Posterior:
         example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
-        self._data = data
-        self._straight = self._can_be_straight()
+        self._data, self._sky = data, None
+        if "plane.leftover" in model.parameters:
+            self._sky = self._sky_it_joins()
         self.size = flat.size
         real = {n: np.full(np.shape(z), _is_real(transforms[n])) for n, z in example.items()}
         self.locations = np.asarray(ravel_pytree(real)[0])
@@ -166,32 +166,40 @@ class Posterior:
         rows = {n: jnp.reshape(named[n], (-1, *shape)) for n, shape in self.shapes.items()}
         return np.asarray(one(rows)).reshape(*leading, self.size)
 
-    def _can_be_straight(self) -> bool:
-        """Tell whether intensities are free, region by region, of what sources left near the plane add.
+    def _sky_it_joins(self) -> tuple[str, NDArray] | None:
+        """Parameter of the sky that sources left near the plane add to, and it for intensities of regions.
 
         The data know but the sum of the two, to a hundredth of what either may be. A vector holds that sum
-        in place of the intensities: it does not depend on what is left, and the posterior is not bent.
+        in place of the parameter: it does not depend on what is left, and the posterior is not bent.
         """
-        known = _SKY in self.shapes and "plane.leftover" in self.model.parameters
-        full = (self._data.rate.shape[0], self._data.leftover.size)
-        return known and self.shapes[_SKY] == full and _is_real(self._transforms[_SKY])
+        bands, regions = self._data.rate.shape[0], self._data.leftover.size
+        # Of a profile, whose regions are all near the plane, the first wave is constant.
+        first_wave = np.zeros((regions, len(self._data.harmonic)))
+        first_wave[:, 0] = 1 / (regions * self._data.harmonic[0, 0])
+        for name, share in (("sky.intensity", np.eye(regions)), ("sky.profile", first_wave)):
+            if self.shapes.get(name) == (bands, share.shape[1]) and _is_real(self._transforms[name]):
+                return name, share
+        return None
 
-    def _left(self, named: Mapping[str, Array]) -> Array:
-        """Return what sources left near the plane add to the intensities, of unconstrained parameters."""
-        others = {n: t(named[n]) for n, t in self._transforms.items() if n != _SKY}
+    def _left(self, named: Mapping[str, Array]) -> dict[str, Array]:
+        """Return what sources left near the plane add to the sky, of unconstrained parameters."""
+        if self._sky is None:
+            return {}
+        name, share = self._sky
+        others = {n: t(named[n]) for n, t in self._transforms.items() if n != name}
         with handlers.block(), handlers.substitute(data=others):
-            return leftover(Parameters(self.model.parameters, self.model.sizes(self._data)), self._data)
+            p = Parameters(self.model.parameters, self.model.sizes(self._data))
+            return {name: leftover(p, self._data) @ share}
 
     def _named(self, z: Array) -> dict[str, Array]:
         """Unconstrained parameters of a vector, by name."""
         named = self._unravel(z)
-        return named | {_SKY: named[_SKY] - self._left(named)} if self._straight else named
+        return named | {name: named[name] - left for name, left in self._left(named).items()}
 
     def _vector(self, named: dict[str, Array]) -> Array:
         """Undo `_named`."""
-        if self._straight:
-            named = named | {_SKY: named[_SKY] + self._left(named)}
-        return ravel_pytree(named)[0]
+        together = {name: named[name] + left for name, left in self._left(named).items()}
+        return ravel_pytree(named | together)[0]
 
     def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
         """Draw `n` sets of parameters from the prior; the likelihood is never computed."""

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from ridgebayes.fitdata import prepare
-from ridgebayes.models import regions
+from ridgebayes.models import profile, regions
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import sites
 from ridgebayes.priors import Shared
@@ -56,9 +56,10 @@ def test_the_density_is_numpyros_own(posterior, data):
         np.testing.assert_allclose(back["sky.intensity"], named["sky.intensity"], rtol=1e-9)
 
 
-def test_what_is_left_near_the_plane_leaves_the_rates_alone(data, three_regions):
+@pytest.mark.parametrize("model", [regions, profile])
+def test_what_is_left_near_the_plane_leaves_the_rates_alone(model, data, three_regions):
     """Along its own coordinate, where data cannot tell it from the sky: the intensities give way."""
-    posterior = Posterior(regions(three_regions).with_extras("transients"), data)
+    posterior = Posterior(model(three_regions).with_extras("transients"), data)
     rate = jax.jit(lambda z, data: sites(posterior, z, data)["rate"].loc)
     z = posterior.start(jax.random.key(0), data)
     at = ravel_pytree({n: jnp.full(shape, n == "plane.leftover") for n, shape in posterior.shapes.items()})[0]
@@ -66,4 +67,5 @@ def test_what_is_left_near_the_plane_leaves_the_rates_alone(data, three_regions)
     np.testing.assert_allclose(rate(moved, data), rate(z, data), rtol=1e-10)
     here, there = (posterior.constrain(x[None]) for x in (z, moved))
     assert (there["plane.leftover"] > 5 * here["plane.leftover"]).all()
-    assert (np.abs(there["sky.intensity"] - here["sky.intensity"]).max(-1) > 1e-3).all()
+    sky = "sky.profile" if model is profile else "sky.intensity"
+    assert (np.abs(there[sky] - here[sky]).max(-1) > 1e-3).all()
