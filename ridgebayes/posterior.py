@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import RLock
 from typing import Any
 
 import jax
@@ -24,6 +25,8 @@ from ridgebayes.parts import leftover
 from ridgebayes.pieces import thinned
 from ridgebayes.priors import Parameters
 
+_MODEL = RLock()
+"""One thread at a time runs a model, while it is compiled: NumPyro has one stack of handlers for all."""
 _DRAWS = 400  # of the prior, for its spread
 _FEW_BLOCKS = 2000
 """Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
@@ -75,7 +78,8 @@ class Posterior:
 
         def prior(z: Array, data: FitData) -> Array:
             observed = lambda site: site["type"] == "sample" and site["is_observed"]  # noqa: E731
-            return potential_energy(handlers.block(model, observed), (data,), {}, self._unravel(z))
+            with _MODEL:
+                return potential_energy(handlers.block(model, observed), (data,), {}, self._unravel(z))
 
         self._prior_slope = jax.jit(jax.grad(prior))
         self._hyper: NDArray | None = None
@@ -97,7 +101,8 @@ class Posterior:
 
     def potential(self, z: Array, data: FitData) -> Array:
         """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
-        return potential_energy(self.model, (data,), {}, self._named(z))
+        with _MODEL:
+            return potential_energy(self.model, (data,), {}, self._named(z))
 
     def start(self, key: Array, data: FitData) -> NDArray:
         """Return the prior medians, unconstrained."""
@@ -187,9 +192,8 @@ class Posterior:
             return {}
         name, share = self._sky
         others = {n: t(named[n]) for n, t in self._transforms.items() if n != name}
-        with handlers.block(), handlers.substitute(data=others):
-            p = Parameters(self.model.parameters, self.model.sizes(self._data))
-            return {name: leftover(p, self._data) @ share}
+        p = Parameters(self.model.parameters, self.model.sizes(self._data), known=others)
+        return {name: leftover(p, self._data) @ share}
 
     def _named(self, z: Array) -> dict[str, Array]:
         """Unconstrained parameters of a vector, by name."""

@@ -174,11 +174,19 @@ class Parameters:
         Name → parameter.
     sizes
         Axis → length.
+    known
+        Values that are drawn already.
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        sizes: Mapping[str, int],
+        *,
+        known: Mapping[str, Array] | None = None,
+    ) -> None:
         self._parameters, self._sizes = parameters, sizes
-        self._drawn: dict[str, Array] = {}
+        self._drawn: dict[str, Array] = dict(known or {})
 
     def __contains__(self, name: str) -> bool:
         return name in self._parameters

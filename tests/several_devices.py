@@ -49,7 +49,8 @@ def drawn(potential, data, posterior):
 scws = read_scws(sys.argv[1]).take_bands(["A01"])
 regions = sky.load("coarse").select(["L-20", "GB", "L+20"])
 data = prepare(scws, regions).data
-posterior = Posterior(models.regions(regions), data)
+# With an extra that the vector of the parameters is straightened for.
+posterior = Posterior(models.regions(regions).with_extras("transients"), data)
 if sys.argv[2:] == ["sample"]:
     print(
         json.dumps({n: drawn(p, d, posterior) for n in (1, 2) for p, (d,) in [several(posterior, [data], n)]})

@@ -1,5 +1,7 @@
 """Vectors in which a posterior is straight: they stand for the same parameters with the same density."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,3 +71,17 @@ def test_what_is_left_near_the_plane_leaves_the_rates_alone(model, data, three_r
     assert (there["plane.leftover"] > 5 * here["plane.leftover"]).all()
     sky = "sky.profile" if model is profile else "sky.intensity"
     assert (np.abs(there[sky] - here[sky]).max(-1) > 1e-3).all()
+
+
+def test_threads_may_compile_at_once(data, three_regions):
+    """NumPyro's handlers stand on one stack for all threads: each would find those of another."""
+    posterior = Posterior(regions(three_regions).with_extras("transients"), data)
+    z = posterior.start(jax.random.key(0), data)
+
+    def density(number):
+        once_more = jax.jit(lambda z, data: posterior.potential(z, data) + number)
+        return float(once_more(posterior.start(jax.random.key(0), data), data)) - number
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(density, range(8)))
+    np.testing.assert_allclose(found, float(jax.jit(posterior.potential)(z, data)), rtol=1e-12)
