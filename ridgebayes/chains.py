@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -26,9 +28,14 @@ from ridgebayes.posterior import Posterior
 from ridgebayes.proposal import with_proposal
 from ridgebayes.values import Values
 
+logger = logging.getLogger(__name__)
+
 SAMPLERS = ("auto", "nuts")
 CHECKPOINT_SECONDS = 5.0
 """So often is kept how far a chain has come."""
+LEAST_WORTH = 0.1
+"""Chains whose draws by proposals are worth less, over independent ones, run again with NUTS alone."""
+_FEW = 50  # draws, of which the effective number says little
 
 
 @dataclass(frozen=True)
@@ -207,19 +214,40 @@ def run_chains(
                     break
             return blocks
 
-        def sampled(part: int) -> list[Future[list[Draws]]]:
+        def chains_of(part: int, found: Laplace) -> list[Future[list[Draws]]]:
+            return [pool.submit(chain, part, number, found) for number in range(settings.chains)]
+
+        def begun(part: int) -> tuple[Laplace, list[Future[list[Draws]]]]:
             found = mode(part)
             with bar.get_lock():
                 bar.total -= settings.chains * (settings.warmup - sampler.warmup_of(found))
             bar.set_description("sampling")
-            return [pool.submit(chain, part, number, found) for number in range(settings.chains)]
+            return found, chains_of(part, found)
+
+        def alone(part: int, found: Laplace) -> list[Future[list[Draws]]]:
+            logger.info(
+                "fit %d of %d: proposals left chains where they were; again, with NUTS alone",
+                part + 1, len(parts),
+            )  # fmt: skip
+            found = found._replace(proposal=None)
+            if checkpoint:
+                checkpoint.forget_chains(part)
+                checkpoint.save_mode(part, found)
+            with bar.get_lock():
+                bar.total += settings.chains * (settings.warmup + settings.draws)
+            return chains_of(part, found)
 
         try:
             # Chains of a part wait for its mode only, so that no core does.
-            started = [pool.submit(sampled, part) for part in range(len(parts))]
-            running = [future for part in started for future in part.result()]
+            started = [pool.submit(begun, part) for part in range(len(parts))]
+            modes, running = zip(*(future.result() for future in started), strict=True)
             clock.lap("mode")
-            chains = [_join(future.result()) for future in running]
+            joined = [[_join(future.result()) for future in futures] for futures in running]
+            stuck = [k for k, found in enumerate(modes) if found.proposal is not None and _stuck(joined[k])]
+            once_more = {part: alone(part, modes[part]) for part in stuck}
+            for part, futures in once_more.items():
+                joined[part] = [_join(future.result()) for future in futures]
+            chains = [chain for of_part in joined for chain in of_part]
             clock.lap("sampling")
         except BaseException as error:
             stop.set()
@@ -236,6 +264,17 @@ def run_chains(
         name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
     }
     return z, statistics
+
+
+def _stuck(chains: Sequence[Draws]) -> bool:
+    """Tell whether chains hardly moved: proposals that are right give draws that are worth half and more.
+
+    How often proposals are accepted, and left from afar, is measured before, but in few places.
+    """
+    z = np.stack([chain.z for chain in chains])
+    if z.shape[1] < _FEW:
+        return False
+    return bool(array_stats.ess(z, chain_axis=0, draw_axis=1).min() < LEAST_WORTH * z.shape[0] * z.shape[1])
 
 
 def _join(blocks: Iterable[Draws]) -> Draws:

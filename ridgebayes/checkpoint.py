@@ -132,6 +132,11 @@ class Checkpoint:
         state = {f"{_STATE}{k}": leaf for k, leaf in enumerate(progress.state)}
         self._write(f"chain-{part}-{number}.npz", {"warmed": progress.warmed, "z": z, **statistics, **state})
 
+    def forget_chains(self, part: int) -> None:
+        """Drop the chains of a part, which are to begin anew."""
+        for path in self.folder.glob(f"chain-{part}-*.npz"):
+            path.unlink()
+
     def close(self, *, remove: bool = False) -> None:
         """Let go of the directory; with `remove`, of what was kept too."""
         self._lock.release()

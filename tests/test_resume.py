@@ -18,6 +18,7 @@ from ridgebayes.chains import Settings
 from ridgebayes.checkpoint import Checkpoint
 from ridgebayes.errors import InputError
 from ridgebayes.nuts import Sampler
+from ridgebayes.proposal import with_proposal
 from ridgebayes.run import CHECKPOINT, Run
 from ridgebayes.sampling import resume
 
@@ -66,6 +67,14 @@ def interrupted(monkeypatch, model, data, out, blocks, settings=SETTINGS):
     return str(stopped.value)
 
 
+def same(run, whole, *more):
+    """Bit for bit."""
+    for group in ("posterior", "sample_stats", *more):
+        xr.testing.assert_identical(
+            run.tree[group].to_dataset().drop_attrs(), whole.tree[group].to_dataset().drop_attrs()
+        )
+
+
 @pytest.mark.parametrize("blocks", [0, 1, 4, 9])
 def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
     out = tmp_path / "run"
@@ -74,10 +83,7 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
     with pytest.raises(InputError, match="unfinished: go on with `ridgebayes resume"):
         Run.open(out)
     run = resume(out)
-    for group in ("posterior", "sample_stats", "posterior_predictive"):
-        xr.testing.assert_identical(
-            run.tree[group].to_dataset().drop_attrs(), whole.tree[group].to_dataset().drop_attrs()
-        )
+    same(run, whole, "posterior_predictive")
     assert not (out / CHECKPOINT).exists()
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
@@ -89,10 +95,26 @@ def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monk
     interrupted(monkeypatch, model, data, tmp_path / "run", 4, PROPOSALS)
     run = resume(tmp_path / "run")
     assert (run.tree["sample_stats"]["n_steps"] == 0).mean() > 0.9
-    for group in ("posterior", "sample_stats"):
-        xr.testing.assert_identical(
-            run.tree[group].to_dataset().drop_attrs(), whole.tree[group].to_dataset().drop_attrs()
-        )
+    same(run, whole)
+
+
+def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, monkeypatch, caplog):
+    """With NUTS alone, here as the posterior is wider than they are; and resumed in the middle of that."""
+
+    def too_narrow(*args):
+        found = with_proposal(*args)
+        assert found.proposal is not None
+        return found._replace(root=0.2 * found.root)
+
+    monkeypatch.setattr("ridgebayes.chains.with_proposal", too_narrow)
+    model, out = models.regions(three_regions), tmp_path / "run"
+    with caplog.at_level("INFO"):
+        once = sample(model, data, settings=PROPOSALS)
+    assert "fit 1 of 1: proposals left chains where they were" in caplog.text
+    assert (once.tree["sample_stats"]["n_steps"].values > 0).all()
+    interrupted(monkeypatch, model, data, out, 16, PROPOSALS)
+    monkeypatch.setattr("ridgebayes.chains.with_proposal", None)  # the mode is known
+    same(resume(out), once)
 
 
 def test_killed_fit_resumes(whole, table, tmp_path):
