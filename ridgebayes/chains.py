@@ -233,8 +233,7 @@ def run_chains(
             if checkpoint:
                 checkpoint.forget_chains(part)
                 checkpoint.save_mode(part, found)
-            with bar.get_lock():
-                bar.total += settings.chains * (settings.warmup + settings.draws)
+            bar.total += settings.chains * (settings.warmup + settings.draws)
             return chains_of(part, found)
 
         try:
