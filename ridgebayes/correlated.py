@@ -27,18 +27,15 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
+from ridgebayes import coefficients
 from ridgebayes.blocks import Layout
+from ridgebayes.coefficients import Columns, Matrix, Solved
 from ridgebayes.revolution import (
-    Columns,
-    Matrix,
     RevolutionNormal,
-    _backward,
-    _cholesky,
-    _forward,
-    _inverse_gram,
-    _symmetric,
     log_weights,
+    of_terms,
     over_revolutions,
+    stacked_moments,
 )
 
 GROUPS = 2
@@ -158,7 +155,7 @@ class CorrelatedNormal(RevolutionNormal):
         "memory": constraints.nonnegative,
     }
     # NumPyro adds those of the base class.
-    pytree_data_fields = ("correlated_sd", "memory", "sequence")  # type: ignore[assignment]
+    pytree_data_fields = ("correlated_sd", "memory", "sequence")
 
     def __init__(
         self,
@@ -250,10 +247,8 @@ class _Filtered(NamedTuple):
     chi2: Array  # residualᵀ V⁻¹ residual (revolution,), like all below
     gram: Matrix  # Φᵀ V⁻¹ Φ
     projected: Columns  # Φᵀ V⁻¹ residual
-    chol: Matrix  # Cholesky factor of 1 + T½ gram T½
-    forward: Columns  # chol⁻¹ T½ Φᵀ V⁻¹ residual
-    mean: Columns  # posterior mean of the coefficients
     coef_sd: Columns
+    solved: Solved
 
 
 def _filter(
@@ -298,11 +293,9 @@ def _filter(
     sd = [coef_sd[j, group.revolution] for j in terms]
     gram = [[total[i + 1, j + 1] for j in range(i + 1)] for i in terms]
     projected = [total[j + 1, 0] for j in terms]
-    chol = _cholesky([[sd[i] * gram[i][j] * sd[j] + (i == j) for j in range(i + 1)] for i in terms])
-    forward = _forward(chol, [sd[j] * projected[j] for j in terms])
-    mean = [s * z for s, z in zip(sd, _backward(chol, forward), strict=True)]
+    solved = coefficients.solve(gram, projected, sd, jnp.sqrt)
     every_step = (columns, weight, decay, predicted, variance, unknown)
-    return _Filtered(*every_step, total[0, 0], gram, projected, chol, forward, mean, sd)
+    return _Filtered(*every_step, total[0, 0], gram, projected, sd, solved)
 
 
 def _value(f: _Filtered) -> Array:
@@ -310,8 +303,7 @@ def _value(f: _Filtered) -> Array:
     whole = f.unknown.shape[0] // _TOGETHER * _TOGETHER
     together = f.unknown[:whole].reshape(-1, _TOGETHER, f.unknown.shape[1]).prod(1)
     log_det = -jnp.log(together).sum(0) - jnp.log(f.unknown[whole:].prod(0))
-    log_det += 2.0 * sum(jnp.log(f.chol[j][j]) for j in range(len(f.chol)))
-    return -0.5 * (f.chi2 - sum(x**2 for x in f.forward) + log_det)
+    return of_terms(f.solved) - 0.5 * (f.chi2 + log_det)
 
 
 def _white(weight: Array, mask: Array) -> Array:
@@ -353,13 +345,11 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
     e = residual − Φ c, the log density changes by tr(B dV) / 2. A root of S makes S's part J columns like e;
     each of them goes through λ = V⁻¹ column, and `information` is for V⁻¹ itself.
     """
-    terms = range(len(f.mean))
-    inverse = [
-        _forward(f.chol, [jnp.where(i == j, 1.0, jnp.zeros_like(f.chi2)) for i in terms]) for j in terms
-    ]
+    terms = range(len(f.coef_sd))
+    mean, _ = coefficients.moments(f.solved, f.coef_sd)
     # Columns e and Φ root of [residual, Φ]: (which, by how much), root upper triangular.
-    mixture: list[list[tuple[int, Array | float]]] = [[(0, 1.0), *((j + 1, -f.mean[j]) for j in terms)]]
-    mixture += [[(i + 1, f.coef_sd[i] * inverse[i][j]) for i in range(j + 1)] for j in terms]
+    mixture: list[list[tuple[int, Array | float]]] = [[(0, 1.0), *((j + 1, -mean[j]) for j in terms)]]
+    mixture += [[(i + 1, f.coef_sd[i] * f.solved.inverse[j][i]) for i in range(j + 1)] for j in terms]
     mix = lambda columns: [sum(by * columns[i] for i, by in parts) for parts in mixture]  # noqa: E731
 
     def step(carry: tuple, now: tuple) -> tuple:
@@ -385,13 +375,7 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
     scanned: Any = jax.lax.scan(step, ([zero] * len(mixture), zero, zero, zero), xs, reverse=True)
     (*_, process, memory_slope), (residual, variance) = scanned
 
-    gram, scaled = _symmetric(f.gram), _symmetric(_inverse_gram(f.chol))
-    coef_sd = []
-    for j in terms:
-        # As in `ridgebayes.revolution`: no division, so that a term may be switched off.
-        z = sum(scaled[j][k] * f.coef_sd[k] * f.projected[k] for k in terms)
-        pull = z * (f.projected[j] - sum(gram[j][k] * f.mean[k] for k in terms))
-        coef_sd.append(pull - sum(scaled[j][k] * f.coef_sd[k] * gram[k][j] for k in terms))
+    coef_sd = coefficients.slope_of_sd(f.solved, f.gram, f.projected, f.coef_sd)
     return _Slopes(residual, variance, coef_sd, process, memory_slope.sum() / memory / memory)
 
 
@@ -432,8 +416,7 @@ def _posterior(residual, variance, coef_sd, correlated_sd, memory, basis, mask, 
     covariance = jnp.zeros((n_revolutions, n_terms, n_terms))
     for group in sequence.groups:
         f = _filter(residual, mask / variance, coef_sd, correlated_sd, memory, group)
-        sd = jnp.stack(f.coef_sd, -1)
-        scaled = jnp.stack([jnp.stack(row, -1) for row in _symmetric(_inverse_gram(f.chol))], -2)
-        mean = mean.at[group.revolution].set(jnp.stack(f.mean, -1))
-        covariance = covariance.at[group.revolution].set(sd[:, :, None] * scaled * sd[:, None, :])
+        mean_here, covariance_here = stacked_moments(f.solved, f.coef_sd)
+        mean = mean.at[group.revolution].set(mean_here)
+        covariance = covariance.at[group.revolution].set(covariance_here)
     return mean, covariance

@@ -42,7 +42,7 @@ class OutlierNormal(RevolutionNormal):
         "fraction": constraints.unit_interval,
         "size": constraints.positive,
     }
-    pytree_data_fields = ("fraction", "size")  # type: ignore[assignment]
+    pytree_data_fields = ("fraction", "size")
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ def _log_odds(left, variance, fraction, size):
 
 def _left(residual, variance, coef_sd, basis, mask, block_revolution):
     """Return what is left of the residual after the terms of each revolution, and the solution."""
-    solved = revolution._solve(residual, variance, coef_sd, basis, mask, block_revolution)
+    solved = revolution.fitted(residual, variance, coef_sd, basis, mask, block_revolution).solved
     coefficients = jnp.stack([coef_sd[j] * z for j, z in enumerate(solved.z)])
     return residual - revolution_terms(coefficients, basis, block_revolution), solved
 
@@ -185,6 +185,6 @@ def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_rev
     outlier, shrink = jax.nn.sigmoid(odds), 1.0 - size**-2
     curvature = 1.0 / (variance * factor) - outlier * (1.0 - outlier) * (shrink * left / variance) ** 2
     bounded = 1.0 / jnp.maximum(curvature, 1e-6 / variance)
-    chol = revolution._solve(left, bounded, coef_sd, *shared).chol
-    log_det = sum(jnp.log(chol[j][j]) for j in range(len(chol)))
+    inverse = revolution.fitted(left, bounded, coef_sd, *shared).solved.inverse
+    log_det = -sum(jnp.log(row[-1]) for row in inverse)
     return jnp.where(mask, density, 0.0), prior - log_det

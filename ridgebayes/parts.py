@@ -6,18 +6,14 @@ ScWs times a fixed column (see `total`).
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
-from jax.custom_derivatives import linear_call
 from jax.typing import ArrayLike
 from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 from numpyro.distributions.transforms import AffineTransform
@@ -27,7 +23,8 @@ from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.outliers import OutlierNormal
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.revolution import RevolutionNormal, block_sums, revolution_terms
+from ridgebayes.revolution import revolution_terms
+from ridgebayes.terms import Term, Terms, TermsNormal, squares, total
 
 SKY = {
     "sky.intensity": Parameter(
@@ -136,37 +133,6 @@ diffuse emission and is what its prior says; ``smooth_crab`` a Gaussian process 
 """
 
 
-Terms = list[tuple[Array, Array]]
-"""Terms of a rate: coefficient of each block, (band, block), and what it multiplies, (block, width)."""
-
-
-def total(terms: Terms) -> Array:
-    """Add the terms up, (band, block, width).
-
-    Whatever the model, its rate is a few coefficients a block times fixed columns: the derivative of any of
-    them is a sum along the block, and all these sums are taken in one pass over the ScWs.
-    """
-    columns = tuple(column for _, column in terms)
-    coefficients = jnp.stack([coefficient for coefficient, _ in terms], 1)
-    return linear_call(_combine, _project, columns, coefficients)
-
-
-def _combine(columns: tuple[Array, ...], coefficients: Array) -> Array:
-    each = [coefficients[:, t, :, None] * column for t, column in enumerate(columns)]
-    return reduce(operator.add, each)
-
-
-def _project(columns: tuple[Array, ...], rate: Array) -> Array:
-    """Transpose of `_combine`."""
-    one_band = lambda x: jnp.stack(block_sums(tuple(x * column for column in columns)))  # noqa: E731
-    return jax.vmap(one_band)(rate)
-
-
-def in_blocks(per_revolution: Array, data: FitData) -> Array:
-    """Give each block the value of its revolution, (..., revolution) → (..., block)."""
-    return per_revolution[..., data.block_revolution]
-
-
 def drift(p: Parameters, data: FitData) -> Array:
     """Slow drift of the background level relative to its reference, (band, revolution).
 
@@ -240,7 +206,7 @@ def background(p: Parameters, data: FitData) -> Terms:
     level = data.level * (p("background.level")[:, None] + drift(p, data))
     numpyro.deterministic("background.history", level)
     tracer = data.level * p("background.tracer")[:, None]
-    return [(in_blocks(level, data), jnp.ones(data.filled.shape)), (in_blocks(tracer, data), data.tracer)]
+    return [Term(level), Term(tracer, data.tracer)]
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
@@ -261,7 +227,7 @@ def crab_rate(p: Parameters, data: FitData) -> Array:
 
 def crab(rate: Array, data: FitData) -> Terms:
     """Crab where it was not removed, cts/s, for its rate (band, revolution)."""
-    return [(in_blocks(rate, data), data.crab_response)]
+    return [Term(rate, data.crab_response)]
 
 
 def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
@@ -272,11 +238,9 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
     if "plane.leftover" in p:
         intensity = intensity + leftover(p, data)
     intensity = omega * intensity
-    per_mcrab = in_blocks(crab_rate, data) / 1000.0
     return [
-        (per_mcrab * weight[:, None] * intensity[:, region], exposure)
-        for weight, slabs in zip(weights.T, exposures, strict=True)
-        for region, exposure in zip(data.region, slabs, strict=True)
+        Term(weight[:, None] * crab_rate / 1000.0, exposure, intensity, data.region)
+        for weight, exposure in zip(weights.T, exposures, strict=True)
     ]
 
 
@@ -354,29 +318,28 @@ def observe(
         Integrate the revolution terms out exactly; otherwise sample them too.
     """
     # Nothing reads it while sampling, so it costs nothing there; what is made of a fit does.
-    numpyro.deterministic("background.rate", total(background))
-    rate = total(background + seen)
-    scatter = (p("background.scatter")[:, None] * data.level) ** 2
-    excess = [(in_blocks(scatter, data), jnp.ones(data.filled.shape))]
+    cells = data.filled.shape
+    numpyro.deterministic("background.rate", total(background, data.block_revolution, cells))
+    mean, scatter = background + seen, [Term(p("background.scatter")[:, None] * data.level)]
     if crab_rate is not None:
-        crab = (p("crab.scatter")[:, None] * crab_rate) ** 2
-        excess.append((in_blocks(crab, data), data.crab_response**2))
+        scatter.append(Term(p("crab.scatter")[:, None] * crab_rate, data.crab_response))
     if "plane.scatter" in p and crab_rate is not None:
-        plane = (p("plane.scatter")[:, None] * crab_rate / 1000.0) ** 2
-        excess.append((in_blocks(plane, data), data.plane**2))
-    variance = data.stat_variance + total(excess)
+        scatter.append(Term(p("plane.scatter")[:, None] * crab_rate / 1000.0, data.plane))
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
-    given = (rate, variance, sd, data.basis, data.block_revolution, data.filled)
+    shared = (sd, data.basis, data.block_revolution, data.filled)
+    rate = total(mean, data.block_revolution, cells)
+    variance = data.stat_variance + total(squares(scatter), data.block_revolution, cells)
     if not marginal:
         coefficients = numpyro.deterministic("background.terms", sd * p("background.coefficients"))
         terms = revolution_terms(coefficients, data.basis, data.block_revolution)
         observed = dist.Normal(rate + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
     elif "background.correlated" in p:
-        shared = p("background.correlated")[:, None] * data.level
+        correlated = p("background.correlated")[:, None] * data.level
         assert data.sequence is not None
-        observed = CorrelatedNormal(*given, shared, p("background.memory") / 24.0, data.sequence)
+        memory = p("background.memory") / 24.0
+        observed = CorrelatedNormal(rate, variance, *shared, correlated, memory, data.sequence)
     elif "outlier.fraction" in p:
-        observed = OutlierNormal(*given, p("outlier.fraction"), p("outlier.size"))
+        observed = OutlierNormal(rate, variance, *shared, p("outlier.fraction"), p("outlier.size"))
     else:
-        observed = RevolutionNormal(*given)
+        observed = TermsNormal(mean, data.stat_variance, scatter, *shared)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)

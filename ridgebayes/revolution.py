@@ -21,9 +21,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
-Columns = list[Array]
-Matrix = list[list[Array]]
-"""A small matrix a revolution: entries of shape (revolution,), unrolled, lower triangle only."""
+from ridgebayes import coefficients
+from ridgebayes.coefficients import Columns, Matrix, Solved
 
 
 class RevolutionNormal(dist.Distribution):
@@ -55,7 +54,14 @@ class RevolutionNormal(dist.Distribution):
         "noise_variance": constraints.independent(constraints.positive, 2),
         "coef_sd": constraints.independent(constraints.nonnegative, 2),
     }
-    pytree_data_fields = ("loc", "noise_variance", "coef_sd", "basis", "block_revolution", "filled")
+    pytree_data_fields: tuple[str, ...] = (
+        "loc",
+        "noise_variance",
+        "coef_sd",
+        "basis",
+        "block_revolution",
+        "filled",
+    )
 
     def __init__(
         self,
@@ -159,25 +165,24 @@ def _over_bands(function, result: str):
     return mapped
 
 
-class _Solved(NamedTuple):
-    """What the small system of every revolution gives (entries of shape (revolution,))."""
+class _Fitted(NamedTuple):
+    """Weights of the ScWs, and the terms of every revolution given the rates."""
 
     weight: Array  # inverse variance, zero in empty cells (block, width)
-    gram: Matrix  # Φᵀ D⁻¹ Φ
+    gram: Matrix  # Φᵀ D⁻¹ Φ, entries (revolution,)
     projected: Columns  # Φᵀ D⁻¹ residual
-    chol: Matrix  # Cholesky factor of 1 + T½ gram T½
-    forward: Columns  # chol⁻¹ T½ Φᵀ D⁻¹ residual
-    z: Columns  # posterior mean of the coefficients over coef_sd
+    solved: Solved
 
 
-def _solve(
+def fitted(
     residual: Array,
     variance: Array,
     coef_sd: Array,
     basis: Array,
     mask: Array,
     block_revolution: Array,
-) -> _Solved:
+) -> _Fitted:
+    """Fit the terms of every revolution to what is left of the rates."""
     n_terms, n_revolutions = coef_sd.shape
     terms = range(n_terms)
 
@@ -191,12 +196,7 @@ def _solve(
     )
     gram = [[sums[:, pairs.index((i, j))] for j in range(i + 1)] for i in terms]
     projected = [sums[:, len(pairs) + j] for j in terms]
-    system = [
-        [coef_sd[i] * gram[i][j] * coef_sd[j] + (1.0 if i == j else 0.0) for j in range(i + 1)] for i in terms
-    ]
-    chol = _cholesky(system)
-    forward = _forward(chol, [coef_sd[j] * projected[j] for j in terms])
-    return _Solved(weight, gram, projected, chol, forward, _backward(chol, forward))
+    return _Fitted(weight, gram, projected, coefficients.solve(gram, projected, list(coef_sd), jnp.sqrt))
 
 
 @jax.custom_jvp
@@ -221,23 +221,23 @@ def log_weights(weight: Array, mask: Array) -> Array:
     return jnp.log(product) + mask.sum(1) * jnp.log(largest[:, 0])
 
 
-def _of_terms(s: _Solved) -> Array:
+def of_terms(solved: Solved) -> Array:
     """Return what the terms add to the log density of the noise alone, (revolution,)."""
-    each = [0.5 * f**2 - jnp.log(s.chol[j][j]) for j, f in enumerate(s.forward)]
+    each = [0.5 * f**2 + jnp.log(solved.inverse[j][j]) for j, f in enumerate(solved.forward)]
     return jnp.stack(each).sum(0)
 
 
-def _value(residual: Array, mask: Array, s: _Solved) -> Array:
-    chi2 = (s.weight * residual**2).sum()
-    log_det = -log_weights(s.weight, mask).sum()
-    return _of_terms(s).sum() - 0.5 * (chi2 + log_det + mask.sum() * jnp.log(2.0 * jnp.pi))
+def _value(residual: Array, mask: Array, f: _Fitted) -> Array:
+    chi2 = (f.weight * residual**2).sum()
+    log_det = -log_weights(f.weight, mask).sum()
+    return of_terms(f.solved).sum() - 0.5 * (chi2 + log_det + mask.sum() * jnp.log(2.0 * jnp.pi))
 
 
 def _by_revolution(residual, variance, coef_sd, basis, mask, block_revolution):
-    s = _solve(residual, variance, coef_sd, basis, mask, block_revolution)
-    chi2 = (s.weight * residual**2).sum(1)
-    of_noise = log_weights(s.weight, mask) - chi2 - mask.sum(1) * jnp.log(2.0 * jnp.pi)
-    return _of_terms(s) + 0.5 * over_revolutions(of_noise, block_revolution, coef_sd.shape[1])
+    f = fitted(residual, variance, coef_sd, basis, mask, block_revolution)
+    chi2 = (f.weight * residual**2).sum(1)
+    of_noise = log_weights(f.weight, mask) - chi2 - mask.sum(1) * jnp.log(2.0 * jnp.pi)
+    return of_terms(f.solved) + 0.5 * over_revolutions(of_noise, block_revolution, coef_sd.shape[1])
 
 
 def over_revolutions(per_block: Array, block_revolution: Array, revolutions: int) -> Array:
@@ -247,7 +247,7 @@ def over_revolutions(per_block: Array, block_revolution: Array, revolutions: int
 
 @jax.custom_jvp
 def _log_prob(residual, variance, coef_sd, basis, mask, block_revolution):
-    return _value(residual, mask, _solve(residual, variance, coef_sd, basis, mask, block_revolution))
+    return _value(residual, mask, fitted(residual, variance, coef_sd, basis, mask, block_revolution))
 
 
 @_log_prob.defjvp
@@ -259,74 +259,31 @@ def _log_prob_jvp(primals, tangents):
     """
     residual, variance, coef_sd, basis, mask, block_revolution = primals
     d_residual, d_variance, d_coef_sd, d_basis, _, _ = tangents
-    s = _solve(residual, variance, coef_sd, basis, mask, block_revolution)
-    terms = range(coef_sd.shape[0])
-    scaled = _inverse_gram(s.chol)  # covariance over coef_sd on both sides
+    f = fitted(residual, variance, coef_sd, basis, mask, block_revolution)
+    sd, terms = list(coef_sd), range(coef_sd.shape[0])
+    mean, covariance = coefficients.moments(f.solved, sd)
+    covariance = coefficients.symmetric(covariance)
     here = lambda x: x[block_revolution][:, None]  # noqa: E731
-
-    mean = [coef_sd[j] * s.z[j] for j in terms]
-    covariance = _symmetric([[coef_sd[i] * scaled[i][j] * coef_sd[j] for j in range(i + 1)] for i in terms])
-    gram, scaled = _symmetric(s.gram), _symmetric(scaled)
 
     after = residual - sum(here(mean[j]) * basis[j] for j in terms)
     spread = [sum(here(covariance[i][j]) * basis[j] for j in terms) for i in terms]
     explained = sum(spread[i] * basis[i] for i in terms)
-    g_residual = jax.lax.optimization_barrier(-s.weight * after)
-    g_variance = jax.lax.optimization_barrier(0.5 * s.weight * (s.weight * (after**2 + explained) - mask))
+    g_residual = jax.lax.optimization_barrier(-f.weight * after)
+    g_variance = jax.lax.optimization_barrier(0.5 * f.weight * (f.weight * (after**2 + explained) - mask))
     tangent = (g_residual * d_residual).sum() + (g_variance * d_variance).sum()
-    for j in terms:
-        # (z² + scaled − 1) / coef_sd, written without the division so that a term may be switched off.
-        pull = s.z[j] * (s.projected[j] - sum(gram[j][k] * mean[k] for k in terms))
-        shrink = sum(scaled[j][k] * coef_sd[k] * gram[k][j] for k in terms)
-        tangent += ((pull - shrink) * d_coef_sd[j]).sum()
-        tangent += (s.weight * (after * here(mean[j]) - spread[j]) * d_basis[j]).sum()
-    return _value(residual, mask, s), tangent
+    for j, slope in enumerate(coefficients.slope_of_sd(f.solved, f.gram, f.projected, sd)):
+        tangent += (slope * d_coef_sd[j]).sum()
+        tangent += (f.weight * (after * here(mean[j]) - spread[j]) * d_basis[j]).sum()
+    return _value(residual, mask, f), tangent
 
 
 def _posterior(residual, variance, coef_sd, basis, mask, block_revolution):
-    s = _solve(residual, variance, coef_sd, basis, mask, block_revolution)
-    scaled = _symmetric(_inverse_gram(s.chol))
-    mean = jnp.stack([coef_sd[j] * z for j, z in enumerate(s.z)], -1)
-    covariance = jnp.stack([jnp.stack(row, -1) for row in scaled], -2)
-    return mean, coef_sd.T[:, :, None] * covariance * coef_sd.T[:, None, :]
+    f = fitted(residual, variance, coef_sd, basis, mask, block_revolution)
+    return stacked_moments(f.solved, list(coef_sd))
 
 
-def _cholesky(a: Matrix) -> Matrix:
-    """Cholesky factor of a small matrix a revolution, unrolled (batched LAPACK is ten times slower here)."""
-    n = len(a)
-    chol: Matrix = [[jnp.zeros(())] * (i + 1) for i in range(n)]
-    for j in range(n):
-        chol[j][j] = jnp.sqrt(a[j][j] - sum(chol[j][k] ** 2 for k in range(j)))
-        for i in range(j + 1, n):
-            chol[i][j] = (a[i][j] - sum(chol[i][k] * chol[j][k] for k in range(j))) / chol[j][j]
-    return chol
-
-
-def _forward(chol: Matrix, b: Columns) -> Columns:
-    """Solve L x = b."""
-    x: Columns = []
-    for i in range(len(b)):
-        x.append((b[i] - sum(chol[i][k] * x[k] for k in range(i))) / chol[i][i])
-    return x
-
-
-def _backward(chol: Matrix, b: Columns) -> Columns:
-    """Solve Lᵀ x = b."""
-    n = len(b)
-    x: Columns = [jnp.zeros(())] * n
-    for i in reversed(range(n)):
-        x[i] = (b[i] - sum(chol[k][i] * x[k] for k in range(i + 1, n))) / chol[i][i]
-    return x
-
-
-def _inverse_gram(chol: Matrix) -> Matrix:
-    """(L Lᵀ)⁻¹, lower triangle."""
-    n = len(chol)
-    one, zero = jnp.ones_like(chol[0][0]), jnp.zeros_like(chol[0][0])
-    columns = [_backward(chol, _forward(chol, [one if i == j else zero for i in range(n)])) for j in range(n)]
-    return [[columns[j][i] for j in range(i + 1)] for i in range(n)]
-
-
-def _symmetric(lower: Matrix) -> list[Columns]:
-    n = len(lower)
-    return [[lower[max(i, j)][min(i, j)] for j in range(n)] for i in range(n)]
+def stacked_moments(solved: Solved, sd: Columns) -> tuple[Array, Array]:
+    """Mean (revolution, J) and covariance (revolution, J, J) of the coefficients given the rates."""
+    mean, covariance = coefficients.moments(solved, sd)
+    rows = [jnp.stack(row, -1) for row in coefficients.symmetric(covariance)]
+    return jnp.stack(mean, -1), jnp.stack(rows, -2)

@@ -8,7 +8,6 @@ import numpyro
 import numpyro.distributions as dist
 
 from ridgebayes.model import Model
-from ridgebayes.parts import in_blocks
 from ridgebayes.priors import Parameter
 from ridgebayes.revolution import RevolutionNormal
 from ridgebayes.sky import build
@@ -29,8 +28,8 @@ class Observed(RevolutionNormal):
 
 
 def rates(p, data):
-    level = in_blocks(data.level * p("level")[:, None], data)[..., None] * jnp.ones(data.filled.shape)
-    scatter = in_blocks((p("scatter")[:, None] * data.level) ** 2, data)[..., None]
+    level = (data.level * p("level")[:, None])[:, data.block_revolution, None] * jnp.ones(data.filled.shape)
+    scatter = ((p("scatter")[:, None] * data.level) ** 2)[:, data.block_revolution, None]
     spread = jnp.repeat((p("spread")[:, None] * data.level)[:, None], 3, axis=1)
     given = (data.basis, data.block_revolution, data.filled)
     observed = Observed(level, data.stat_variance + scatter, spread, *given)
