@@ -41,7 +41,7 @@ from ridgebayes.revolution import (
 GROUPS = 2
 """Groups of revolutions of about the same length: one takes as many steps as its longest has ScWs."""
 
-_SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
+SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
 _TOGETHER = 8  # steps under one logarithm
 _once = jax.lax.optimization_barrier  # else XLA works a value out again in every sum that it goes into
 
@@ -80,10 +80,19 @@ class Sequence(NamedTuple):
     position
         Where each cell is in the groups, flattened and one after the other, shape (block, width); 0 for
         empty cells.
+    start
+        Where each revolution begins among the ScWs in order of time, and the end, shape (revolution + 1,).
+    cell
+        Cell of each of these ScWs in the flattened blocks, shape (scw,).
+    gap_before
+        Days since the ScW before; infinite for the first of a revolution, shape (scw,).
     """
 
     groups: tuple[Group, ...]
     position: Any
+    start: Any
+    cell: Any
+    gap_before: Any
 
 
 def sequence(layout: Layout, mjd: ArrayLike, basis: ArrayLike, *, groups: int = GROUPS) -> Sequence:
@@ -129,7 +138,9 @@ def sequence(layout: Layout, mjd: ArrayLike, basis: ArrayLike, *, groups: int = 
             )
         )
         before += present.size
-    return Sequence(tuple(made), position.reshape(layout.mask.shape))
+    gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
+    whole = position.reshape(layout.mask.shape)
+    return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
 
 
 class CorrelatedNormal(RevolutionNormal):
@@ -209,7 +220,7 @@ class CorrelatedNormal(RevolutionNormal):
     def _process(self, key: Array, sample_shape: tuple[int, ...]) -> Array:
         """Draw the Ornstein-Uhlenbeck process, (..., block, width)."""
         shape = sample_shape + self.batch_shape
-        memory = jnp.maximum(self.memory, _SHORTEST)[..., None]
+        memory = jnp.maximum(self.memory, SHORTEST)[..., None]
 
         def step(x: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
             gap, shock = now
@@ -231,7 +242,7 @@ class CorrelatedNormal(RevolutionNormal):
         shared = (self.basis, self.filled, self.sequence)
         bound = lambda *arrays: function(*arrays, *shared)  # noqa: E731
         mapped = jnp.vectorize(bound, signature=f"(b,w),(b,w),(j,r),(r),()->{result}")
-        memory = jnp.maximum(self.memory, _SHORTEST)
+        memory = jnp.maximum(self.memory, SHORTEST)
         return mapped(value - self.loc, self.noise_variance, self.coef_sd, self.correlated_sd, memory)
 
 

@@ -19,12 +19,11 @@ from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 from numpyro.distributions.transforms import AffineTransform
 from numpyro.primitives import Messenger
 
-from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.outliers import OutlierNormal
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.revolution import revolution_terms
-from ridgebayes.terms import Term, Terms, TermsNormal, squares, total
+from ridgebayes.terms import CorrelatedTermsNormal, Term, Terms, TermsNormal, squares, total
 
 SKY = {
     "sky.intensity": Parameter(
@@ -337,7 +336,8 @@ def observe(
         correlated = p("background.correlated")[:, None] * data.level
         assert data.sequence is not None
         memory = p("background.memory") / 24.0
-        observed = CorrelatedNormal(rate, variance, *shared, correlated, memory, data.sequence)
+        process = (correlated, memory, data.sequence)
+        observed = CorrelatedTermsNormal(mean, data.stat_variance, scatter, *shared, *process)
     elif "outlier.fraction" in p:
         observed = OutlierNormal(rate, variance, *shared, p("outlier.fraction"), p("outlier.size"))
     else:

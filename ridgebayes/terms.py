@@ -13,6 +13,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero, linear_call
 from jax.typing import ArrayLike
 
+from ridgebayes.correlated import SHORTEST, CorrelatedNormal
 from ridgebayes.native import call as native
 from ridgebayes.revolution import RevolutionNormal, block_sums
 
@@ -96,8 +97,51 @@ def _project(columns: tuple[Array, ...], rate: Array) -> Array:
     return jax.vmap(one_band)(rate)
 
 
-class TermsNormal(RevolutionNormal):
-    """`RevolutionNormal` of rates that are sums of terms, and scatter as terms say.
+class _OfTerms(RevolutionNormal):
+    """Distribution of rates that are sums of terms, and scatter as terms say."""
+
+    pytree_data_fields = ("mean_terms", "scatter_terms", "counting_variance")
+
+    def __init__(
+        self,
+        mean: Sequence[Term],
+        counting_variance: Array,
+        scatter: Sequence[Term],
+        coef_sd: Array,
+        basis: Array,
+        block_revolution: Array,
+        filled: Array,
+        *process: Any,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.mean_terms, self.scatter_terms = tuple(mean), tuple(scatter)
+        self.counting_variance = counting_variance
+        # Nothing computes these two where the terms are used.
+        loc = total(mean, block_revolution, filled.shape)
+        variance = counting_variance + total(squares(scatter), block_revolution, filled.shape)
+        shared = (coef_sd, basis, block_revolution, filled)
+        super().__init__(loc, variance, *shared, *process, validate_args=validate_args)
+
+    def log_prob(self, value: ArrayLike) -> Array:
+        """Log density of the rates `value`, shape (band, block, width) → (band,)."""
+        rate = jnp.asarray(value)
+        if rate.shape != self.counting_variance.shape or not native.usable(rate.shape[-1], rate.dtype):
+            return super().log_prob(value)
+        mean, mean_columns = _parted(self.mean_terms)
+        scatter, scatter_columns = _parted(self.scatter_terms)
+        process, sequence = self._process_and_sequence()
+        given = (rate, self.counting_variance, self.basis, self.filled, self.block_revolution)
+        return _log_density(
+            native.Free(mean, scatter, self.coef_sd, process),
+            native.Given(*given, mean_columns, scatter_columns, sequence),
+        )
+
+    def _process_and_sequence(self) -> tuple[Any, Any]:
+        return None, None
+
+
+class TermsNormal(_OfTerms):
+    """`RevolutionNormal` of rates that are sums of terms.
 
     The same density; on a CPU it is worked out in one pass over the ScWs (`ridgebayes.native`).
 
@@ -113,36 +157,20 @@ class TermsNormal(RevolutionNormal):
         As in `RevolutionNormal`.
     """
 
-    pytree_data_fields = ("mean_terms", "scatter_terms", "counting_variance")
 
-    def __init__(
-        self,
-        mean: Sequence[Term],
-        counting_variance: Array,
-        scatter: Sequence[Term],
-        coef_sd: Array,
-        basis: Array,
-        block_revolution: Array,
-        filled: Array,
-        *,
-        validate_args: bool | None = None,
-    ) -> None:
-        self.mean_terms, self.scatter_terms = tuple(mean), tuple(scatter)
-        self.counting_variance = counting_variance
-        # Nothing computes these two where the terms are used.
-        loc = total(mean, block_revolution, filled.shape)
-        variance = counting_variance + total(squares(scatter), block_revolution, filled.shape)
-        given = (loc, variance, coef_sd, basis, block_revolution, filled)
-        super().__init__(*given, validate_args=validate_args)
+class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
+    """`CorrelatedNormal` of rates that are sums of terms.
 
-    def log_prob(self, value: ArrayLike) -> Array:
-        """Log density of the rates `value`, shape (band, block, width) → (band,)."""
-        rate = jnp.asarray(value)
-        if rate.shape != self.counting_variance.shape or not native.usable(rate.shape[-1], rate.dtype):
-            return super().log_prob(value)
-        free, fixed = zip(*(_parted(terms) for terms in (self.mean_terms, self.scatter_terms)), strict=True)
-        given = (rate, self.counting_variance, self.basis, self.filled, self.block_revolution)
-        return _log_density(native.Free(free[0], free[1], self.coef_sd), native.Given(*given, *fixed))
+    Parameters
+    ----------
+    mean, counting_variance, scatter, coef_sd, basis, block_revolution, filled
+        As in `TermsNormal`.
+    correlated_sd, memory, sequence
+        As in `CorrelatedNormal`, (band, revolution) and (band,).
+    """
+
+    def _process_and_sequence(self) -> tuple[Any, Any]:
+        return (self.correlated_sd, jnp.maximum(self.memory, SHORTEST)), self.sequence
 
 
 def _parted(terms: Sequence[Term]) -> tuple[tuple[native.Term, ...], tuple[native.Columns, ...]]:
@@ -159,8 +187,11 @@ def _plain(free: native.Free, given: native.Given) -> Array:
         for some, fixed in ((free.mean, given.mean), (free.scatter, given.scatter))
     )
     shared = (free.coef_sd, given.basis, given.block_revolution, given.filled)
+    known = (mean, given.counting, scatter, *shared)
     with native.plainly():
-        return TermsNormal(mean, given.counting, scatter, *shared).log_prob(given.rate)
+        if free.process is None:
+            return TermsNormal(*known).log_prob(given.rate)
+        return CorrelatedTermsNormal(*known, *free.process, given.sequence).log_prob(given.rate)
 
 
 @jax.custom_jvp

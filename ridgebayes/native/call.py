@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ridgebayes.correlated import Sequence
 from ridgebayes.native.code import LANES, machine_code
+from ridgebayes.native.correlated import CorrelatedDensity
 from ridgebayes.native.density import Density, Kind, Shape
 
 logger = logging.getLogger(__name__)
@@ -41,11 +43,14 @@ class Free(NamedTuple):
         Terms of the rates, and of the scatter beyond counting.
     coef_sd
         Prior standard deviation of the coefficients of revolutions, (band, J, revolution).
+    process
+        Of noise that ScWs of a revolution share, sd (band, revolution), cts/s, and memory (band,), d.
     """
 
     mean: tuple[Term, ...]
     scatter: tuple[Term, ...]
     coef_sd: Array
+    process: tuple[Array, Array] | None = None
 
 
 class Columns(NamedTuple):
@@ -68,6 +73,8 @@ class Given(NamedTuple):
         As in `ridgebayes.revolution.RevolutionNormal`.
     mean, scatter
         Columns of the terms.
+    sequence
+        Order of the ScWs in time, where noise is shared.
     """
 
     rate: Array
@@ -77,6 +84,7 @@ class Given(NamedTuple):
     block_revolution: Array
     mean: tuple[Columns, ...]
     scatter: tuple[Columns, ...]
+    sequence: Sequence | None = None
 
 
 @contextmanager
@@ -103,45 +111,63 @@ def value(free: Free, given: Given) -> Array:
 def value_and_slopes(free: Free, given: Given) -> tuple[Array, Free]:
     """Log density of the rates of each band, (band,), and its derivatives by what is free."""
     found = _call(free, given, slopes=True)
-    terms = jax.tree.unflatten(jax.tree.structure(free[:2]), found[6:])
-    return _value(found, given), Free(terms[0], terms[1], found[4])
+    terms, process = found["terms"], None
+    if free.process is not None and given.sequence is not None:
+        gap = given.sequence.gap_before
+        by_memory = (
+            found["decay"] * _decay(free.process, given.sequence) * jnp.where(jnp.isinf(gap), 0.0, gap)
+        )
+        process = found["process_sd"], by_memory.sum(1) / free.process[1] ** 2
+    slopes = jax.tree.unflatten(jax.tree.structure(free[:2]), terms)
+    return _value(found, given), Free(slopes[0], slopes[1], found["coef_sd"], process)
 
 
-def _value(found: list[Array], given: Given) -> Array:
-    squares, determinant, mantissa, exponent = found[:4]
-    log_det = jnp.log(mantissa) + exponent * jnp.log(2.0)
+def _value(found: dict[str, Any], given: Given) -> Array:
+    log_det = jnp.log(found["mantissa"]) + found["exponent"] * jnp.log(2.0)
     normalisation = 0.5 * jnp.log(2.0 * jnp.pi) * given.filled.sum()
-    return (squares + jnp.log(determinant) - 0.5 * log_det).sum(1) - normalisation
+    return (found["squares"] + jnp.log(found["determinant"]) - 0.5 * log_det).sum(1) - normalisation
 
 
-def _call(free: Free, given: Given, *, slopes: bool) -> list[Array]:
-    """Call the code of these shapes; operands and results as `ridgebayes.native.density.Density` says."""
+def _decay(process: tuple[Array, Array], sequence: Sequence) -> Array:
+    """Correlation of the shared noise of each ScW with that of the ScW before, (band, scw)."""
+    return jnp.exp(-sequence.gap_before / process[1][:, None])
+
+
+def _call(free: Free, given: Given, *, slopes: bool) -> dict[str, Any]:
+    """Call the code of these shapes: results by name, in the order in which `Density` has them."""
     bands, blocks, width = given.rate.shape
     terms, revolutions = free.coef_sd.shape[1:]
-    f64 = lambda *axes: jax.ShapeDtypeStruct(axes, jnp.float64)  # noqa: E731
-    results = [f64(bands, revolutions)] * 4
-    if slopes:
-        results += [f64(bands, terms, revolutions), f64(2, blocks, width)]
-        results += [f64(*x.shape) for x in jax.tree.leaves(free[:2])]
+    correlated = free.process is not None
+    sizes = [bands, blocks, revolutions]
     operands = [
-        jnp.array([bands, blocks, revolutions]),
-        given.block_revolution,
-        given.filled,
-        given.rate,
-        given.counting,
-        given.basis,
-        free.coef_sd,
-    ]
+        given.block_revolution, given.filled, given.rate, given.counting, given.basis, free.coef_sd
+    ]  # fmt: skip
     for term, fixed in zip((*free.mean, *free.scatter), (*given.mean, *given.scatter), strict=True):
         operands += [x for x in (term.coefficient, fixed.column, term.table, fixed.place) if x is not None]
-    shape = Shape(
-        width,
-        terms,
-        tuple(map(_kind, free.mean, given.mean)),
-        tuple(map(_kind, free.scatter, given.scatter)),
-        slopes,
+    shapes: dict[str, Any] = dict.fromkeys(
+        ("squares", "determinant", "mantissa", "exponent"), (bands, revolutions)
     )
-    return list(jax.ffi.ffi_call(_target(shape), results, vmap_method="sequential")(*operands))
+    if slopes:
+        shapes["coef_sd"] = free.coef_sd.shape
+    if slopes or correlated:
+        shapes["room"] = (3 if correlated else 2, blocks, width)
+    if slopes:
+        shapes["terms"] = [x.shape for x in jax.tree.leaves(free[:2])]
+    if free.process is not None and given.sequence is not None:
+        decay = _decay(free.process, given.sequence)
+        operands += [free.process[0], decay, given.sequence.start, given.sequence.cell]
+        sizes.append(decay.shape[1])
+        shapes["path"] = (decay.shape[1], terms + 2)
+        if slopes:
+            shapes |= {"process_sd": (bands, revolutions), "decay": decay.shape}
+    is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
+    f64 = lambda axes: jax.ShapeDtypeStruct(axes, jnp.float64)  # noqa: E731
+    results, tree = jax.tree.flatten(jax.tree.map(f64, list(shapes.values()), is_leaf=is_shape))
+    mean = tuple(map(_kind, free.mean, given.mean))
+    scatter = tuple(map(_kind, free.scatter, given.scatter))
+    target = _target(Shape(width, terms, mean, scatter, correlated, slopes))
+    found = jax.ffi.ffi_call(target, results, vmap_method="sequential")(jnp.array(sizes), *operands)
+    return dict(zip(shapes, jax.tree.unflatten(tree, found), strict=True))
 
 
 def _kind(term: Term, fixed: Columns) -> Kind:
@@ -154,7 +180,7 @@ def _kind(term: Term, fixed: Columns) -> Kind:
 def _taken() -> bool:
     """Tell whether XLA takes code of our own: its interface may change one day."""
     try:
-        _target(Shape(LANES, 1, (Kind(0, 0),), (Kind(0, 0),), slopes=False))
+        _target(Shape(LANES, 1, (Kind(0, 0),), (Kind(0, 0),), correlated=False, slopes=False))
     except Exception as error:  # whatever it is, the plain form does
         logger.warning(
             "no machine code of our own with this version of JAX, so a fit takes longer: %s", error
@@ -166,7 +192,8 @@ def _taken() -> bool:
 @lru_cache
 def _target(shape: Shape) -> str:
     """Make machine code for a shape, known to XLA by a name that tells it from any other code."""
-    text = Density(shape, "density").text()
+    writer = CorrelatedDensity if shape.correlated else Density
+    text = writer(shape, "density").text()
     name = "ridgebayes_density_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     with _LOCK:
         if name not in _FUNCTIONS:

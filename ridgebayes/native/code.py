@@ -53,6 +53,9 @@ class Number:
     def __sub__(self, other: Number | float) -> Number:
         return Number(self.code, self.code.build.fsub(self.value, self._same(other), flags=_CONTRACT))
 
+    def __rsub__(self, other: float) -> Number:
+        return Number(self.code, self.code.build.fsub(self._same(other), self.value, flags=_CONTRACT))
+
     def __mul__(self, other: Number | float) -> Number:
         return Number(self.code, self.code.build.fmul(self.value, self._same(other), flags=_CONTRACT))
 
@@ -100,6 +103,10 @@ class Array:
 
     def __setitem__(self, index: tuple[Index, ...], x: Number) -> None:
         self.code.build.store(x.value, self._at(index))
+
+    def reshaped(self, *shape: Index) -> Array:
+        """Return the same elements with other lengths of the axes after the first."""
+        return Array(self.code, self.pointer, *shape)
 
     def vector(self, *index: Index) -> Number:
         """Elements from an index on, as many as a vector has."""

@@ -6,12 +6,13 @@ nearest cache, gives the derivatives, in closed form as in `ridgebayes.revolutio
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
 from ridgebayes import coefficients
-from ridgebayes.coefficients import Columns, Matrix
+from ridgebayes.coefficients import Columns, Matrix, Solved
 from ridgebayes.native.code import LANES, Array, Code, Number
 
 
@@ -41,6 +42,8 @@ class Shape(NamedTuple):
         Number J of coefficients of a revolution.
     mean, scatter
         Terms of the rates, and of the scatter beyond counting.
+    correlated
+        Whether the noise is (`ridgebayes.native.correlated`).
     slopes
         Whether derivatives are wanted.
     """
@@ -49,10 +52,11 @@ class Shape(NamedTuple):
     basis: int
     mean: tuple[Kind, ...]
     scatter: tuple[Kind, ...]
+    correlated: bool
     slopes: bool
 
 
-class _Term:
+class Term:
     """A term in memory, with room for its slopes."""
 
     def __init__(self, kind: Kind, of: Density) -> None:
@@ -73,9 +77,14 @@ class _Term:
             return 1.0
         return self.column.vector(number, block, lane)
 
-    def factor(self, band: ir.Value, block: ir.Value, number: int) -> Number:
-        """Return what the table says for a column."""
-        return self.table[band, self.place(number, block)]
+
+class At(NamedTuple):
+    """The band and revolution at hand, and the first of its blocks and the end of them."""
+
+    band: ir.Value
+    number: ir.Value
+    first: ir.Value
+    end: ir.Value
 
 
 class Density:
@@ -87,8 +96,8 @@ class Density:
     (band, revolution), columns, table (band, place) and place (column, block).
 
     Results, (band, revolution): what its terms and squares add to the log density; the product of the
-    diagonal of L⁻¹; mantissa and exponent of the product of the variances. With slopes: by coef_sd, room for
-    the ScWs of one revolution (2, block, width), and of each term by coefficient and table.
+    diagonal of L⁻¹; mantissa and exponent of the product of the variances. With slopes: by coef_sd; room for
+    the ScWs of one revolution (2, block, width); and of each term by coefficient and table.
     """
 
     def __init__(self, shape: Shape, name: str) -> None:
@@ -105,9 +114,10 @@ class Density:
         )
         if shape.slopes:
             self.slope_of_sd = self.result(shape.basis, self.revolutions)
+        if shape.slopes or shape.correlated:
             self.room = self.result(self.blocks, shape.width)
         self.mean, self.scatter = (
-            [_Term(kind, self) for kind in kinds] for kinds in (shape.mean, shape.scatter)
+            [Term(kind, self) for kind in kinds] for kinds in (shape.mean, shape.scatter)
         )
 
     def next_operand(self) -> int:
@@ -137,7 +147,7 @@ class Density:
             def one_revolution(number: ir.Value, first: list[Number]) -> list[Number]:
                 same = lambda b: code.build.icmp_signed("==", self.revolution_of(b), number)  # noqa: E731
                 end = code.skip(first[0].value, self.blocks, same)
-                self._revolution(band, number, first[0].value, end)
+                self._revolution(At(band, number, first[0].value, end))
                 return [Number(code, end)]
 
             code.loop(0, self.revolutions, [Number(code, code.integer(0))], one_revolution)
@@ -146,49 +156,30 @@ class Density:
         code.loop(0, self.bands, [], one_band)
         return code.text()
 
-    def _revolution(self, band: ir.Value, number: ir.Value, first: ir.Value, end: ir.Value) -> None:
-        """Write what is done for the revolution whose blocks are first to end."""
+    def _revolution(self, at: At) -> None:
+        """Write what is done for one revolution."""
         code, terms = self.code, range(self.shape.basis)
-        gram, projected, chi2 = self._sums(band, number, first, end)
-        sd = [self.sd[band, j, number] for j in terms]
+        sd = [self.sd[at.band, j, at.number] for j in terms]
+        gram, projected, chi2 = self._sums(at)
         solved = coefficients.solve(gram, projected, sd, code.sqrt)
-        self.squares[band, number] = 0.5 * (sum(f * f for f in solved.forward) - chi2)
+        self.squares[at.band, at.number] = 0.5 * (sum(f * f for f in solved.forward) - chi2)
         determinant = solved.inverse[0][0]
         for row in solved.inverse[1:]:
             determinant = determinant * row[-1]
-        self.determinant[band, number] = determinant
+        self.determinant[at.band, at.number] = determinant
         if self.shape.slopes:
             for j, slope in enumerate(coefficients.slope_of_sd(solved, gram, projected, sd)):
-                self.slope_of_sd[band, j, number] = slope
-            self._slopes(band, number, first, end, *coefficients.moments(solved, sd))
+                self.slope_of_sd[at.band, j, at.number] = slope
+            self._slopes(at, self._moments(at, solved, sd))
 
-    def _sums(
-        self, band: ir.Value, number: ir.Value, first: ir.Value, end: ir.Value
-    ) -> tuple[Matrix, Columns, Number]:
+    def _sums(self, at: At) -> tuple[Matrix, Columns, Number]:
         """Sum over the ScWs of a revolution: Φᵀ D⁻¹ Φ, Φᵀ D⁻¹ residual, and residualᵀ D⁻¹ residual."""
         code, terms = self.code, range(self.shape.basis)
         pairs = [(i, j) for i in terms for j in range(i + 1)]
-        mean = [term.coefficient[band, number] for term in self.mean]
-        scatter = [code.everywhere(term.coefficient[band, number]) for term in self.scatter]
 
         def one_block(block: ir.Value, before: list[Number]) -> list[Number]:
             *sums, mantissa, exponent = before
-            by_column = [
-                (code.everywhere(c * term.factor(band, block, s) if term.kind.places else c), term, s)
-                for c, term in zip(mean, self.mean, strict=True)
-                for s in range(term.kind.columns if term.kind.places else 1)
-            ]
-            for lane in range(0, self.shape.width, LANES):
-                residual = self.rate.vector(band, block, lane)
-                for c, term, s in by_column:
-                    residual = residual - c * term.at(block, lane, s)
-                variance = self.counting.vector(band, block, lane)
-                for c, term in zip(scatter, self.scatter, strict=True):
-                    own = c * term.at(block, lane)
-                    variance = variance + own * own
-                here = self.filled.true(block, lane)
-                variance = code.where(here, variance, 1.0)
-                weight = code.where(here, 1.0 / variance, 0.0)
+            for lane, residual, variance, weight in self._noise(at, block):
                 basis = [self.basis.vector(j, block, lane) for j in terms]
                 weighted = [weight * b for b in basis]
                 new = [weighted[i] * basis[j] for i, j in pairs] + [w * residual for w in weighted]
@@ -196,83 +187,113 @@ class Density:
                 mantissa, more = code.split(mantissa * variance)
                 exponent = exponent + more
                 if self.shape.slopes:
-                    self.room.set_vector(0, self._since(block, first), lane, to=residual)
-                    self.room.set_vector(1, self._since(block, first), lane, to=weight)
+                    self.room.set_vector(0, self._row(at, block), lane, to=residual)
+                    self.room.set_vector(1, self._row(at, block), lane, to=weight)
             return [*sums, mantissa, exponent]
 
         zero, one = code.vector(0.0), code.vector(1.0)
         start = [*[zero] * (len(pairs) + len(terms) + 1), one, zero]
-        *sums, mantissa, exponent = code.loop(first, end, start, one_block)
-        self.mantissa[band, number] = code.product(mantissa)
-        self.exponent[band, number] = code.total(exponent)
+        *sums, mantissa, exponent = code.loop(at.first, at.end, start, one_block)
+        self.mantissa[at.band, at.number] = code.product(mantissa)
+        self.exponent[at.band, at.number] = code.total(exponent)
         *totals, chi2 = [code.total(s) for s in sums]
         gram = [[totals[pairs.index((i, j))] for j in range(i + 1)] for i in terms]
         return gram, totals[len(pairs) :], chi2
 
-    def _slopes(
-        self,
-        band: ir.Value,
-        number: ir.Value,
-        first: ir.Value,
-        end: ir.Value,
-        mean: Columns,
-        covariance: Matrix,
-    ) -> None:
-        """Write the derivatives by coefficients and tables, given the moments of the revolution's terms."""
+    def _noise(self, at: At, block: ir.Value) -> Iterator[tuple[int, Number, Number, Number]]:
+        """Give residual, variance and weight of a block, lanes by lanes; 1 and 0 in empty cells."""
         code = self.code
-        mean = [code.everywhere(x) for x in mean]
-        twice = [[code.everywhere(x if i == j else 2.0 * x) for j, x in enumerate(row)]
-                 for i, row in enumerate(covariance)]  # fmt: skip
+        means = [
+            (code.everywhere(self._coefficient(term, at, block, column)), term, column)
+            for term in self.mean
+            for column in range(max(1, term.kind.columns))
+        ]
+        scatters = [code.everywhere(term.coefficient[at.band, at.number]) for term in self.scatter]
+        for lane in range(0, self.shape.width, LANES):
+            residual = self.rate.vector(at.band, block, lane)
+            for coefficient, term, column in means:
+                residual = residual - coefficient * term.at(block, lane, column)
+            variance = self.counting.vector(at.band, block, lane)
+            for coefficient, term in zip(scatters, self.scatter, strict=True):
+                own = coefficient * term.at(block, lane)
+                variance = variance + own * own
+            here = self.filled.true(block, lane)
+            variance = code.where(here, variance, 1.0)
+            yield lane, residual, variance, code.where(here, 1.0 / variance, 0.0)
+
+    @staticmethod
+    def _coefficient(term: Term, at: At, block: ir.Value, column: int) -> Number:
+        """Return what a column is multiplied with in a block."""
+        coefficient = term.coefficient[at.band, at.number]
+        return (
+            coefficient * term.table[at.band, term.place(column, block)] if term.kind.places else coefficient
+        )
+
+    def _moments(self, at: At, solved: Solved, sd: Columns) -> Any:
+        """Return what `_by_rate_and_variance` needs of the revolution's own coefficients.
+
+        It is their mean and covariance, this off the diagonal twice, as vectors.
+        """
+        mean, covariance = coefficients.moments(solved, sd)
+        twice = [
+            [self.code.everywhere(x if i == j else 2.0 * x) for j, x in enumerate(row)]
+            for i, row in enumerate(covariance)
+        ]
+        return [self.code.everywhere(x) for x in mean], twice
+
+    def _by_rate_and_variance(
+        self, at: At, block: ir.Value, lane: int, moments: Any
+    ) -> tuple[Number, Number]:
+        """Return the derivatives by rate and variance of some ScWs."""
+        mean, twice = moments
+        basis = [self.basis.vector(j, block, lane) for j in range(self.shape.basis)]
+        after, weight = (self.room.vector(i, self._row(at, block), lane) for i in (0, 1))
+        for m, b in zip(mean, basis, strict=True):
+            after = after - m * b
+        spread = [sum(c * b for c, b in zip(row, basis, strict=False)) for row in twice]
+        explained = sum(s * b for s, b in zip(spread, basis, strict=True))
+        return weight * after, 0.5 * weight * (weight * (after * after + explained) - 1.0)
+
+    def _slopes(self, at: At, moments: Any) -> None:
+        """Write the derivatives by coefficients and tables."""
+        code, every = self.code, (*self.mean, *self.scatter)
 
         def one_block(block: ir.Value, before: list[Number]) -> list[Number]:
-            by_rate, by_variance = zip(*(
-                self._of_lanes(block, self._since(block, first), lane, mean, twice)
-                for lane in range(0, self.shape.width, LANES)
-            ), strict=True)  # fmt: skip
+            lanes = range(0, self.shape.width, LANES)
+            by_rate, by_variance = zip(
+                *(self._by_rate_and_variance(at, block, lane, moments) for lane in lanes), strict=True
+            )
             after = []
-            for term, so_far in zip((*self.mean, *self.scatter), before, strict=True):
-                by = by_variance if term in self.scatter else by_rate
+            for term, so_far in zip(every, before, strict=True):
                 for column in range(max(1, term.kind.columns)):
-                    x = [term.at(block, LANES * i, column) for i in range(len(by))]
-                    if term in self.scatter:
-                        x = [y * y for y in x]
-                    here = sum(slope * y for slope, y in zip(by, x, strict=True))
+                    x = [term.at(block, lane, column) for lane in lanes]
+                    if term in self.mean:
+                        here = sum(slope * y for slope, y in zip(by_rate, x, strict=True))
+                    else:
+                        here = sum(slope * y * y for slope, y in zip(by_variance, x, strict=True))
                     if term.kind.places:
-                        so_far = so_far + self._looked_up(term, band, number, block, column, code.total(here))
+                        so_far = so_far + self._looked_up(term, at, block, column, code.total(here))
                     else:
                         so_far = so_far + here
                 after.append(so_far)
             return after
 
-        every = (*self.mean, *self.scatter)
         start = [code.number(0.0) if term.kind.places else code.vector(0.0) for term in every]
-        found = code.loop(first, end, start, one_block)
+        found = code.loop(at.first, at.end, start, one_block)
         for term, slope in zip(every, found, strict=True):
             total = slope if term.kind.places else code.total(slope)
             if term in self.scatter:
-                total = 2.0 * term.coefficient[band, number] * total
-            term.slope[band, number] = total
+                total = 2.0 * term.coefficient[at.band, at.number] * total
+            term.slope[at.band, at.number] = total
 
-    def _of_lanes(
-        self, block: ir.Value, row: ir.Value, lane: int, mean: Columns, twice: Matrix
-    ) -> tuple[Number, Number]:
-        """Return the derivatives by rate and variance of some ScWs."""
-        basis = [self.basis.vector(j, block, lane) for j in range(self.shape.basis)]
-        after, weight = self.room.vector(0, row, lane), self.room.vector(1, row, lane)
-        for m, b in zip(mean, basis, strict=True):
-            after = after - m * b
-        spread = [sum(c * b for c, b in zip(row_of, basis, strict=False)) for row_of in twice]
-        explained = sum(s * b for s, b in zip(spread, basis, strict=True))
-        return weight * after, 0.5 * weight * (weight * (after * after + explained) - 1.0)
-
-    def _looked_up(
-        self, term: _Term, band: ir.Value, number: ir.Value, block: ir.Value, column: int, by: Number
-    ) -> Number:
+    @staticmethod
+    def _looked_up(term: Term, at: At, block: ir.Value, column: int, by: Number) -> Number:
         """Add to the slope by an element of a table; return what goes to that by the coefficient."""
-        place = term.place(column, block)
-        slope = term.table_slope[band, place]
-        term.table_slope[band, place] = slope + term.coefficient[band, number] * by
-        return term.table[band, place] * by
+        place = at.band, term.place(column, block)
+        slope = term.table_slope[place]
+        term.table_slope[place] = slope + term.coefficient[at.band, at.number] * by
+        return term.table[place] * by
 
-    def _since(self, block: ir.Value, first: ir.Value) -> ir.Value:
-        return self.code.build.sub(block, first)
+    def _row(self, at: At, block: ir.Value) -> ir.Value:
+        """Where a block stands in the room for one revolution."""
+        return self.code.build.sub(block, at.first)

@@ -6,67 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from terms_mission import agree, both, free, mission, with_free
 
 from ridgebayes import terms
-from ridgebayes.blocks import layout
 from ridgebayes.native import call
 from ridgebayes.terms import Term, TermsNormal, total
-
-
-def mission(rng, bands=1, width=16, coef_sd=(2.0, 0.7, 0.4), counts=(1, 5, 16, 17, 130)):
-    """Arguments of `TermsNormal` and rates; some cells are empty, and one revolution has no ScW."""
-    where = layout(np.repeat(np.arange(len(counts)), counts), width=width)
-    revolutions, cells, n = len(counts) + 1, where.mask.shape, sum(counts)
-    column = lambda: jnp.asarray(where.pack(rng.uniform(0, 1, n)))  # noqa: E731
-    slow = lambda: jnp.asarray(rng.uniform(0.5, 1.5, (bands, revolutions)))  # noqa: E731
-    columns = jnp.asarray(rng.uniform(0, 1, (4, *cells)) * where.mask)
-    place = jnp.asarray(rng.integers(0, 6, (4, cells[0])))
-    mean = [
-        Term(slow()),
-        Term(slow(), column()),
-        Term(slow(), columns, jnp.asarray(rng.normal(size=(bands, 6))), place),
-    ]
-    mean.append(Term(-0.1 * slow(), columns[:2], jnp.asarray(rng.normal(size=(bands, 3))), place[:2] % 3))
-    scatter = [Term(slow()), Term(0.3 * slow(), column())]
-    counting = jnp.asarray(where.pack(rng.uniform(0.3, 2, (bands, n)), 1.0))
-    phase = rng.uniform(-1, 1, n)
-    basis = jnp.asarray([where.pack(phase**j) for j in range(len(coef_sd))])
-    sd = jnp.asarray(coef_sd)[:, None] * rng.uniform(0.8, 1.2, (bands, len(coef_sd), revolutions))
-    given = (mean, counting, scatter, sd, basis, jnp.asarray(where.block_revolution), jnp.asarray(where.mask))
-    return given, jnp.asarray(where.pack(rng.normal(2.0, 2.0, (bands, n))))
-
-
-def both(function):
-    """Result of a function with machine code and in the plain form."""
-    found = jax.jit(function)()
-    with call.plainly():
-        # A function of its own, as what is compiled is known by it.
-        return found, jax.jit(lambda: function())()
-
-
-def agree(found, plain, rtol=1e-12):
-    for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(plain), strict=True):
-        np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol * np.abs(y).max())
-
-
-def free(given):
-    """What may be differentiated by."""
-    mean, _, scatter, sd, *_ = given
-    return [(t.coefficient, t.table) for t in mean], [t.coefficient for t in scatter], sd
-
-
-def with_free(given, x):
-    """Put parameters in their places."""
-    mean = [t._replace(coefficient=c, table=table) for t, (c, table) in zip(given[0], x[0], strict=True)]
-    scatter = [t._replace(coefficient=c) for t, c in zip(given[2], x[1], strict=True)]
-    return (mean, given[1], scatter, x[2], *given[4:])
 
 
 @pytest.mark.parametrize("width", [8, 16, 24])
 @pytest.mark.parametrize("coef_sd", [(2.0, 0.7, 0.4), (3.0,), (2.0, 0.0, 0.5), (1.0, 0.5)])
 @pytest.mark.parametrize("bands", [1, 3])
 def test_value_and_derivatives_are_those_of_the_plain_form(rng, bands, width, coef_sd):
-    given, rate = mission(rng, bands, width, coef_sd)
+    given, rate, _ = mission(rng, bands, width, coef_sd)
     assert call.usable(width, rate.dtype)
     weight = jnp.arange(1.0, bands + 1)
     density = lambda x: (weight * TermsNormal(*with_free(given, x)).log_prob(rate)).sum()  # noqa: E731
@@ -75,7 +26,7 @@ def test_value_and_derivatives_are_those_of_the_plain_form(rng, bands, width, co
 
 
 def test_it_is_the_code_that_is_called(rng):
-    given, rate = mission(rng)
+    given, rate, _ = mission(rng)
     text = lambda: jax.jit(lambda: TermsNormal(*given).log_prob(rate)).lower().as_text()  # noqa: E731
     assert "ridgebayes_density" in text()
     with call.plainly():
@@ -83,7 +34,7 @@ def test_it_is_the_code_that_is_called(rng):
 
 
 def test_scatter_of_nothing_but_counting(rng):
-    given, rate = mission(rng)
+    given, rate, _ = mission(rng)
     quiet = [Term(jnp.zeros_like(given[3][:, 0]))]
     density = lambda sd: TermsNormal(*given[:2], quiet, sd, *given[4:]).log_prob(rate).sum()  # noqa: E731
     agree(*both(lambda: jax.value_and_grad(density)(given[3])))
@@ -92,7 +43,7 @@ def test_scatter_of_nothing_but_counting(rng):
 @pytest.mark.parametrize("scale", [1e-150, 1e-20, 1e20, 1e150])
 def test_a_product_of_variances_may_be_any_size(rng, scale):
     """Of 130 ScWs: far beyond what a number holds."""
-    given, rate = mission(rng)
+    given, rate, _ = mission(rng)
     scatter = [Term(scale * t.coefficient, t.column) for t in given[2]]
     counting = scale**2 * given[1]
     found, plain = both(lambda: TermsNormal(given[0], counting, scatter, *given[3:]).log_prob(rate))
@@ -100,7 +51,7 @@ def test_a_product_of_variances_may_be_any_size(rng, scale):
 
 
 def test_not_a_number_stays_one(rng):
-    given, rate = mission(rng)
+    given, rate, _ = mission(rng)
     for x in jax.tree.leaves(free(given)):
         broken = jax.tree.map(lambda y, x=x: y.at[..., 1].set(jnp.nan) if y is x else y, free(given))
         density = jax.jit(lambda x: TermsNormal(*with_free(given, x)).log_prob(rate))
@@ -108,7 +59,7 @@ def test_not_a_number_stays_one(rng):
 
 
 def test_empty_cells_do_not_matter(rng):
-    given, rate = mission(rng)
+    given, rate, _ = mission(rng)
     filled = given[-1]
     other = jnp.where(filled, rate, 1e6)
     density = lambda rate: TermsNormal(*given).log_prob(rate)  # noqa: E731
@@ -117,7 +68,7 @@ def test_empty_cells_do_not_matter(rng):
 
 def test_side_by_side(rng):
     """Under `vmap` one after the other."""
-    given, rate = mission(rng)
+    given, rate, _ = mission(rng)
     sds = jnp.stack([given[3], 2 * given[3], 0.1 * given[3]])
     density = lambda sd: TermsNormal(*given[:3], sd, *given[4:]).log_prob(rate)[0]  # noqa: E731
     found = jax.vmap(jax.value_and_grad(density))(sds)
@@ -126,7 +77,7 @@ def test_side_by_side(rng):
 
 
 def test_second_derivatives(rng):
-    given, rate = mission(rng, counts=(1, 5, 20))
+    given, rate, _ = mission(rng, counts=(1, 5, 20))
     mean, _, scatter, sd = given[:4]
 
     def density(x):
@@ -140,7 +91,7 @@ def test_second_derivatives(rng):
 
 def test_a_parameter_in_a_column(rng):
     """As a model of a user's may have: its derivative goes the plain way."""
-    given, rate = mission(rng, bands=2)
+    given, rate, _ = mission(rng, bands=2)
     mean = given[0]
 
     def density(x, how):
@@ -153,7 +104,7 @@ def test_a_parameter_in_a_column(rng):
 
 
 def test_blocks_of_another_width_go_the_plain_way(rng):
-    given, rate = mission(rng, width=4)
+    given, rate, _ = mission(rng, width=4)
     assert not call.usable(4, rate.dtype)
     assert not call.usable(16, jnp.float32)
     assert np.isfinite(TermsNormal(*given).log_prob(rate)).all()
@@ -175,7 +126,7 @@ def test_without_the_interface_the_plain_form_is_used(rng, monkeypatch, caplog):
 
 
 def test_total_adds_terms_up(rng):
-    given, _ = mission(rng, bands=2)
+    given, _, _ = mission(rng, bands=2)
     where, cells = given[5], given[6].shape
     one, plain, looked_up = (total([t], where, cells) for t in given[0][:3])
     np.testing.assert_allclose(one, np.broadcast_to(given[0][0].coefficient[:, where, None], one.shape))
