@@ -42,8 +42,8 @@ class Proposal(NamedTuple):
     tables
         Log density along each of the leading coordinates, (scale, cell).
     middle
-        Middle of the Gaussian of the rest: its change with each leading coordinate and with the square,
-        (scale, 2, rest).
+        By how much each leading coordinate moves what comes after it, leading ones too, at some places along
+        it, (scale, place, parameter).
     axes, rates
         Directions along which the spread of the rest changes on either side of the mode with each leading
         coordinate, in columns, (2 scale, rest, rest), and by how much the log of the inverse variance grows

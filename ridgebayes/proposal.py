@@ -3,7 +3,8 @@
 Given some parameters (the scales: scatter, sd of the revolution terms, …, and what multiplies others, as the
 Crab rate does) a posterior is all but Gaussian in the rest. Along each of these, which lead, its density is a
 curve that a few values tell. The proposal draws the leading coordinates from their own tabulated curves and
-the rest from a Gaussian; where that does not do, its middle and its spread change with the leading ones.
+the rest from a Gaussian; where that does not do, each leading coordinate moves the middle of all that come
+after it, and changes the spread of the rest.
 Metropolis and Hastings' rule makes draws of the exact posterior of it, whatever the tables are (the
 independence sampler, Tierney 1994, Annals of Statistics 22, 1701); how often they are accepted is measured
 before they are used.
@@ -40,9 +41,14 @@ _CELL, _CELLS = 0.02, 2000
 _LOWEST = -_CELL * _CELLS / 2
 _HALF = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.5, 7.5, 10.0, 14.0])
 _NODES = np.concatenate([-_HALF[::-1], [0.0], _HALF])
-_FURTHEST = 4.0  # from there on middle and spread of the rest stay as they are
-_BEND_AT = 1.5  # where along a leading coordinate they are looked at, on either side of the mode
+_FURTHEST = 4.0  # from there on the spread of the rest stays as it is
+_BEND_AT = 1.5  # where along a leading coordinate it is looked at, on either side of the mode
+_WAYS = np.array([0.75, 1.5, 2.75, 4.0, 6.0, 10.0])  # and where the middle is; beyond it stays
+_ALONG = np.concatenate([-_WAYS[::-1], [0.0], _WAYS])
+_TURNS = 3  # steps to the middle where the curvature is taken from nearby
 _STEP = 1e-3  # of the differences of gradients there, in whitened coordinates
+_SUNK = 0.3  # slope by a coordinate, over its spread, at what is not the mode of all (see `laplace`)
+_STEEPEST = 1e50  # a gradient that says anything
 _STRETCH = 20.0  # nothing is believed to be flatter or sharper than so many times what it is at the mode
 _LEAST = -60.0  # log density, over the highest: beyond it a table says no more
 _WINGS, _IN_WINGS = 1.5, 0.05  # so much wider a part of each table, and how much of it
@@ -67,12 +73,17 @@ def with_proposal(
     rng
         Random numbers.
     """
-    approximation = approximation._replace(root=_leading_first(approximation.root, leading))
+    mode, root, _ = approximation
+    slope = np.asarray(values.curvature.value_and_gradient(mode, data)[1]) * np.sqrt((root**2).sum(1))
+    sunk = leading & (np.abs(slope) > _SUNK)
+    approximation = approximation._replace(root=_leading_first(root, leading, sunk))
     potentials, scales = values.of(data, approximation.mode, approximation.root), int(leading.sum())
     best, log_ratio = _proposal(potentials, _straight(leading), rng)
     accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
     if scales and (accepted < GOOD_ACCEPTANCE or left < MIN_LEFT):
-        bent = _proposal(potentials, _bent(values.curvature, scales, approximation, data), rng)
+        bent = _proposal(
+            potentials, _bent(values.curvature, scales, int(sunk.sum()), approximation, data), rng
+        )
         best, log_ratio = max((best, log_ratio), bent, key=_accepted)
         accepted, left = acceptance(log_ratio), _left_from_afar(potentials, best, log_ratio, rng)
     each, block = _schedule(accepted, left)
@@ -107,22 +118,22 @@ def draw(
     for k, row in enumerate(proposal.tables):
         cumulative = np.concatenate([[0.0], np.cumsum(np.exp(row))])
         first[:, k] = stretch * np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
-    t, sides = _bounded(first)
-    rest = stretch * rng.normal(size=(n, proposal.middle.shape[-1]))
+    _, sides = _bounded(first)
+    rest = stretch * rng.normal(size=(n, proposal.axes.shape[-1]))
     for k, (axes, rates) in enumerate(zip(proposal.axes, proposal.rates, strict=True)):
         rest = (rest @ axes * np.exp(-0.5 * rates * sides[:, k, None])) @ axes.T
-    us = np.concatenate([first, rest + _middle(proposal, t)], 1)
+    us = np.concatenate([first, rest], 1) + _middle(proposal, first)
     return us, log_density(proposal, us)
 
 
 def log_density(proposal: Proposal, u: NDArray) -> NDArray[np.float64]:
     """Log density of the proposal at whitened vectors (..., size), up to a constant: (...)."""
     scales = proposal.tables.shape[0]
-    first = u[..., :scales]
+    first, rest = _round(proposal, u)
     cell = np.clip(np.floor((first - _LOWEST) / _CELL), 0, _CELLS - 1).astype(int)
     narrower = _bounded(first)[1] @ proposal.rates.sum(-1)
     table = proposal.tables[np.arange(scales), cell].sum(-1)
-    return table + 0.5 * narrower - 0.5 * (_round(proposal, u) ** 2).sum(-1)
+    return table + 0.5 * narrower - 0.5 * (rest**2).sum(-1)
 
 
 def acceptance(log_ratio: NDArray) -> float:
@@ -133,15 +144,19 @@ def acceptance(log_ratio: NDArray) -> float:
     return float((np.minimum(weight[:, None], weight[None]).sum()) / len(weight))
 
 
-def _round(proposal: Proposal, u: NDArray) -> NDArray[np.float64]:
-    """Undo middle and spread of the rest: (..., size) → unit Gaussian (..., rest)."""
+def _round(proposal: Proposal, u: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Undo what leads: (..., size) → leading coordinates as their tables have them, and a unit Gaussian."""
     scales = proposal.tables.shape[0]
-    t, sides = _bounded(u[..., :scales])
-    rest = u[..., scales:] - _middle(proposal, t)
+    u = np.array(u, float)
+    for k in range(scales):
+        # Those before it have moved it, and all of them what comes after.
+        u -= _moved(proposal, k, u[..., k])
+    first, rest = u[..., :scales], u[..., scales:]
+    _, sides = _bounded(first)
     for k in reversed(range(proposal.rates.shape[0])):
         axes = proposal.axes[k]
         rest = (rest @ axes * np.exp(0.5 * proposal.rates[k] * sides[..., k, None])) @ axes.T
-    return rest
+    return first, rest
 
 
 def _bounded(first: NDArray) -> tuple[NDArray, NDArray]:
@@ -164,9 +179,13 @@ def _accepted(found: tuple[Proposal, NDArray]) -> float:
     return acceptance(found[1])
 
 
-def _leading_first(root: NDArray, leading: NDArray) -> NDArray[np.float64]:
-    """Turn a root of a covariance so that its first columns, and no others, move what leads."""
-    order = np.argsort(~leading, kind="stable")
+def _leading_first(root: NDArray, leading: NDArray, sunk: NDArray) -> NDArray[np.float64]:
+    """Turn a root of a covariance so that its first columns, and no others, move what leads.
+
+    Of those that lead the least known come first, as what bends bends along them; before them what is not
+    where the density of all is highest, and moves along nothing.
+    """
+    order = np.lexsort((-(root**2).sum(1), ~sunk, ~leading))
     turned = np.zeros_like(root)
     turned[order] = np.linalg.qr(root[order].T)[1].T
     return turned
@@ -182,7 +201,7 @@ def _proposal(
         return first, left
     # What the profiles miss, where the rest is not Gaussian or its width changes otherwise.
     scales = len(first.tables)
-    features = _features(us[:, :scales])
+    features = _features(_round(first, us)[0])
     correction = np.linalg.lstsq(features, np.maximum(left, np.median(left) - 5.0), rcond=None)[0][1:]
     powers = _features(_grid()[:, None])[:, 1:]
     second = first._replace(tables=_normalised(first.tables + correction.reshape(3, scales).T @ powers.T))
@@ -204,8 +223,9 @@ def _profiles(potentials: Potentials, shape: Proposal) -> NDArray[np.float64]:
     first = np.zeros((scales, _NODES.size, scales))
     for k in range(scales):
         first[k, :, k] = _NODES
-    t, sides = _bounded(first)
-    us = np.concatenate([first, _middle(shape, t)], -1)
+    _, sides = _bounded(first)
+    us = _middle(shape, first)
+    us[..., :scales] += first
     potential = potentials(us.reshape(-1, us.shape[-1]))
     rows = potential.reshape(scales, _NODES.size) + 0.5 * sides @ shape.rates.sum(-1)
     return _normalised(np.array([_curve(row.min() - row, _grid()) for row in rows]).reshape(scales, _CELLS))
@@ -215,42 +235,77 @@ def _straight(leading: NDArray) -> Proposal:
     """Middle and spread of the rest as at the mode, wherever the leading coordinates are; no tables yet."""
     scales, rest = int(leading.sum()), int((~leading).sum())
     axes = np.broadcast_to(np.eye(rest), (2 * scales, rest, rest))
-    middle, rates = np.zeros((scales, 2, rest)), np.zeros((2 * scales, rest))
+    middle, rates = np.zeros((scales, _ALONG.size, leading.size)), np.zeros((2 * scales, rest))
     return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1), np.asarray(1))
 
 
-def _bent(curvature: Curvature, scales: int, approximation: Laplace, data: Any) -> Proposal:
-    """How middle and spread of the rest change along each leading coordinate: no tables yet.
+def _bent(curvature: Curvature, scales: int, sunk: int, approximation: Laplace, data: Any) -> Proposal:
+    """How what comes after each leading coordinate moves with it, and how the spread of the rest changes.
 
     On both sides of the mode one Newton step gives the middle, and differences of gradients the curvature,
-    whose matrix logarithm is taken to grow evenly from the mode to there and beyond.
+    whose matrix logarithm is taken to grow evenly from the mode to there and beyond. No tables yet.
     """
     mode, root, _ = approximation
     units = np.eye(mode.size)
-    steps = _STEP * units[scales:]
 
     def gradient(u: NDArray) -> NDArray:
         found = np.asarray(curvature.value_and_gradient(mode + root @ u, data)[1])
-        return np.nan_to_num(root.T @ found)[scales:]
+        return root.T @ np.where(np.abs(found) < _STEEPEST, found, 0.0)
 
-    def there(place: NDArray) -> tuple[NDArray, NDArray]:
-        slope = gradient(place)
-        hessian = np.array([gradient(place + step) - slope for step in steps]) / _STEP
-        curvatures, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-        curvatures = np.clip(curvatures, 1 / _STRETCH, _STRETCH)
-        return -vectors @ ((vectors.T @ slope) / curvatures), (vectors * np.log(curvatures)) @ vectors.T
+    def curvature_after(k: int, place: NDArray) -> NDArray:
+        """Of what comes after a coordinate and may move."""
+        slope, after = gradient(place), max(k + 1, sunk)
+        return np.array([gradient(place + _STEP * unit) - slope for unit in units[after:]])[:, after:] / _STEP
 
-    places = np.concatenate([units[:scales], -units[:scales]])
-    steps_to, logs = zip(*(there(_BEND_AT * place) for place in places), strict=True)
-    right, left = np.array(steps_to[:scales]), np.array(steps_to[scales:])
-    middle = np.stack([(right - left) / (2 * _BEND_AT), (right + left) / (2 * _BEND_AT**2)], 1)
+    middle, logs = np.zeros((scales, _ALONG.size, mode.size)), []
+    for sign in (1, -1):
+        for k in range(scales):
+            hessian = curvature_after(k, sign * _BEND_AT * units[k])
+            after = max(k + 1, sunk)
+            curvatures, vectors = _eigen(hessian[scales - after :, scales - after :])
+            logs.append((vectors * np.log(curvatures)) @ vectors.T)
+            curvatures, vectors = _eigen(hessian)
+            so_far = np.zeros(mode.size)
+            for t in sorted(_ALONG[np.sign(_ALONG) == sign], key=abs):
+                growth = min(abs(t), _FURTHEST) / _BEND_AT
+                inverse = (vectors * curvatures**-growth) @ vectors.T
+                so_far = _settled(gradient, t * units[k], so_far, inverse, after)
+                middle[k, t == _ALONG] = so_far
     rates, axes = np.linalg.eigh(np.array(logs) / _BEND_AT)
     return Proposal(np.zeros((scales, _CELLS)), middle, axes, rates, np.asarray(1), np.asarray(1))
 
 
-def _middle(proposal: Proposal, t: NDArray) -> NDArray[np.float64]:
-    """Middle of the Gaussian at values of the leading coordinates, (..., scale) → (..., rest)."""
-    return t @ proposal.middle[:, 0] + t**2 @ proposal.middle[:, 1]
+def _eigen(hessian: NDArray) -> tuple[NDArray, NDArray]:
+    """Eigenvalues, within bounds, and vectors of nearly symmetric differences."""
+    curvatures, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    return np.clip(curvatures, 1 / _STRETCH, _STRETCH), vectors
+
+
+def _settled(
+    gradient: Callable[[NDArray], NDArray], place: NDArray, start: NDArray, inverse: NDArray, after: int
+) -> NDArray[np.float64]:
+    """Where the density is highest in the coordinates after some, as far as steps improve on the start."""
+    best, least = start, np.inf
+    here = start.copy()
+    for _ in range(_TURNS + 1):
+        slope = gradient(place + here)[after:]
+        step = inverse @ slope
+        if not slope @ step < least:
+            break
+        best, least = here.copy(), slope @ step
+        here[after:] -= step
+    return best
+
+
+def _middle(proposal: Proposal, first: NDArray) -> NDArray[np.float64]:
+    """By how much leading coordinates move what comes after each of them, (..., scale) → (..., size)."""
+    none = np.zeros((*first.shape[:-1], proposal.middle.shape[-1]))
+    return sum((_moved(proposal, k, first[..., k]) for k in range(first.shape[-1])), none)
+
+
+def _moved(proposal: Proposal, k: int, t: NDArray) -> NDArray[np.float64]:
+    """By how much one of them does, (...) → (..., size)."""
+    return PchipInterpolator(_ALONG, proposal.middle[k])(np.clip(t, _ALONG[0], _ALONG[-1]))
 
 
 def _grid() -> NDArray:

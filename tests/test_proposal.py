@@ -126,9 +126,9 @@ def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
     good, rng = tabled.proposal, np.random.default_rng(7)
     axes = np.array([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(4)])
     tables = np.stack([good.tables[1], np.roll(good.tables[0], 40)])
-    wrong = Proposal(
-        tables, rng.normal(0, 0.2, (2, 2, 3)), axes, rng.normal(0, 0.2, (4, 3)), np.asarray(2), np.asarray(50)
-    )
+    middle = rng.normal(0, 0.2, (2, 13, 5))
+    middle[0, :, :1] = middle[1, :, :2] = 0.0  # each moves what comes after it
+    wrong = Proposal(tables, middle, axes, rng.normal(0, 0.2, (4, 3)), np.asarray(2), np.asarray(50))
     off = tabled._replace(mode=tabled.mode + 0.3 * tabled.root.sum(1), root=0.9 * tabled.root, proposal=wrong)
     z, statistics = drawn(off, 120_000)
     assert statistics["acceptance_rate"].mean() < 0.8
@@ -167,6 +167,26 @@ def test_middle_and_spread_follow_what_leads(bent):
     )
     us, log_q = draw(straight, np.random.default_rng(1), 500)
     assert acceptance(-Values(Curvature(curved)).of(MEANS, bent.mode, bent.root)(us) - log_q) < 0.6
+
+
+def test_scales_that_lean_on_each_other():
+    """Where the second is known well and bends along the first, as scatters that add up do, it moves."""
+    lean = lambda first: 0.1 * jnp.exp(2.0 * (first - jnp.log(SHAPE)))  # noqa: E731
+    # The second: a gamma variable of shape 100 times as large.
+    leaning = lambda z, data: potential(z.at[1].add(lean(z[0])), data) + sharp(z[1] + lean(z[0]))  # noqa: E731
+    sharp = lambda z: 99 * (jnp.exp(z) - SHAPE * z)  # noqa: E731
+    curvature = Curvature(leaning)
+    found = laplace(curvature, np.full(5, 2.0), MEANS, LOCATIONS, np.full(5, 0.3))
+    found = with_proposal(Values(curvature), found, LEADING, MEANS, np.random.default_rng(0))
+    assert found.proposal.each == 1
+    still = found.proposal._replace(middle=np.zeros_like(found.proposal.middle))
+    us, log_q = draw(still, np.random.default_rng(1), 500)
+    assert acceptance(-Values(curvature).of(MEANS, found.mode, found.root)(us) - log_q) < 0.75
+    z, statistics = drawn(found, potential=leaning)
+    assert statistics["acceptance_rate"].mean() > 0.9
+    second = stats.gamma(100 * SHAPE, scale=0.01)
+    assert stats.kstest(np.exp(z[::10, 1] + np.asarray(lean(z[::10, 0]))), second.cdf).pvalue > 1e-3
+    assert stats.kstest(np.exp(z[::10, 0]), stats.gamma(SHAPE).cdf).pvalue > 1e-3
 
 
 def test_draws_are_of_a_posterior_that_bends(bent):
