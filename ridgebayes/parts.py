@@ -23,7 +23,7 @@ from ridgebayes.fitdata import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.outliers import OutlierNormal
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.revolution import revolution_terms
-from ridgebayes.terms import CorrelatedTermsNormal, Term, Terms, TermsNormal, squares, total
+from ridgebayes.terms import CorrelatedTermsNormal, Term, Terms, TermsNormal, total
 
 SKY = {
     "sky.intensity": Parameter(
@@ -326,20 +326,24 @@ def observe(
         scatter.append(Term(p("plane.scatter")[:, None] * crab_rate / 1000.0, data.plane))
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
     shared = (sd, data.basis, data.block_revolution, data.filled)
-    rate = total(mean, data.block_revolution, cells)
-    variance = data.stat_variance + total(squares(scatter), data.block_revolution, cells)
+    of_terms = (mean, data.stat_variance, scatter, *shared)
     if not marginal:
         coefficients = numpyro.deterministic("background.terms", sd * p("background.coefficients"))
         terms = revolution_terms(coefficients, data.basis, data.block_revolution)
-        observed = dist.Normal(rate + terms, jnp.sqrt(variance)).mask(data.filled).to_event(2)
+        white = TermsNormal(*of_terms)
+        observed = (
+            dist.Normal(white.loc + terms, jnp.sqrt(white.noise_variance)).mask(data.filled).to_event(2)
+        )
     elif "background.correlated" in p:
         correlated = p("background.correlated")[:, None] * data.level
         assert data.sequence is not None
         memory = p("background.memory") / 24.0
         process = (correlated, memory, data.sequence)
-        observed = CorrelatedTermsNormal(mean, data.stat_variance, scatter, *shared, *process)
+        observed = CorrelatedTermsNormal(*of_terms, *process)
     elif "outlier.fraction" in p:
-        observed = OutlierNormal(rate, variance, *shared, p("outlier.fraction"), p("outlier.size"))
+        white = TermsNormal(*of_terms)
+        given = (white.loc, white.noise_variance, *shared)
+        observed = OutlierNormal(*given, p("outlier.fraction"), p("outlier.size"))
     else:
-        observed = TermsNormal(mean, data.stat_variance, scatter, *shared)
+        observed = TermsNormal(*of_terms)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,8 @@ from ridgebayes.native.density import Density, Kind, Shape
 
 logger = logging.getLogger(__name__)
 
+_BLOCKS_A_SHARE, _MOST_SHARES = 2000, 8
+"""Fewer blocks are not worth a thread; more threads than these wait for the memory."""
 _LOCK = Lock()
 _FUNCTIONS: dict[str, Any] = {}
 _PLAINLY: ContextVar[bool] = ContextVar("plainly", default=False)
@@ -118,6 +121,8 @@ def value_and_slopes(free: Free, given: Given) -> tuple[Array, Free]:
             found["decay"] * _decay(free.process, given.sequence) * jnp.where(jnp.isinf(gap), 0.0, gap)
         )
         process = found["process_sd"], by_memory.sum(1) / free.process[1] ** 2
+    # Each share has slopes by a table of its own.
+    terms = [x.sum(0) if x.ndim == 3 else x for x in terms]
     slopes = jax.tree.unflatten(jax.tree.structure(free[:2]), terms)
     return _value(found, given), Free(slopes[0], slopes[1], found["coef_sd"], process)
 
@@ -138,6 +143,7 @@ def _call(free: Free, given: Given, *, slopes: bool) -> dict[str, Any]:
     bands, blocks, width = given.rate.shape
     terms, revolutions = free.coef_sd.shape[1:]
     correlated = free.process is not None
+    shares = max(1, min(_cores(), blocks // _BLOCKS_A_SHARE))
     sizes = [bands, blocks, revolutions]
     operands = [
         given.block_revolution, given.filled, given.rate, given.counting, given.basis, free.coef_sd
@@ -152,7 +158,11 @@ def _call(free: Free, given: Given, *, slopes: bool) -> dict[str, Any]:
     if slopes or correlated:
         shapes["room"] = (3 if correlated else 2, blocks, width)
     if slopes:
-        shapes["terms"] = [x.shape for x in jax.tree.leaves(free[:2])]
+        every = (*free.mean, *free.scatter)
+        tables = [[] if t.table is None else [(shares, *t.table.shape)] for t in every]
+        shapes["terms"] = [
+            x for t, table in zip(every, tables, strict=True) for x in (t.coefficient.shape, *table)
+        ]
     if free.process is not None and given.sequence is not None:
         decay = _decay(free.process, given.sequence)
         operands += [free.process[0], decay, given.sequence.start, given.sequence.cell]
@@ -165,9 +175,15 @@ def _call(free: Free, given: Given, *, slopes: bool) -> dict[str, Any]:
     results, tree = jax.tree.flatten(jax.tree.map(f64, list(shapes.values()), is_leaf=is_shape))
     mean = tuple(map(_kind, free.mean, given.mean))
     scatter = tuple(map(_kind, free.scatter, given.scatter))
-    target = _target(Shape(width, terms, mean, scatter, correlated, slopes))
+    target = _target(Shape(width, terms, mean, scatter, correlated, slopes, shares))
     found = jax.ffi.ffi_call(target, results, vmap_method="sequential")(jnp.array(sizes), *operands)
     return dict(zip(shapes, jax.tree.unflatten(tree, found), strict=True))
+
+
+def _cores() -> int:
+    """Threads that one call may have: none on a system without those of POSIX."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_SHARES) if os.name == "posix" else 1
 
 
 def _kind(term: Term, fixed: Columns) -> Kind:

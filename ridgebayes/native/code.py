@@ -123,46 +123,28 @@ class Array:
 
 
 class Code:
-    """One function in the making, ``name(frame)``, between whose operands and results formulas stand."""
+    """One function in the making, ``name(frame)``, between whose operands and results formulas stand.
 
-    def __init__(self, name: str) -> None:
-        self.name, self._module = name, ir.Module()
-        self._function = ir.Function(self._module, ir.FunctionType(_POINTER, [_POINTER]), name)
+    Parameters
+    ----------
+    name
+        Its name.
+    shares
+        Threads that run the formulas, each with a `share` of its own, 0 to shares − 1.
+    """
+
+    def __init__(self, name: str, shares: int = 1) -> None:
+        self.name, self.shares, self._module = name, shares, ir.Module()
+        void = ir.FunctionType(ir.VoidType(), [_POINTER, _I64])
+        self._function = ir.Function(self._module, void, f"{name}_share")
         self.build = ir.IRBuilder(self._function.append_basic_block())
-        self._tell_version()
-        frame = self._function.args[0]
-        self._operands, self._results = self._load(frame, _OPERANDS), self._load(frame, _RESULTS)
-
-    def _tell_version(self) -> None:
-        """Answer XLA when it asks, before the first call, which version of the interface this is.
-
-        It is 0.x with the x that XLA has: what is used here is in all of them.
-        """
-        build, null = self.build, ir.Constant(_POINTER, None)
-        extension = self._load(self._function.args[0], _EXTENSION)
-        ask, answer, go = (self._function.append_basic_block() for _ in range(3))
-        build.cbranch(build.icmp_unsigned("!=", extension, null), ask, go)
-        build.position_at_end(ask)
-        kind = self._load(extension, _EXTENSION_TYPE, _I32)
-        build.cbranch(build.icmp_unsigned("==", kind, ir.Constant(_I32, _IS_METADATA)), answer, go)
-        build.position_at_end(answer)
-        metadata = self._load(extension, _METADATA)
-        minor = self._load(self._load(self._function.args[0], _API), _API_MINOR, _I32)
-        build.store(ir.Constant(_I32, 0), self._field(metadata, _MAJOR, _I32))
-        build.store(minor, self._field(metadata, _MINOR, _I32))
-        build.ret(null)
-        build.position_at_end(go)
-
-    def _field(self, structure: ir.Value, offset: int, of: ir.Type) -> ir.Value:
-        place = self.build.gep(structure, [ir.Constant(_I64, offset)])
-        return self.build.bitcast(place, of.as_pointer())
-
-    def _load(self, structure: ir.Value, offset: int, of: ir.Type = _POINTER) -> ir.Value:
-        return self.build.load(self._field(structure, offset, of))
+        frame, self.share = self._function.args
+        self._operands = _load(self.build, frame, _OPERANDS)
+        self._results = _load(self.build, frame, _RESULTS)
 
     def _buffer(self, buffers: ir.Value, number: int, of: ir.Type) -> ir.Value:
-        buffer = self._load(buffers, 8 * number)
-        return self.build.bitcast(self._load(buffer, _DATA), of.as_pointer())
+        buffer = _load(self.build, buffers, 8 * number)
+        return self.build.bitcast(_load(self.build, buffer, _DATA), of.as_pointer())
 
     def operand(self, number: int, *shape: Index) -> Array:
         """Return an operand of float64, whose axes after the first have these lengths."""
@@ -229,8 +211,7 @@ class Code:
         return as_numbers[0], as_numbers[1] - (2.0**52 + 1023)
 
     def _intrinsic(self, name: str, result: ir.Type, *operands: ir.Type) -> ir.Function:
-        known = self._module.globals.get(name)
-        return known or ir.Function(self._module, ir.FunctionType(result, operands), name)
+        return _declared(self._module, name, result, *operands)
 
     def loop(
         self,
@@ -280,9 +261,74 @@ class Code:
 
     def text(self) -> str:
         """End the function, and return it as LLVM's language."""
-        if not self.build.block.is_terminated:
-            self.build.ret(ir.Constant(_POINTER, None))
+        self.build.ret_void()
+        handler = ir.Function(self._module, ir.FunctionType(_POINTER, [_POINTER]), self.name)
+        build, frame = ir.IRBuilder(handler.append_basic_block()), handler.args[0]
+        _tell_version(build, handler)
+        threads = [_Thread(build, self._function, frame, number) for number in range(1, self.shares)]
+        build.call(self._function, [frame, ir.Constant(_I64, 0)])
+        for thread in threads:
+            thread.join()
+        build.ret(ir.Constant(_POINTER, None))
         return str(self._module)
+
+
+def _field(build: ir.IRBuilder, structure: ir.Value, offset: int, of: ir.Type) -> ir.Value:
+    return build.bitcast(build.gep(structure, [ir.Constant(_I64, offset)]), of.as_pointer())
+
+
+def _load(build: ir.IRBuilder, structure: ir.Value, offset: int, of: ir.Type = _POINTER) -> ir.Value:
+    return build.load(_field(build, structure, offset, of))
+
+
+def _tell_version(build: ir.IRBuilder, handler: ir.Function) -> None:
+    """Answer XLA when it asks, before the first call, which version of the interface this is.
+
+    It is 0.x with the x that XLA has: what is used here is in all of them.
+    """
+    frame, null = handler.args[0], ir.Constant(_POINTER, None)
+    extension = _load(build, frame, _EXTENSION)
+    ask, answer, go = (handler.append_basic_block() for _ in range(3))
+    build.cbranch(build.icmp_unsigned("!=", extension, null), ask, go)
+    build.position_at_end(ask)
+    kind = _load(build, extension, _EXTENSION_TYPE, _I32)
+    build.cbranch(build.icmp_unsigned("==", kind, ir.Constant(_I32, _IS_METADATA)), answer, go)
+    build.position_at_end(answer)
+    metadata = _load(build, extension, _METADATA)
+    minor = _load(build, _load(build, frame, _API), _API_MINOR, _I32)
+    build.store(ir.Constant(_I32, 0), _field(build, metadata, _MAJOR, _I32))
+    build.store(minor, _field(build, metadata, _MINOR, _I32))
+    build.ret(null)
+    build.position_at_end(go)
+
+
+class _Thread:
+    """A thread (POSIX) that runs one share; where none can be had, the share is run at once."""
+
+    def __init__(self, build: ir.IRBuilder, share: ir.Function, frame: ir.Value, number: int) -> None:
+        self.build, module, null = build, share.module, ir.Constant(_POINTER, None)
+        start = ir.Function(module, ir.FunctionType(_POINTER, [_POINTER]), f"{share.name}_{number}")
+        inside = ir.IRBuilder(start.append_basic_block())
+        inside.call(share, [start.args[0], ir.Constant(_I64, number)])
+        inside.ret(null)
+        self.handle = build.bitcast(build.alloca(_I64), _POINTER)
+        create = _declared(module, "pthread_create", _I32, *[_POINTER] * 4)
+        run = build.bitcast(start, _POINTER)
+        failed = build.call(create, [self.handle, null, run, frame])
+        self.runs = build.icmp_unsigned("==", failed, ir.Constant(_I32, 0))
+        with build.if_then(build.not_(self.runs)):
+            build.call(start, [frame])
+
+    def join(self) -> None:
+        """Wait for its end."""
+        wait = _declared(self.build.module, "pthread_join", _I32, _I64, _POINTER)
+        with self.build.if_then(self.runs):
+            handle = self.build.load(self.build.bitcast(self.handle, _I64.as_pointer()))
+            self.build.call(wait, [handle, ir.Constant(_POINTER, None)])
+
+
+def _declared(module: ir.Module, name: str, result: ir.Type, *operands: ir.Type) -> ir.Function:
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, operands), name)
 
 
 _KEPT: list[llvm.ExecutionEngine] = []

@@ -49,6 +49,11 @@ class CorrelatedDensity(Density):
         if shape.slopes:
             self.slope_of_process, self.slope_of_decay = self.result(self.revolutions), self.result(scws)
 
+    @property
+    def first_scw(self) -> ir.Value:
+        """The first of this share: where its room for the path is."""
+        return self.start(self.first_revolution)
+
     def _sums(self, at: At) -> tuple[Matrix, Columns, Number]:
         """Sum as the white density does, with the inverse of the whole covariance in place of D⁻¹."""
         self._keep_noise(at)
@@ -74,13 +79,13 @@ class CorrelatedDensity(Density):
 
     def _scw(self, at: At, number: ir.Value) -> _ScW:
         code = self.code
-        first_cell = code.build.mul(at.first, code.integer(self.shape.width))
+        moved = code.build.mul(code.build.sub(at.first, self.first_block), code.integer(self.shape.width))
         cell = self.cell(number)
-        here = code.build.sub(cell, first_cell)
+        here = code.build.sub(cell, moved)
         room, basis = self.room.reshaped(self.cells), self.basis.reshaped(self.cells)
         return _ScW(
             number,
-            code.build.sub(number, self.start(at.number)),
+            code.build.add(code.build.sub(number, self.start(at.number)), self.first_scw),
             here,
             self.decay[at.band, number],
             [room[0, here], *(basis[j, cell] for j in range(self.shape.basis))],

@@ -44,6 +44,8 @@ class Shape(NamedTuple):
         Terms of the rates, and of the scatter beyond counting.
     correlated
         Whether the noise is (`ridgebayes.native.correlated`).
+    shares
+        Threads among which the revolutions are shared.
     slopes
         Whether derivatives are wanted.
     """
@@ -54,6 +56,7 @@ class Shape(NamedTuple):
     scatter: tuple[Kind, ...]
     correlated: bool
     slopes: bool
+    shares: int = 1
 
 
 class Term:
@@ -69,7 +72,7 @@ class Term:
         if of.shape.slopes:
             self.slope = of.result(of.revolutions)
             if kind.places:
-                self.table_slope = of.result(kind.places)
+                self.table_slope = of.result(of.bands, kind.places)
 
     def at(self, block: ir.Value, lane: int, number: int = 0) -> Number | float:
         """Return some lanes of a column."""
@@ -97,11 +100,12 @@ class Density:
 
     Results, (band, revolution): what its terms and squares add to the log density; the product of the
     diagonal of L⁻¹; mantissa and exponent of the product of the variances. With slopes: by coef_sd; room for
-    the ScWs of one revolution (2, block, width); and of each term by coefficient and table.
+    the ScWs of one revolution (2, block, width); and of each term by coefficient and, for each share,
+    by table (share, band, place).
     """
 
     def __init__(self, shape: Shape, name: str) -> None:
-        self.shape, self.code = shape, Code(name)
+        self.shape, self.code = shape, Code(name, shape.shares)
         self._operands = self._results = 0
         sizes = self.code.integers(self.next_operand())
         self.bands, self.blocks, self.revolutions = (sizes(i) for i in range(3))
@@ -142,7 +146,7 @@ class Density:
             if self.shape.slopes:
                 for term in (*self.mean, *self.scatter):
                     for place in range(term.kind.places):
-                        term.table_slope[band, place] = code.number(0.0)
+                        term.table_slope[code.share, band, place] = code.number(0.0)
 
             def one_revolution(number: ir.Value, first: list[Number]) -> list[Number]:
                 same = lambda b: code.build.icmp_signed("==", self.revolution_of(b), number)  # noqa: E731
@@ -150,11 +154,26 @@ class Density:
                 self._revolution(At(band, number, first[0].value, end))
                 return [Number(code, end)]
 
-            code.loop(0, self.revolutions, [Number(code, code.integer(0))], one_revolution)
+            code.loop(self.first_revolution, end, [Number(code, self.first_block)], one_revolution)
             return []
 
+        self.first_revolution, self.first_block = self._begin(code.share)
+        end, _ = self._begin(code.build.add(code.share, code.integer(1)))
         code.loop(0, self.bands, [], one_band)
         return code.text()
+
+    def _begin(self, share: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Return where a share begins, or the last ends: the revolution and its first block."""
+        code = self.code
+        block = code.build.sdiv(code.build.mul(share, self.blocks), code.integer(self.shape.shares))
+        last = code.build.icmp_signed("==", share, code.integer(self.shape.shares))
+        # The revolution in which an even division would fall, and all of it.
+        inside = code.build.select(last, code.integer(0), block)
+        number = code.build.select(last, self.revolutions, self.revolution_of(inside))
+        first = code.build.icmp_signed("==", share, code.integer(0))
+        number = code.build.select(first, code.integer(0), number)
+        before = lambda b: code.build.icmp_signed("<", self.revolution_of(b), number)  # noqa: E731
+        return number, code.skip(code.integer(0), self.blocks, before)
 
     def _revolution(self, at: At) -> None:
         """Write what is done for one revolution."""
@@ -290,10 +309,10 @@ class Density:
     def _looked_up(term: Term, at: At, block: ir.Value, column: int, by: Number) -> Number:
         """Add to the slope by an element of a table; return what goes to that by the coefficient."""
         place = at.band, term.place(column, block)
-        slope = term.table_slope[place]
-        term.table_slope[place] = slope + term.coefficient[at.band, at.number] * by
+        slope = term.table_slope[term.code.share, *place]
+        term.table_slope[term.code.share, *place] = slope + term.coefficient[at.band, at.number] * by
         return term.table[place] * by
 
     def _row(self, at: At, block: ir.Value) -> ir.Value:
-        """Where a block stands in the room for one revolution."""
-        return self.code.build.sub(block, at.first)
+        """Where a block stands in the room for one revolution: each share has its own."""
+        return self.code.build.add(self.code.build.sub(block, at.first), self.first_block)

@@ -7,6 +7,7 @@ import pytest
 from terms_mission import agree, both, free, mission, with_free
 
 from ridgebayes.correlated import sequence
+from ridgebayes.native import call
 from ridgebayes.terms import CorrelatedTermsNormal, TermsNormal
 
 
@@ -30,6 +31,18 @@ def test_value_and_derivatives_are_those_of_the_plain_form(rng, bands, coef_sd):
 
     agree(*both(lambda: jax.value_and_grad(density, (0, 1))(free(given), process)), rtol=1e-11)
     agree(*both(lambda: CorrelatedTermsNormal(*given, *process, order).log_prob(rate)))
+
+
+@pytest.mark.parametrize("shares", [2, 5])
+def test_threads_share_the_revolutions(rng, monkeypatch, shares):
+    monkeypatch.setattr(call, "_BLOCKS_A_SHARE", 1)
+    monkeypatch.setattr(call, "_cores", lambda: shares)
+    given, process, order, rate = correlated(rng, bands=2)
+
+    def density(x, process):
+        return CorrelatedTermsNormal(*with_free(given, x), *process, order).log_prob(rate).sum()
+
+    agree(*both(lambda: jax.value_and_grad(density, (0, 1))(free(given), process)), rtol=1e-11)
 
 
 @pytest.mark.parametrize("memory", [0.0, 1e-12, 1e6])

@@ -25,6 +25,16 @@ def test_value_and_derivatives_are_those_of_the_plain_form(rng, bands, width, co
     agree(*both(lambda: TermsNormal(*given).log_prob(rate)))
 
 
+@pytest.mark.parametrize("shares", [2, 3, 8])
+def test_threads_share_the_revolutions(rng, monkeypatch, shares):
+    """One revolution has most of the blocks: some threads have nothing to do."""
+    monkeypatch.setattr(call, "_BLOCKS_A_SHARE", 1)
+    monkeypatch.setattr(call, "_cores", lambda: shares)
+    given, rate, _ = mission(rng, bands=2)
+    density = lambda x: TermsNormal(*with_free(given, x)).log_prob(rate).sum()  # noqa: E731
+    agree(*both(lambda: jax.value_and_grad(density)(free(given))))
+
+
 def test_it_is_the_code_that_is_called(rng):
     given, rate, _ = mission(rng)
     text = lambda: jax.jit(lambda: TermsNormal(*given).log_prob(rate)).lower().as_text()  # noqa: E731
