@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ridgebayes.checkpoint import Checkpoint
+from ridgebayes.cores import cores
 from ridgebayes.devices import several
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData
@@ -111,9 +111,8 @@ def resolve_device(tasks: int, workers: int | None = None, devices: int = 1) -> 
     if devices > 1:
         return Device(f"{devices} × {jax.devices()[0].device_kind}", "chains one after the other", 1)
     device = jax.devices()[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # On an accelerator two chains at a time keep it busy while the host prepares the next block.
-    limit = cores if device.platform == "cpu" else 2
+    limit = cores() if device.platform == "cpu" else 2
     workers = max(1, min(tasks, workers or limit))
     return Device(
         device.device_kind, "chains in threads" if workers > 1 else "chains one after the other", workers

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ridgebayes.bench.cases import Case
+from ridgebayes.cores import cores
 from ridgebayes.errors import InputError
 from ridgebayes.record import PACKAGES, git_commit
 
@@ -125,10 +126,9 @@ def machine() -> dict[str, Any]:
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     pages = {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(os.sysconf_names)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if pages else None
-    return {"processor": name, "cores": cores, "memory_gib": memory and round(memory, 1)}
+    return {"processor": name, "cores": cores(), "memory_gib": memory and round(memory, 1)}
 
 
 class _Unfinished(Exception):

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ridgebayes.cores import cores
 from ridgebayes.correlated import Sequence
 from ridgebayes.native.code import LANES, machine_code
 from ridgebayes.native.correlated import CorrelatedDensity
@@ -139,51 +140,60 @@ def _decay(process: tuple[Array, Array], sequence: Sequence) -> Array:
 
 
 def _call(free: Free, given: Given, *, slopes: bool) -> dict[str, Any]:
-    """Call the code of these shapes: results by name, in the order in which `Density` has them."""
-    bands, blocks, width = given.rate.shape
-    terms, revolutions = free.coef_sd.shape[1:]
-    correlated = free.process is not None
-    shares = max(1, min(_cores(), blocks // _BLOCKS_A_SHARE))
-    sizes = [bands, blocks, revolutions]
-    operands = [
-        given.block_revolution, given.filled, given.rate, given.counting, given.basis, free.coef_sd
-    ]  # fmt: skip
-    for term, fixed in zip((*free.mean, *free.scatter), (*given.mean, *given.scatter), strict=True):
-        operands += [x for x in (term.coefficient, fixed.column, term.table, fixed.place) if x is not None]
-    shapes: dict[str, Any] = dict.fromkeys(
-        ("squares", "determinant", "mantissa", "exponent"), (bands, revolutions)
-    )
-    if slopes:
-        shapes["coef_sd"] = free.coef_sd.shape
-    if slopes or correlated:
-        shapes["room"] = (3 if correlated else 2, blocks, width)
-    if slopes:
-        every = (*free.mean, *free.scatter)
-        tables = [[] if t.table is None else [(shares, *t.table.shape)] for t in every]
-        shapes["terms"] = [
-            x for t, table in zip(every, tables, strict=True) for x in (t.coefficient.shape, *table)
-        ]
-    if free.process is not None and given.sequence is not None:
-        decay = _decay(free.process, given.sequence)
-        operands += [free.process[0], decay, given.sequence.start, given.sequence.cell]
-        sizes.append(decay.shape[1])
-        shapes["path"] = (decay.shape[1], terms + 2)
-        if slopes:
-            shapes |= {"process_sd": (bands, revolutions), "decay": decay.shape}
+    """Call the code of these shapes: results by name."""
+    _, blocks, width = given.rate.shape
+    mean = tuple(map(_kind, free.mean, given.mean))
+    scatter = tuple(map(_kind, free.scatter, given.scatter))
+    shares = max(1, min(_threads(), blocks // _BLOCKS_A_SHARE))
+    shape = Shape(width, free.coef_sd.shape[1], mean, scatter, free.process is not None, slopes, shares)
+    shapes = _results(free, given, shape)
     is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
     f64 = lambda axes: jax.ShapeDtypeStruct(axes, jnp.float64)  # noqa: E731
     results, tree = jax.tree.flatten(jax.tree.map(f64, list(shapes.values()), is_leaf=is_shape))
-    mean = tuple(map(_kind, free.mean, given.mean))
-    scatter = tuple(map(_kind, free.scatter, given.scatter))
-    target = _target(Shape(width, terms, mean, scatter, correlated, slopes, shares))
-    found = jax.ffi.ffi_call(target, results, vmap_method="sequential")(jnp.array(sizes), *operands)
+    found = jax.ffi.ffi_call(_target(shape), results, vmap_method="sequential")(*_operands(free, given))
     return dict(zip(shapes, jax.tree.unflatten(tree, found), strict=True))
 
 
-def _cores() -> int:
-    """Threads that one call may have: none on a system without those of POSIX."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_SHARES) if os.name == "posix" else 1
+def _operands(free: Free, given: Given) -> list[Array]:
+    """Operands in the order in which `Density` has them."""
+    sizes = [*given.rate.shape[:2], free.coef_sd.shape[2]]
+    shared = [given.block_revolution, given.filled, given.rate, given.counting, given.basis, free.coef_sd]
+    for term, fixed in zip((*free.mean, *free.scatter), (*given.mean, *given.scatter), strict=True):
+        shared += [x for x in (term.coefficient, fixed.column, term.table, fixed.place) if x is not None]
+    if free.process is not None and given.sequence is not None:
+        order = given.sequence
+        sizes.append(order.cell.shape[0])
+        shared += [free.process[0], _decay(free.process, order), order.start, order.cell]
+    return [jnp.array(sizes), *shared]
+
+
+def _results(free: Free, given: Given, shape: Shape) -> dict[str, Any]:
+    """Shapes of the results in the order in which `Density` has them."""
+    bands, blocks, width = given.rate.shape
+    revolutions = free.coef_sd.shape[2]
+    results: dict[str, Any] = dict.fromkeys(
+        ("squares", "determinant", "mantissa", "exponent"), (bands, revolutions)
+    )
+    if shape.slopes:
+        results["coef_sd"] = free.coef_sd.shape
+    if shape.slopes or shape.correlated:
+        results["room"] = (3 if shape.correlated else 2, blocks, width)
+    if shape.slopes:
+        results["terms"] = []
+        for term in (*free.mean, *free.scatter):
+            table = [] if term.table is None else [(shape.shares, *term.table.shape)]
+            results["terms"] += [term.coefficient.shape, *table]
+    if given.sequence is not None:
+        scws = given.sequence.cell.shape[0]
+        results["path"] = (scws, shape.basis + 2)
+        if shape.slopes:
+            results |= {"process_sd": (bands, revolutions), "decay": (bands, scws)}
+    return results
+
+
+def _threads() -> int:
+    """Threads that one call may have: one on a system without those of POSIX."""
+    return min(cores(), _MOST_SHARES) if os.name == "posix" else 1
 
 
 def _kind(term: Term, fixed: Columns) -> Kind:

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from ridgebayes.cores import cores
 from ridgebayes.errors import InputError
 from ridgebayes.sbc.one import Result
 from ridgebayes.sbc.task import Task
@@ -56,11 +57,6 @@ def results(
         yield from map(task.run, numbers)
     else:
         yield from _processes(task, numbers, workers)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _task: Task | None = None

@@ -36,7 +36,7 @@ def test_value_and_derivatives_are_those_of_the_plain_form(rng, bands, coef_sd):
 @pytest.mark.parametrize("shares", [2, 5])
 def test_threads_share_the_revolutions(rng, monkeypatch, shares):
     monkeypatch.setattr(call, "_BLOCKS_A_SHARE", 1)
-    monkeypatch.setattr(call, "_cores", lambda: shares)
+    monkeypatch.setattr(call, "_threads", lambda: shares)
     given, process, order, rate = correlated(rng, bands=2)
 
     def density(x, process):

@@ -29,7 +29,7 @@ def test_value_and_derivatives_are_those_of_the_plain_form(rng, bands, width, co
 def test_threads_share_the_revolutions(rng, monkeypatch, shares):
     """One revolution has most of the blocks: some threads have nothing to do."""
     monkeypatch.setattr(call, "_BLOCKS_A_SHARE", 1)
-    monkeypatch.setattr(call, "_cores", lambda: shares)
+    monkeypatch.setattr(call, "_threads", lambda: shares)
     given, rate, _ = mission(rng, bands=2)
     density = lambda x: TermsNormal(*with_free(given, x)).log_prob(rate).sum()  # noqa: E731
     agree(*both(lambda: jax.value_and_grad(density)(free(given))))
