@@ -26,8 +26,8 @@ class Term(NamedTuple):
     coefficient
         c of each revolution, (band, revolution).
     column
-        x, (block, width); None for one everywhere. Of several, (column, block, width). A parameter in it makes
-        gradients several times slower.
+        x, (block, width); None for one everywhere. Of several, (column, block, width). A parameter in
+        it makes gradients several times slower.
     table
         t, (band, place), of several columns.
     place
