@@ -22,7 +22,7 @@ from ridgebayes.cores import cores
 from ridgebayes.devices import several
 from ridgebayes.errors import InputError
 from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature, Laplace
+from ridgebayes.laplace import Curvature, Laplace, Potential
 from ridgebayes.nuts import Draws, Progress, Sampler, freeze
 from ridgebayes.posterior import Posterior
 from ridgebayes.proposal import with_proposal
@@ -154,18 +154,7 @@ def run_chains(
     With a checkpoint they go on from what it keeps. The search for approximations of the parts begins `near`
     those that are given.
     """
-    potential, shared = several(posterior, parts, settings.devices)
-    curvature = Curvature(potential)
-    values = values_of(posterior, curvature, devices=settings.devices)
-    sampler = Sampler(
-        curvature,
-        warmup=settings.warmup,
-        target_accept=settings.target_accept,
-        max_tree_depth=settings.max_tree_depth,
-        values=values,
-    )
-    root = jax.random.key(settings.seed)
-    stop = Event()
+    shared = several(posterior, parts, settings.devices)
     # In a log file a line every half minute is enough.
     pace = 0.2 if sys.stderr.isatty() else 30.0
     with (
@@ -178,77 +167,14 @@ def run_chains(
         ) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
-
-        def mode(part: int) -> Laplace:
-            known = checkpoint.mode(part) if checkpoint else None
-            if known is not None:
-                return known
-            start, close = posterior.start(root, parts[part]), near[part] if near else None
-            found = posterior.approximate(curvature, start, parts[part], shared[part], near=close)
-            if settings.sampler == "auto":
-                rng = np.random.default_rng([settings.seed, part])
-                found = with_proposal(values, found, posterior.leading, shared[part], rng)
-            if checkpoint:
-                checkpoint.save_mode(part, found)
-            return found
-
-        def chain(part: int, number: int, approximation: Laplace) -> list[Draws]:
-            key = jax.random.fold_in(jax.random.fold_in(root, part), number)
-            before = checkpoint.chain(part, number) if checkpoint else None
-            warmed, blocks = (before.warmed, before.draws) if before else (0, [])
-            bar.update(warmed + sum(len(block.z) for block in blocks))
-            saved = time.monotonic()
-            for block in sampler.chain(key, shared[part], approximation, settings.draws, before):
-                if isinstance(block, Draws):
-                    blocks.append(block)
-                else:
-                    warmed += block.n
-                bar.update(len(block.z) if isinstance(block, Draws) else block.n)
-                due = stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
-                done = sum(len(b.z) for b in blocks) == settings.draws
-                if checkpoint and (due or done):
-                    checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
-                    saved = time.monotonic()
-                if stop.is_set():
-                    break
-            return blocks
-
-        def chains_of(part: int, found: Laplace) -> list[Future[list[Draws]]]:
-            return [pool.submit(chain, part, number, found) for number in range(settings.chains)]
-
-        def begun(part: int) -> tuple[Laplace, list[Future[list[Draws]]]]:
-            found = mode(part)
-            with bar.get_lock():
-                bar.total -= settings.chains * (settings.warmup - sampler.warmup_of(found))
-            bar.set_description("sampling")
-            return found, chains_of(part, found)
-
-        def alone(part: int, found: Laplace) -> list[Future[list[Draws]]]:
-            logger.info(
-                "fit %d of %d: proposals left chains where they were; again, with NUTS alone",
-                part + 1, len(parts),
-            )  # fmt: skip
-            found = found._replace(proposal=None)
-            if checkpoint:
-                checkpoint.forget_chains(part)
-                checkpoint.save_mode(part, found)
-            bar.total += settings.chains * (settings.warmup + settings.draws)
-            return chains_of(part, found)
-
+        run = _Chains(posterior, parts, shared, settings, pool, bar, checkpoint, near)
         try:
-            # Chains of a part wait for its mode only, so that no core does.
-            started = [pool.submit(begun, part) for part in range(len(parts))]
-            modes, running = zip(*(future.result() for future in started), strict=True)
+            modes, running = run.begin()
             clock.lap("mode")
-            joined = [[_join(future.result()) for future in futures] for futures in running]
-            stuck = [k for k, found in enumerate(modes) if found.proposal is not None and _stuck(joined[k])]
-            once_more = {part: alone(part, modes[part]) for part in stuck}
-            for part, futures in once_more.items():
-                joined[part] = [_join(future.result()) for future in futures]
-            chains = [chain for of_part in joined for chain in of_part]
+            chains = [chain for of_part in run.finish(modes, running) for chain in of_part]
             clock.lap("sampling")
         except BaseException as error:
-            stop.set()
+            run.stop.set()
             pool.shutdown(cancel_futures=True)
             if checkpoint and isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(
@@ -262,6 +188,116 @@ def run_chains(
         name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
     }
     return z, statistics
+
+
+Running = list[Future[list[Draws]]]
+"""Chains of one part."""
+
+
+class _Chains:
+    """The chains of all parts at work in a pool of threads, until `stop` is set."""
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        parts: list[FitData],
+        shared: tuple[Potential, list[FitData]],
+        settings: Settings,
+        pool: ThreadPoolExecutor,
+        bar: Any,
+        checkpoint: Checkpoint | None,
+        near: Sequence[Laplace],
+    ) -> None:
+        potential, self.shared = shared
+        self.posterior, self.parts, self.settings = posterior, parts, settings
+        self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
+        self.curvature = Curvature(potential)
+        self.values = values_of(posterior, self.curvature, devices=settings.devices)
+        self.sampler = Sampler(
+            self.curvature,
+            warmup=settings.warmup,
+            target_accept=settings.target_accept,
+            max_tree_depth=settings.max_tree_depth,
+            values=self.values,
+        )
+        self.root, self.stop = jax.random.key(settings.seed), Event()
+
+    def begin(self) -> tuple[Sequence[Laplace], Sequence[Running]]:
+        """Find the modes; chains of a part begin when its own is found, so that no core waits."""
+        started = [self.pool.submit(self._begin_part, part) for part in range(len(self.parts))]
+        modes, running = zip(*(future.result() for future in started), strict=True)
+        return modes, running
+
+    def finish(self, modes: Sequence[Laplace], running: Sequence[Running]) -> list[list[Draws]]:
+        """Wait for all chains, run those again that stood still, and return the chains of each part."""
+        joined = [[_join(future.result()) for future in futures] for futures in running]
+        stuck = [k for k, found in enumerate(modes) if found.proposal is not None and _stuck(joined[k])]
+        once_more = {part: self._alone(part, modes[part]) for part in stuck}
+        for part, futures in once_more.items():
+            joined[part] = [_join(future.result()) for future in futures]
+        return joined
+
+    def _begin_part(self, part: int) -> tuple[Laplace, Running]:
+        found = self._mode(part)
+        with self.bar.get_lock():
+            self.bar.total -= self.settings.chains * (self.settings.warmup - self.sampler.warmup_of(found))
+        self.bar.set_description("sampling")
+        return found, self._chains_of(part, found)
+
+    def _alone(self, part: int, found: Laplace) -> Running:
+        """Run the chains of a part again, with NUTS alone."""
+        logger.info(
+            "fit %d of %d: proposals left chains where they were; again, with NUTS alone",
+            part + 1, len(self.parts),
+        )  # fmt: skip
+        found = found._replace(proposal=None)
+        if self.checkpoint:
+            self.checkpoint.forget_chains(part)
+            self.checkpoint.save_mode(part, found)
+        self.bar.total += self.settings.chains * (self.settings.warmup + self.settings.draws)
+        return self._chains_of(part, found)
+
+    def _chains_of(self, part: int, found: Laplace) -> Running:
+        numbers = range(self.settings.chains)
+        return [self.pool.submit(self._chain, part, number, found) for number in numbers]
+
+    def _mode(self, part: int) -> Laplace:
+        """Approximation of a part, with the proposal that it allows."""
+        known = self.checkpoint.mode(part) if self.checkpoint else None
+        if known is not None:
+            return known
+        data, shared = self.parts[part], self.shared[part]
+        start, close = self.posterior.start(self.root, data), self.near[part] if self.near else None
+        found = self.posterior.approximate(self.curvature, start, data, shared, near=close)
+        if self.settings.sampler == "auto":
+            rng = np.random.default_rng([self.settings.seed, part])
+            found = with_proposal(self.values, found, self.posterior.leading, shared, rng)
+        if self.checkpoint:
+            self.checkpoint.save_mode(part, found)
+        return found
+
+    def _chain(self, part: int, number: int, approximation: Laplace) -> list[Draws]:
+        """Run one chain to its end, or until all stop; what there is of it is kept now and then."""
+        key = jax.random.fold_in(jax.random.fold_in(self.root, part), number)
+        draws, checkpoint = self.settings.draws, self.checkpoint
+        before = checkpoint.chain(part, number) if checkpoint else None
+        warmed, blocks = (before.warmed, before.draws) if before else (0, [])
+        self.bar.update(warmed + sum(len(block.z) for block in blocks))
+        saved = time.monotonic()
+        for block in self.sampler.chain(key, self.shared[part], approximation, draws, before):
+            if isinstance(block, Draws):
+                blocks.append(block)
+            else:
+                warmed += block.n
+            self.bar.update(len(block.z) if isinstance(block, Draws) else block.n)
+            due = self.stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
+            done = sum(len(b.z) for b in blocks) == draws
+            if checkpoint and (due or done):
+                checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
+                saved = time.monotonic()
+            if self.stop.is_set():
+                break
+        return blocks
 
 
 def _stuck(chains: Sequence[Draws]) -> bool:
