@@ -154,7 +154,7 @@ def run_chains(
     With a checkpoint they go on from what it keeps. The search for approximations of the parts begins `near`
     those that are given.
     """
-    shared = several(posterior, parts, settings.devices)
+    potential, shared = several(posterior, parts, settings.devices)
     # In a log file a line every half minute is enough.
     pace = 0.2 if sys.stderr.isatty() else 30.0
     with (
@@ -167,7 +167,7 @@ def run_chains(
         ) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
-        run = _Chains(posterior, parts, shared, settings, pool, bar, checkpoint, near)
+        run = _Chains(posterior, potential, parts, shared, settings, pool, bar, checkpoint, near)
         try:
             modes, running = run.begin()
             clock.lap("mode")
@@ -200,16 +200,16 @@ class _Chains:
     def __init__(
         self,
         posterior: Posterior,
+        potential: Potential,
         parts: list[FitData],
-        shared: tuple[Potential, list[FitData]],
+        shared: list[FitData],
         settings: Settings,
         pool: ThreadPoolExecutor,
         bar: Any,
         checkpoint: Checkpoint | None,
         near: Sequence[Laplace],
     ) -> None:
-        potential, self.shared = shared
-        self.posterior, self.parts, self.settings = posterior, parts, settings
+        self.posterior, self.parts, self.shared, self.settings = posterior, parts, shared, settings
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
         self.curvature = Curvature(potential)
         self.values = values_of(posterior, self.curvature, devices=settings.devices)

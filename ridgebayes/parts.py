@@ -1,7 +1,7 @@
 """Building blocks of models: each term of the rate, as a function of parameters `p` and data.
 
-Slow quantities have axes (band, revolution); a rate is a list of terms, each a coefficient for every block of
-ScWs times a fixed column (see `total`).
+Slow quantities have axes (band, revolution); a rate is a list of terms, each a number for every revolution
+times fixed columns (see `ridgebayes.terms`).
 """
 
 from __future__ import annotations

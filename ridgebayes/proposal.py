@@ -118,7 +118,7 @@ def draw(
     for k, row in enumerate(proposal.tables):
         cumulative = np.concatenate([[0.0], np.cumsum(np.exp(row))])
         first[:, k] = stretch * np.interp(rng.uniform(size=n), cumulative / cumulative[-1], edges)
-    _, sides = _bounded(first)
+    sides = _sides(first)
     rest = stretch * rng.normal(size=(n, proposal.axes.shape[-1]))
     for k, (axes, rates) in enumerate(zip(proposal.axes, proposal.rates, strict=True)):
         rest = (rest @ axes * np.exp(-0.5 * rates * sides[:, k, None])) @ axes.T
@@ -131,7 +131,7 @@ def log_density(proposal: Proposal, u: NDArray) -> NDArray[np.float64]:
     scales = proposal.tables.shape[0]
     first, rest = _round(proposal, u)
     cell = np.clip(np.floor((first - _LOWEST) / _CELL), 0, _CELLS - 1).astype(int)
-    narrower = _bounded(first)[1] @ proposal.rates.sum(-1)
+    narrower = _sides(first) @ proposal.rates.sum(-1)
     table = proposal.tables[np.arange(scales), cell].sum(-1)
     return table + 0.5 * narrower - 0.5 * (rest**2).sum(-1)
 
@@ -152,17 +152,17 @@ def _round(proposal: Proposal, u: NDArray) -> tuple[NDArray[np.float64], NDArray
         # Those before it have moved it, and all of them what comes after.
         u -= _moved(proposal, k, u[..., k])
     first, rest = u[..., :scales], u[..., scales:]
-    _, sides = _bounded(first)
+    sides = _sides(first)
     for k in reversed(range(proposal.rates.shape[0])):
         axes = proposal.axes[k]
         rest = (rest @ axes * np.exp(0.5 * proposal.rates[k] * sides[..., k, None])) @ axes.T
     return first, rest
 
 
-def _bounded(first: NDArray) -> tuple[NDArray, NDArray]:
-    """Values of the leading coordinates (..., scale), bounded, and their two sides (..., 2 scale)."""
+def _sides(first: NDArray) -> NDArray[np.float64]:
+    """Both sides of the leading coordinates (..., scale), bounded: (..., 2 scale)."""
     t = np.clip(first, -_FURTHEST, _FURTHEST)
-    return t, np.concatenate([np.maximum(t, 0.0), np.maximum(-t, 0.0)], -1)
+    return np.concatenate([np.maximum(t, 0.0), np.maximum(-t, 0.0)], -1)
 
 
 def _left_from_afar(
@@ -223,7 +223,7 @@ def _profiles(potentials: Potentials, shape: Proposal) -> NDArray[np.float64]:
     first = np.zeros((scales, _NODES.size, scales))
     for k in range(scales):
         first[k, :, k] = _NODES
-    _, sides = _bounded(first)
+    sides = _sides(first)
     us = _middle(shape, first)
     us[..., :scales] += first
     potential = potentials(us.reshape(-1, us.shape[-1]))
@@ -304,7 +304,9 @@ def _middle(proposal: Proposal, first: NDArray) -> NDArray[np.float64]:
 
 
 def _moved(proposal: Proposal, k: int, t: NDArray) -> NDArray[np.float64]:
-    """By how much one of them does, (...) → (..., size)."""
+    """By how much one of them does, (...) → (..., size); that of a straight proposal, nothing, at once."""
+    if not proposal.middle[k].any():
+        return np.zeros((*t.shape, proposal.middle.shape[-1]))
     return PchipInterpolator(_ALONG, proposal.middle[k])(np.clip(t, _ALONG[0], _ALONG[-1]))
 
 

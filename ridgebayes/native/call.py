@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 _BLOCKS_A_SHARE, _MOST_SHARES = 2000, 8
 """Fewer blocks are not worth a thread; more threads than these wait for the memory."""
 _LOCK = Lock()
-_FUNCTIONS: dict[str, Any] = {}
+_KNOWN: set[str] = set()
+"""Names of code that XLA knows: none may be told twice."""
 _PLAINLY: ContextVar[bool] = ContextVar("plainly", default=False)
 
 
@@ -222,7 +223,8 @@ def _target(shape: Shape) -> str:
     text = writer(shape, "density").text()
     name = "ridgebayes_density_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     with _LOCK:
-        if name not in _FUNCTIONS:
-            _FUNCTIONS[name] = machine_code(text, "density")
-            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(_FUNCTIONS[name]), platform="cpu")
+        if name not in _KNOWN:
+            code = jax.ffi.pycapsule(machine_code(text, "density"))
+            jax.ffi.register_ffi_target(name, code, platform="cpu")
+            _KNOWN.add(name)
     return name

@@ -16,11 +16,10 @@ from ridgebayes.native.density import At, Density, Shape
 
 
 class _ScW(NamedTuple):
-    """A ScW in the filter: the process after the ScW before, and what is observed."""
+    """A ScW in the filter."""
 
-    number: ir.Value
-    step: ir.Value  # since the first of the revolution
-    cell: ir.Value  # in the room
+    step: ir.Value  # in the room for the path
+    cell: ir.Value  # in the room for the ScWs
     decay: Number  # correlation with the ScW before
     observed: list[Number]  # residual and basis
     weight: Number
@@ -41,7 +40,8 @@ class CorrelatedDensity(Density):
     def __init__(self, shape: Shape, name: str) -> None:
         super().__init__(shape, name)
         code = self.code
-        self.cells = code.build.mul(self.blocks, code.integer(shape.width))
+        cells = code.build.mul(self.blocks, code.integer(shape.width))
+        self.flat_room, self.flat_basis = self.room.reshaped(cells), self.basis.reshaped(cells)
         scws = code.integers(0)(3)
         self.process_sd, self.decay = self.operand(self.revolutions), self.operand(scws)
         self.start, self.cell = (code.integers(self.next_operand()) for _ in range(2))
@@ -82,21 +82,28 @@ class CorrelatedDensity(Density):
         moved = code.build.mul(code.build.sub(at.first, self.first_block), code.integer(self.shape.width))
         cell = self.cell(number)
         here = code.build.sub(cell, moved)
-        room, basis = self.room.reshaped(self.cells), self.basis.reshaped(self.cells)
         return _ScW(
-            number,
             code.build.add(code.build.sub(number, self.start(at.number)), self.first_scw),
             here,
             self.decay[at.band, number],
-            [room[0, here], *(basis[j, cell] for j in range(self.shape.basis))],
-            room[1, here],
+            [self.flat_room[0, here], *(self.flat_basis[j, cell] for j in range(self.shape.basis))],
+            self.flat_room[1, here],
         )
+
+    def _scws(self, at: At) -> tuple[ir.Value, ir.Value]:
+        """Return the first ScW of a revolution and the end of them."""
+        return self.start(at.number), self.start(self.code.build.add(at.number, self.code.integer(1)))
+
+    def _stationary(self, at: At) -> Number:
+        """Return the variance of the process."""
+        sd = self.process_sd[at.band, at.number]
+        return sd * sd
 
     def _forwards(self, at: At) -> dict[tuple[int, int], Number]:
         """Filter; return the sums over products of what is new, weighted: of residual and basis."""
         code, columns = self.code, range(self.shape.basis + 1)
         pairs = [(i, j) for i in columns for j in range(i + 1)]
-        stationary = self.process_sd[at.band, at.number] * self.process_sd[at.band, at.number]
+        stationary = self._stationary(at)
 
         def one_scw(number: ir.Value, carried: list[Number]) -> list[Number]:
             scw = self._scw(at, number)
@@ -107,7 +114,7 @@ class CorrelatedDensity(Density):
             predicted = [scw.decay * m for m in mean]
             variance = stationary + scw.decay * scw.decay * (spread - stationary)
             unknown = 1.0 / (variance * scw.weight + 1.0)
-            self.room.reshaped(self.cells)[2, scw.cell] = unknown
+            self.flat_room[2, scw.cell] = unknown
             gain, inverse = variance * scw.weight * unknown, scw.weight * unknown
             new = [x - p for x, p in zip(scw.observed, predicted, strict=True)]
             mean = [p + gain * x for p, x in zip(predicted, new, strict=True)]
@@ -117,8 +124,7 @@ class CorrelatedDensity(Density):
 
         zero = code.number(0.0)
         start = [*[zero] * len(columns), stationary, *[zero] * len(pairs)]
-        end = code.build.add(at.number, code.integer(1))
-        found = code.loop(self.start(at.number), self.start(end), start, one_scw)
+        found = code.loop(*self._scws(at), start, one_scw)
         return dict(zip(pairs, found[len(columns) + 1 :], strict=True))
 
     def _determine(self, at: At) -> None:
@@ -135,11 +141,9 @@ class CorrelatedDensity(Density):
             return [mantissa, exponent]
 
         start = [code.vector(1.0), code.vector(0.0)]
-        mantissa, exponent = code.loop(at.first, at.end, start, one_block)
-        self.mantissa[at.band, at.number] = code.product(mantissa)
-        self.exponent[at.band, at.number] = code.total(exponent)
+        self._write_product(at, *code.loop(at.first, at.end, start, one_block))
 
-    def _moments(self, at: At, solved: Solved, sd: Columns) -> None:
+    def _prepare_slopes(self, at: At, solved: Solved, sd: Columns) -> None:
         """Leave the derivatives by rate and variance of each ScW in the room, by the filter run backwards.
 
         As in `ridgebayes.correlated`: with root a root of the covariance of the coefficients, residual − Φ c
@@ -147,8 +151,7 @@ class CorrelatedDensity(Density):
         """
         code, terms = self.code, range(self.shape.basis)
         mean, _ = moments(solved, sd)
-        stationary = self.process_sd[at.band, at.number] * self.process_sd[at.band, at.number]
-        room = self.room.reshaped(self.cells)
+        stationary = self._stationary(at)
 
         def mixed(columns: list[Number]) -> list[Number]:
             """Residual − Φ c, and Φ root, of residual and Φ."""
@@ -158,8 +161,7 @@ class CorrelatedDensity(Density):
             rooted = [sum(sd[i] * solved.inverse[j][i] * columns[i + 1] for i in range(j + 1)) for j in terms]
             return [after, *rooted]
 
-        end = code.build.add(at.number, code.integer(1))
-        start, stop = self.start(at.number), self.start(end)
+        start, stop = self._scws(at)
 
         def one_scw(back: ir.Value, carried: list[Number]) -> list[Number]:
             number = code.build.sub(code.build.sub(stop, code.integer(1)), code.build.sub(back, start))
@@ -168,7 +170,7 @@ class CorrelatedDensity(Density):
             before = mixed([self.path[scw.step, i] for i in range(self.shape.basis + 1)])
             spread = self.path[scw.step, self.shape.basis + 1]
             variance = stationary + scw.decay * scw.decay * (spread - stationary)
-            unknown = room[2, scw.cell]
+            unknown = self.flat_room[2, scw.cell]
             gain, inverse = variance * scw.weight * unknown, scw.weight * unknown
             new = [x - scw.decay * m for x, m in zip(mixed(scw.observed), before, strict=True)]
             solution = [inverse * x - gain * p for x, p in zip(new, pull, strict=True)]
@@ -180,8 +182,8 @@ class CorrelatedDensity(Density):
             by_decay = 2.0 * slope * scw.decay * (spread - stationary)
             by_decay = by_decay + sum(x * m for x, m in zip(by_mean, before, strict=True))
             self.slope_of_decay[at.band, number] = by_decay
-            room[0, scw.cell] = solution[0]
-            room[1, scw.cell] = 0.5 * (sum(x * x for x in solution) - diagonal)
+            self.flat_room[0, scw.cell] = solution[0]
+            self.flat_room[1, scw.cell] = 0.5 * (sum(x * x for x in solution) - diagonal)
             pull = [scw.decay * x for x in by_mean]
             return [*pull, scw.decay * scw.decay * information, process]
 

@@ -44,10 +44,10 @@ class Shape(NamedTuple):
         Terms of the rates, and of the scatter beyond counting.
     correlated
         Whether the noise is (`ridgebayes.native.correlated`).
-    shares
-        Threads among which the revolutions are shared.
     slopes
         Whether derivatives are wanted.
+    shares
+        Threads among which the revolutions are shared.
     """
 
     width: int
@@ -64,7 +64,7 @@ class Term:
 
     def __init__(self, kind: Kind, of: Density) -> None:
         """Take the next operands and results."""
-        self.kind, self.code = kind, of.code
+        self.kind = kind
         self.coefficient = of.operand(of.revolutions)
         self.column = of.operand(of.blocks, of.shape.width) if kind.columns else None
         if kind.places:
@@ -189,7 +189,7 @@ class Density:
         if self.shape.slopes:
             for j, slope in enumerate(coefficients.slope_of_sd(solved, gram, projected, sd)):
                 self.slope_of_sd[at.band, j, at.number] = slope
-            self._slopes(at, self._moments(at, solved, sd))
+            self._slopes(at, self._prepare_slopes(at, solved, sd))
 
     def _sums(self, at: At) -> tuple[Matrix, Columns, Number]:
         """Sum over the ScWs of a revolution: Φᵀ D⁻¹ Φ, Φᵀ D⁻¹ residual, and residualᵀ D⁻¹ residual."""
@@ -213,11 +213,15 @@ class Density:
         zero, one = code.vector(0.0), code.vector(1.0)
         start = [*[zero] * (len(pairs) + len(terms) + 1), one, zero]
         *sums, mantissa, exponent = code.loop(at.first, at.end, start, one_block)
-        self.mantissa[at.band, at.number] = code.product(mantissa)
-        self.exponent[at.band, at.number] = code.total(exponent)
+        self._write_product(at, mantissa, exponent)
         *totals, chi2 = [code.total(s) for s in sums]
         gram = [[totals[pairs.index((i, j))] for j in range(i + 1)] for i in terms]
         return gram, totals[len(pairs) :], chi2
+
+    def _write_product(self, at: At, mantissa: Number, exponent: Number) -> None:
+        """Write the product of the variances, of whose lanes these are the parts."""
+        self.mantissa[at.band, at.number] = self.code.product(mantissa)
+        self.exponent[at.band, at.number] = self.code.total(exponent)
 
     def _noise(self, at: At, block: ir.Value) -> Iterator[tuple[int, Number, Number, Number]]:
         """Give residual, variance and weight of a block, lanes by lanes; 1 and 0 in empty cells."""
@@ -248,7 +252,7 @@ class Density:
             coefficient * term.table[at.band, term.place(column, block)] if term.kind.places else coefficient
         )
 
-    def _moments(self, at: At, solved: Solved, sd: Columns) -> Any:
+    def _prepare_slopes(self, at: At, solved: Solved, sd: Columns) -> Any:
         """Return what `_by_rate_and_variance` needs of the revolution's own coefficients.
 
         It is their mean and covariance, this off the diagonal twice, as vectors.
@@ -305,12 +309,11 @@ class Density:
                 total = 2.0 * term.coefficient[at.band, at.number] * total
             term.slope[at.band, at.number] = total
 
-    @staticmethod
-    def _looked_up(term: Term, at: At, block: ir.Value, column: int, by: Number) -> Number:
+    def _looked_up(self, term: Term, at: At, block: ir.Value, column: int, by: Number) -> Number:
         """Add to the slope by an element of a table; return what goes to that by the coefficient."""
         place = at.band, term.place(column, block)
-        slope = term.table_slope[term.code.share, *place]
-        term.table_slope[term.code.share, *place] = slope + term.coefficient[at.band, at.number] * by
+        slope = term.table_slope[self.code.share, *place]
+        term.table_slope[self.code.share, *place] = slope + term.coefficient[at.band, at.number] * by
         return term.table[place] * by
 
     def _row(self, at: At, block: ir.Value) -> ir.Value:

@@ -113,6 +113,19 @@ def test_a_parameter_in_a_column(rng):
     agree(*(jax.value_and_grad(density)(1.3, how) for how in (in_column, in_coefficient)))
 
 
+def test_second_derivatives_by_a_parameter_in_a_column_are_refused(rng):
+    """Rather than taken for none."""
+    given, rate, _ = mission(rng)
+    mean = given[0]
+
+    def density(x, y):
+        moved = [mean[0], mean[1]._replace(coefficient=x * mean[1].coefficient, column=y * mean[1].column)]
+        return TermsNormal(moved, *given[1:]).log_prob(rate).sum()
+
+    with pytest.raises(NotImplementedError, match="stand in columns"):
+        jax.jvp(lambda y: jax.grad(density)(1.0, y), (1.0,), (1.0,))
+
+
 def test_blocks_of_another_width_go_the_plain_way(rng):
     given, rate, _ = mission(rng, width=4)
     assert not call.usable(4, rate.dtype)
