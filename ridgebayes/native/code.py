@@ -1,7 +1,7 @@
 """Machine code from formulas: numbers, vectors, arrays and loops of one function that XLA can call.
 
 Arithmetic on a `Number` is written down, not done; LLVM (by llvmlite) makes machine code of it for the CPU at
-hand. The function follows XLA's interface for foreign functions (xla/ffi/api/c_api.h, version 0.x).
+hand.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from ridgebayes.native import handler
+
 LANES = 8
 """Numbers in a vector; LLVM splits it where the CPU has shorter ones."""
 
@@ -21,13 +23,6 @@ _VECTOR, _BITS = ir.VectorType(_F64, LANES), ir.VectorType(_I64, LANES)
 _POINTER = _I8.as_pointer()
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction
 _REORDER = ("reassoc", "contract")  # lanes of a vector are added in any order
-
-# Offsets, in bytes, in the structures of XLA's interface.
-_EXTENSION, _API, _OPERANDS, _RESULTS = 8, 16, 72, 112  # of XLA_FFI_CallFrame; the last are lists of buffers
-_API_MINOR = 36  # of XLA_FFI_Api
-_DATA = 24  # of XLA_FFI_Buffer
-_EXTENSION_TYPE, _METADATA, _MAJOR, _MINOR = 8, 24, 24, 28
-_IS_METADATA = 1
 
 
 class Number:
@@ -139,29 +134,27 @@ class Code:
         self._function = ir.Function(self._module, void, f"{name}_share")
         self.build = ir.IRBuilder(self._function.append_basic_block())
         frame, self.share = self._function.args
-        self._operands = _load(self.build, frame, _OPERANDS)
-        self._results = _load(self.build, frame, _RESULTS)
-
-    def _buffer(self, buffers: ir.Value, number: int, of: ir.Type) -> ir.Value:
-        buffer = _load(self.build, buffers, 8 * number)
-        return self.build.bitcast(_load(self.build, buffer, _DATA), of.as_pointer())
+        self._operands, self._results = (
+            handler.operands(self.build, frame),
+            handler.results(self.build, frame),
+        )
 
     def operand(self, number: int, *shape: Index) -> Array:
         """Return an operand of float64, whose axes after the first have these lengths."""
-        return Array(self, self._buffer(self._operands, number, _F64), *shape)
+        return Array(self, handler.data(self.build, self._operands, number, _F64), *shape)
 
     def flags(self, number: int, *shape: Index) -> Array:
         """Return an operand of booleans."""
-        return Array(self, self._buffer(self._operands, number, _I8), *shape)
+        return Array(self, handler.data(self.build, self._operands, number, _I8), *shape)
 
     def integers(self, number: int, *shape: Index) -> Callable[..., ir.Value]:
         """Return an operand of int64: a function of the index."""
-        integers = Array(self, self._buffer(self._operands, number, _I64), *shape)
+        integers = Array(self, handler.data(self.build, self._operands, number, _I64), *shape)
         return lambda *index: integers[index].value
 
     def result(self, number: int, *shape: Index) -> Array:
         """Return a result, float64."""
-        return Array(self, self._buffer(self._results, number, _F64), *shape)
+        return Array(self, handler.data(self.build, self._results, number, _F64), *shape)
 
     def integer(self, i: Index) -> ir.Value:
         """Return an index as a number of the function."""
@@ -211,7 +204,7 @@ class Code:
         return as_numbers[0], as_numbers[1] - (2.0**52 + 1023)
 
     def _intrinsic(self, name: str, result: ir.Type, *operands: ir.Type) -> ir.Function:
-        return _declared(self._module, name, result, *operands)
+        return handler.declared(self._module, name, result, *operands)
 
     def loop(
         self,
@@ -262,73 +255,8 @@ class Code:
     def text(self) -> str:
         """End the function, and return it as LLVM's language."""
         self.build.ret_void()
-        handler = ir.Function(self._module, ir.FunctionType(_POINTER, [_POINTER]), self.name)
-        build, frame = ir.IRBuilder(handler.append_basic_block()), handler.args[0]
-        _tell_version(build, handler)
-        threads = [_Thread(build, self._function, frame, number) for number in range(1, self.shares)]
-        build.call(self._function, [frame, ir.Constant(_I64, 0)])
-        for thread in threads:
-            thread.join()
-        build.ret(ir.Constant(_POINTER, None))
+        handler.add_handler(self._function, self.name, self.shares)
         return str(self._module)
-
-
-def _field(build: ir.IRBuilder, structure: ir.Value, offset: int, of: ir.Type) -> ir.Value:
-    return build.bitcast(build.gep(structure, [ir.Constant(_I64, offset)]), of.as_pointer())
-
-
-def _load(build: ir.IRBuilder, structure: ir.Value, offset: int, of: ir.Type = _POINTER) -> ir.Value:
-    return build.load(_field(build, structure, offset, of))
-
-
-def _tell_version(build: ir.IRBuilder, handler: ir.Function) -> None:
-    """Answer XLA when it asks, before the first call, which version of the interface this is.
-
-    It is 0.x with the x that XLA has: what is used here is in all of them.
-    """
-    frame, null = handler.args[0], ir.Constant(_POINTER, None)
-    extension = _load(build, frame, _EXTENSION)
-    ask, answer, go = (handler.append_basic_block() for _ in range(3))
-    build.cbranch(build.icmp_unsigned("!=", extension, null), ask, go)
-    build.position_at_end(ask)
-    kind = _load(build, extension, _EXTENSION_TYPE, _I32)
-    build.cbranch(build.icmp_unsigned("==", kind, ir.Constant(_I32, _IS_METADATA)), answer, go)
-    build.position_at_end(answer)
-    metadata = _load(build, extension, _METADATA)
-    minor = _load(build, _load(build, frame, _API), _API_MINOR, _I32)
-    build.store(ir.Constant(_I32, 0), _field(build, metadata, _MAJOR, _I32))
-    build.store(minor, _field(build, metadata, _MINOR, _I32))
-    build.ret(null)
-    build.position_at_end(go)
-
-
-class _Thread:
-    """A thread (POSIX) that runs one share; where none can be had, the share is run at once."""
-
-    def __init__(self, build: ir.IRBuilder, share: ir.Function, frame: ir.Value, number: int) -> None:
-        self.build, module, null = build, share.module, ir.Constant(_POINTER, None)
-        start = ir.Function(module, ir.FunctionType(_POINTER, [_POINTER]), f"{share.name}_{number}")
-        inside = ir.IRBuilder(start.append_basic_block())
-        inside.call(share, [start.args[0], ir.Constant(_I64, number)])
-        inside.ret(null)
-        self.handle = build.bitcast(build.alloca(_I64), _POINTER)
-        create = _declared(module, "pthread_create", _I32, *[_POINTER] * 4)
-        run = build.bitcast(start, _POINTER)
-        failed = build.call(create, [self.handle, null, run, frame])
-        self.runs = build.icmp_unsigned("==", failed, ir.Constant(_I32, 0))
-        with build.if_then(build.not_(self.runs)):
-            build.call(start, [frame])
-
-    def join(self) -> None:
-        """Wait for its end."""
-        wait = _declared(self.build.module, "pthread_join", _I32, _I64, _POINTER)
-        with self.build.if_then(self.runs):
-            handle = self.build.load(self.build.bitcast(self.handle, _I64.as_pointer()))
-            self.build.call(wait, [handle, ir.Constant(_POINTER, None)])
-
-
-def _declared(module: ir.Module, name: str, result: ir.Type, *operands: ir.Type) -> ir.Function:
-    return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, operands), name)
 
 
 _KEPT: list[llvm.ExecutionEngine] = []
