@@ -1,7 +1,7 @@
 """The function that XLA calls, after its interface for foreign functions, and how its work is shared out.
 
-Offsets, in bytes, are those of the structures in xla/ffi/api/c_api.h, which are the same from JAX 0.5 to 0.11
-(versions 0.1 to 0.4 of the interface).
+Offsets, in bytes, are those of the structures in xla/ffi/api/c_api.h, which are the same from JAX 0.5 to 0.12
+(versions 0.1 to 0.5 of the interface).
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from llvmlite import ir
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 _POINTER = ir.IntType(8).as_pointer()
 _NULL = ir.Constant(_POINTER, None)
+
+_NEWEST = 5
+"""Of the interface 0.x that is known; XLA says for how long it takes an older one than its own."""
 
 # XLA_FFI_CallFrame; the last two are lists of buffers.
 _FRAME_EXTENSION, _FRAME_API, _FRAME_CONTEXT, _FRAME_OPERANDS, _FRAME_RESULTS = 8, 16, 24, 72, 112
@@ -62,7 +65,7 @@ def add_handler(share: ir.Function, name: str, shares: int) -> None:
 def _tell_version(build: ir.IRBuilder, frame: ir.Value) -> None:
     """Answer XLA when it asks, before the first call, which version of the interface this is.
 
-    It is 0.x with the x that XLA has: what is used here is in all of them.
+    It is the one that XLA has, as far as that is known: what is used here is in all of them.
     """
     extension = _load(build, frame, _FRAME_EXTENSION)
     ask, answer, go = (build.append_basic_block() for _ in range(3))
@@ -73,7 +76,9 @@ def _tell_version(build: ir.IRBuilder, frame: ir.Value) -> None:
     build.position_at_end(answer)
     metadata = _load(build, extension, _EXTENSION_METADATA)
     _store(build, metadata, _METADATA_MAJOR, ir.Constant(_I32, 0))
-    _store(build, metadata, _METADATA_MINOR, _load(build, _load(build, frame, _FRAME_API), _API_MINOR, _I32))
+    own, newest = _load(build, _load(build, frame, _FRAME_API), _API_MINOR, _I32), ir.Constant(_I32, _NEWEST)
+    minor = build.select(build.icmp_signed("<", own, newest), own, newest)
+    _store(build, metadata, _METADATA_MINOR, minor)
     build.ret(_NULL)
     build.position_at_end(go)
 

@@ -83,6 +83,17 @@ def test_where_threads_are_refused_it_is_done_without_them():
     assert interface.errors == [1234] * 3
 
 
+@pytest.mark.parametrize(("xla", "answer"), [(1, 1), (5, 5), (7, 5)])
+def test_it_answers_which_version_of_the_interface_it_knows(xla, answer):
+    interface = Interface(lambda task, data: None)
+    metadata = (ctypes.c_int32 * 8)(*[-1] * 8)
+    extension = (ctypes.c_size_t * 4)(0, 1, 0, ctypes.addressof(metadata))
+    interface.frame[1] = ctypes.addressof(extension)
+    interface.api[4] = xla << 32
+    assert interface.call() == [0.0] * 4
+    assert list(metadata) == [-1] * 6 + [0, answer]
+
+
 @pytest.mark.parametrize("shares", [2, 5])
 def test_calls_of_many_threads_at_once(rng, monkeypatch, shares):
     monkeypatch.setattr(call, "_BLOCKS_A_SHARE", 1)
