@@ -193,7 +193,7 @@ def _results(free: Free, given: Given, shape: Shape) -> dict[str, Any]:
 
 
 def _threads() -> int:
-    """Threads that one call may have: one on a system without those of POSIX."""
+    """Threads that one call may have: one on a system without `sched_yield`."""
     return min(cores(), _MOST_SHARES) if os.name == "posix" else 1
 
 
