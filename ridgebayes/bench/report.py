@@ -91,6 +91,7 @@ def _heading(results: Sequence[Result]) -> str:
     last = results[-1]
     machine, versions = last["machine"], last["versions"]
     devices = dict.fromkeys(r["fit"]["device"] for r in results if "fit" in r)
+    dates = [r["when"][:10] for r in results]
     loads = [r["load"] for r in results if r.get("load") is not None]
     texts = [
         f"{machine['cores']} cores of {machine['processor']}"
@@ -98,7 +99,7 @@ def _heading(results: Sequence[Result]) -> str:
         f"JAX device {' and '.join(devices) or 'not known'}",
         ", ".join(f"{name} {versions[name]}" for name in ("python", "jax", "numpyro", "numpy")),
         f"commit {last['commit'][:8] + '+' * last['commit'].endswith('+') or 'not known'}",
-        f"{min(r['when'] for r in results)[:10]} to {max(r['when'] for r in results)[:10]}",
+        " to ".join(dict.fromkeys((min(dates), max(dates)))),
     ]
     if loads:
         texts.append(f"load of the machine before a case {min(loads):.1f} to {max(loads):.1f}")
