@@ -115,6 +115,7 @@ def laplace(
     scale: NDArray,
     hyper: NDArray | None = None,
     *,
+    noise: NDArray | None = None,
     near: Laplace | None = None,
     rounds: int = 8,
 ) -> Laplace:
@@ -129,12 +130,14 @@ def laplace(
     data
         Second argument of the potential.
     locations
-        True for the parameters to move first, scales held, and held wide.
+        True for the parameters to move first, the others held.
     scale
         Spread that the prior gives each parameter: nowhere is the posterior taken to be many times wider.
     hyper
         True for the scales that the priors of others depend on: they are settled with all others integrated
         out. Together with these they may have no mode but a spike, where they all vanish.
+    noise
+        True for the scales that are held wide meanwhile; by default all that are no locations.
     near
         What is nearly the same, as that of a part of the data: the search begins there.
     rounds
@@ -146,7 +149,7 @@ def laplace(
         Mode and root of the covariance. Where it curves down, a direction is as wide as if it curved up.
     """
     if near is None:
-        mode = start + _WIDE * scale * ~locations
+        mode = start + _WIDE * scale * (~locations if noise is None else noise)
         mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
         mode = np.where(locations, mode, start)
     else:

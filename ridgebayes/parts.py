@@ -115,7 +115,11 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
     },
     "free_latitude": {
         "sky.width": Parameter(
-            dist.LogNormal(0.0, 0.3), "", ("band",), "width in latitude over that of the regions"
+            dist.LogNormal(0.0, 0.3),
+            "",
+            ("band",),
+            "width in latitude over that of the regions",
+            nonlinear=True,
         ),
         "sky.shift": Parameter(
             dist.Normal(0.0, 0.5), "deg", ("band",), "shift in latitude of the regions", nonlinear=True

@@ -28,6 +28,8 @@ from ridgebayes.priors import Parameters
 _MODEL = RLock()
 """One thread at a time runs a model, while it is compiled: NumPyro has one stack of handlers for all."""
 _DRAWS = 400  # of the prior, for its spread
+_APART = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
 _FEW_BLOCKS = 2000
 """Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
 
@@ -95,7 +97,9 @@ class Posterior:
         self.locations = np.asarray(ravel_pytree(real)[0])
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
         bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
-        self.leading = ~self.locations | np.asarray(ravel_pytree(bends)[0])
+        bent = np.asarray(ravel_pytree(bends)[0])
+        self._shapes = ~self.locations & bent  # of the sky: not scales of noise
+        self.leading = ~self.locations | bent
         self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
         self.scale = np.asarray(ravel_pytree(spread)[0])
 
@@ -139,8 +143,17 @@ class Posterior:
         every = data.block_revolution.size // _FEW_BLOCKS
         divisible = whole is data and data.sequence is None and not self.by_revolution
         if near is None and divisible and every > 1:
-            near = laplace(curvature, start, thinned(data, every), *known)
+            near = self._lowest(curvature, start, thinned(data, every), known)
+        if near is None:
+            return self._lowest(curvature, start, whole, known)
         return laplace(curvature, start, whole, *known, near=near)
+
+    def _lowest(self, curvature: Curvature, start: NDArray, data: Any, known: tuple) -> Laplace:
+        """Find the lowest of the modes to which several starts lead, where there may be more than one."""
+        apart = _APART if self._shapes.any() else (0.0,)
+        starts = (start + t * self.scale * self._shapes for t in apart)
+        found = [laplace(curvature, z, data, *known, noise=~self.locations & ~self._shapes) for z in starts]
+        return min(found, key=lambda one: float(curvature.value_and_gradient(one.mode, data)[0]))
 
     def _find_hyper(self, data: FitData) -> NDArray[np.bool_]:
         """Find the scales on which priors of others depend: whose slope changes where these are moved."""

@@ -10,11 +10,15 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
+from ridgebayes import sky
 from ridgebayes.fitdata import prepare
+from ridgebayes.laplace import Curvature
 from ridgebayes.models import profile, regions
 from ridgebayes.posterior import Posterior
 from ridgebayes.predict import sites
 from ridgebayes.priors import Shared
+from ridgebayes.sbc.base import base_mission, campaign_priors
+from ridgebayes.sbc.one import Fitter
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +89,19 @@ def test_threads_may_compile_at_once(data, three_regions):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(density, range(8)))
     np.testing.assert_allclose(found, float(jax.jit(posterior.potential)(z, data)), rtol=1e-12)
+
+
+def test_of_several_modes_of_the_shape_of_the_sky_the_lowest_is_found():
+    """Where regions are bright and dark in turn, a narrow sky comes near to what a wide one looks like."""
+    model = campaign_priors(regions(sky.load("coarse")).with_extras("free_latitude"))
+    scws = base_mission(model)
+    data = prepare(scws, model.sky, opened=model.parameters.keys()).data.band(0)
+    fitter = Fitter(model, data, warmup=1, draws=1)
+    posterior, curvature = fitter.posterior, Curvature(fitter.posterior.potential)
+    for number in (6, 79):  # of a campaign of simulation-based calibration with seed 0
+        own = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), number), 0), 3)[0]
+        truth, simulated = fitter.simulate(own, data)
+        start = posterior.start(jax.random.key(0), simulated)
+        found = posterior.approximate(curvature, start, simulated).mode
+        width = posterior.constrain(found[None])["sky.width"]
+        np.testing.assert_allclose(width[0], truth["sky.width"], rtol=0.05)
