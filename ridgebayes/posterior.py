@@ -98,7 +98,7 @@ class Posterior:
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
         bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
         bent = np.asarray(ravel_pytree(bends)[0])
-        self._shapes = ~self.locations & bent  # of the sky: not scales of noise
+        self._sky_shape = ~self.locations & bent  # of the sky: not scales of noise
         self.leading = ~self.locations | bent
         self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
         self.scale = np.asarray(ravel_pytree(spread)[0])
@@ -150,9 +150,10 @@ class Posterior:
 
     def _lowest(self, curvature: Curvature, start: NDArray, data: Any, known: tuple) -> Laplace:
         """Find the lowest of the modes to which several starts lead, where there may be more than one."""
-        apart = _APART if self._shapes.any() else (0.0,)
-        starts = (start + t * self.scale * self._shapes for t in apart)
-        found = [laplace(curvature, z, data, *known, noise=~self.locations & ~self._shapes) for z in starts]
+        apart = _APART if self._sky_shape.any() else (0.0,)
+        starts = (start + t * self.scale * self._sky_shape for t in apart)
+        noise = ~self.locations & ~self._sky_shape
+        found = [laplace(curvature, z, data, *known, noise=noise) for z in starts]
         return min(found, key=lambda one: float(curvature.value_and_gradient(one.mode, data)[0]))
 
     def _find_hyper(self, data: FitData) -> NDArray[np.bool_]:
