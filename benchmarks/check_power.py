@@ -25,13 +25,13 @@ import ridgebayes as rb
 from ridgebayes import checks
 from ridgebayes import simulate as sim
 from ridgebayes.checks.refit import Recipe
-from ridgebayes.commands.simulate import thinned
-from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature
+from ridgebayes.cli.commands.simulate import thinned
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
-from ridgebayes.posterior import Posterior
-from ridgebayes.reopen import Reopened
-from ridgebayes.sampling import use_compilation_cache
+from ridgebayes.runs.reload import Reopened
+from ridgebayes.runs.sampling import use_compilation_cache
 
 EXTRA = {
     "correlated_noise": "correlated_noise",

@@ -16,33 +16,32 @@ import time
 import numpy as np
 
 import ridgebayes as rb
-from ridgebayes import parts
 from ridgebayes import simulate as sim
 from ridgebayes.comparison.densities import log_likelihood
 from ridgebayes.comparison.leaveout import psis, standard_error
 from ridgebayes.comparison.refit import Refit
-from ridgebayes.fitdata import FitData, prepare
-from ridgebayes.model import Model
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData, prepare
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.sampling import use_compilation_cache
+from ridgebayes.runs.sampling import use_compilation_cache
 
-NORM = parts.dist.Normal(1.0, 1.0)
+NORM = components.dist.Normal(1.0, 1.0)
 
 
 def rates(p: Parameters, data: FitData, *, shape: np.ndarray) -> None:
     """Rates for a sky of one template: its intensity in every region times a norm."""
-    crab_rate = parts.crab_rate(p, data)
+    crab_rate = components.crab_rate(p, data)
     intensity = p("sky.norm")[:, None] * shape
-    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
-    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 
 def template(sky: rb.sky.Sky, shape: np.ndarray) -> Model:
     """Build the model of a template: intensities of the regions, mCrab/deg², for a norm of one."""
     norm = {"sky.norm": Parameter(NORM, "", ("band",), "norm of the template")}
-    solid_angle = {"response.solid_angle": parts.SKY["response.solid_angle"]}
-    parameters = {**norm, **solid_angle, **parts.BACKGROUND, **parts.CRAB}
+    solid_angle = {"response.solid_angle": components.SKY["response.solid_angle"]}
+    parameters = {**norm, **solid_angle, **components.BACKGROUND, **components.CRAB}
     return Model("template", rates, parameters, sky, {"shape": shape}, factorises=True)
 
 

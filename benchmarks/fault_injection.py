@@ -32,6 +32,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ridgebayes.inference import runner
+
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "hostile"), str(TESTS / "events")]
 OLD = b"older file\n"
@@ -111,10 +113,9 @@ def _child(arguments: list[str], log: Path, at: int | None, fault: str, send: in
     os.dup2(said, 1)
     os.dup2(said, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from ridgebayes import chains
-    from ridgebayes.cli import main
+    from ridgebayes.cli.main import main
 
-    chains.CHECKPOINT_SECONDS = 0.0  # of a fit that takes seconds
+    runner.CHECKPOINT_SECONDS = 0.0  # of a fit that takes seconds
     sys.addaudithook(hook)
     try:
         main(arguments)
@@ -275,7 +276,7 @@ def part_rates(base: Path, moments: int) -> None:
 
 def draws(run: Path) -> dict[str, np.ndarray]:
     """Return every draw of a run."""
-    from ridgebayes.run import Run
+    from ridgebayes.runs.run import Run
 
     posterior = Run.open(run).tree["posterior"].to_dataset()
     return {str(name): posterior[name].values for name in posterior.data_vars}
@@ -369,7 +370,7 @@ def part_network(base: Path) -> None:
         program = [
             sys.executable,
             "-c",
-            "from ridgebayes.cli import main; main()",
+            "from ridgebayes.cli.main import main; main()",
             *map(str, arguments(folder)),
         ]
         done = subprocess.run(["unshare", "-n", *program], capture_output=True, text=True)
@@ -448,7 +449,7 @@ def main() -> int:
     parts |= {"fit": lambda: part_fit(base, options.moments)}
     # Before the forks, so that each starts sooner. None sets JAX to work, whose threads a fork loses:
     # a child that needed them would wait for ever. Models do, by their priors.
-    for module in ("astropy.table", "matplotlib.figure", "numpyro", "ridgebayes.cli", "ridgebayes.run"):
+    for module in ("astropy.table", "matplotlib.figure", "numpyro", "ridgebayes.cli", "ridgebayes.runs.run"):
         importlib.import_module(module)
 
     warnings.filterwarnings("ignore", message="os.fork")

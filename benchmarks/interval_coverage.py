@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from ridgebayes import models, sample, simulate, sky
-from ridgebayes.sampling import use_compilation_cache
+from ridgebayes.runs.sampling import use_compilation_cache
 
 REGIONS = ("L-20", "GB", "L+20")
 

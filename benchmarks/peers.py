@@ -27,7 +27,7 @@ import numpy as np
 
 from ridgebayes.bench.cases import Case
 from ridgebayes.bench.suite import machine
-from ridgebayes.record import git_commit
+from ridgebayes.runs.metadata import git_commit
 
 PEERS: dict[str, dict[str, dict[str, Any]]] = {
     "ours": {"default": {}},
@@ -60,7 +60,7 @@ class Settings:
 def load(mission: Path, regions_file: Path) -> tuple[Any, Any, Any]:
     """Read a mission: model, table of one band, arrays."""
     from ridgebayes import models, read_scws, sky
-    from ridgebayes.fitdata import prepare
+    from ridgebayes.likelihood.design import prepare
 
     scws = read_scws(mission).take_bands(["A01"])
     model = models.regions(sky.load(regions_file))
@@ -110,7 +110,7 @@ def sampler(
 
     module = import_module(f"peer_models.{MODULES[peer]}")
     if peer == "blackjax":
-        from ridgebayes.posterior import Posterior
+        from ridgebayes.inference.log_density import Posterior
 
         data = prepared.data.band(0)
         return module.sample(Posterior(model, data), data, settings, **options)

@@ -24,14 +24,14 @@ import numpy as np
 import ridgebayes as rb
 from ridgebayes import classical
 from ridgebayes import simulate as sim
-from ridgebayes.commands.simulate import thinned
-from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature
+from ridgebayes.cli.commands.simulate import thinned
+from ridgebayes.inference.kernels import Draws, Sampler
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
-from ridgebayes.nuts import Draws, Sampler
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import left_sites
-from ridgebayes.sampling import use_compilation_cache
+from ridgebayes.runs.fitted import left_sites
+from ridgebayes.runs.sampling import use_compilation_cache
 
 REGIONS = ("GB", "L+20", "L-20", "L+60")
 EXTRA = {

@@ -20,21 +20,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ridgebayes import parts
-from ridgebayes.fitdata import FitData
-from ridgebayes.model import Model
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameters
-from ridgebayes.scw import ScWTable
 from ridgebayes.sky import Sky, build
+from ridgebayes.table.scw import ScWTable
 
 LATITUDE = 20.0  # degrees
 
-PRIORS = {**parts.BACKGROUND}
+PRIORS = {**components.BACKGROUND}
 
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    parts.observe(p, data, parts.background(p, data), [])
+    components.observe(p, data, components.background(p, data), [])
 
 
 def away(scws: ScWTable) -> NDArray[np.bool_]:

@@ -20,20 +20,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ridgebayes import parts
-from ridgebayes.fitdata import FitData
-from ridgebayes.model import Model
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameters
-from ridgebayes.scw import ScWTable
 from ridgebayes.sky import Sky, build
+from ridgebayes.table.scw import ScWTable
 
-PRIORS = {**parts.BACKGROUND, **parts.CRAB}
+PRIORS = {**components.BACKGROUND, **components.CRAB}
 
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    crab_rate = parts.crab_rate(p, data)
-    parts.observe(p, data, parts.background(p, data), parts.crab(crab_rate, data), crab_rate)
+    crab_rate = components.crab_rate(p, data)
+    components.observe(p, data, components.background(p, data), components.crab(crab_rate, data), crab_rate)
 
 
 def with_crab(scws: ScWTable) -> NDArray[np.bool_]:

@@ -30,10 +30,9 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 
-from ridgebayes import parts
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import FitData
-from ridgebayes.model import Model
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 
@@ -52,25 +51,27 @@ PRIORS = {
     "sky.profile_length": Parameter(
         dist.LogNormal(np.log(25.0), 0.3), "deg", ("band",), "length over which it changes"
     ),
-    "response.solid_angle": parts.SKY["response.solid_angle"],
-    **parts.BACKGROUND,
-    **parts.CRAB,
+    "response.solid_angle": components.SKY["response.solid_angle"],
+    **components.BACKGROUND,
+    **components.CRAB,
 }
 
 
 def profile_of_longitude(p: Parameters, data: FitData) -> Array:
     """Intensity at the centre of each region, (band, region), mCrab/deg²."""
     sd, length = p("sky.profile_sd"), jnp.deg2rad(p("sky.profile_length"))
-    with parts.scaled("sky.profile", parts.wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)):
+    with components.scaled(
+        "sky.profile", components.wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)
+    ):
         return p("sky.profile") @ data.harmonic
 
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
     intensity = numpyro.deterministic("sky.intensity", profile_of_longitude(p, data))
-    crab_rate = parts.crab_rate(p, data)
-    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
-    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+    crab_rate = components.crab_rate(p, data)
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 
 def profile(sky: Sky) -> Model:

@@ -17,20 +17,19 @@ are integrated out exactly unless ``marginal=False``.
 
 from __future__ import annotations
 
-from ridgebayes import parts
-from ridgebayes.fitdata import FitData
-from ridgebayes.model import Model
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameters
 from ridgebayes.sky import Sky
 
-PRIORS = {**parts.SKY, **parts.BACKGROUND, **parts.CRAB}
+PRIORS = {**components.SKY, **components.BACKGROUND, **components.CRAB}
 
 
 def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
     """Rates of all ScWs in all bands."""
-    crab_rate = parts.crab_rate(p, data)
-    seen = parts.sky(p, p("sky.intensity"), crab_rate, data) + parts.crab(crab_rate, data)
-    parts.observe(p, data, parts.background(p, data), seen, crab_rate, marginal=marginal)
+    crab_rate = components.crab_rate(p, data)
+    seen = components.sky(p, p("sky.intensity"), crab_rate, data) + components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate, marginal=marginal)
 
 
 def regions(sky: Sky, *, marginal: bool = True) -> Model:
@@ -44,5 +43,5 @@ def regions(sky: Sky, *, marginal: bool = True) -> Model:
         Integrate the revolution coefficients out exactly; False samples them too (slow: for checks, and for
         coefficient priors that are not Gaussian).
     """
-    parameters = PRIORS if marginal else {**PRIORS, **parts.COEFFICIENTS}
+    parameters = PRIORS if marginal else {**PRIORS, **components.COEFFICIENTS}
     return Model("regions", rates, parameters, sky, {"marginal": marginal}, factorises=True)

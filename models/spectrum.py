@@ -12,7 +12,8 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
 E and kT in keV. T and H are E² dN/dE at 35 and at 60 keV in keV² ph/cm²/s/keV/sr, T that of the region
 brightest in starlight, so the parameters are physical; intensities in mCrab/deg² follow for the Crab of
-`ridgebayes.calibration`. An exponential over E is what hot plasma looks like well above its lines.
+`ridgebayes.instrument.crab_spectrum`. An exponential over E is what hot plasma looks like well above its
+lines.
 
 s is the starlight of the core of each region over that of the brightest. The thermal part is tied to it, as
 three bands of a dim region cannot tell two amplitudes apart; the hard part is free in each region and may
@@ -31,10 +32,9 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 
-from ridgebayes import parts
-from ridgebayes.calibration import DEG2_PER_SR
-from ridgebayes.fitdata import FitData
-from ridgebayes.model import Model
+from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 
@@ -57,9 +57,9 @@ PRIORS = {
         dist.Normal(0.0, 100.0), E2, ("region",), "E² dN/dE of the hard part at 60 keV in each region's core"
     ),
     "sky.index": Parameter(dist.Normal(1.5, 0.2), "", (), "photon index of the hard part", nonlinear=True),
-    "response.solid_angle": parts.SKY["response.solid_angle"],
-    **parts.BACKGROUND,
-    **parts.CRAB,
+    "response.solid_angle": components.SKY["response.solid_angle"],
+    **components.BACKGROUND,
+    **components.CRAB,
 }
 
 
@@ -75,13 +75,13 @@ def hard(energy: Array, index: Array) -> Array:
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    soft = parts.fold(lambda e: thermal(e, p("sky.temperature")), data)[:, None]
-    stiff = parts.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
+    soft = components.fold(lambda e: thermal(e, p("sky.temperature")), data)[:, None]
+    stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
     stars = p("sky.thermal") * p("sky.thermal_ratio") * data.stars
     intensity = numpyro.deterministic("sky.intensity", (soft * stars + stiff * p("sky.hard")) / DEG2_PER_SR)
-    crab_rate = parts.crab_rate(p, data)
-    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
-    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+    crab_rate = components.crab_rate(p, data)
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 
 def spectrum(sky: Sky) -> Model:

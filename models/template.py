@@ -11,7 +11,7 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 T is the brightness of template t in the core of region m over that in its brightest region, so that the
 norm N is the intensity of this region, mCrab/deg². All regions that follow one map are one template. The
 cells of ``milkyway`` are then pieces of one map of starlight, whose intensities stand in the same relation
-everywhere; the sky ``starlight`` is the same map as one region, ``bar_disc`` its two parts, and a region
+everywhere; the sky ``starlight`` is the same map as one region, ``bar_disc`` its two components, and a region
 file can add maps of your own. A norm may be negative: what the data say of a template that is not there
 must not be pushed up.
 """
@@ -21,9 +21,8 @@ from __future__ import annotations
 import numpyro
 import numpyro.distributions as dist
 
-from ridgebayes import parts
-from ridgebayes.fitdata import FitData
-from ridgebayes.model import Model
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 
@@ -34,18 +33,18 @@ PRIORS = {
         ("band", "template"),
         "intensity of each template in its brightest region",
     ),
-    "response.solid_angle": parts.SKY["response.solid_angle"],
-    **parts.BACKGROUND,
-    **parts.CRAB,
+    "response.solid_angle": components.SKY["response.solid_angle"],
+    **components.BACKGROUND,
+    **components.CRAB,
 }
 
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
     intensity = numpyro.deterministic("sky.intensity", p("sky.norm") @ data.template)
-    crab_rate = parts.crab_rate(p, data)
-    seen = parts.sky(p, intensity, crab_rate, data) + parts.crab(crab_rate, data)
-    parts.observe(p, data, parts.background(p, data), seen, crab_rate)
+    crab_rate = components.crab_rate(p, data)
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 
 def template(sky: Sky) -> Model:

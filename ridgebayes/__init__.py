@@ -18,26 +18,27 @@ if TYPE_CHECKING:
     from ridgebayes.checks import check
     from ridgebayes.comparison import compare, kfold, loo, sensitivity
     from ridgebayes.errors import InputError
-    from ridgebayes.prior_draws import prior_predictive
     from ridgebayes.priors import Shared
-    from ridgebayes.run import Run
-    from ridgebayes.sampling import sample
-    from ridgebayes.scw import ScWTable, read_scws, write_scws
+    from ridgebayes.runs.prior_predictive import prior_predictive
+    from ridgebayes.runs.run import Run
+    from ridgebayes.runs.sampling import sample
+    from ridgebayes.table.formats import read_scws, write_scws
+    from ridgebayes.table.scw import ScWTable
 
 _WHERE = {
     "InputError": "ridgebayes.errors",
-    "Run": "ridgebayes.run",
-    "ScWTable": "ridgebayes.scw",
+    "Run": "ridgebayes.runs.run",
+    "ScWTable": "ridgebayes.table.scw",
     "Shared": "ridgebayes.priors",
     "check": "ridgebayes.checks",
     "compare": "ridgebayes.comparison",
     "kfold": "ridgebayes.comparison",
     "loo": "ridgebayes.comparison",
-    "prior_predictive": "ridgebayes.prior_draws",
-    "read_scws": "ridgebayes.scw",
-    "sample": "ridgebayes.sampling",
+    "prior_predictive": "ridgebayes.runs.prior_predictive",
+    "read_scws": "ridgebayes.table.formats",
+    "sample": "ridgebayes.runs.sampling",
     "sensitivity": "ridgebayes.comparison",
-    "write_scws": "ridgebayes.scw",
+    "write_scws": "ridgebayes.table.formats",
 }
 _MODULES = ("models", "sbc", "simulate", "sky")
 

@@ -1,6 +1,6 @@
 """``python -m ridgebayes``: the command line."""
 
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="ridgebayes")

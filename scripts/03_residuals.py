@@ -7,6 +7,6 @@ Options are those of ``ridgebayes residuals``.
 
 import sys
 
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 
 main(["residuals", *(sys.argv[1:] or ["runs/demo"])])

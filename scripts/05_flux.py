@@ -5,7 +5,7 @@ Usage: python scripts/05_flux.py [RUN] [options of `ridgebayes flux`]
 
 import sys
 
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 
 if __name__ == "__main__":
     main(["flux", *(sys.argv[1:] or ["runs/demo"])])

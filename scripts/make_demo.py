@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ridgebayes import simulate
-from ridgebayes.scw import write_scws
+from ridgebayes.table.formats import write_scws
 
 DEMO = Path(__file__).parents[1] / "data" / "demo.fits"
 # A programme this short is uneven: this seed's covers the whole plane, and the Crab from 2003 to 2022.

@@ -8,10 +8,10 @@ from scipy import stats
 
 import ridgebayes as rb
 from ridgebayes import simulate
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
-from ridgebayes.run import Run
-from ridgebayes.sampling import meet
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.runs.fitted import sites
+from ridgebayes.runs.run import Run
+from ridgebayes.runs.sampling import meet
 
 PRIOR_MEAN, PRIOR_SD = 0.4, 0.03
 FIXED = {

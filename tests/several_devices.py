@@ -17,11 +17,11 @@ if len(sys.argv) > 3:
     jax.distributed.initialize(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 
 from ridgebayes import models, read_scws, sky
-from ridgebayes.devices import Sharded, mesh, several
-from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature, Laplace
-from ridgebayes.nuts import Draws, Sampler
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.kernels import Draws, Sampler
+from ridgebayes.inference.laplace import Curvature, Laplace
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.sharding import Sharded, mesh, several
+from ridgebayes.likelihood.design import prepare
 
 
 def told(potential, z, data):

@@ -5,8 +5,8 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 
-from ridgebayes.response import Trapezoid
-from ridgebayes.run import Run
+from ridgebayes.instrument.response import Trapezoid
+from ridgebayes.runs.run import Run
 
 CRAB = 100.0  # cts/s, all bands, always
 RESPONSE = Trapezoid()

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 CHAINS, DRAWS, REGIONS, REVOLUTIONS, MODES, REPLICATES = 4, 60, 18, 25, 5, 20
 LON = np.arange(-160.0, 181.0, 20.0)

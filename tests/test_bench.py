@@ -11,13 +11,13 @@ from ridgebayes.bench import gradient, suite
 from ridgebayes.bench.cases import BANDS, QUICK, REGIONS, SCWS, Case, grid, read_case
 from ridgebayes.bench.report import BEGIN, END, ess_per_second, format_results, insert, scaling_figure
 from ridgebayes.bench.suite import Settings, measure, read_results
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
-from ridgebayes.posterior import Posterior
-from ridgebayes.scw import read_scws
 from ridgebayes.sky import load
+from ridgebayes.table.formats import read_scws
 
 
 def result(case, **changes):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ridgebayes.blocks import layout, pack_sky
+from ridgebayes.likelihood.packing import layout, pack_sky
 
 
 @pytest.fixture

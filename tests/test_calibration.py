@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from ridgebayes.calibration import ATEL4869, CRAB, NAMED, CrabSpectrum, crab_spectrum, mean_energy
 from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import (
+    ATEL4869,
+    CRAB,
+    NAMED,
+    CrabSpectrum,
+    crab_spectrum,
+    mean_energy,
+)
 
 BANDS = [(25.0, 60.0), (60.0, 80.0), (80.0, 200.0), (99.0, 101.0), (17.3, 17.4)]
 SPECTRA = [

@@ -21,10 +21,10 @@ from ridgebayes.classical.background import (
 )
 from ridgebayes.classical.statistics import excess_variance, robust_fit
 from ridgebayes.errors import InputError
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.products import MCRAB
-from ridgebayes.response import Trapezoid
-from ridgebayes.scw import CRAB
 from ridgebayes.sky import exposure, point_response
+from ridgebayes.table.scw import CRAB
 
 LEVEL, TRACER = 70.0, 0.7
 PUBLISHED = Settings(galaxy_iterations=0)

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from click.testing import CliRunner
 
 from ridgebayes import Run, write_scws
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 
 QUICK = ["--warmup", "30", "--draws", "20", "--chains", "2", "--quiet", "--seed", "5"]
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gaussian_run import gaussian_run, other_run
 
 import ridgebayes as rb
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.comparison import Comparison, Loo
 from ridgebayes.comparison.models import format_comparison
 from ridgebayes.errors import InputError

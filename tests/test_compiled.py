@@ -7,8 +7,8 @@ import pytest
 
 from ridgebayes import models, sample
 from ridgebayes.bench.compilations import Compilations
-from ridgebayes.fitdata import prepare
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 
 
 def lowered(scws, regions):

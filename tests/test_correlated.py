@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ridgebayes.blocks import layout
-from ridgebayes.correlated import CorrelatedNormal, sequence
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.likelihood.ou_noise import CorrelatedNormal, sequence
+from ridgebayes.likelihood.packing import layout
+from ridgebayes.likelihood.revolution import RevolutionNormal
 
 COUNTS = (1, 5, 17, 40)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from ridgebayes import write_scws
-from ridgebayes.devices import Sharded, mesh
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.inference.sharding import Sharded, mesh
+from ridgebayes.likelihood.design import prepare
 
 SCRIPT = Path(__file__).with_name("several_devices.py")
 

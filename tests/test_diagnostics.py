@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from ridgebayes.diagnostics import diagnose
+from ridgebayes.inference.diagnostics import diagnose
 
 
 def tree(rng, shift=0.0, *, fixed=False, diverging=0):

@@ -13,10 +13,10 @@ from sky_run import sky_run
 from step_run import step_run
 
 from ridgebayes import InputError, write_scws
-from ridgebayes.cli import main
-from ridgebayes.export import INDEX, SUMS, Options, export
+from ridgebayes.cli.main import main
 from ridgebayes.products.draws import posterior_draws, write_draws
-from ridgebayes.run import Run
+from ridgebayes.products.export import INDEX, SUMS, Options, export
+from ridgebayes.runs.run import Run
 from ridgebayes.sky import Region, build
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from ridgebayes import simulate
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import SHAPES, prepare
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.instrument.response import Trapezoid
+from ridgebayes.likelihood.design import SHAPES, prepare
+from ridgebayes.model.components import EXTRAS
 from ridgebayes.models import regions
-from ridgebayes.parts import EXTRAS
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
-from ridgebayes.response import Trapezoid
+from ridgebayes.runs.fitted import sites
 from ridgebayes.sky import exposure
 
 SHUT = {

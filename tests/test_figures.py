@@ -15,7 +15,7 @@ from ridgebayes.plots import figures, style
 from ridgebayes.plots import fit as plots
 from ridgebayes.plots.figures import write_figures
 from ridgebayes.plots.style import chosen_bands
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 
 def marks(figure):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
+from ridgebayes.likelihood.reference import reference_level
 from ridgebayes.models import regions
-from ridgebayes.posterior import Posterior
-from ridgebayes.sampling import meet
-from ridgebayes.scales import reference_level
+from ridgebayes.runs.sampling import meet
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from ridgebayes import models, simulate, sky
-from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature, laplace
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.laplace import Curvature, laplace
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 
 
 def test_a_line_in_closed_form(rng):
@@ -98,7 +98,7 @@ def test_some_revolutions_first_and_then_all_find_the_same(small_mission, build,
     sizes = []
     one_by_one = curvature.value_and_gradient
     curvature.value_and_gradient = lambda z, d: sizes.append(d.filled.shape[0]) or one_by_one(z, d)
-    monkeypatch.setattr("ridgebayes.posterior._FEW_BLOCKS", data.filled.shape[0] // 4)
+    monkeypatch.setattr("ridgebayes.inference.log_density._FEW_BLOCKS", data.filled.shape[0] // 4)
     by_parts = posterior.approximate(curvature, start, data)
     assert len(set(sizes)) == 2
     assert min(sizes) < data.filled.shape[0] / 3

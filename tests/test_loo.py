@@ -18,11 +18,11 @@ from ridgebayes.comparison.densities import log_likelihood
 from ridgebayes.comparison.leaveout import format_loo, pointwise_table
 from ridgebayes.comparison.refit import Refit, without
 from ridgebayes.errors import InputError
-from ridgebayes.outliers import OutlierNormal
-from ridgebayes.posterior import Posterior
-from ridgebayes.reopen import reopen
-from ridgebayes.revolution import RevolutionNormal
-from ridgebayes.sampling import meet
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.outliers import OutlierNormal
+from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.runs.reload import reopen
+from ridgebayes.runs.sampling import meet
 
 each_of = jax.jit(lambda d, value: d.log_prob_by_revolution(value))
 total_of = jax.jit(lambda d, value: d.log_prob(value))

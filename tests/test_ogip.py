@@ -7,10 +7,10 @@ import pytest
 from astropy.io import fits
 from scipy.integrate import quad
 
-from ridgebayes.calibration import ATEL4869, CRAB
 from ridgebayes.errors import InputError
-from ridgebayes.ogip import write_pha, write_rmf, write_spectrum
-from ridgebayes.scw import Band
+from ridgebayes.instrument.crab_spectrum import ATEL4869, CRAB
+from ridgebayes.instrument.ogip import write_pha, write_rmf, write_spectrum
+from ridgebayes.table.scw import Band
 
 EDGES = np.geomspace(17.3, 200, 31)
 BANDS = {

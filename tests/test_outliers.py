@@ -8,10 +8,10 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy import stats
 
 from ridgebayes import simulate
-from ridgebayes.blocks import layout
-from ridgebayes.fitdata import prepare
-from ridgebayes.outliers import OutlierNormal
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.likelihood.design import prepare
+from ridgebayes.likelihood.outliers import OutlierNormal
+from ridgebayes.likelihood.packing import layout
+from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
 def case(rng, counts=(40, 25, 12), terms=3, fraction=0.05, size=8.0, sd=(3.0, 1.5, 1.0)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ridgebayes.fitdata import prepare
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

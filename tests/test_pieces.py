@@ -6,11 +6,11 @@ import pytest
 
 from ridgebayes import models
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import FitData, prepare
-from ridgebayes.pieces import BLOCKS, REVOLUTIONS, shares, thinned
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
-from ridgebayes.sampling import meet
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData, prepare
+from ridgebayes.likelihood.partition import BLOCKS, REVOLUTIONS, shares, thinned
+from ridgebayes.runs.fitted import sites
+from ridgebayes.runs.sampling import meet
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from jax.flatten_util import ravel_pytree
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from ridgebayes import sky
-from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import profile, regions
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
 from ridgebayes.priors import Shared
+from ridgebayes.runs.fitted import sites
 from ridgebayes.sbc.base import base_mission, campaign_priors
 from ridgebayes.sbc.one import Fitter
 

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from scipy import stats
 
 import ridgebayes as rb
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.plots.prior import prior_figure
-from ridgebayes.prior_draws import (
+from ridgebayes.runs.prior_predictive import (
     format_prior_table,
     interval,
     observed_scatter,

@@ -9,12 +9,11 @@ from click.testing import CliRunner
 from numpyro import handlers
 from scipy import stats
 
-from ridgebayes import models, results, sample
-from ridgebayes.cli import main
+from ridgebayes import models, sample
+from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.priors import (
     Parameter,
     Parameters,
@@ -27,6 +26,8 @@ from ridgebayes.priors import (
     spell,
     with_priors,
 )
+from ridgebayes.runs import assemble
+from ridgebayes.runs.fitted import sites
 
 PARAMETERS = {
     "sky.intensity": Parameter(dist.Normal(0.0, 10.0), "mCrab / deg2", ("band", "region"), "intensity"),
@@ -393,9 +394,9 @@ def test_shared_level_is_one_with_the_posterior_of_both_bands(small_mission, thr
 def test_given_sky_is_there_for_products(small_mission, three_regions):
     data = prepare(small_mission, three_regions).data
     model = models.regions(three_regions).with_priors({"sky.intensity": [0.1, 0.7, 0.2]})
-    found = results._fixed_sky(model, data, np.zeros((2, 4, 5, 9)))["sky.intensity"]
+    found = assemble._fixed_sky(model, data, np.zeros((2, 4, 5, 9)))["sky.intensity"]
     np.testing.assert_array_equal(found, np.broadcast_to([0.1, 0.7, 0.2], (4, 5, 2, 3)))
-    assert results._fixed_sky(models.regions(three_regions), data, np.zeros((1, 1, 1, 1))) == {}
+    assert assemble._fixed_sky(models.regions(three_regions), data, np.zeros((1, 1, 1, 1))) == {}
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ridgebayes.errors import InputError
-from ridgebayes.priortext import MAX_LENGTH, Shared, describe, parse_prior, spell
+from ridgebayes.priors.text import MAX_LENGTH, Shared, describe, parse_prior, spell
 
 TEXTS = [
     "Normal(0, 2)",

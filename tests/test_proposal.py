@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from ridgebayes import models, sample
-from ridgebayes.laplace import Curvature, Proposal, laplace
-from ridgebayes.nuts import Draws, Progress, Sampler, freeze
-from ridgebayes.proposal import MIN_ACCEPTANCE, _schedule, acceptance, draw, with_proposal
-from ridgebayes.values import Values
+from ridgebayes.inference.batched import Values
+from ridgebayes.inference.independence import MIN_ACCEPTANCE, _schedule, acceptance, draw, with_proposal
+from ridgebayes.inference.kernels import Draws, Progress, Sampler, freeze
+from ridgebayes.inference.laplace import Curvature, Proposal, laplace
 
 SHAPE, WIDTH = 12.0, 0.1
 

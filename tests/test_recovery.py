@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ridgebayes import models, sample, simulate
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.products.published import published_fov
-from ridgebayes.response import Trapezoid
 
 
 @pytest.mark.slow

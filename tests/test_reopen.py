@@ -6,8 +6,8 @@ import pytest
 
 from ridgebayes import models, sample
 from ridgebayes.errors import InputError
-from ridgebayes.reopen import reopen
-from ridgebayes.response import ImageResponse
+from ridgebayes.instrument.response import ImageResponse
+from ridgebayes.runs.reload import reopen
 
 
 def densities(again):

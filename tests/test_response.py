@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import dblquad, quad
 
 from ridgebayes.errors import InputError
-from ridgebayes.response import ImageResponse, Trapezoid, detector_axes, detector_offsets
+from ridgebayes.instrument.response import ImageResponse, Trapezoid, detector_axes, detector_offsets
 
 MEASURED = Path(__file__).resolve().parents[1].parent / "shared/realdata/eff_area_isgri.fits.gz"
 

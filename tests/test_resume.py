@@ -14,13 +14,13 @@ import tomlkit
 import xarray as xr
 
 from ridgebayes import models, sample, write_scws
-from ridgebayes.chains import Settings
-from ridgebayes.checkpoint import Checkpoint
 from ridgebayes.errors import InputError
-from ridgebayes.nuts import Sampler
-from ridgebayes.proposal import with_proposal
-from ridgebayes.run import CHECKPOINT, Run
-from ridgebayes.sampling import resume
+from ridgebayes.inference.independence import with_proposal
+from ridgebayes.inference.kernels import Sampler
+from ridgebayes.inference.runner import Settings
+from ridgebayes.runs.checkpoint import Checkpoint
+from ridgebayes.runs.run import CHECKPOINT, Run
+from ridgebayes.runs.sampling import resume
 
 SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5, sampler="nuts")
 PROPOSALS = dataclasses.replace(SETTINGS, draws=150, sampler="auto")
@@ -48,7 +48,7 @@ def whole(data, three_regions):
 
 @pytest.fixture(autouse=True)
 def _always_kept(monkeypatch):
-    monkeypatch.setattr("ridgebayes.chains.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("ridgebayes.inference.runner.CHECKPOINT_SECONDS", 0.0)
 
 
 def interrupted(monkeypatch, model, data, out, blocks, settings=SETTINGS):
@@ -106,14 +106,14 @@ def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, mo
         assert found.proposal is not None
         return found._replace(root=0.2 * found.root)
 
-    monkeypatch.setattr("ridgebayes.chains.with_proposal", too_narrow)
+    monkeypatch.setattr("ridgebayes.inference.runner.with_proposal", too_narrow)
     model, out = models.regions(three_regions), tmp_path / "run"
     with caplog.at_level("INFO"):
         once = sample(model, data, settings=PROPOSALS)
     assert "fit 1 of 1: proposals left chains where they were" in caplog.text
     assert (once.tree["sample_stats"]["n_steps"].values > 0).all()
     interrupted(monkeypatch, model, data, out, 16, PROPOSALS)
-    monkeypatch.setattr("ridgebayes.chains.with_proposal", None)  # the mode is known
+    monkeypatch.setattr("ridgebayes.inference.runner.with_proposal", None)  # the mode is known
     same(resume(out), once)
 
 
@@ -217,7 +217,7 @@ def test_directory_is_whole_wherever_its_replacement_stops(whole, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.replace", counted(type(tmp_path).replace))
-        patch.setattr("ridgebayes.run.shutil.rmtree", counted(__import__("shutil").rmtree))
+        patch.setattr("ridgebayes.runs.run.shutil.rmtree", counted(__import__("shutil").rmtree))
         with pytest.raises(SystemExit):
             new.save(old.path, overwrite=True)
     assert Run.open(old.path).record["command"] in ("new", whole.record["command"])

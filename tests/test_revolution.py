@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ridgebayes.blocks import layout
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.likelihood.packing import layout
+from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
 def ragged(seed=0, counts=(1, 5, 16, 17, 40), bands=(), width=16, coef_sd=(2.0, 0.7, 0.4)):

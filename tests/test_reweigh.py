@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ridgebayes.reweigh import moments, moved, reweigh
+from ridgebayes.inference.importance import moments, moved, reweigh
 
 
 @pytest.fixture

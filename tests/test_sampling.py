@@ -10,12 +10,12 @@ import xarray as xr
 from scipy import stats
 
 from ridgebayes import models, sample
-from ridgebayes.chains import resolve_device
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
-from ridgebayes.laplace import Curvature, laplace
-from ridgebayes.nuts import Draws, Sampler
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.kernels import Draws, Sampler
+from ridgebayes.inference.laplace import Curvature, laplace
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.runner import resolve_device
+from ridgebayes.likelihood.design import prepare
 
 
 def test_the_truth_is_recovered(small_run, small_mission):

@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import CRAB, CRAB_DEC, CRAB_RA, Band, ScWTable
+from ridgebayes.table.scw import CRAB, CRAB_DEC, CRAB_RA, Band, ScWTable
 
 BANDS = (Band("25-60", 25.0, 60.0), Band("60-80", 60.0, 80.0), Band("80-200", 80.0, 200.0))
 

@@ -14,10 +14,10 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from test_scw import make_scws
 
-import ridgebayes.files
-import ridgebayes.scw_io
+import ridgebayes.io.atomic
+import ridgebayes.table.formats
 from ridgebayes.errors import InputError
-from ridgebayes.scw import read_scws, write_scws
+from ridgebayes.table.formats import read_scws, write_scws
 
 FILES = ["a.fits", "a.fits.gz", "a.fit", "a.ecsv", "a.csv", "a.parquet"]
 FIELDS = [f.name for f in dataclasses.fields(make_scws()) if f.name not in ("meta", "bands", "truth")]
@@ -177,7 +177,7 @@ def test_a_failed_write_leaves_everything_as_it_was(tmp_path, name, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ridgebayes.files.os, "replace", full)
+    monkeypatch.setattr(ridgebayes.io.atomic.os, "replace", full)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
         write_scws(make_scws(seed=2), path, overwrite=True)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
@@ -632,5 +632,5 @@ def test_gzip_is_really_gzip(tmp_path):
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     write_scws(make_scws(), tmp_path / "a.parquet")
-    monkeypatch.setattr(ridgebayes.scw_io, "find_spec", lambda name: None)
+    monkeypatch.setattr(ridgebayes.table.formats, "find_spec", lambda name: None)
     assert message_of(tmp_path / "a.parquet") == "Parquet needs pyarrow: pip install 'ridgebayes[parquet]'"

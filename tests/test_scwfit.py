@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from ridgebayes import InputError, Run, simulate
-from ridgebayes.response import Trapezoid
-from ridgebayes.scwfit import residuals
+from ridgebayes.instrument.response import Trapezoid
+from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.simulate.draw import expected
 
 

@@ -11,7 +11,7 @@ from ridgebayes.comparison.densities import log_prior
 from ridgebayes.comparison.powerscaling import CONFLICT, STRONG, diagnose, format_sensitivity, prior_weights
 from ridgebayes.plots.sensitivity import sensitivity_figure
 from ridgebayes.plots.style import STYLE
-from ridgebayes.reopen import reopen
+from ridgebayes.runs.reload import reopen
 
 ALPHAS = (0.99, 1.01)
 

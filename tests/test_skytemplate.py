@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from sky_run import sky_run
 
 from ridgebayes import InputError
-from ridgebayes.calibration import ATEL4869, CRAB
+from ridgebayes.instrument.crab_spectrum import ATEL4869, CRAB
 from ridgebayes.products.maps import brightness
 from ridgebayes.products.skytemplate import sky_template, write_template
 from ridgebayes.sky import Region, Shape, build

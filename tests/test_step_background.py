@@ -11,7 +11,7 @@ from scipy import stats
 from step_run import MJD, REVOLUTION, coefficients, step_run
 
 from ridgebayes import InputError
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.plots import background as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import background as products

@@ -10,7 +10,7 @@ from matplotlib.style import context
 from step_run import MJD, REVOLUTION, step_run
 
 from ridgebayes import InputError, write_scws
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.plots import crab as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products.crab import binned, crab_points, crab_table

@@ -6,8 +6,8 @@ from astropy.table import QTable
 from click.testing import CliRunner
 
 from ridgebayes import classical, write_scws
-from ridgebayes.calibration import CrabSpectrum
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
+from ridgebayes.instrument.crab_spectrum import CrabSpectrum
 from ridgebayes.products.flux import flux_table, format_fluxes, latex, longitude_width
 from ridgebayes.sky import load
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sky_run import scw_columns, sky_run
 
 from ridgebayes import InputError
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.plots import maps as plots
 from ridgebayes.plots import style
 from ridgebayes.products.mapfiles import UNSEEN, write_maps, write_plane

@@ -13,10 +13,9 @@ from scipy import integrate, interpolate, stats
 from sky_run import RESPONSE, sky_run
 
 from ridgebayes import InputError, write_scws
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.plots import profile as plots
 from ridgebayes.plots.style import ORANGE
-from ridgebayes.products.intensity import MCRAB
 from ridgebayes.products.profile import (
     core_starlight,
     fov_profile,
@@ -25,6 +24,7 @@ from ridgebayes.products.profile import (
     widths,
 )
 from ridgebayes.products.skydraws import exposures, region_draws, spread
+from ridgebayes.runs.intensity import MCRAB
 from ridgebayes.sky import Freudenreich, Region, build, load
 
 

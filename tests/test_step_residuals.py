@@ -14,8 +14,8 @@ from scipy import stats
 from step_run import PER_REVOLUTION, step_run
 
 from ridgebayes import InputError
-from ridgebayes.cli import main
-from ridgebayes.commands.residuals import residuals as command
+from ridgebayes.cli.commands.residuals import residuals as command
+from ridgebayes.cli.main import main
 from ridgebayes.plots import residuals as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import residuals as products

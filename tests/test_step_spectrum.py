@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from scipy.integrate import quad
 from synthetic_run import CHAINS, DRAWS, NAMES, REGIONS, make_run
 
-from ridgebayes.calibration import ATEL4869, CRAB, crab_spectrum
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import ATEL4869, CRAB, crab_spectrum
 from ridgebayes.plots import spectrum as plots
 from ridgebayes.products import spectrum as products
-from ridgebayes.products.intensity import MCRAB
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import MCRAB
+from ridgebayes.runs.run import Run
 
 THREE = np.array([[25.0, 60.0, 80.0], [60.0, 80.0, 200.0]])
 PUBLISHED = [154.886, 96.473, 102.207]

@@ -12,8 +12,8 @@ from astropy.time import Time
 from test_scw import BANDS, make_scws
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import CRAB_DEC, CRAB_RA, ScWTable
-from ridgebayes.summary import _group_median, summarise, summary
+from ridgebayes.table.scw import CRAB_DEC, CRAB_RA, ScWTable
+from ridgebayes.table.summary import _group_median, summarise, summary
 
 REALDATA = Path(__file__).resolve().parents[2] / "shared" / "realdata"
 

@@ -8,10 +8,10 @@ import pytest
 
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
-from ridgebayes.reopen import recall, reopen
-from ridgebayes.reweigh import Reweighed
-from ridgebayes.run import Run
-from ridgebayes.update import CHAINS, MOVED, WEIGHTED, _Brought, joined, update
+from ridgebayes.inference.importance import Reweighed
+from ridgebayes.runs.reload import recall, reopen
+from ridgebayes.runs.run import Run
+from ridgebayes.runs.update import CHAINS, MOVED, WEIGHTED, _Brought, joined, update
 
 MORE = {"chains": 4, "draws": 800, "seed": 3}
 

@@ -11,8 +11,8 @@ from astropy.time import Time
 from test_scw import BANDS, make_scws
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Band
-from ridgebayes.validate import Columns, check_bands, check_ids, revolution_of, validate
+from ridgebayes.table.scw import Band
+from ridgebayes.table.validation import Columns, check_bands, check_ids, revolution_of, validate
 
 
 def message_of(scws):

@@ -5,16 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ridgebayes import models, values
-from ridgebayes.laplace import Curvature
-from ridgebayes.posterior import Posterior
-from ridgebayes.sampling import meet
-from ridgebayes.values import Values
+from ridgebayes import models
+from ridgebayes.inference import batched
+from ridgebayes.inference.batched import Values
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.runs.sampling import meet
 
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    monkeypatch.setattr(values, "_PIECE", 30)
+    monkeypatch.setattr(batched, "_PIECE", 30)
 
 
 @pytest.fixture(scope="module")

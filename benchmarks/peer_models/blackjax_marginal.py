@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ridgebayes.bench.compilations import Compilations
-from ridgebayes.fitdata import FitData
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData
 
 
 def sample(posterior: Posterior, data: FitData, settings: Any, *, dense: bool) -> dict[str, Any]:

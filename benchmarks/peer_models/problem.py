@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ridgebayes.fitdata import Prepared
-from ridgebayes.parts import wave_sd
+from ridgebayes.likelihood.design import Prepared
+from ridgebayes.model.components import wave_sd
 from ridgebayes.sky import exposure
 
 

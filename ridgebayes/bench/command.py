@@ -13,8 +13,8 @@ import click
 import jax
 
 from ridgebayes.bench.compilations import Compilations
-from ridgebayes.cli import main
-from ridgebayes.record import peak_memory_gib
+from ridgebayes.cli.main import main
+from ridgebayes.runs.metadata import peak_memory_gib
 
 
 def peak_gib() -> float:

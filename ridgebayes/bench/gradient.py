@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ridgebayes.fitdata import prepare
-from ridgebayes.posterior import Posterior
-from ridgebayes.record import recorded_model, recorded_response
-from ridgebayes.run import Run
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
+from ridgebayes.runs.metadata import recorded_model, recorded_response
+from ridgebayes.runs.run import Run
 
 ROUNDS = 7
 """Gradient and floor are timed in turn, so that other work on the machine falls on both."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ridgebayes.errors import InputError
-from ridgebayes.files import whole_file
+from ridgebayes.io.atomic import whole_file
 from ridgebayes.plots.style import BLUE, CHAINS, GREY, ORANGE, VERMILLION, new_figure
 
 BEGIN, END = "<!-- ridgebayes bench: begin -->", "<!-- ridgebayes bench: end -->"

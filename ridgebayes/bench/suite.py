@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ridgebayes.bench.cases import Case
-from ridgebayes.cores import cores
 from ridgebayes.errors import InputError
-from ridgebayes.record import PACKAGES, git_commit
+from ridgebayes.parallel.cores import cores
+from ridgebayes.runs.metadata import PACKAGES, git_commit
 
 logger = logging.getLogger(__name__)
 

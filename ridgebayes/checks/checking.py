@@ -24,10 +24,10 @@ from ridgebayes.checks.refit import Around, Recipe
 from ridgebayes.checks.results import QUANTILES, Checks, CurveResult, Result
 from ridgebayes.checks.statistic import Curve, Statistic, Views
 from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import CI_PROB, provenance
-from ridgebayes.reopen import Reopened, reopen
-from ridgebayes.run import Run
-from ridgebayes.scw import ScWTable
+from ridgebayes.runs.intensity import CI_PROB, provenance
+from ridgebayes.runs.reload import Reopened, reopen
+from ridgebayes.runs.run import Run
+from ridgebayes.table.scw import ScWTable
 
 DRAWS = 100
 _FEWEST = 20

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.checks.refit import Expected, Left
-from ridgebayes.fitdata import Prepared
+from ridgebayes.likelihood.design import Prepared
 
 FEWEST = 5  # ScWs in a bin that is looked at
 HALF_YEAR = 182.625  # days

@@ -18,14 +18,14 @@ from jax import Array
 from jax.scipy.special import ndtr, ndtri
 from numpy.typing import NDArray
 
-from ridgebayes.correlated import CorrelatedNormal
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature, descend
-from ridgebayes.outliers import OutlierNormal
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.inference.laplace import Curvature, descend
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.ou_noise import CorrelatedNormal
+from ridgebayes.likelihood.outliers import OutlierNormal
+from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.runs.fitted import sites
 
 
 class Left(NamedTuple):

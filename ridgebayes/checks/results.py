@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.checks.pvalues import FALSE_ALARM
 from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
-from ridgebayes.files import whole_file
+from ridgebayes.io.atomic import whole_file
 
 TABLE, JSON = "checks.ecsv", "checks.json"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)

@@ -21,10 +21,10 @@ from ridgebayes.classical.background import (
 from ridgebayes.classical.crab import Crab, fit_crab
 from ridgebayes.classical.statistics import Array, Ints, Mask, mean_and_excess
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.response import Response, Trapezoid
-from ridgebayes.scw import CRAB, ScWTable
+from ridgebayes.instrument.response import Response, Trapezoid
 from ridgebayes.sky import Region, Shape, Sky, exposure, point_response
 from ridgebayes.sky.skymap import build
+from ridgebayes.table.scw import CRAB, ScWTable
 
 
 @dataclass(frozen=True, eq=False)

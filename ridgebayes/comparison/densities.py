@@ -16,10 +16,10 @@ from jax.typing import ArrayLike
 from numpyro import handlers
 
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import FitData
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.runs.fitted import sites
 
 LogLikelihood = Callable[[ArrayLike, FitData], Array]
 """Of unconstrained draws (draw, parameter) and data: (draw, revolution), the bands of the data together."""

@@ -28,12 +28,12 @@ from tqdm.auto import tqdm
 from ridgebayes.comparison.densities import LogLikelihood, log_likelihood
 from ridgebayes.comparison.refit import Refit, without
 from ridgebayes.errors import InputError
-from ridgebayes.files import whole_file
-from ridgebayes.fitdata import FitData
-from ridgebayes.products.intensity import provenance
-from ridgebayes.reopen import Reopened, reopen
-from ridgebayes.run import Run
-from ridgebayes.scw import ScWTable
+from ridgebayes.io.atomic import whole_file
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.runs.intensity import provenance
+from ridgebayes.runs.reload import Reopened, reopen
+from ridgebayes.runs.run import Run
+from ridgebayes.table.scw import ScWTable
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ridgebayes.comparison.leaveout import Loo, kfold, loo, standard_error
 from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import provenance
-from ridgebayes.run import Run
-from ridgebayes.scw import ScWTable
+from ridgebayes.runs.intensity import provenance
+from ridgebayes.runs.run import Run
+from ridgebayes.table.scw import ScWTable
 
 CLEAR = 4.0
 """Differences of elpd below this are small, whatever their error says (Sivula, Magnusson & Vehtari 2020,

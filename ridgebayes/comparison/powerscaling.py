@@ -19,10 +19,10 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.comparison.densities import log_likelihood, log_prior
-from ridgebayes.products.intensity import provenance
-from ridgebayes.reopen import reopen
-from ridgebayes.run import Run
-from ridgebayes.scw import ScWTable
+from ridgebayes.runs.intensity import provenance
+from ridgebayes.runs.reload import reopen
+from ridgebayes.runs.run import Run
+from ridgebayes.table.scw import ScWTable
 
 THRESHOLD = 0.05
 CONFLICT, STRONG = "possible prior-data conflict", "strong prior, weak likelihood"

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature
-from ridgebayes.nuts import Draws, Sampler
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.kernels import Draws, Sampler
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData
 
 logger = logging.getLogger(__name__)
 

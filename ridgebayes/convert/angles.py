@@ -8,8 +8,8 @@ from astropy.coordinates import Angle, SkyCoord
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Floats
-from ridgebayes.validate import Columns, check_rows
+from ridgebayes.table.scw import Floats
+from ridgebayes.table.validation import Columns, check_rows
 
 _HOURS = ("h", "hr", "hour", "hours", "hourangle")
 

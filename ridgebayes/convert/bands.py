@@ -12,7 +12,7 @@ from astropy import units as u
 from ridgebayes.convert.mapping import BandColumns
 from ridgebayes.convert.names import TRACER_BAND, Named, energies, rate_name
 from ridgebayes.convert.sources import Source
-from ridgebayes.validate import Columns
+from ridgebayes.table.validation import Columns
 
 if TYPE_CHECKING:
     from ridgebayes.convert.guessing import Draft

@@ -18,10 +18,10 @@ from ridgebayes.convert.mapping import BandColumns, Mapping
 from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
-from ridgebayes.opening import one_line
-from ridgebayes.scw import Band, Bools, Floats, Ints, ScWTable
-from ridgebayes.scw_io import parse_truth
-from ridgebayes.validate import Columns, check_bands, check_ids, check_rows, revolution_of, validate
+from ridgebayes.io.bounded import one_line
+from ridgebayes.table.formats import parse_truth
+from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
+from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
 _RATE = u.ct / u.s
 _TRUE, _FALSE = ("T", "TRUE", "1"), ("F", "FALSE", "0")

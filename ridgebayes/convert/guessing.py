@@ -18,7 +18,7 @@ from ridgebayes.convert.mapping import SCALES, Mapping
 from ridgebayes.convert.names import NAMES, START, STOP, normal
 from ridgebayes.convert.sources import Source, set_units
 from ridgebayes.convert.times import MISSION, ZERO
-from ridgebayes.validate import Columns
+from ridgebayes.table.validation import Columns
 
 _REQUIRED = ("scw_id", "exposure")
 _OPTIONAL = ("revolution", "roll", "tracer", "tracer_err", "source")

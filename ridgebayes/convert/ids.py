@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.validate import Columns, check_rows
+from ridgebayes.table.validation import Columns, check_rows
 
 
 def scw_ids(columns: Columns, name: str) -> NDArray[np.str_]:

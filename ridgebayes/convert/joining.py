@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Bools, Ints, ScWTable
-from ridgebayes.validate import validate
+from ridgebayes.table.scw import Bools, Ints, ScWTable
+from ridgebayes.table.validation import validate
 
 DUPLICATES = ("refuse", "first", "last")
 _COLUMNS = ("scw_id", "revolution", "phase", "mjd", "exposure", "ra", "dec", "rate", "stat_err", "crab")

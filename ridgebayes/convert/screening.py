@@ -18,7 +18,7 @@ from scipy.ndimage import median_filter
 from scipy.stats import norm
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.scw import Bools, ScWTable
+from ridgebayes.table.scw import Bools, ScWTable
 
 BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
 

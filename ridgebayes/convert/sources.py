@@ -15,8 +15,8 @@ from astropy.table import Column, Table
 from astropy.units import Quantity
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.opening import one_line, open_fits, text_of, unpacked
-from ridgebayes.scw_io import joined, parquet_table, side_truth
+from ridgebayes.io.bounded import one_line, open_fits, text_of, unpacked
+from ridgebayes.table.formats import joined, parquet_table, side_truth
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
@@ -49,7 +49,7 @@ def open_source(path: str | PathLike[str], extension: str | None = None) -> Sour
     ------
     InputError
         One line: no such file, another format, broken, several extensions to choose from, or larger than
-        `ridgebayes.opening.UNPACKED_LIMIT` when unpacked.
+        `ridgebayes.io.bounded.UNPACKED_LIMIT` when unpacked.
     """
     path = Path(path).expanduser()
     if not path.is_file():

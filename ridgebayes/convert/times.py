@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
-from ridgebayes.opening import one_line
-from ridgebayes.scw import Floats, Ints
-from ridgebayes.validate import Columns, check_rows
+from ridgebayes.io.bounded import one_line
+from ridgebayes.table.scw import Floats, Ints
+from ridgebayes.table.validation import Columns, check_rows
 
 ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}
 """MJD of the zero of every system that is a number of days. IJD counts from 2000-01-01 in TT."""

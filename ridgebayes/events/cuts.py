@@ -7,7 +7,7 @@ from scipy.ndimage import median_filter
 from scipy.stats import norm, poisson
 
 from ridgebayes.events.pif import MODULES, fit_sources
-from ridgebayes.scw import Bools, Floats
+from ridgebayes.table.scw import Bools, Floats
 
 _TO_SIGMA = 1.482602  # of the median absolute deviation of a normal distribution
 _ROUNDS = 20

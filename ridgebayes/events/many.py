@@ -23,8 +23,8 @@ from ridgebayes.errors import InputError
 from ridgebayes.events.pif import read_pifs
 from ridgebayes.events.rates import Cuts, ScWRates, measure
 from ridgebayes.events.reading import read_events
-from ridgebayes.files import whole_file
-from ridgebayes.scw import Band
+from ridgebayes.io.atomic import whole_file
+from ridgebayes.table.scw import Band
 
 _METHOD = 1  # counted up when the same cuts give other rates: what was kept is then not used again
 

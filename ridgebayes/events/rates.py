@@ -15,7 +15,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.events import cuts as cut
 from ridgebayes.events.pif import Illumination, SourceFit, fit_sources
 from ridgebayes.events.reading import FULL_DETECTOR, SHAPE, EventList
-from ridgebayes.scw import Band, Floats
+from ridgebayes.table.scw import Band, Floats
 
 DEFAULT_BANDS = "25-60,60-80,80-200"
 TRACER = Band("tracer", 600.0, 1000.0)

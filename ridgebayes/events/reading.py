@@ -13,8 +13,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.opening import one_line, open_fits
-from ridgebayes.scw import Bools, Floats, Ints
+from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.table.scw import Bools, Floats, Ints
 
 SHAPE = (134, 130)
 """Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.events.rates import ScWRates
-from ridgebayes.opening import one_line
-from ridgebayes.response import Trapezoid, detector_offsets
-from ridgebayes.scw import CRAB_DEC, CRAB_RA, Band, Bools, Floats, ScWTable
-from ridgebayes.validate import Columns, check_rows, revolution_of
+from ridgebayes.instrument.response import Trapezoid, detector_offsets
+from ridgebayes.io.bounded import one_line
+from ridgebayes.table.scw import CRAB_DEC, CRAB_RA, Band, Bools, Floats, ScWTable
+from ridgebayes.table.validation import Columns, check_rows, revolution_of
 
 if TYPE_CHECKING:
     from ridgebayes.convert.times import Revolutions

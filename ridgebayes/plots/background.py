@@ -32,11 +32,11 @@ from ridgebayes.products.background import (
     revolution_level,
     scatter_table,
 )
-from ridgebayes.products.intensity import INNER_PROB
 from ridgebayes.products.monitor import Monitor
 from ridgebayes.products.residuals import LATITUDE, in_region
 from ridgebayes.products.truth import Truth
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import INNER_PROB
+from ridgebayes.runs.run import Run
 
 GREEN = "#009E73"  # of Okabe & Ito, for what comes from elsewhere
 

@@ -25,7 +25,7 @@ from ridgebayes.plots.style import (
     new_figure,
     year_axis,
 )
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 SUBJECT_OF = {
     "distribution": "tails",

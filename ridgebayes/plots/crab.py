@@ -24,7 +24,7 @@ from ridgebayes.plots.style import (
 from ridgebayes.products.crab import BIN_YEARS, binned, crab_points, rate_is_given
 from ridgebayes.products.residuals import fit_residuals
 from ridgebayes.products.truth import Truth
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 MANY = 60
 """With more ScWs than this, they are drawn without error bars, and their means in bins of time with them."""

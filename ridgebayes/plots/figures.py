@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ridgebayes.plots import fit
 from ridgebayes.plots.style import each_band, group, legend_below, new_figure, write_figure
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 
 def write_figures(run: Run, folder: Path) -> list[Path]:

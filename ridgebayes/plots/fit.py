@@ -35,9 +35,9 @@ from ridgebayes.plots.style import (
     year_axis,
     years,
 )
-from ridgebayes.products.intensity import CI_PROB, INNER_PROB, fov_flux, summarise
 from ridgebayes.products.profile import PLANE_LAT
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import CI_PROB, INNER_PROB, fov_flux, summarise
+from ridgebayes.runs.run import Run
 from ridgebayes.sky.regions import tiling_names, wrap
 
 Quantity = Literal["intensity", "fov_flux"]

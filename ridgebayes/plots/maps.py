@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from ridgebayes.plots.style import GREY, band_title, chosen_bands, finish, legend_below, new_figure
 from ridgebayes.products.mapfiles import galactic_wcs, plane_wcs
 from ridgebayes.products.maps import BandMap, Reprojection
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 MAX_BANDS = 4  # more do not fit a page
 PLANE_LON, PLANE_LAT = 90.0, 30.0

@@ -24,9 +24,9 @@ from ridgebayes.plots.style import (
     group,
     known_band,
 )
-from ridgebayes.products.intensity import INNER_PROB, MCRAB
 from ridgebayes.products.profile import near_plane
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import INNER_PROB, MCRAB
+from ridgebayes.runs.run import Run
 
 _WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 STARLIGHT = "starlight, scaled (±2 sd)"

@@ -23,7 +23,7 @@ from ridgebayes.plots.style import (
     new_figure,
 )
 from ridgebayes.products.residuals import spread
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from scipy.stats import gaussian_kde
 
 from ridgebayes.comparison.powerscaling import SHIFT, prior_weights
 from ridgebayes.plots.style import BLUE, VERMILLION, finish, legend_below, new_figure
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 _PANELS = 6
 _GRID = 200

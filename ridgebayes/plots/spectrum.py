@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from ridgebayes.calibration import CrabSpectrum, mean_energy
+from ridgebayes.instrument.crab_spectrum import CrabSpectrum, mean_energy
 from ridgebayes.plots.style import BLUE, GREY, MIDDLE, ORANGE, finish, legend_below, new_figure
-from ridgebayes.products.intensity import CI_PROB, INNER_PROB
 from ridgebayes.products.spectrum import Kind, Spectrum, interval
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import CI_PROB, INNER_PROB
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 

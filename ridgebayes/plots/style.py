@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.files import whole_file
-from ridgebayes.products.intensity import CI_PROB
-from ridgebayes.run import Run
+from ridgebayes.io.atomic import whole_file
+from ridgebayes.runs.intensity import CI_PROB
+from ridgebayes.runs.run import Run
 
 # Okabe & Ito's colours and tints of them, told apart by colour-blind readers: blue is the posterior, black
 # the truth or the expectation, orange the classical estimate.

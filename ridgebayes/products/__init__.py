@@ -1,6 +1,6 @@
 """Numbers that leave a run, one product a file."""
 
-from ridgebayes.products.intensity import (
+from ridgebayes.runs.intensity import (
     CI_KIND,
     CI_PROB,
     CXB_NOTE,

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, INNER_PROB, provenance, summarise
 from ridgebayes.products.monitor import Monitor
 from ridgebayes.products.residuals import LATITUDE, fit_residuals, in_region
 from ridgebayes.products.truth import Truth
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, INNER_PROB, provenance, summarise
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 

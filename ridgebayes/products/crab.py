@@ -7,10 +7,10 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, need_crab, provenance
 from ridgebayes.products.residuals import crab_rate_at_scws
 from ridgebayes.products.truth import Truth
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import CI_KIND, CI_PROB, need_crab, provenance
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 

@@ -12,17 +12,17 @@ import xarray as xr
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ridgebayes.calibration import CRAB, CrabSpectrum
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.predict import left_sites
+from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
-from ridgebayes.products.intensity import MCRAB, need_crab, need_sky, provenance
 from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.products.tablefiles import meta_lines
-from ridgebayes.record import recorded_model
-from ridgebayes.reopen import reopen
-from ridgebayes.run import Run
-from ridgebayes.scw import ScWTable
+from ridgebayes.runs.fitted import left_sites
+from ridgebayes.runs.intensity import MCRAB, need_crab, need_sky, provenance
+from ridgebayes.runs.metadata import recorded_model
+from ridgebayes.runs.reload import reopen
+from ridgebayes.runs.run import Run
+from ridgebayes.table.scw import ScWTable
 
 Array = NDArray[np.float64]
 

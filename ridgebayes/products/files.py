@@ -9,9 +9,9 @@ from typing import Any
 
 from astropy.io import fits
 
-from ridgebayes.files import whole_file
-from ridgebayes.products.intensity import CXB_NOTE, provenance
-from ridgebayes.run import Run
+from ridgebayes.io.atomic import whole_file
+from ridgebayes.runs.intensity import CXB_NOTE, provenance
+from ridgebayes.runs.run import Run
 
 __all__ = ["ascii_only", "file_stems", "fits_provenance", "provenance_keywords", "whole_file"]
 

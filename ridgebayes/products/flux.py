@@ -7,14 +7,14 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
-from ridgebayes.calibration import CRAB, CrabSpectrum
-from ridgebayes.products.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sky, provenance
+from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.products.tablefiles import latex_table
-from ridgebayes.run import Run
-from ridgebayes.scw import Band
+from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sky, provenance
+from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
+from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]
 ERG = u.erg / u.s / u.cm**2

@@ -10,10 +10,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from ridgebayes.opening import write_fits
+from ridgebayes.io.bounded import write_fits
 from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
 from ridgebayes.products.maps import BandMap, Reprojection
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 UNSEEN = -1.6375e30
 """HEALPix's mark for pixels without a value."""

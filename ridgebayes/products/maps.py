@@ -18,10 +18,10 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.products.intensity import need_sky
 from ridgebayes.products.skydraws import exposures, region_draws, shapes, spread
-from ridgebayes.run import Run
-from ridgebayes.scwfit import residuals
+from ridgebayes.runs.fitted_scws import residuals
+from ridgebayes.runs.intensity import need_sky
+from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky, build
 
 Array = NDArray[np.float64]

@@ -11,7 +11,8 @@ from astropy.table import QTable, vstack
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.products.intensity import (
+from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
+from ridgebayes.runs.intensity import (
     CI_KIND,
     CI_PROB,
     CXB_NOTE,
@@ -21,8 +22,7 @@ from ridgebayes.products.intensity import (
     need_sky,
     provenance,
 )
-from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 from ridgebayes.sky import Shape, Sky
 from ridgebayes.sky.skymap import core_brightness
 

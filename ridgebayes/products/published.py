@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
-from ridgebayes.scw import Band
+from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]
 

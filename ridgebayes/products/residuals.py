@@ -12,11 +12,11 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.opening import write_fits
+from ridgebayes.io.bounded import write_fits
 from ridgebayes.products.files import ascii_only, provenance_keywords, whole_file
-from ridgebayes.products.intensity import CXB_NOTE, MCRAB, need_crab, provenance
-from ridgebayes.run import Run
-from ridgebayes.scwfit import residuals
+from ridgebayes.runs.fitted_scws import residuals
+from ridgebayes.runs.intensity import CXB_NOTE, MCRAB, need_crab, provenance
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

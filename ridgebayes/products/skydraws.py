@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ridgebayes.fitdata import SHAPES
-from ridgebayes.parts import shape_weights
-from ridgebayes.run import Run
+from ridgebayes.likelihood.design import SHAPES
+from ridgebayes.model.components import shape_weights
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 

@@ -19,14 +19,14 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ridgebayes.calibration import CRAB, DEG2_PER_SR, CrabSpectrum
 from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum
 from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
-from ridgebayes.products.intensity import need_sky
 from ridgebayes.products.mapfiles import plane_wcs
 from ridgebayes.products.maps import moments
 from ridgebayes.products.skydraws import region_draws, shapes, spread
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import need_sky
+from ridgebayes.runs.run import Run
 from ridgebayes.sky.image import image_brightness
 
 Array = NDArray[np.float64]

@@ -1,7 +1,8 @@
 """Spectrum of a sky region over the bands of a run, with the covariance between bands.
 
 A spectrum is made of draws: mean, intervals and covariance of whatever it is expressed in follow from them.
-What an mCrab is in other units is assumed in :mod:`ridgebayes.calibration` and said in the table's meta.
+What an mCrab is in other units is assumed in :mod:`ridgebayes.instrument.crab_spectrum` and said in the
+table's meta.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import numpy as np
 from astropy.table import QTable, vstack
 from numpy.typing import NDArray
 
-from ridgebayes import ogip
-from ridgebayes.calibration import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.instrument import ogip
+from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
 from ridgebayes.products.files import ascii_only, provenance_keywords
-from ridgebayes.products.intensity import (
+from ridgebayes.products.published import published_fov, published_source
+from ridgebayes.products.skydraws import solid_angle
+from ridgebayes.runs.intensity import (
     CI_KIND,
     CI_PROB,
     CXB_NOTE,
@@ -30,10 +33,8 @@ from ridgebayes.products.intensity import (
     need_sky,
     provenance,
 )
-from ridgebayes.products.published import published_fov, published_source
-from ridgebayes.products.skydraws import solid_angle
-from ridgebayes.run import Run
-from ridgebayes.scw import Band
+from ridgebayes.runs.run import Run
+from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 

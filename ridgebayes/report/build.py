@@ -11,13 +11,13 @@ import jinja2
 import numpy as np
 from astropy.table import QTable
 
-from ridgebayes.diagnostics import MAX_R_HAT, MIN_BFMI, MIN_ESS
-from ridgebayes.files import whole_file
-from ridgebayes.products.intensity import CI_PROB, CXB_NOTE
+from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_BFMI, MIN_ESS
+from ridgebayes.io.atomic import whole_file
 from ridgebayes.report.checks import checks_of
 from ridgebayes.report.figures import fit_figures, sky_figures
 from ridgebayes.report.verdict import Verdict
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import CI_PROB, CXB_NOTE
+from ridgebayes.runs.run import Run
 
 NAME = "report.html"
 WORST = 12

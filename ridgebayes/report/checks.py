@@ -9,7 +9,7 @@ from ridgebayes.checks.results import JSON
 from ridgebayes.errors import InputError
 from ridgebayes.report.figures import Figure, embedded
 from ridgebayes.report.verdict import Verdict
-from ridgebayes.run import Run
+from ridgebayes.runs.run import Run
 
 FOLDER = "checks"
 CAPTION = (

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from ridgebayes.errors import InputError
 from ridgebayes.plots.style import write_figure
-from ridgebayes.run import FIGURES, Run
+from ridgebayes.runs.run import FIGURES, Run
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _flux(run: Run) -> MatplotlibFigure:
 
 
 def _spectrum(run: Run) -> MatplotlibFigure:
-    from ridgebayes.calibration import crab_spectrum
+    from ridgebayes.instrument.crab_spectrum import crab_spectrum
     from ridgebayes.plots.spectrum import spectrum_figure
     from ridgebayes.products import spectrum as products
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ridgebayes import parts, simulate, sky
-from ridgebayes.model import Model
+from ridgebayes import simulate, sky
+from ridgebayes.model import Model, components
 from ridgebayes.models.spectrum import PRIORS as SPECTRUM
-from ridgebayes.priors import Parameter, spell
-from ridgebayes.scw import ScWTable
+from ridgebayes.priors import Parameter
+from ridgebayes.priors.text import spell
+from ridgebayes.table.scw import ScWTable
 
 REVOLUTIONS = 24
-SHIPPED: dict[str, Parameter] = {**parts.SKY, **parts.CRAB, **SPECTRUM}
+SHIPPED: dict[str, Parameter] = {**components.SKY, **components.CRAB, **SPECTRUM}
 PRIORS = {
     "sky.intensity": "Normal(0, 1)",
     "sky.thermal": "Normal(0, 10)",

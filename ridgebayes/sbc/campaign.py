@@ -11,17 +11,17 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
-from ridgebayes.chains import Device, Settings
 from ridgebayes.errors import InputError
+from ridgebayes.inference.runner import Device, Settings
+from ridgebayes.instrument.response import Response
 from ridgebayes.model import Model
-from ridgebayes.record import record_of
-from ridgebayes.response import Response
-from ridgebayes.sampling import independent, meet
+from ridgebayes.runs.metadata import record_of
+from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.sbc.base import base_mission
 from ridgebayes.sbc.folder import Folder, Ranks, read_ranks
 from ridgebayes.sbc.task import Task
 from ridgebayes.sbc.workers import results
-from ridgebayes.scw import ScWTable
+from ridgebayes.table.scw import ScWTable
 
 SIMULATIONS, DRAWS = 200, 99
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.files import whole_file
+from ridgebayes.io.atomic import whole_file
 from ridgebayes.sbc.one import Result
 
 RECORD, TABLE, LOCK = "sbc.toml", "simulations.jsonl", ".lock"

@@ -14,14 +14,14 @@ from jax import Array
 from numpy.typing import NDArray
 from numpyro import handlers
 
-from ridgebayes.fitdata import FitData
-from ridgebayes.laplace import Curvature
+from ridgebayes.inference.batched import Values
+from ridgebayes.inference.independence import with_proposal
+from ridgebayes.inference.kernels import Draws, Sampler
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model
-from ridgebayes.nuts import Draws, Sampler
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import DERIVED
-from ridgebayes.proposal import with_proposal
-from ridgebayes.values import Values
+from ridgebayes.runs.fitted import DERIVED
 
 LIKELIHOOD = "log_likelihood"
 """Log density of all rates: sensitive to what no single parameter shows (Modrák et al. 2023)."""

@@ -12,9 +12,9 @@ from uuid import uuid4
 import jax
 import jax.numpy as jnp
 
-from ridgebayes.fitdata import FitData
-from ridgebayes.record import recorded_model
-from ridgebayes.sampling import use_compilation_cache
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.runs.metadata import recorded_model
+from ridgebayes.runs.sampling import use_compilation_cache
 from ridgebayes.sbc.folder import SOFTWARE, check_software
 from ridgebayes.sbc.one import Fitter, Result, simulation
 from ridgebayes.sky import Sky

@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ridgebayes.cores import cores
 from ridgebayes.errors import InputError
+from ridgebayes.parallel.cores import cores
 from ridgebayes.sbc.one import Result
 from ridgebayes.sbc.task import Task
 

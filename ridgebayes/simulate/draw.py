@@ -12,8 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.response import Response, Trapezoid
-from ridgebayes.scw import CRAB, Band, ScWTable
+from ridgebayes.instrument.response import Response, Trapezoid
 from ridgebayes.simulate.pointings import check_seed
 from ridgebayes.simulate.record import record
 from ridgebayes.simulate.truesky import TrueSky, true_sky
@@ -21,6 +20,7 @@ from ridgebayes.simulate.truth import Truth
 from ridgebayes.simulate.world import Transients, World
 from ridgebayes.sky.exposure import point_response
 from ridgebayes.sky.skymap import Sky, load
+from ridgebayes.table.scw import CRAB, Band, ScWTable
 
 Array = NDArray[np.float64]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
-from ridgebayes.response import detector_axes
-from ridgebayes.scw import ScWTable
+from ridgebayes.instrument.response import detector_axes
 from ridgebayes.simulate import orbit
-from ridgebayes.validate import check_ids, check_rows, revolution_of
+from ridgebayes.table.scw import ScWTable
+from ridgebayes.table.validation import check_ids, check_rows, revolution_of
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]

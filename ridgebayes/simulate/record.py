@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ridgebayes.response import Response
-from ridgebayes.scw import ScWTable
+from ridgebayes.instrument.response import Response
 from ridgebayes.simulate.truesky import TrueSky
 from ridgebayes.simulate.truth import Truth
 from ridgebayes.simulate.world import World
 from ridgebayes.sky.skymap import Sky
+from ridgebayes.table.scw import ScWTable
 
 _STEP_D = 91.3125  # of the time series
 

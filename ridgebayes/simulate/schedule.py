@@ -18,10 +18,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.response import detector_axes
-from ridgebayes.scw import CRAB, ScWTable
+from ridgebayes.instrument.response import detector_axes
 from ridgebayes.simulate import orbit
 from ridgebayes.simulate.pointings import as_programme, check_seed, scw_ids
+from ridgebayes.table.scw import CRAB, ScWTable
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def programme(
     seed
         The same seed gives the same programme.
     roll
-        Give position angles (:mod:`ridgebayes.response` says of what).
+        Give position angles (:mod:`ridgebayes.instrument.response` says of what).
 
     Returns
     -------

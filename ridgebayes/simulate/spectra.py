@@ -25,7 +25,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Band
+from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]
 

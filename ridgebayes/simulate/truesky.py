@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ridgebayes.errors import InputError
-from ridgebayes.response import Response
+from ridgebayes.instrument.response import Response
 from ridgebayes.simulate.truth import Truth
 from ridgebayes.simulate.world import WrongTemplate
 from ridgebayes.sky.exposure import Pointings, exposure, roll_averaged

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Band
 from ridgebayes.simulate import orbit, spectra
+from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]
 

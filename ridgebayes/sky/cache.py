@@ -17,7 +17,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.files import whole_file
+from ridgebayes.io.atomic import whole_file
 
 log = logging.getLogger(__name__)
 

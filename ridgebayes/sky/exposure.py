@@ -18,7 +18,7 @@ from astropy_healpix import HEALPix
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.response import Averaged, Response, detector_axes, detector_offsets
+from ridgebayes.instrument.response import Averaged, Response, detector_axes, detector_offsets
 from ridgebayes.sky.cache import cached_array, content_key
 from ridgebayes.sky.skymap import Sky
 
@@ -30,7 +30,7 @@ _GROUP = 96  # pointings at a time: 96 × 3000 pixels fit the processor's cache,
 
 
 class Pointings(Protocol):
-    """What is needed of a :class:`ridgebayes.scw.ScWTable`."""
+    """What is needed of a :class:`ridgebayes.table.scw.ScWTable`."""
 
     @property
     def ra(self) -> NDArray[np.floating]:
@@ -51,8 +51,8 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
     Parameters
     ----------
     scws
-        N pointings: ``ra``, ``dec`` and ``roll`` (degrees, ICRS; :mod:`ridgebayes.response` says what the
-        roll is). With ``roll`` None the response is averaged over roll.
+        N pointings: ``ra``, ``dec`` and ``roll`` (degrees, ICRS; :mod:`ridgebayes.instrument.response` says
+        what the roll is). With ``roll`` None the response is averaged over roll.
     sky
         M regions.
     response

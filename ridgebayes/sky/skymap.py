@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.response import Averaged
+from ridgebayes.instrument.response import Averaged
 from ridgebayes.sky.cache import content_key
 from ridgebayes.sky.regionfile import read_regions
 from ridgebayes.sky.regions import Region, Sample, Shape

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.opening import one_line, open_fits
+from ridgebayes.io.bounded import one_line, open_fits
 
 log = logging.getLogger(__name__)
 

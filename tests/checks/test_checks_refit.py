@@ -9,10 +9,10 @@ from scipy import stats
 from ridgebayes import models
 from ridgebayes.checks.refit import Around, Recipe, left_over
 from ridgebayes.errors import InputError
-from ridgebayes.outliers import OutlierNormal
-from ridgebayes.posterior import Posterior
-from ridgebayes.reopen import reopen
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.outliers import OutlierNormal
+from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.runs.reload import reopen
 
 
 @pytest.fixture

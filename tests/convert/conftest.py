@@ -5,7 +5,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from ridgebayes.scw import read_scws
+from ridgebayes.table.formats import read_scws
 
 
 @pytest.fixture(scope="session")

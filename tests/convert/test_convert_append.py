@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner
 from convert_dialects import assert_same
 
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.convert import Cuts, append, screen
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Band, read_scws, write_scws
+from ridgebayes.table.formats import read_scws, write_scws
+from ridgebayes.table.scw import Band
 
 
 @pytest.fixture

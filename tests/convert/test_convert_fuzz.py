@@ -16,13 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-import ridgebayes.opening
+import ridgebayes.io.bounded
 from ridgebayes.convert import BandColumns, Mapping, convert, dump_mapping, load_mapping
 from ridgebayes.convert.mapping import COLUMNS, FRAMES, SCALES, SYSTEMS, parse_mapping
 from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
-from ridgebayes.scw import ScWTable, read_scws, write_scws
-from ridgebayes.validate import validate
+from ridgebayes.table.formats import read_scws, write_scws
+from ridgebayes.table.scw import ScWTable
+from ridgebayes.table.validation import validate
 
 FUZZ = settings(
     max_examples=25,
@@ -351,7 +352,7 @@ def test_any_mapping_meets_a_table(files, folder, mapping):
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_expanded(tmp_path, monkeypatch):
-    monkeypatch.setattr(ridgebayes.opening, "UNPACKED_LIMIT", 10**6)
+    monkeypatch.setattr(ridgebayes.io.bounded, "UNPACKED_LIMIT", 10**6)
     bomb = gzip.compress(b"0" * (5 * 10**6)) * 3  # several members, as a bomb may have
     monkeypatch.setattr(gzip, "decompress", lambda _: pytest.fail("was expanded"))
     for name in ("a.fits", "a.csv.gz", "a.ecsv", "a.txt"):
@@ -375,7 +376,7 @@ def test_packed_twice_or_otherwise_is_refused(files, tmp_path):
 
 
 def test_a_small_parquet_file_of_many_rows_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(ridgebayes.opening, "UNPACKED_LIMIT", 10**6)
+    monkeypatch.setattr(ridgebayes.io.bounded, "UNPACKED_LIMIT", 10**6)
     Table({"SCW_ID": np.zeros(200_000)}).write(tmp_path / "a.parquet")
     assert os.path.getsize(tmp_path / "a.parquet") < 20_000
     with pytest.raises(InputError, match="when unpacked"):

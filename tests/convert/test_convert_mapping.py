@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from convert_dialects import Dialect, assert_same, write
 from numpy.testing import assert_allclose
 
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.convert import BandColumns, Mapping, convert, dump_mapping, load_mapping
 from ridgebayes.convert.mapping import parse_mapping
 from ridgebayes.convert.names import energies, rate_name
 from ridgebayes.convert.times import read_revolutions
 from ridgebayes.errors import InputError
-from ridgebayes.scw import read_scws, write_scws
+from ridgebayes.table.formats import read_scws, write_scws
 
 
 def plain(mission, **columns):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.convert import Cuts, clear, screen
 from ridgebayes.convert.screening import BITS
 from ridgebayes.errors import InputError
-from ridgebayes.scw import read_scws, write_scws
-from ridgebayes.summary import summary
+from ridgebayes.table.formats import read_scws, write_scws
+from ridgebayes.table.summary import summary
 
 FILES = ["a.fits", "a.ecsv", "a.csv", "a.parquet"]
 

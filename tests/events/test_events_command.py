@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from event_maker import make_events, mask_shadow, write_events, write_pif
 from numpy.testing import assert_allclose
 
-from ridgebayes.cli import main
-from ridgebayes.scw import read_scws
+from ridgebayes.cli.main import main
+from ridgebayes.table.formats import read_scws
 
 REVOLUTIONS = "REVOL,START,PERIOD\n2559,59863.0,2.5\n"
 
@@ -81,7 +81,7 @@ def test_killed_at_any_moment(folder, workers):
     for k in range(2, 40):
         drawn = make_events(np.random.default_rng(k), 80.0)
         write_events(folder / f"isgri_events{k}.fits", drawn, scw_id=f"2559{k:04d}0010")
-    command = [sys.executable, "-c", "from ridgebayes.cli import main; main()", "rates", str(folder)]
+    command = [sys.executable, "-c", "from ridgebayes.cli.main import main; main()", "rates", str(folder)]
     command += ["--workers", str(workers)]
     command += ["--revolutions", str(folder / "revolutions.csv"), "--out", str(folder / "scws.fits")]
     parts = folder / "scws.fits.parts"

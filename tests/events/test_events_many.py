@@ -22,7 +22,7 @@ from ridgebayes.events import (
     source_report,
 )
 from ridgebayes.events import many as module
-from ridgebayes.scw import CRAB_DEC, CRAB_RA
+from ridgebayes.table.scw import CRAB_DEC, CRAB_RA
 
 BANDS = parse_bands("25-60,80-200")
 REVOLUTIONS = Revolutions(np.array([2559]), np.array([59863.0]), np.array([59865.5]))

@@ -142,7 +142,7 @@ def _template_image(folder):
 
 @door("response")
 def _response(folder):
-    from ridgebayes.response import ImageResponse
+    from ridgebayes.instrument.response import ImageResponse
 
     x = np.abs(np.arange(40) - 19.5)
     image = fits.PrimaryHDU(np.clip(1.3 - np.add.outer(x, x) / 20, 0, 1).astype(np.float32))
@@ -173,7 +173,7 @@ def _monitor(folder):
 
 @door("crab")
 def _crab(folder):
-    from ridgebayes.calibration import crab_spectrum
+    from ridgebayes.instrument.crab_spectrum import crab_spectrum
 
     (folder / "c.txt").write_text("norm=9.11,index=2.07,break=100,index2=2.27,label=mine")
 
@@ -197,7 +197,7 @@ def _priors(folder):
 
 @door("prior.text")
 def _prior_text(folder):
-    from ridgebayes.priortext import parse_prior
+    from ridgebayes.priors.text import parse_prior
 
     (folder / "p.txt").write_text(
         "TruncatedNormal(0, 1, low=-2)\nMultivariateNormal([0, 0], [[1, 0.5], [0.5, 1]])\n"
@@ -295,7 +295,7 @@ def _programme(folder):
     table.write(folder / "p.ecsv", overwrite=True)
 
     def read(f):
-        from ridgebayes.validate import check_ids
+        from ridgebayes.table.validation import check_ids
 
         found = [read_programme(f / name) for name in ("p.csv", "p.fits", "p.ecsv")]
         for one in found:
@@ -329,7 +329,7 @@ def _convert(kind, how):
         from convert_dialects import Dialect, write
 
         from ridgebayes.convert import convert
-        from ridgebayes.validate import validate
+        from ridgebayes.table.validation import validate
 
         path, mapping = write(few(), folder, Dialect(kind))
 
@@ -368,7 +368,7 @@ def _sampled(folder, *, stop):
     from unittest import mock
 
     from ridgebayes import models, read_scws, sample, write_scws
-    from ridgebayes.nuts import Sampler
+    from ridgebayes.inference.kernels import Sampler
 
     regions, scws = tiny_mission()
     write_scws(scws, folder / "scws.fits", overwrite=True)
@@ -380,7 +380,7 @@ def _sampled(folder, *, stop):
         return advance(self, *args)
 
     with (
-        mock.patch("ridgebayes.chains.CHECKPOINT_SECONDS", 0.0),
+        mock.patch("ridgebayes.inference.runner.CHECKPOINT_SECONDS", 0.0),
         mock.patch.object(Sampler, "_advance", counted if stop else advance),
     ):
         try:
@@ -395,7 +395,7 @@ def _sampled(folder, *, stop):
 
 @door("run")
 def _run(folder):
-    from ridgebayes.run import Run
+    from ridgebayes.runs.run import Run
 
     if not (folder / "run" / "run.toml").exists():
         _sampled(folder, stop=False)
@@ -420,8 +420,8 @@ def _run(folder):
 def _checkpoint(folder):
     from unittest import mock
 
-    from ridgebayes import sampling
-    from ridgebayes.run import CHECKPOINT
+    from ridgebayes.runs import sampling
+    from ridgebayes.runs.run import CHECKPOINT
 
     if not (folder / "run" / CHECKPOINT).exists():
         _sampled(folder, stop=True)

@@ -17,8 +17,8 @@ from doors import few, make
 
 from ridgebayes import read_scws, write_scws
 from ridgebayes.errors import InputError
-from ridgebayes.files import whole_file, whole_files
-from ridgebayes.run import Run
+from ridgebayes.io.atomic import whole_file, whole_files
+from ridgebayes.runs.run import Run
 
 
 @contextlib.contextmanager
@@ -212,7 +212,7 @@ def test_nothing_asks_the_network(tmp_path, monkeypatch):
 def test_the_help_says_that_a_model_file_is_run():
     from click.testing import CliRunner
 
-    from ridgebayes.cli import main
+    from ridgebayes.cli.main import main
 
     said = " ".join(CliRunner().invoke(main, ["fit", "--help"]).output.split())
     assert "a Python file of your own, which is run" in said

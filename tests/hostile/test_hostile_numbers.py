@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose
 
 from ridgebayes import models, sky
 from ridgebayes.convert import BandColumns, Mapping, convert
-from ridgebayes.posterior import Posterior
-from ridgebayes.response import Trapezoid
-from ridgebayes.sampling import independent, meet
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.instrument.response import Trapezoid
+from ridgebayes.runs.sampling import independent, meet
 
 HELD = {
     "background.scatter": 0.01,

@@ -79,7 +79,7 @@ def test_a_prior_can_run_no_code(text, tmp_path, monkeypatch):
     import json
 
     from ridgebayes.priors import read_priors
-    from ridgebayes.priortext import parse_prior
+    from ridgebayes.priors.text import parse_prior
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError):
@@ -111,7 +111,8 @@ def test_a_million_rows(tmp_path):
     import numpy as np
 
     from ridgebayes import read_scws
-    from ridgebayes.scw import Band, ScWTable, write_scws
+    from ridgebayes.table.formats import write_scws
+    from ridgebayes.table.scw import Band, ScWTable
 
     n = 10**6
     number = np.arange(n)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import integrate
 
-from ridgebayes.calibration import CRAB, DEG2_PER_SR
+from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
 
 TRUE = {"thermal": 18.0, "temperature": 9.0, "hard": 6.5, "index": 1.55}
 

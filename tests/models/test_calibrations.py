@@ -5,17 +5,17 @@ import pytest
 
 from ridgebayes import models, sample
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.plots.figures import write_figures
 from ridgebayes.products.background import coefficient_table
 from ridgebayes.products.crab import crab_table
 from ridgebayes.products.flux import flux_table
-from ridgebayes.products.intensity import format_table
 from ridgebayes.products.maps import sky_maps
 from ridgebayes.products.profile import intensity_profile
 from ridgebayes.products.residuals import residual_table
 from ridgebayes.products.spectrum import regions as spectrum_regions
-from ridgebayes.run import Run
+from ridgebayes.runs.intensity import format_table
+from ridgebayes.runs.run import Run
 
 SETTINGS = {"seed": 1, "chains": 2, "warmup": 150, "draws": 150}
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ridgebayes import models
-from ridgebayes.fitdata import prepare
-from ridgebayes.parts import EXTRAS
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
+from ridgebayes.model.components import EXTRAS
 
 
 @pytest.mark.parametrize("name", models.MODELS)

@@ -7,11 +7,11 @@ import pytest
 
 from ridgebayes import models, sample, sky
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.models.profile import profile_of_longitude
-from ridgebayes.posterior import Posterior
-from ridgebayes.predict import sites
 from ridgebayes.priors import Parameters
+from ridgebayes.runs.fitted import sites
 
 SD, LENGTH = 0.7, 40.0
 

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from ridgebayes import models, sample
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
-from ridgebayes.fitdata import prepare
-from ridgebayes.posterior import Posterior
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
 
 PAGE = Path(__file__).parents[2] / "docs" / "cookbook.md"
 BLOCKS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from ridgebayes.errors import InputError
 from ridgebayes.plots.figures import write_figures
 from ridgebayes.report import write_report
-from ridgebayes.run import FIGURES
+from ridgebayes.runs.run import FIGURES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

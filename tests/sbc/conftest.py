@@ -6,7 +6,7 @@ import quick_model
 from quick_model import SIMULATIONS
 
 from ridgebayes import simulate
-from ridgebayes.chains import Settings
+from ridgebayes.inference.runner import Settings
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 
 from ridgebayes.model import Model
 from ridgebayes.priors import Parameter
-from ridgebayes.revolution import RevolutionNormal
+from ridgebayes.likelihood.revolution import RevolutionNormal
 from ridgebayes.sky import build
 
 FACTOR = 1.0

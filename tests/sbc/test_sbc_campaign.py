@@ -107,7 +107,7 @@ def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, setting
     write_scws(pointings, scws)
     model = quick_model.write(tmp_path / "quick.py")
     command = [
-        *(sys.executable, "-c", "from ridgebayes.cli import main; main()"),
+        *(sys.executable, "-c", "from ridgebayes.cli.main import main; main()"),
         *("sbc", str(model), "--scws", str(scws), "--out", str(out), "--workers", "2", "--quiet"),
         *("--simulations", "500", "--draws", "39", "--warmup", str(settings.warmup), "--seed", "3"),
     ]

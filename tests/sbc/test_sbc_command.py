@@ -11,7 +11,7 @@ from PIL import Image
 from synthetic_ranks import synthetic_ranks
 
 from ridgebayes import models, write_scws
-from ridgebayes.cli import main
+from ridgebayes.cli.main import main
 from ridgebayes.plots.sbc import sbc_figure
 from ridgebayes.plots.style import VERMILLION
 from ridgebayes.sbc import read_ranks, uniformity

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from ridgebayes.scw import ScWTable
 from ridgebayes.simulate import orbit
+from ridgebayes.table.scw import ScWTable
 
 
 @pytest.fixture(scope="session")

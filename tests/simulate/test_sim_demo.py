@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ridgebayes import simulate
-from ridgebayes.response import Trapezoid
-from ridgebayes.scw import CRAB, read_scws
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.sky import exposure, load, uncovered
+from ridgebayes.table.formats import read_scws
+from ridgebayes.table.scw import CRAB
 
 ROOT = Path(__file__).parents[2]
 

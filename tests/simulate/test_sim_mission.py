@@ -12,10 +12,10 @@ from scipy.special import eval_sh_legendre
 
 from ridgebayes import simulate
 from ridgebayes.errors import InputError
-from ridgebayes.response import Trapezoid
-from ridgebayes.scw import Band
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.sky import Freudenreich, exposure
-from ridgebayes.validate import validate
+from ridgebayes.table.scw import Band
+from ridgebayes.table.validation import validate
 
 DARK = {"template": None, "tracer": None, "solar": 0.0, "ageing": 0.0}
 """Nothing but a constant background and its noise."""

@@ -7,8 +7,8 @@ from astropy.time import Time
 
 from ridgebayes import simulate
 from ridgebayes.errors import InputError
-from ridgebayes.scw import CRAB
 from ridgebayes.simulate import orbit
+from ridgebayes.table.scw import CRAB
 
 
 @pytest.fixture(scope="module")

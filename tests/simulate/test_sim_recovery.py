@@ -6,9 +6,9 @@ from numpy.polynomial import legendre
 from scipy import stats
 
 from ridgebayes import simulate
-from ridgebayes.response import Trapezoid
-from ridgebayes.scw import CRAB
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.sky import exposure, point_response
+from ridgebayes.table.scw import CRAB
 
 
 def generalised_least_squares(scws, design, k):

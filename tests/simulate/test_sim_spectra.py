@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import quad
 
 from ridgebayes.errors import InputError
-from ridgebayes.scw import Band
 from ridgebayes.simulate import spectra
+from ridgebayes.table.scw import Band
 
 EDGES = np.geomspace(20.0, 200.0, 31)
 NARROW = tuple(Band(f"N{i:02d}", lo, hi) for i, (lo, hi) in enumerate(pairwise(EDGES)))

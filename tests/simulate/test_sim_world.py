@@ -5,11 +5,11 @@ import pytest
 
 from ridgebayes import simulate
 from ridgebayes.errors import InputError
-from ridgebayes.response import Trapezoid
-from ridgebayes.scw import CRAB
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.simulate import World
 from ridgebayes.simulate.truesky import true_sky
 from ridgebayes.sky import load
+from ridgebayes.table.scw import CRAB
 
 SEED = 3
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from ridgebayes import sky
 from ridgebayes.errors import InputError
-from ridgebayes.response import ImageResponse, Trapezoid
+from ridgebayes.instrument.response import ImageResponse, Trapezoid
 from ridgebayes.sky import Region, Shape, exposure, point_response, uncovered
 
 CRAB = SkyCoord(83.6331, 22.0145, unit="deg")

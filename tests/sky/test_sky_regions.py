@@ -11,7 +11,7 @@ from scipy.integrate import quad
 
 from ridgebayes import sky
 from ridgebayes.errors import InputError
-from ridgebayes.response import Trapezoid
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.sky import Freudenreich, Region, Shape
 from ridgebayes.sky.regions import wrap
 

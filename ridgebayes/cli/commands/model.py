@@ -1,0 +1,87 @@
+"""``ridgebayes model``: what parameters a model has, and their priors; options that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgebayes.cli.commands.options import pairs
+
+priors_option = click.option(
+    "--priors",
+    "prior_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Priors from a TOML file, as `ridgebayes model --toml` writes it; --prior goes before it.",
+)
+
+
+def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
+    """Options that choose sky (`sky` by default), known unknowns and priors of a model."""
+    options = [
+        click.option("--sky", default=sky, show_default=True, help="Shipped region set, or a TOML file."),
+        click.option(
+            "--extra",
+            "extras",
+            multiple=True,
+            metavar="NAME",
+            help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
+            "free_latitude.",
+        ),
+        click.option(
+            "--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable)."
+        ),
+        priors_option,
+    ]
+
+    def add(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -> Any:
+    """Return the model with the priors of a file, and those of --prior over them."""
+    from ridgebayes.errors import InputError
+    from ridgebayes.priors import read_priors
+
+    changes = pairs(texts, "--prior")
+    if prior_file:
+        found = read_priors(prior_file)
+        try:
+            model = model.with_priors(found)
+        except InputError as error:
+            raise InputError(f"{prior_file}: {error}") from None
+    return model.with_priors(changes)
+
+
+@click.command()
+@click.argument("name", default="regions", metavar="[NAME]")
+@model_options()
+@click.option("--toml", is_flag=True, help="Print the priors as a TOML file that --priors reads back.")
+def model(
+    name: str,
+    sky: str,
+    extras: tuple[str, ...],
+    priors: tuple[str, ...],
+    prior_file: Path | None,
+    toml: bool,
+) -> None:
+    """Print a model: every parameter with prior, unit, axes and meaning.
+
+    \b
+    Examples:
+      ridgebayes model
+      ridgebayes model regions --extra outliers --prior 'background.scatter=Shared(HalfNormal(0.02), band)'
+      ridgebayes model --toml > priors.toml
+    """
+    from ridgebayes import models, sky as skies  # noqa: I001
+    from ridgebayes.priors import priors_toml
+
+    built = change_priors(models.find(name)(skies.load(sky)).with_extras(*extras), priors, prior_file)
+    click.echo(priors_toml(built.parameters).rstrip() if toml else str(built))

@@ -1,0 +1,171 @@
+"""``ridgebayes rates``: ISGRI event lists to a ScW rate table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgebayes.errors import InputError
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("events", nargs=-1, required=True, type=_FILE)
+@click.option("--out", type=_FILE, required=True, help="ScW table to write (.fits, .ecsv, .csv, .parquet).")
+@click.option(
+    "--revolutions",
+    type=_FILE,
+    help="Table with REVOL, START (MJD, TT) and PERIOD (d) or END: needed, for the phase.",
+)
+@click.option(
+    "--pointing",
+    type=_FILE,
+    help="Table with SCW_ID, RA, DEC, optional ROLL and DEADC (live fraction) [default: headers].",
+)
+@click.option(
+    "--pif",
+    "pifs",
+    multiple=True,
+    type=_FILE,
+    help="Pixel illumination fractions of sources to remove (repeatable): files, or a folder of them.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="NAME",
+    help="Do not remove this source, though it has a PIF (repeatable).",
+)
+@click.option(
+    "--bands",
+    default="25-60,60-80,80-200",
+    show_default=True,
+    help="Energy bands in keV, named A01, A02, …",
+)
+@click.option(
+    "--noisy-sigma", default=5.0, show_default=True, help="Pixels this far above the others are cut; 0: none."
+)
+@click.option(
+    "--burst-sigma",
+    default=4.0,
+    show_default=True,
+    help="Seconds this far above the others are cut; 0: none.",
+)
+@click.option(
+    "--pixels",
+    type=click.Choice(["all", "used"]),
+    default="used",
+    show_default=True,
+    help="Rates of the pixels that were used, or scaled to all 16384.",
+)
+@click.option("--dead-time", type=float, help="Fraction of the time that is dead, where no file says it.")
+@click.option("--osa-version", help="Version of OSA that made the energies; it is recorded.")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Event lists at once, 0.5 GB each.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing table.")
+def rates(
+    events: tuple[Path, ...],
+    out: Path,
+    revolutions: Path | None,
+    pointing: Path | None,
+    pifs: tuple[Path, ...],
+    keep: tuple[str, ...],
+    bands: str,
+    noisy_sigma: float,
+    burst_sigma: float,
+    pixels: str,
+    dead_time: float | None,
+    osa_version: str | None,
+    workers: int,
+    overwrite: bool,
+) -> None:
+    """Make a ScW rate table from ISGRI event lists (ISGR-EVTS-ALL), or from folders that hold them.
+
+    What each event list gave is kept in the folder OUT.parts: the same command goes on where it was stopped,
+    and with more event lists measures only the new ones. Bad event lists are named and left out. How the
+    rates came about is in <OUT>.report.ecsv, sources that were fitted in <OUT>.sources.ecsv.
+
+    \b
+    Example:  ridgebayes rates scw/ --revolutions revolutions.csv --workers 4 --out scws.fits
+    """
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
+    if revolutions is None:
+        raise InputError(
+            "the phase cannot be known from event lists: give --revolutions TABLE with columns REVOL, START "
+            "(MJD, TT) and PERIOD (d) or END (MJD, TT)"
+        )
+    from ridgebayes import events as ev
+    from ridgebayes.convert.times import read_revolutions
+    from ridgebayes.products.files import whole_file
+    from ridgebayes.table.formats import write_scws
+
+    # All that can be wrong before hours of counting.
+    if dead_time is not None and not 0 <= dead_time < 1:
+        raise InputError(f"--dead-time {dead_time:g}: give a fraction from 0 to below 1")
+    energy = ev.parse_bands(bands)
+    cuts = ev.Cuts(noisy_sigma, burst_sigma, pixels == "all", keep=keep)
+    table = read_revolutions(revolutions)
+    pointings = None if pointing is None else ev.read_pointings(pointing)
+    paths = _files(events, "*isgri_events*.fits*", "event lists")
+
+    with click.progressbar(length=len(paths), label="event lists", hidden=len(paths) < 3) as bar:
+        outcome = ev.measure_files(
+            paths,
+            energy,
+            pifs=_files(pifs, "*.fits*", "PIF files"),
+            cuts=cuts,
+            folder=out.with_name(out.name + ".parts"),
+            workers=workers,
+            progress=lambda: bar.update(1),
+        )
+    for line in outcome.skipped.values():
+        click.echo(f"skipped: {line}", err=True)
+    if not outcome.rates:
+        raise InputError(f"none of {len(paths)} event lists gave a rate: see above why")
+    live = None if dead_time is None else 1.0 - dead_time
+    scws = ev.assemble(outcome.rates, energy, table, pointings=pointings, live=live, osa_version=osa_version)
+    write_scws(scws, out, overwrite=overwrite)
+    skipped = f", {len(outcome.skipped)} event lists skipped" if outcome.skipped else ""
+    again = f", {outcome.reused} of them measured before" if outcome.reused else ""
+    click.echo(f"{out}: {len(scws)} ScWs in {len(scws.bands)} bands{again}{skipped}")
+    for name, side in (("report", ev.report), ("sources", ev.source_report)):
+        content = side(outcome.rates, energy)
+        if len(content):
+            with whole_file(out.with_name(f"{out.stem}.{name}.ecsv")) as scratch:
+                content.write(scratch, format="ascii.ecsv")
+            click.echo(str(out.with_name(f"{out.stem}.{name}.ecsv")))
+    _summary(scws, outcome.rates)
+
+
+def _files(given: tuple[Path, ...], pattern: str, what: str) -> list[Path]:
+    """Files as given, and those of folders."""
+    found: list[Path] = []
+    for path in given:
+        inside = sorted(path.rglob(pattern)) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: holds no {what} ({pattern}): name the files")
+        found += inside
+    return found
+
+
+def _summary(scws: Any, rates: Any) -> None:
+    import numpy as np
+
+    scatter = 100 * np.array([r.scatter[:-1] for r in rates])
+    for k, band in enumerate(scws.bands):
+        known = scatter[np.isfinite(scatter[:, k]), k]
+        within = f"{np.median(known):.2f} %" if known.size else "not known"
+        rate, error = np.median(scws.rate[:, k]), np.median(scws.stat_err[:, k])
+        click.echo(f"  {band}: median {rate:.2f} ± {error:.2f} cts/s, scatter within a ScW {within}")
+    if scws.crab.any():
+        click.echo(f"  the Crab is in the field of {scws.crab.sum()} ScWs and was not removed: SOURCE = Crab")
+    if not any(r.sources for r in rates):
+        click.echo("  no PIF was given: point sources are still in these rates")

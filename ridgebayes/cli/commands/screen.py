@@ -1,0 +1,75 @@
+"""``ridgebayes screen``: flag ScWs that a fit should leave out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ridgebayes.errors import InputError
+
+
+@click.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="ScW table to write.")
+@click.option(
+    "--flare",
+    default=6.0,
+    show_default=True,
+    help="FLARE: robust sigma of the tracer (or highest band) above its running median; 0: no such cut.",
+)
+@click.option(
+    "--phase",
+    nargs=2,
+    type=float,
+    default=(0.04, 0.96),
+    show_default=True,
+    help="BELT: orbital phases between which a ScW is kept; 0 1: no such cut.",
+)
+@click.option(
+    "--outlier",
+    default=6.0,
+    show_default=True,
+    help="OUTLIER: robust sigma of a rate from its neighbours of the revolution; 0: no such cut.",
+)
+@click.option("--short", default=300.0, show_default=True, help="SHORT: least exposure, s; 0: no such cut.")
+@click.option("--clear", "cleared", multiple=True, metavar="CUT", help="Only take the flags of a cut back.")
+@click.option("--undo", is_flag=True, help="Only take all flags back, and the column SCREEN.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def screen(
+    table: Path,
+    out: Path,
+    flare: float,
+    phase: tuple[float, float],
+    outlier: float,
+    short: float,
+    cleared: tuple[str, ...],
+    undo: bool,
+    overwrite: bool,
+) -> None:
+    """Flag solar flares, belts, outlying rates and short ScWs in the column SCREEN.
+
+    No row is removed: what reads the table leaves flagged ScWs out; --clear or --undo takes flags back.
+
+    \b
+    Example:  ridgebayes screen scws.fits --out screened.fits --flare 8
+              ridgebayes screen screened.fits --clear FLARE --out cleared.fits
+    """
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
+    from ridgebayes import convert as doors
+    from ridgebayes.table.formats import read_scws, write_scws
+
+    scws = read_scws(table, screened=False)
+    if undo or cleared:
+        done = doors.clear(scws, None if undo else [name.upper() for name in cleared])
+    else:
+        done = doors.screen(scws, doors.Cuts(flare, None if phase == (0, 1) else phase, outlier, short))
+    write_scws(done, out, overwrite=overwrite)
+    for name, cut in done.meta.get("screening", {}).items():
+        click.echo(f"{name:<8} {cut['log']}")
+    for name in scws.meta.get("screening", {}):
+        if name not in done.meta.get("screening", {}):
+            click.echo(f"{name:<8} taken back")
+    out_of = 0 if done.screen is None else int((done.screen != 0).sum())
+    click.echo(f"{out}: {out_of} of {len(done)} ScWs flagged")

@@ -1,0 +1,123 @@
+"""The command line: ``ridgebayes COMMAND``.
+
+Exit code 0 on success, 2 for input a user can mend (one line on stderr), 1 for anything else; `--debug`
+shows where it came from.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import gc
+import logging
+import sys
+from typing import Any
+
+import click
+
+from ridgebayes.cli.commands.append import append
+from ridgebayes.cli.commands.background import background
+from ridgebayes.cli.commands.bench import bench
+from ridgebayes.cli.commands.check import check
+from ridgebayes.cli.commands.compare import compare
+from ridgebayes.cli.commands.convert import convert
+from ridgebayes.cli.commands.crab import crab
+from ridgebayes.cli.commands.export import export
+from ridgebayes.cli.commands.fit import demo, fit, resume, update
+from ridgebayes.cli.commands.flux import flux
+from ridgebayes.cli.commands.inspect import inspect
+from ridgebayes.cli.commands.loo import loo
+from ridgebayes.cli.commands.map import sky_map
+from ridgebayes.cli.commands.model import model
+from ridgebayes.cli.commands.prior import prior
+from ridgebayes.cli.commands.profile import profile
+from ridgebayes.cli.commands.rates import rates
+from ridgebayes.cli.commands.report import report
+from ridgebayes.cli.commands.residuals import residuals
+from ridgebayes.cli.commands.sbc import sbc
+from ridgebayes.cli.commands.screen import screen
+from ridgebayes.cli.commands.sensitivity import sensitivity
+from ridgebayes.cli.commands.simulate import simulate
+from ridgebayes.cli.commands.spectrum import spectrum
+from ridgebayes.errors import InputError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Commands(click.Group):
+    """A group whose unknown commands and errors read well."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"ridgebayes: {error}", err=True)
+            ctx.exit(2)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt as stopped:
+            usual = "interrupted: no file is half written; the same command begins again, or goes on"
+            click.echo(f"ridgebayes: {stopped if stopped.args else usual}", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
+                click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
+                ctx.exit(2)
+            reason = str(error).splitlines()[0] if str(error) else ""
+            click.echo(f"ridgebayes: {type(error).__name__}: {reason} (--debug shows where)", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT)
+@click.option("--debug", is_flag=True, help="Show tracebacks and debugging messages.")
+@click.version_option(package_name="ridgebayes")
+def main(debug: bool) -> None:
+    """Measure the Galactic diffuse hard X-ray emission with INTEGRAL/IBIS/ISGRI.
+
+    \b
+    Start with:  ridgebayes demo
+    Then:        ridgebayes inspect FILE,  ridgebayes fit FILE --out runs/first
+    """
+    # Looking for cycles often took a twelfth of the time of a short fit, and at the end another second.
+    gc.set_threshold(200_000, 20, 20)
+    atexit.register(gc.freeze)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("ridgebayes").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+for command in (
+    inspect,
+    convert,
+    append,
+    screen,
+    fit,
+    demo,
+    resume,
+    update,
+    check,
+    simulate,
+    rates,
+    model,
+    prior,
+    crab,
+    background,
+    residuals,
+    sky_map,
+    flux,
+    profile,
+    spectrum,
+    export,
+    report,
+    loo,
+    compare,
+    sensitivity,
+    bench,
+    sbc,
+):
+    main.add_command(command)

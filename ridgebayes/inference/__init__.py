@@ -1,0 +1,1 @@
+"""Sampling: log density, mode, proposals, kernels, chains, diagnostics."""

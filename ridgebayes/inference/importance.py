@@ -1,0 +1,125 @@
+"""Draws of an old posterior made draws of a new one: importance weights, and a map that brings them nearer.
+
+Where new data say much, few of the old draws carry all of the weight. An affine map takes them to where the
+new data pull them, as it would be right for a Gaussian posterior, and only what is left is a matter of
+weights (importance sampling with moment matching, Paananen et al. 2021, Statistics and Computing 31, 16, with
+the curvature of the new likelihood in place of sampled moments).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from arviz_stats.base import array_stats
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
+
+from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
+from ridgebayes.inference.laplace import Laplace
+
+MAX_PARETO_K = 0.7
+"""Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
+_NOTHING = 500.0
+_FLATTEST = 0.2  # new data may make a direction wider, but not more than so
+
+
+@dataclass(frozen=True)
+class Reweighed:
+    """Draws of the new posterior.
+
+    Attributes
+    ----------
+    z
+        Unconstrained vectors, (chain, draw, parameter).
+    statistics
+        Name → (chain, draw).
+    pareto_k, efficiency
+        Of the weights: Pareto's k, and the share of the draws that the weighted ones are worth.
+    how
+        In words, how old draws became these.
+    """
+
+    z: NDArray
+    statistics: dict[str, NDArray]
+    pareto_k: float
+    efficiency: float
+    how: str
+
+    @cached_property
+    def serves(self) -> bool:
+        """Tell whether they are worth what a fit asks for."""
+        if not self.pareto_k <= MAX_PARETO_K:
+            return False
+        r_hat = array_stats.rhat(self.z, chain_axis=0, draw_axis=1)
+        ess = array_stats.ess(self.z, chain_axis=0, draw_axis=1)
+        return bool(r_hat.max() <= MAX_R_HAT and ess.min() >= MIN_ESS)
+
+
+def reweigh(
+    z: NDArray, statistics: Mapping[str, NDArray], lp: NDArray, rng: np.random.Generator, *, how: str
+) -> Reweighed:
+    """Draw from weighted draws, chain by chain and in their order: R-hat and ESS keep their meaning.
+
+    Parameters
+    ----------
+    z
+        Old draws, (chain, draw, parameter), or these moved by a map of constant volume.
+    statistics
+        Of the old draws, "lp" and "energy" among them.
+    lp
+        Log density of the new posterior at `z`, up to a constant, (chain, draw).
+    rng
+        Random numbers.
+    how
+        In words, how old draws became these.
+    """
+    log_weight = lp - statistics["lp"]
+    log_weight = np.maximum(log_weight, log_weight.max() - _NOTHING)  # where the density is zero
+    smooth, pareto_k = np.full(lp.size, -np.log(lp.size)), 0.0
+    if np.ptp(log_weight) > 1e-9:  # else the new data say nothing: none of them is fitted
+        smooth, pareto_k = array_stats.psislw(-log_weight.ravel())  # takes the log of old over new
+    efficiency = np.exp(-logsumexp(2 * smooth)) / smooth.size
+    weight = np.exp(smooth - smooth.max()).reshape(lp.shape)
+    draws = lp.shape[1]
+    chosen = np.empty(lp.shape, int)
+    for chain, row in enumerate(weight):
+        at = (rng.uniform() + np.arange(draws)) / draws
+        chosen[chain] = np.minimum(np.searchsorted(np.cumsum(row) / row.sum(), at), draws - 1)
+    found = dict(statistics) | {"lp": lp, "energy": statistics["energy"] + statistics["lp"] - lp}
+    taken = {name: np.take_along_axis(values, chosen, axis=1) for name, values in found.items()}
+    there = np.take_along_axis(z, chosen[..., None], axis=1)
+    return Reweighed(there, taken, float(pareto_k), float(efficiency), how)
+
+
+def moved(z: NDArray, old: Laplace, slope: NDArray, hessian: NDArray) -> NDArray[np.float64]:
+    """Move draws of a posterior to where new data pull them.
+
+    Parameters
+    ----------
+    z
+        Draws, (..., parameter).
+    old
+        Their mean and the Cholesky factor of their covariance.
+    slope, hessian
+        Of minus the log likelihood of the new data, at the mean.
+    """
+    curvature, axes = np.linalg.eigh(np.eye(len(slope)) + old.root.T @ hessian @ old.root)
+    curvature = np.maximum(curvature, _FLATTEST)
+    shift = -axes @ ((axes.T @ (old.root.T @ slope)) / curvature)
+    narrower = (axes / np.sqrt(curvature)) @ axes.T
+    u = solve_triangular(old.root, (z - old.mode).reshape(-1, z.shape[-1]).T, lower=True).T
+    return (old.mode + (shift + u @ narrower) @ old.root.T).reshape(z.shape)
+
+
+def moments(draws: NDArray) -> Laplace:
+    """Mean and covariance of draws (chain, draw, parameter) as an approximation."""
+    flat = draws.reshape(-1, draws.shape[-1])
+    covariance = np.cov(flat.T)
+    # More draws than parameters, or the diagonal alone is known.
+    if len(flat) < 4 * flat.shape[1]:
+        covariance = np.diag(np.diag(covariance))
+    return Laplace(flat.mean(0), np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))

@@ -1,0 +1,244 @@
+"""The posterior of a model as a function of one flat, unconstrained vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import RLock
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.flatten_util import ravel_pytree
+from numpy.typing import NDArray
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.distributions.transforms import IdentityTransform
+from numpyro.infer import init_to_median
+from numpyro.infer.util import potential_energy, transform_fn
+
+from ridgebayes.inference.laplace import Curvature, Laplace, laplace
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.partition import thinned
+from ridgebayes.model import Model
+from ridgebayes.model.components import leftover
+from ridgebayes.priors import Parameters
+
+_MODEL = RLock()
+"""One thread at a time runs a model, while it is compiled: NumPyro has one stack of handlers for all."""
+_DRAWS = 400  # of the prior, for its spread
+_APART = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
+_FEW_BLOCKS = 2000
+"""Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
+
+
+class Posterior:
+    """Log density of a model, its start and the way back to named parameters.
+
+    Parameters
+    ----------
+    model
+        The model.
+    data
+        Arrays that the model will see, or others of the same sky and shapes.
+
+    Attributes
+    ----------
+    size
+        Number of free scalars.
+    shapes
+        Name → shape of every sampled parameter.
+    locations
+        True for those whose prior lives on the whole line, shape (size,); the others are scales.
+    leading
+        True for the scales and what is marked as nonlinear, shape (size,): given these, the posterior is
+        close to Gaussian in the rest.
+    by_revolution
+        Parameters that belong to single revolutions.
+    scale
+        Spread that the prior gives each, unconstrained, shape (size,).
+    """
+
+    def __init__(self, model: Model, data: FitData) -> None:
+        self.model = model
+        transforms: dict[str, Any] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+        def medians(key: Array, data: FitData) -> tuple[dict[str, Array], dict[str, Array]]:
+            # Under jit the likelihood, which nothing here depends on, is never computed.
+            start = init_to_median(num_samples=15)
+            seeded = handlers.substitute(handlers.seed(model, key), substitute_fn=start)
+            trace = handlers.trace(seeded).get_trace(data)
+            sites = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
+            transforms.update({n: biject_to(s["fn"].support) for n, s in sites.items()})
+            self.shapes.update({n: jnp.shape(s["value"]) for n, s in sites.items()})
+            middle = {n: transforms[n].inv(s["value"]) for n, s in sites.items()}
+            spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
+            return middle, spread
+
+        def prior(z: Array, data: FitData) -> Array:
+            observed = lambda site: site["type"] == "sample" and site["is_observed"]  # noqa: E731
+            with _MODEL:
+                return potential_energy(handlers.block(model, observed), (data,), {}, self._unravel(z))
+
+        self._prior_slope = jax.jit(jax.grad(prior))
+        self._hyper: NDArray | None = None
+        self._medians, self._prior = jax.jit(medians), jax.jit(self._draw_prior)
+        example, spread = self._medians(jax.random.key(0), data)
+        flat, self._unravel = ravel_pytree(example)
+        self._transforms = transforms
+        self._data, self._sky = data, None
+        if "plane.leftover" in model.parameters:
+            self._sky = self._sky_it_joins()
+        self.size = flat.size
+        real = {n: np.full(np.shape(z), _is_real(transforms[n])) for n, z in example.items()}
+        self.locations = np.asarray(ravel_pytree(real)[0])
+        nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
+        bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
+        bent = np.asarray(ravel_pytree(bends)[0])
+        self._sky_shape = ~self.locations & bent  # of the sky: not scales of noise
+        self.leading = ~self.locations | bent
+        self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
+        self.scale = np.asarray(ravel_pytree(spread)[0])
+
+    def potential(self, z: Array, data: FitData) -> Array:
+        """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
+        with _MODEL:
+            return potential_energy(self.model, (data,), {}, self._named(z))
+
+    def start(self, key: Array, data: FitData) -> NDArray:
+        """Return the prior medians, unconstrained."""
+        return np.asarray(self._vector(self._medians(key, data)[0]))
+
+    def approximate(
+        self,
+        curvature: Curvature,
+        start: NDArray,
+        data: FitData,
+        shared: Any = None,
+        *,
+        near: Laplace | None = None,
+    ) -> Laplace:
+        """Find mode and curvature, starting from an unconstrained vector.
+
+        Parameters
+        ----------
+        curvature
+            Derivatives of `potential`, or of the same shared out among devices.
+        start
+            Where to begin, (size,).
+        data
+            What is fitted.
+        shared
+            The same as `curvature` takes it, where it is shared out.
+        near
+            What is nearly the same; by default, of a long mission, that of some of its revolutions.
+        """
+        if self._hyper is None:
+            self._hyper = self._find_hyper(data)
+        whole = data if shared is None else shared
+        known = self.locations, self.scale, self._hyper
+        every = data.block_revolution.size // _FEW_BLOCKS
+        divisible = whole is data and data.sequence is None and not self.by_revolution
+        if near is None and divisible and every > 1:
+            near = self._lowest(curvature, start, thinned(data, every), known)
+        if near is None:
+            return self._lowest(curvature, start, whole, known)
+        return laplace(curvature, start, whole, *known, near=near)
+
+    def _lowest(self, curvature: Curvature, start: NDArray, data: Any, known: tuple) -> Laplace:
+        """Find the lowest of the modes to which several starts lead, where there may be more than one."""
+        apart = _APART if self._sky_shape.any() else (0.0,)
+        starts = (start + t * self.scale * self._sky_shape for t in apart)
+        noise = ~self.locations & ~self._sky_shape
+        found = [laplace(curvature, z, data, *known, noise=noise) for z in starts]
+        return min(found, key=lambda one: float(curvature.value_and_gradient(one.mode, data)[0]))
+
+    def _find_hyper(self, data: FitData) -> NDArray[np.bool_]:
+        """Find the scales on which priors of others depend: whose slope changes where these are moved."""
+        start, rng = self.start(jax.random.key(0), data), np.random.default_rng(0)
+        moved = start + np.where(self.locations, self.scale * rng.normal(size=self.size), 0.0)
+        slope, other = (np.asarray(self._prior_slope(z, data)) for z in (start, moved))
+        return ~self.locations & ~np.isclose(slope, other, rtol=1e-9, atol=1e-9)
+
+    def constrain(self, z: NDArray) -> dict[str, NDArray]:
+        """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""
+        named = jax.jit(jax.vmap(self.constrain_one))(jnp.reshape(z, (-1, self.size)))
+        return {n: np.asarray(x).reshape(*z.shape[:-1], *x.shape[1:]) for n, x in named.items()}
+
+    def constrain_one(self, z: Array) -> dict[str, Array]:
+        """Bring one vector (size,) to named parameters, inside compiled code."""
+        return transform_fn(self._transforms, self._named(z))
+
+    def unconstrain(self, named: Mapping[str, NDArray]) -> NDArray:
+        """Bring named parameters (..., *shape) back to vectors (..., size)."""
+        first = next(iter(self.shapes))
+        leading = np.shape(named[first])[: np.ndim(named[first]) - len(self.shapes[first])]
+
+        @jax.jit
+        @jax.vmap
+        def one(values: dict[str, Array]) -> Array:
+            return self._vector({n: t.inv(values[n]) for n, t in self._transforms.items()})
+
+        rows = {n: jnp.reshape(named[n], (-1, *shape)) for n, shape in self.shapes.items()}
+        return np.asarray(one(rows)).reshape(*leading, self.size)
+
+    def _sky_it_joins(self) -> tuple[str, NDArray] | None:
+        """Parameter of the sky that sources left near the plane add to, and it for intensities of regions.
+
+        The data know but the sum of the two, to a hundredth of what either may be. A vector holds that sum
+        in place of the parameter: it does not depend on what is left, and the posterior is not bent.
+        """
+        bands, regions = self._data.rate.shape[0], self._data.leftover.size
+        # Of a profile, whose regions are all near the plane, the first wave is constant.
+        first_wave = np.zeros((regions, len(self._data.harmonic)))
+        first_wave[:, 0] = 1 / (regions * self._data.harmonic[0, 0])
+        for name, share in (("sky.intensity", np.eye(regions)), ("sky.profile", first_wave)):
+            if self.shapes.get(name) == (bands, share.shape[1]) and _is_real(self._transforms[name]):
+                return name, share
+        return None
+
+    def _left(self, named: Mapping[str, Array]) -> dict[str, Array]:
+        """Return what sources left near the plane add to the sky, of unconstrained parameters."""
+        if self._sky is None:
+            return {}
+        name, share = self._sky
+        others = {n: t(named[n]) for n, t in self._transforms.items() if n != name}
+        p = Parameters(self.model.parameters, self.model.sizes(self._data), known=others)
+        return {name: leftover(p, self._data) @ share}
+
+    def _named(self, z: Array) -> dict[str, Array]:
+        """Unconstrained parameters of a vector, by name."""
+        named = self._unravel(z)
+        return named | {name: named[name] - left for name, left in self._left(named).items()}
+
+    def _vector(self, named: dict[str, Array]) -> Array:
+        """Undo `_named`."""
+        together = {name: named[name] + left for name, left in self._left(named).items()}
+        return ravel_pytree(named | together)[0]
+
+    def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
+        """Draw `n` sets of parameters from the prior; the likelihood is never computed."""
+        return {name: np.asarray(x) for name, x in self._prior(jax.random.split(key, n), data).items()}
+
+    def _draw_prior(self, keys: Array, data: FitData) -> dict[str, Array]:
+        def one(key: Array) -> dict[str, Array]:
+            trace = handlers.trace(handlers.seed(self.model, key)).get_trace(data)
+            return {name: trace[name]["value"] for name in self._transforms}
+
+        return jax.lax.map(one, keys)
+
+
+def _spread(prior: Any, transform: Any, key: Array) -> Array:
+    """Half the central 68 % of the unconstrained values: a prior may have no variance."""
+    draws = jax.vmap(transform.inv)(prior.sample(key, (_DRAWS,)))
+    low, high = jnp.quantile(draws, jnp.array([0.16, 0.84]), 0)
+    return (high - low) / 2
+
+
+def _is_real(transform: Any) -> bool:
+    while hasattr(transform, "base_transform"):
+        transform = transform.base_transform
+    return isinstance(transform, IdentityTransform)

@@ -1,0 +1,153 @@
+"""One posterior on several devices, or processes: each has some of the revolutions.
+
+Given the parameters, revolutions are independent. Every device computes the density of its own, and the sum
+over the devices, of one number and of its gradient, is all that passes between them.
+
+>>> from ridgebayes.inference.sharding import Sharded, mesh                       # doctest: +SKIP
+>>> several = Sharded(posterior.potential, mesh(4))                    # doctest: +SKIP
+>>> jax.value_and_grad(several)(z, several.share(data))                # doctest: +SKIP
+
+Several processes, such as one a node: each calls ``jax.distributed.initialize`` first, reads the same table
+and runs the same program; `mesh` then spans the devices of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.inference.laplace import Potential
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.partition import BLOCKS, REVOLUTIONS, nothing, shares
+
+AXIS = "revolutions"
+
+
+def mesh(devices: int | None = None) -> Mesh:
+    """Put the first so many devices of all processes in a row; by default all.
+
+    Raises
+    ------
+    InputError
+        When there are not so many.
+    """
+    found = jax.devices()
+    if devices is not None and not 1 <= devices <= len(found):
+        raise InputError(f"--devices {devices}: there are {len(found)} {found[0].platform} devices")
+    return Mesh(np.array(found[:devices]), (AXIS,))
+
+
+class Sharded:
+    """A potential of which every device computes the part of its own revolutions.
+
+    Called with (flat vector, `share`\\ d data), it is the potential of the whole data, value and gradient.
+
+    Parameters
+    ----------
+    potential
+        Minus log density of (flat vector, data). Blocks without a filled cell add nothing to it.
+    over
+        The devices.
+    """
+
+    def __init__(self, potential: Potential, over: Mesh) -> None:
+        self.potential, self.over = potential, over
+
+    def __call__(self, z: Array, data: FitData) -> Array:
+        """Minus log density of the unconstrained vector, (size,) → ()."""
+        n = self.over.size
+        known = data._asdict()
+        divided = FitData(*(None if x is None else _spec(name) for name, x in known.items()))  # type: ignore[arg-type]
+
+        @partial(
+            jax.shard_map, mesh=self.over, in_specs=(PartitionSpec(), divided), out_specs=PartitionSpec()
+        )
+        def summed(z: Array, mine: FitData) -> Array:
+            # Every device adds the prior: all but one of them are taken off again.
+            prior = self.potential(z, nothing(mine))
+            return jax.lax.psum(self.potential(z, mine) - (1 - 1 / n) * prior, AXIS)
+
+        return summed(z, data)
+
+    def share(self, data: FitData) -> FitData:
+        """Lay out data for the devices, each with whole revolutions and equally many blocks.
+
+        Raises
+        ------
+        InputError
+            When the order of ScWs in time matters (correlated noise), which cannot be shared out yet.
+        """
+        if data.sequence is not None:
+            raise InputError("extra 'correlated_noise': runs on one device: leave --devices away")
+        n = self.over.size
+        # Copies on the host: the whole never has to fit on one device.
+        whole = {name: None if x is None else np.asarray(x) for name, x in data._asdict().items()}
+        first_revolution, first_block = shares(np.asarray(data.block_revolution), data.time.size, n)
+        blocks, revolutions = np.diff(first_block).max(), np.diff(first_revolution).max()
+        shared: dict[str, Any] = {}
+        for name, x in whole.items():
+            if x is None or name not in BLOCKS | REVOLUTIONS:
+                shared[name] = x
+                continue
+            axis = (BLOCKS | REVOLUTIONS)[name]
+            bounds, length = (first_block, blocks) if name in BLOCKS else (first_revolution, revolutions)
+            pieces = [np.take(x, range(*bounds[i : i + 2]), axis) for i in range(n)]
+            if name == "block_revolution":
+                pieces = [piece - start for piece, start in zip(pieces, first_revolution, strict=False)]
+                last = revolutions - 1
+                pieces = [np.pad(p, (0, length - p.size), constant_values=last) for p in pieces]
+            else:
+                pieces = [_padded(p, length, axis, fill=_FILL.get(name, 0)) for p in pieces]
+            shared[name] = np.concatenate(pieces, axis)
+        return data._replace(**{name: self._place(name, x) for name, x in shared.items()})  # type: ignore[arg-type]
+
+    def _place(self, name: str, x: NDArray | None) -> Array | None:
+        """Give every device of this process its part; other processes do theirs."""
+        if x is None:
+            return None
+        sharding = NamedSharding(self.over, _spec(name))
+        return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+
+def several(posterior: Posterior, parts: Sequence[FitData], devices: int) -> tuple[Potential, list[FitData]]:
+    """Return potential and data of the parts of a fit for so many devices, in place of those of one.
+
+    Chains must then run one after the other: two at a time would wait for each other's sums.
+
+    Raises
+    ------
+    InputError
+        When there are not so many devices, or a parameter belongs to single revolutions.
+    """
+    if devices == 1:
+        return posterior.potential, list(parts)
+    if posterior.by_revolution:
+        name = posterior.by_revolution[0]
+        raise InputError(f"--devices {devices}: {name} is sampled for every revolution: leave --devices away")
+    shared = Sharded(posterior.potential, mesh(devices))
+    return shared, [shared.share(part) for part in parts]
+
+
+_FILL = {"stat_variance": 1.0, "level": 1.0}
+"""What stands where there is no ScW or revolution: nothing may divide by zero."""
+
+
+def _padded(x: NDArray, length: int, axis: int, *, fill: Any) -> NDArray:
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (0, length - x.shape[axis])
+    return np.pad(x, widths, constant_values=fill)
+
+
+def _spec(name: str) -> PartitionSpec:
+    """Tell which axis of an array is divided among the devices."""
+    axis = (BLOCKS | REVOLUTIONS).get(name)
+    return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)

@@ -1,0 +1,308 @@
+"""From a ScW table to the arrays that a model sees.
+
+Everything that does not depend on a parameter is worked out here, once: the layout in blocks, the exposure of
+the sky regions, the phase basis, the functions of time, and two reference scales read off the data (the local
+background level and the Crab rate). The references only set the scale of the priors: the fitted level and
+Crab rate are free around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.polynomial import legendre
+from numpy.typing import ArrayLike, NDArray
+from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
+
+from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import CRAB as CRAB_SPECTRUM
+from ridgebayes.instrument.response import Response, Trapezoid
+from ridgebayes.likelihood.ou_noise import Sequence, sequence
+from ridgebayes.likelihood.packing import Layout, layout, pack_sky
+from ridgebayes.likelihood.reference import DAYS_A_YEAR, Scales, interval, read_scales
+from ridgebayes.sky import Sky, exposure, point_response, uncovered
+from ridgebayes.table.scw import CRAB, ScWTable
+
+CRAB_ORDER = 3  # C(t) is a cubic (facts: the published pipeline's choice)
+_NEAR_PLANE = 5.0
+WIDTHS = (1.0, 0.7, 1.4, 2.0)
+"""Widths in latitude, over that of the regions, between which a free width is interpolated."""
+SHIFT_DEG = 1.0
+SHAPES = (*((width, 0.0) for width in WIDTHS), (1.0, -SHIFT_DEG), (1.0, SHIFT_DEG))
+"""Stretch and shift in latitude of the skies from which a free shape in latitude is made."""
+_NODES = 32  # energies in a band: a spectrum that falls by 20 e-foldings in it comes out to 1e-6
+_MOST_HARMONICS = 30
+
+
+class FitData(NamedTuple):
+    """The arrays of one fit; leading axis `band` where the quantity has one.
+
+    Attributes
+    ----------
+    rate, stat_variance
+        Source-cleaned rate (cts/s) and its counting variance, (band, block, width).
+    level
+        Reference background level, cts/s, (band, revolution).
+    crab_rate
+        Reference Crab rate, cts/s per Crab, (band,).
+    tracer
+        Tracer over its own slow trend, minus one; zero without a tracer, (block, width).
+    basis
+        Phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2, (term, block, width).
+    crab_response
+        R at the Crab where it was not removed, else zero, (block, width).
+    exposure, region
+        A_im of the regions that a block sees, deg², (seen, block, width), and which they are (seen, block).
+    fov
+        FOV flux at the centre of a region per unit intensity of each region, deg², (region, region).
+    time
+        Middle of each revolution, −1 to 1 over the mission, (revolution,).
+    crab_basis
+        Legendre polynomials of `time`, (order + 1, revolution).
+    drift_basis, drift_frequency
+        Hilbert-space GP of the level: eigenfunctions (revolution, mode) and angular frequencies (mode,) in
+        radians per year.
+    block_revolution, filled
+        Revolution of each block (block,) and which cells hold a ScW that is fitted (block, width).
+    leftover
+        Intensity of the regions near the plane whose FOV flux on the plane is 1 mCrab, mCrab/deg², (region,).
+    plane
+        R at the nearest point of the Galactic plane, averaged over roll, (block, width).
+    smooth_basis, smooth_frequency
+        Hilbert-space GP of the Crab's rate: as those of the drift, for shorter time scales.
+    reshaped, reshaped_fov
+        Exposure and FOV flux for the shapes in latitude `SHAPES`, (shape, seen, block, width) and (shape,
+        region, region); None unless the model frees the shape.
+    e_min, e_max
+        Edges of the bands, keV, (band,).
+    energy, fold
+        Energies in each band, keV, and weights that fold a photon spectrum at these (ph/cm²/s/keV) into
+        mCrab, (band, node) each (see `ridgebayes.model.components.fold`).
+    stars
+        Starlight in the core of each region over that of the brightest, (region,).
+    template
+        Templates of the sky: brightness in the core of each region, 1 in the brightest, (template, region).
+    harmonic, harmonic_frequency
+        Periodic functions of longitude at the centres of the regions (harmonic, region), orthonormal over the
+        circle, and their frequencies in cycles a turn, (harmonic,).
+    sequence
+        Order of the ScWs in time; None unless the model has correlated noise.
+    """
+
+    rate: Array
+    stat_variance: Array
+    level: Array
+    crab_rate: Array
+    tracer: Array
+    basis: Array
+    crab_response: Array
+    exposure: Array
+    region: Array
+    fov: Array
+    time: Array
+    crab_basis: Array
+    drift_basis: Array
+    drift_frequency: Array
+    block_revolution: Array
+    filled: Array
+    leftover: Array
+    plane: Array
+    smooth_basis: Array
+    smooth_frequency: Array
+    e_min: Array
+    e_max: Array
+    energy: Array
+    fold: Array
+    stars: Array
+    template: Array
+    harmonic: Array
+    harmonic_frequency: Array
+    reshaped: Array | None = None
+    reshaped_fov: Array | None = None
+    sequence: Sequence | None = None
+
+    def band(self, k: int) -> FitData:
+        """Only band `k`, its axis kept."""
+        return self._replace(**{name: getattr(self, name)[k : k + 1] for name in _BANDED})
+
+
+_BANDED = ("rate", "stat_variance", "level", "crab_rate", "e_min", "e_max", "energy", "fold")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A ScW table made ready for a model, with the names of its axes."""
+
+    data: FitData
+    layout: Layout
+    scws: ScWTable
+    sky: Sky
+    response: Response
+    revolution_mjd: NDArray
+    unseen: tuple[str, ...]
+    crab_given: bool
+    scales: Scales
+
+    @property
+    def coords(self) -> dict[str, list]:
+        """Names along the axes of the parameters."""
+        return {
+            "band": [band.name for band in self.scws.bands],
+            "region": list(self.sky.names),
+            "revolution": self.layout.revolutions.tolist(),
+            "term": ["constant", "phase", "phase2"],
+            "order": list(range(1, CRAB_ORDER + 1)),
+            "mode": list(range(1, self.data.drift_frequency.size + 1)),
+            "crab_mode": list(range(1, self.data.smooth_frequency.size + 1)),
+            "template": list(self.sky.templates),
+            "harmonic": list(range(self.data.harmonic_frequency.size)),
+        }
+
+
+def prepare(
+    scws: ScWTable,
+    sky: Sky,
+    *,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    opened: Collection[str] = (),
+    chosen: Callable[[ScWTable], NDArray[np.bool_]] | None = None,
+    scales: Scales | None = None,
+    cache: bool = True,
+) -> Prepared:
+    """Work out everything that a model needs from a ScW table and a sky.
+
+    Parameters
+    ----------
+    scws
+        The ScW rate table.
+    sky
+        The sky regions.
+    response
+        Response of the instrument; the trapezoid by default.
+    crab_rate
+        Crab rate of every band in cts/s, by band name; used (and required) only where no ScW still
+        contains the Crab.
+    opened
+        Parameters of the model: what only some need (exposures for other shapes in latitude, the order of
+        the ScWs in time) is worked out where it is needed.
+    chosen
+        Tells which ScWs of a table are fitted, by default all. The others keep their place, and the fit says
+        what it expects of them.
+    scales
+        Scales that some of the revolutions have already; by default they are read off the data.
+    cache
+        Keep the exposure of the regions on disk for the next fit.
+
+    Raises
+    ------
+    InputError
+        When no ScW is chosen; when the model needs the Crab, no ScW contains it and no Crab rate is given, or
+        a given one names no band.
+    """
+    response = Trapezoid() if response is None else response
+    scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # row order changes nothing, to the last bit
+    if not len(sky):  # nothing to compare with the true sky of a simulation
+        scws = replace(scws, truth=None)
+    fitted = np.ones(len(scws), bool) if chosen is None else np.asarray(chosen(scws), bool)
+    if not fitted.any():
+        raise InputError(
+            f"{scws.meta['path'] or 'the ScW table'}: has no ScW of those that the model is fitted to"
+        )
+    a = exposure(scws, sky, response, cache=cache)
+    skies = [sky.reshaped(*shape) for shape in SHAPES] if "sky.width" in opened else []
+    others = [exposure(scws, other, response, cache=cache) for other in skies]
+    seen = np.any([a, *others], axis=0)
+    where = layout(scws.revolution, seen if len(sky) else None)
+    position = np.searchsorted(where.revolutions, scws.revolution)
+    mjd = np.bincount(position, scws.mjd) / np.bincount(position)
+
+    crab_response = np.where(scws.crab, point_response(scws, CRAB, response), 0.0)
+    needs_crab = scales is None and (not opened or any(name.startswith("crab.") for name in opened))
+    found = read_scales(
+        scws, where.revolutions, position, mjd, crab_response, crab_rate, needs_crab=needs_crab
+    )
+    scales = found if scales is None else scales.extended(found).select(where.revolutions)
+    time = (mjd - scales.middle) / scales.half_span
+    tracer = np.zeros(len(scws)) if scws.tracer is None else scws.tracer / scales.trend[position] - 1.0
+
+    packed_exposure, region = pack_sky(where, a, seen)
+    fov = sky.fov_matrix(response)
+    half_years = scales.half_span / DAYS_A_YEAR
+    edge = interval(scales.half_span)
+    modes, crab_modes = scales.modes
+    phase = 2.0 * scws.phase - 1.0
+    arrays: dict[str, Any] = dict(
+        rate=where.pack(scws.rate.T),
+        stat_variance=where.pack(scws.stat_err.T**2, 1.0),
+        level=scales.level,
+        crab_rate=scales.crab_rate,
+        tracer=where.pack(tracer),
+        basis=where.pack(np.stack([legendre.legval(phase, np.eye(3)[j]) for j in range(3)])),
+        crab_response=where.pack(crab_response),
+        exposure=packed_exposure,
+        region=region,
+        fov=fov,
+        time=time,
+        crab_basis=legendre.legvander(time, CRAB_ORDER).T,
+        drift_basis=_waves(time * half_years, edge, modes),
+        drift_frequency=sqrt_eigenvalues(edge, modes, 1)[0],
+        block_revolution=where.block_revolution,
+        filled=where.pack(fitted, False),
+        leftover=_leftover(sky, fov),
+        plane=where.pack(response.averaged(np.abs(scws.lat))),
+        smooth_basis=_waves(time * half_years, edge, crab_modes),
+        smooth_frequency=sqrt_eigenvalues(edge, crab_modes, 1)[0],
+        e_min=[band.e_min for band in scws.bands],
+        e_max=[band.e_max for band in scws.bands],
+        stars=sky.stars,
+        template=np.reshape(list(sky.templates.values()), (len(sky.templates), len(sky))),
+    )
+    arrays["energy"], arrays["fold"] = _fold(arrays["e_min"], arrays["e_max"])
+    arrays["harmonic"], arrays["harmonic_frequency"] = _harmonics(sky.centre_lon)
+    if skies:
+        arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
+        arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
+    if "background.correlated" in opened:
+        arrays["sequence"] = sequence(where, scws.mjd, arrays["basis"])
+    data = FitData(**jax.tree.map(jnp.asarray, arrays))
+    unseen = tuple(uncovered(a[fitted], sky.names))
+    return Prepared(
+        data, where, scws, sky, response, mjd, unseen, crab_given=not scws.crab.any(), scales=scales
+    )
+
+
+_waves = jax.jit(eigenfunctions, static_argnums=(1, 2))
+
+
+def _fold(e_min: ArrayLike, e_max: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energies and weights of `FitData.energy` and `FitData.fold`: Gauss-Legendre in log E, over the Crab."""
+    low, high = np.log(np.asarray(e_min, float)), np.log(np.asarray(e_max, float))
+    node, weight = legendre.leggauss(_NODES)
+    energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * node)
+    width = energy * weight * (high - low)[:, None] / 2
+    return energy, width / CRAB_SPECTRUM.photons_per_mcrab(e_min, e_max)[:, None]
+
+
+def _harmonics(lon: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1, cos nl, sin nl at longitudes in degrees, orthonormal over the circle, and the n.
+
+    Up to waves of which half a turn is the distance of neighbours: faster ones they cannot tell apart.
+    """
+    apart = np.diff(np.unique(np.round(lon, 6)))
+    turns = np.arange(1, int(np.clip(np.ceil(180 / apart.min(initial=180.0)), 1, _MOST_HARMONICS)) + 1)
+    angle = turns[:, None] * np.deg2rad(lon)
+    waves = np.stack([np.cos(angle), np.sin(angle)], 1).reshape(2 * turns.size, len(lon)) / np.sqrt(np.pi)
+    constant = np.full((1, len(lon)), 1 / np.sqrt(2 * np.pi))
+    return np.concatenate([constant, waves]), np.concatenate([[0.0], np.repeat(turns, 2)])
+
+
+def _leftover(sky: Sky, fov: NDArray) -> NDArray[np.float64]:
+    near = np.abs(sky.centre_lat) < _NEAR_PLANE
+    return near / np.median(fov[near][:, near].sum(1)) if near.any() else np.zeros(len(sky))

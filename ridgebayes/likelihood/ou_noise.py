@@ -1,0 +1,434 @@
+r"""The distribution of the rates of all revolutions with noise that is correlated in time.
+
+To the rates of `ridgebayes.likelihood.revolution` comes an Ornstein-Uhlenbeck process x in each revolution:
+
+.. math:: y = m + \Phi_\rho c_\rho + x_\rho(t) + \epsilon, \qquad
+          \langle x(t)\,x(t')\rangle = s_\rho^2\, e^{-|t-t'|/\tau}
+
+independent between revolutions. Marginally :math:`y \sim N(m, V + \Phi T \Phi^\top)` with
+:math:`V = D + K`. The process is Markovian, so a Kalman filter over the ScWs in order of time takes
+residual and basis through :math:`V^{-1/2}` in O(N); what is left is the J × J system of
+`ridgebayes.likelihood.revolution`. The gradient is that filter backwards (the disturbance smoother: Durbin &
+Koopman
+2001, Time Series Analysis by State Space Methods): nothing is approximated, nothing differentiated through.
+
+All revolutions go through the filter side by side, a step a ScW; those of about the same length together.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+from numpyro.distributions import constraints
+
+from ridgebayes.likelihood import coefficients
+from ridgebayes.likelihood.coefficients import Columns, Matrix, Solved
+from ridgebayes.likelihood.packing import Layout
+from ridgebayes.likelihood.revolution import (
+    RevolutionNormal,
+    log_weights,
+    of_terms,
+    over_revolutions,
+    stacked_moments,
+)
+
+GROUPS = 2
+"""Groups of revolutions of about the same length: one takes as many steps as its longest has ScWs."""
+
+SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
+_TOGETHER = 8  # steps under one logarithm
+_once = jax.lax.optimization_barrier  # else XLA works a value out again in every sum that it goes into
+
+
+class Group(NamedTuple):
+    """Some revolutions, their ScWs in order of time.
+
+    Attributes
+    ----------
+    index
+        Cell of each ScW in the flattened blocks, shape (step, revolution); 0 after the last ScW.
+    gap
+        Days since the ScW before; 0 for the first and after the last, shape (step, revolution).
+    present
+        True up to the last ScW, shape (step, revolution).
+    basis
+        Basis functions, shape (term, step, revolution).
+    revolution
+        Which revolutions these are, position in `Layout.revolutions`, shape (revolution,).
+    """
+
+    index: Any
+    gap: Any
+    present: Any
+    basis: Any
+    revolution: Any
+
+
+class Sequence(NamedTuple):
+    """The order in time of the ScWs.
+
+    Attributes
+    ----------
+    groups
+        Every revolution is in one of them.
+    position
+        Where each cell is in the groups, flattened and one after the other, shape (block, width); 0 for
+        empty cells.
+    start
+        Where each revolution begins among the ScWs in order of time, and the end, shape (revolution + 1,).
+    cell
+        Cell of each of these ScWs in the flattened blocks, shape (scw,).
+    gap_before
+        Days since the ScW before; infinite for the first of a revolution, shape (scw,).
+    """
+
+    groups: tuple[Group, ...]
+    position: Any
+    start: Any
+    cell: Any
+    gap_before: Any
+
+
+def sequence(layout: Layout, mjd: ArrayLike, basis: ArrayLike, *, groups: int = GROUPS) -> Sequence:
+    """Put the ScWs of each revolution in order of time.
+
+    Parameters
+    ----------
+    layout
+        Where each ScW stands.
+    mjd
+        Time of each ScW in days, shape (scw,), rows as those of the layout.
+    basis
+        Basis functions at each ScW, shape (term, block, width), as the distribution takes them.
+    groups
+        Number of groups of revolutions.
+    """
+    flat = np.asarray(basis, float).reshape(-1, layout.mask.size)
+    cells = np.flatnonzero(layout.mask)
+    time = np.asarray(mjd, float)[layout.index.ravel()[cells]]
+    revolution = np.repeat(layout.block_revolution, layout.mask.shape[1])[cells]
+    order = np.lexsort((time, revolution))
+    cells, time, revolution = cells[order], time[order], revolution[order]
+    count = np.bincount(revolution)
+    start = np.cumsum(count) - count
+    gap = np.where(np.arange(time.size) == start[revolution], 0.0, np.diff(time, prepend=time[:1]))
+
+    position = np.zeros(layout.mask.size, np.int32)
+    made: list[Group] = []
+    before = 0
+    for members in np.array_split(np.argsort(-count, kind="stable"), min(groups, count.size)):
+        step = np.arange(count[members].max())[:, None]
+        present = step < count[members]
+        rows = np.where(present, start[members] + step, 0)
+        position[cells[rows[present]]] = before + np.flatnonzero(present)
+        index = np.where(present, cells[rows], 0).astype(np.int32)
+        made.append(
+            Group(
+                index,
+                np.where(present, gap[rows], 0.0),
+                present,
+                np.where(present, flat[:, index], 0.0),
+                members.astype(np.int32),
+            )
+        )
+        before += present.size
+    gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
+    whole = position.reshape(layout.mask.shape)
+    return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
+
+
+class CorrelatedNormal(RevolutionNormal):
+    """Normal rates, coefficients and an Ornstein-Uhlenbeck process a revolution integrated out exactly.
+
+    Parameters
+    ----------
+    loc, noise_variance, coef_sd, basis, block_revolution, filled
+        As those of `RevolutionNormal`. `noise_variance` is the white part alone: counting noise and
+        scatter that one ScW does not share with the next. The basis is data: not differentiated.
+    correlated_sd
+        Standard deviation s of the process, cts/s, shape (..., revolution); zero switches it off.
+    memory
+        Its correlation time τ in days, shape (...). Well below the gap between ScWs the process is white,
+        and cannot be told from the scatter in noise_variance.
+    sequence
+        Order of the ScWs in time, from `sequence` and for the same basis.
+    """
+
+    arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
+        **RevolutionNormal.arg_constraints,
+        "correlated_sd": constraints.independent(constraints.nonnegative, 1),
+        "memory": constraints.nonnegative,
+    }
+    # NumPyro adds those of the base class.
+    pytree_data_fields = ("correlated_sd", "memory", "sequence")
+
+    def __init__(
+        self,
+        loc: ArrayLike,
+        noise_variance: ArrayLike,
+        coef_sd: ArrayLike,
+        basis: ArrayLike,
+        block_revolution: ArrayLike,
+        filled: ArrayLike,
+        correlated_sd: ArrayLike,
+        memory: ArrayLike,
+        sequence: Sequence,
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.correlated_sd, self.memory = jnp.asarray(correlated_sd), jnp.asarray(memory)
+        self.sequence = jax.tree.map(jnp.asarray, sequence)
+        super().__init__(
+            loc, noise_variance, coef_sd, basis, block_revolution, filled, validate_args=validate_args
+        )
+        self._batch_shape = jnp.broadcast_shapes(
+            self.batch_shape, self.correlated_sd.shape[:-1], self.memory.shape
+        )
+
+    @property
+    def variance(self) -> Array:
+        """Variance of the rates, revolution terms and correlated noise included, (cts/s)²."""
+        return super().variance + (self.correlated_sd**2)[..., self.block_revolution, None]
+
+    def log_prob(self, value: ArrayLike) -> Array:
+        """Log density of the rates `value`, shape (..., block, width) → (...)."""
+        return self._over_bands(_log_prob, "()", value)
+
+    def log_prob_by_revolution(self, value: ArrayLike) -> Array:
+        """Log density of the rates of each revolution, (..., block, width) → (..., revolution)."""
+        return self._over_bands(partial(_by_revolution, self.block_revolution), "(r)", value)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draw rates, new coefficients and a new process included; empty cells hold zero."""
+        key_white, key_process = jax.random.split(key)
+        white = super().sample(key_white, sample_shape)
+        return white + jnp.where(self.filled, self._process(key_process, sample_shape), 0.0)
+
+    def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
+        """Mean and covariance of the coefficients given rates, the process integrated out.
+
+        Shapes (..., revolution, J) in cts/s and (..., revolution, J, J) in (cts/s)².
+        """
+        return self._over_bands(_posterior, "(r,n),(r,n,n)", value)
+
+    def _process(self, key: Array, sample_shape: tuple[int, ...]) -> Array:
+        """Draw the Ornstein-Uhlenbeck process, (..., block, width)."""
+        shape = sample_shape + self.batch_shape
+        memory = jnp.maximum(self.memory, SHORTEST)[..., None]
+
+        def step(x: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            gap, shock = now
+            rate = gap / memory
+            x = jnp.exp(-rate) * x + jnp.sqrt(-jnp.expm1(-2.0 * rate)) * shock
+            return x, x
+
+        shocks = jax.random.normal(key, shape + self.event_shape).reshape(*shape, -1)
+        paths = []
+        for group in self.sequence.groups:
+            own = jnp.moveaxis(shocks[..., group.index], -2, 0)
+            # The first gap is zero, so the state before the first step is the first ScW's.
+            _, path = jax.lax.scan(step, own[0], (group.gap, own))
+            path = jnp.moveaxis(path, 0, -2) * self.correlated_sd[..., None, group.revolution]
+            paths.append(path.reshape(*shape, -1))
+        return jnp.concatenate(paths, -1)[..., self.sequence.position]
+
+    def _over_bands(self, function: Any, result: str, value: ArrayLike) -> Any:
+        shared = (self.basis, self.filled, self.sequence)
+        bound = lambda *arrays: function(*arrays, *shared)  # noqa: E731
+        mapped = jnp.vectorize(bound, signature=f"(b,w),(b,w),(j,r),(r),()->{result}")
+        memory = jnp.maximum(self.memory, SHORTEST)
+        return mapped(value - self.loc, self.noise_variance, self.coef_sd, self.correlated_sd, memory)
+
+
+class _Filtered(NamedTuple):
+    """What the filter and the small system give for the revolutions of a group."""
+
+    columns: Columns  # residual and basis (step, revolution)
+    weight: Array  # inverse white variance, zero after the last ScW (step, revolution)
+    decay: Array  # correlation with the ScW before; zero for the first (step, revolution)
+    predicted: Columns  # mean of the process given the ScWs before, for each column (step, revolution)
+    variance: Array  # and its variance (step, revolution)
+    unknown: Array  # what is left of that variance once the ScW is seen, 0–1 (step, revolution)
+    chi2: Array  # residualᵀ V⁻¹ residual (revolution,), like all below
+    gram: Matrix  # Φᵀ V⁻¹ Φ
+    projected: Columns  # Φᵀ V⁻¹ residual
+    coef_sd: Columns
+    solved: Solved
+
+
+def _filter(
+    residual: Array,
+    weight: Array,
+    coef_sd: Array,
+    correlated_sd: Array,
+    memory: Array,
+    group: Group,
+) -> _Filtered:
+    """Filter residual and basis of a group of revolutions, and solve the small system of each."""
+    take = lambda x: x.ravel().at[group.index].get(mode="promise_in_bounds")  # noqa: E731
+    columns = [take(residual), *group.basis]
+    weight = jnp.where(group.present, take(weight), 0.0)
+    first = jnp.arange(group.index.shape[0])[:, None] == 0
+    decay = jnp.where(first, 0.0, jnp.exp(-group.gap / memory))
+    stationary = correlated_sd[group.revolution] ** 2
+    n = len(columns)
+    pairs = [(i, j) for i in range(n) for j in range(i + 1)]
+
+    def step(carry: tuple, now: tuple) -> tuple:
+        mean, variance, sums = carry
+        columns, weight, decay = now
+        predicted = [decay * m for m in mean]
+        variance = (1.0 - decay**2) * stationary + decay**2 * variance
+        unknown = 1.0 / (1.0 + variance * weight)
+        gain, inverse = variance * weight * unknown, weight * unknown
+        predicted, variance, unknown, gain, inverse = _once((predicted, variance, unknown, gain, inverse))
+        new = _once([c - p for c, p in zip(columns, predicted, strict=True)])
+        mean = [p + gain * v for p, v in zip(predicted, new, strict=True)]
+        scaled = _once([inverse * v for v in new])
+        sums = [s + scaled[i] * new[j] for s, (i, j) in zip(sums, pairs, strict=True)]
+        return (mean, variance * unknown, sums), (predicted, variance, unknown)
+
+    zero = jnp.zeros_like(stationary)
+    start = ([zero] * n, stationary, [zero] * len(pairs))
+    scanned: Any = jax.lax.scan(step, start, (columns, weight, decay))
+    (_, _, sums), (predicted, variance, unknown) = scanned
+
+    total = {pair: s for pair, s in zip(pairs, sums, strict=True)}
+    terms = range(n - 1)
+    sd = [coef_sd[j, group.revolution] for j in terms]
+    gram = [[total[i + 1, j + 1] for j in range(i + 1)] for i in terms]
+    projected = [total[j + 1, 0] for j in terms]
+    solved = coefficients.solve(gram, projected, sd)
+    every_step = (columns, weight, decay, predicted, variance, unknown)
+    return _Filtered(*every_step, total[0, 0], gram, projected, sd, solved)
+
+
+def _value(f: _Filtered) -> Array:
+    """Log density of each revolution of a group, without the white noise's normalisation."""
+    whole = f.unknown.shape[0] // _TOGETHER * _TOGETHER
+    together = f.unknown[:whole].reshape(-1, _TOGETHER, f.unknown.shape[1]).prod(1)
+    log_det = -jnp.log(together).sum(0) - jnp.log(f.unknown[whole:].prod(0))
+    return of_terms(f.solved) - 0.5 * (f.chi2 + log_det)
+
+
+def _white(weight: Array, mask: Array) -> Array:
+    """Normalisation of the white noise of each block."""
+    return 0.5 * (log_weights(weight, mask) - mask.sum(1) * jnp.log(2.0 * jnp.pi))
+
+
+def _by_revolution(block_revolution, residual, variance, coef_sd, correlated_sd, memory, _, mask, sequence):
+    weight = mask / variance
+    value = over_revolutions(_white(weight, mask), block_revolution, coef_sd.shape[1])
+    for group in sequence.groups:
+        f = _filter(residual, weight, coef_sd, correlated_sd, memory, group)
+        value = value.at[group.revolution].add(_value(f))
+    return value
+
+
+@jax.custom_jvp
+def _log_prob(residual, variance, coef_sd, correlated_sd, memory, basis, mask, sequence):
+    weight = mask / variance
+    given = (residual, weight, coef_sd, correlated_sd, memory)
+    noise = _white(weight, mask).sum()
+    return noise + sum(_value(_filter(*given, group)).sum() for group in sequence.groups)
+
+
+class _Slopes(NamedTuple):
+    """Derivatives of the log density of a group."""
+
+    residual: Array  # (step, revolution)
+    variance: Array  # of the white noise (step, revolution)
+    coef_sd: Columns  # (revolution,)
+    process: Array  # of the variance of the process (revolution,)
+    memory: Array  # scalar
+
+
+def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> _Slopes:
+    """Run the filter backwards.
+
+    With c and S the posterior mean and covariance of the coefficients and B = V⁻¹ (e eᵀ + Φ S Φᵀ) V⁻¹ − V⁻¹,
+    e = residual − Φ c, the log density changes by tr(B dV) / 2. A root of S makes S's part J columns like e;
+    each of them goes through λ = V⁻¹ column, and `information` is for V⁻¹ itself.
+    """
+    terms = range(len(f.coef_sd))
+    mean, _ = coefficients.moments(f.solved, f.coef_sd)
+    # Columns e and Φ root of [residual, Φ]: (which, by how much), root upper triangular.
+    mixture: list[list[tuple[int, Array | float]]] = [[(0, 1.0), *((j + 1, -mean[j]) for j in terms)]]
+    mixture += [[(i + 1, f.coef_sd[i] * f.solved.inverse[j][i]) for i in range(j + 1)] for j in terms]
+    mix = lambda columns: [sum(by * columns[i] for i, by in parts) for parts in mixture]  # noqa: E731
+
+    def step(carry: tuple, now: tuple) -> tuple:
+        pull, information, process, memory = carry  # derivative by the filtered mean, and its variance
+        columns, predicted, variance, unknown, weight, decay, gap = now
+        expected = _once(mix(predicted))
+        gain, inverse = _once((variance * weight * unknown, weight * unknown))
+        new = [c - p for c, p in zip(mix(columns), expected, strict=True)]
+        solved = _once([inverse * v - gain * p for v, p in zip(new, pull, strict=True)])
+        before = _once([x + p for x, p in zip(solved, pull, strict=True)])  # derivative by the predicted mean
+        diagonal = inverse + gain**2 * information
+        information = _once(inverse + unknown**2 * information)
+        slope = _once(0.5 * (sum(x**2 for x in before) - information))  # by the predicted variance
+        process += slope * (1.0 - decay**2)
+        by_decay = 2.0 * slope * (variance - stationary)
+        by_decay += sum(x * m for x, m in zip(before, expected, strict=True))
+        carry = [decay * x for x in before], decay**2 * information, process, memory + by_decay * gap
+        return carry, (-solved[0], 0.5 * (sum(x**2 for x in solved) - diagonal))
+
+    stationary = correlated_sd**2
+    zero = jnp.zeros_like(stationary)
+    xs = (f.columns, f.predicted, f.variance, f.unknown, f.weight, f.decay, group.gap)
+    scanned: Any = jax.lax.scan(step, ([zero] * len(mixture), zero, zero, zero), xs, reverse=True)
+    (*_, process, memory_slope), (residual, variance) = scanned
+
+    coef_sd = coefficients.slope_of_sd(f.solved, f.gram, f.projected, f.coef_sd)
+    return _Slopes(residual, variance, coef_sd, process, memory_slope.sum() / memory / memory)
+
+
+def _log_prob_jvp(primals, tangents):
+    """Differentiate in closed form, by the filter run backwards."""
+    residual, variance, coef_sd, correlated_sd, memory, _, mask, sequence = primals
+    if not isinstance(tangents[5], SymbolicZero):
+        raise NotImplementedError("CorrelatedNormal: the basis is data and cannot be differentiated")
+    d_residual, d_variance, d_coef_sd, d_correlated_sd, d_memory = (
+        jnp.zeros(t.shape, t.dtype) if isinstance(t, SymbolicZero) else t for t in tangents[:5]
+    )
+    weight = jax.lax.optimization_barrier(mask / variance)
+    value, tangent = _white(weight, mask).sum(), jnp.zeros(())
+    by_cell: list[tuple[Array, Array]] = []
+    for group in sequence.groups:
+        f = _filter(residual, weight, coef_sd, correlated_sd, memory, group)
+        sd = correlated_sd[group.revolution]
+        slopes = _slopes(f, sd, memory, group)
+        value += _value(f).sum()
+        tangent += (2.0 * sd * slopes.process * d_correlated_sd[group.revolution]).sum()
+        tangent += slopes.memory * d_memory
+        for j, slope in enumerate(slopes.coef_sd):
+            tangent += (slope * d_coef_sd[j, group.revolution]).sum()
+        by_cell.append((slopes.residual.ravel(), slopes.variance.ravel()))
+    g_residual, g_variance = (
+        jnp.concatenate(parts).at[sequence.position].get(mode="promise_in_bounds") * mask
+        for parts in zip(*by_cell, strict=True)
+    )
+    return value, tangent + (g_residual * d_residual).sum() + (g_variance * d_variance).sum()
+
+
+_log_prob.defjvp(_log_prob_jvp, symbolic_zeros=True)
+
+
+def _posterior(residual, variance, coef_sd, correlated_sd, memory, basis, mask, sequence):
+    n_terms, n_revolutions = coef_sd.shape
+    mean = jnp.zeros((n_revolutions, n_terms))
+    covariance = jnp.zeros((n_revolutions, n_terms, n_terms))
+    for group in sequence.groups:
+        f = _filter(residual, mask / variance, coef_sd, correlated_sd, memory, group)
+        mean_here, covariance_here = stacked_moments(f.solved, f.coef_sd)
+        mean = mean.at[group.revolution].set(mean_here)
+        covariance = covariance.at[group.revolution].set(covariance_here)
+    return mean, covariance

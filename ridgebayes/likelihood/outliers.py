@@ -1,0 +1,190 @@
+r"""The distribution of the rates of all revolutions where some ScWs are outliers.
+
+As `ridgebayes.likelihood.revolution`, but the noise of a ScW is a mixture,
+
+.. math:: \epsilon_i \sim (1-f)\,N(0, s_i^2) + f\,N(0, \kappa^2 s_i^2)
+
+so the coefficients can no longer be integrated out in closed form. Laplace's method does it, revolution by
+revolution: at the most probable coefficients (found by EM: a ScW counts by the probability that it is none
+of the outliers) the integrand is Gaussian to a good approximation, the better the more ScWs there are.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from numpyro.distributions import constraints
+
+from ridgebayes.likelihood import revolution
+from ridgebayes.likelihood.revolution import RevolutionNormal, revolution_terms
+
+STEPS = 6
+"""EM steps: outliers stand out, so a few settle which they are."""
+
+
+class OutlierNormal(RevolutionNormal):
+    """Normal rates with outliers, normal coefficients per revolution integrated out by Laplace's method.
+
+    Parameters
+    ----------
+    loc, noise_variance, coef_sd, basis, block_revolution, filled
+        As those of `RevolutionNormal`; `noise_variance` is that of a ScW which is no outlier.
+    fraction
+        Share f of the outliers, shape (...).
+    size
+        Their standard deviation κ over that of the others, above 1, shape (...).
+    """
+
+    arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
+        **RevolutionNormal.arg_constraints,
+        "fraction": constraints.unit_interval,
+        "size": constraints.positive,
+    }
+    pytree_data_fields: tuple[str, ...] = ("fraction", "size")
+
+    def __init__(
+        self,
+        loc: ArrayLike,
+        noise_variance: ArrayLike,
+        coef_sd: ArrayLike,
+        basis: ArrayLike,
+        block_revolution: ArrayLike,
+        filled: ArrayLike,
+        fraction: ArrayLike,
+        size: ArrayLike,
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.fraction, self.size = jnp.asarray(fraction, float), jnp.asarray(size, float)
+        super().__init__(
+            loc, noise_variance, coef_sd, basis, block_revolution, filled, validate_args=validate_args
+        )
+
+    @property
+    def variance(self) -> Array:
+        """Variance of the rates, outliers and revolution terms included, (cts/s)²."""
+        wider = (1.0 - self.fraction + self.fraction * self.size**2)[..., None, None]
+        terms = revolution_terms(self.coef_sd**2, self.basis**2, self.block_revolution)
+        return self.noise_variance * wider + terms
+
+    def log_prob(self, value: ArrayLike) -> Array:
+        """Log density of the rates `value`, shape (..., block, width) → (...)."""
+        return self._over_bands(_log_prob, "()")(value - self.loc)
+
+    def log_prob_by_revolution(self, value: ArrayLike) -> Array:
+        """Log density of the rates of each revolution, (..., block, width) → (..., revolution)."""
+        return self._over_bands(_by_revolution, "(r)")(value - self.loc)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draw rates, new coefficients and new outliers included; empty cells hold zero."""
+        key_rest, key_hit = jax.random.split(key)
+        shape = sample_shape + self.batch_shape + self.event_shape
+        hit = jax.random.uniform(key_hit, shape) < self.fraction[..., None, None]
+        variance = self.noise_variance * jnp.where(hit, self.size[..., None, None] ** 2, 1.0)
+        key_coef, key_noise = jax.random.split(key_rest)
+        coef_shape = sample_shape + self.batch_shape + self.coef_sd.shape[-2:]
+        coefficients = self.coef_sd * jax.random.normal(key_coef, coef_shape)
+        noise = jnp.sqrt(variance) * jax.random.normal(key_noise, shape)
+        return jnp.where(self.filled, self.loc + self.revolution_terms(coefficients) + noise, 0.0)
+
+    def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
+        """Mean and covariance of the coefficients given rates, in Laplace's approximation.
+
+        Shapes (..., revolution, J) in cts/s and (..., revolution, J, J) in (cts/s)².
+        """
+
+        def posterior(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
+            widened = variance * _settled(
+                residual, variance, coef_sd, fraction, size, basis, mask, block_revolution
+            )
+            return revolution._posterior(residual, widened, coef_sd, basis, mask, block_revolution)
+
+        return self._over_bands(posterior, "(r,n),(r,n,n)")(value - self.loc)
+
+    def outlier_probability(self, value: ArrayLike) -> Array:
+        """Return the probability that each ScW is an outlier, given rates, (..., block, width)."""
+
+        def probability(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
+            given = (fraction, size)
+            widened = variance * _settled(residual, variance, coef_sd, *given, basis, mask, block_revolution)
+            left = _left(residual, widened, coef_sd, basis, mask, block_revolution)[0]
+            return jnp.where(mask, jax.nn.sigmoid(_log_odds(left, variance, *given)), 0.0)
+
+        return self._over_bands(probability, "(b,w)")(value - self.loc)
+
+    def _over_bands(self, function, result: str):
+        shared = (self.basis, self.filled, self.block_revolution)
+
+        def mapped(residual):
+            bound = lambda *arrays: function(*arrays, *shared)  # noqa: E731
+            arrays = (residual, self.noise_variance, self.coef_sd, self.fraction, self.size)
+            return jnp.vectorize(bound, signature=f"(b,w),(b,w),(j,r),(),()->{result}")(*arrays)
+
+        return mapped
+
+
+def _log_odds(left, variance, fraction, size):
+    """Log odds that a ScW is an outlier, for what is left of its rate after the fit."""
+    # Kept above zero, so that a share of exactly zero has a gradient.
+    fraction = jnp.clip(fraction, 1e-300, 1.0 - 1e-15)
+    prior = jnp.log(fraction) - jnp.log1p(-fraction) - jnp.log(size)
+    return prior + 0.5 * left**2 / variance * (1.0 - size**-2)
+
+
+def _left(residual, variance, coef_sd, basis, mask, block_revolution):
+    """Return what is left of the residual after the terms of each revolution, and the solution."""
+    solved = revolution.fitted(residual, variance, coef_sd, basis, mask, block_revolution).solved
+    coefficients = jnp.stack([coef_sd[j] * z for j, z in enumerate(solved.z)])
+    return residual - revolution_terms(coefficients, basis, block_revolution), solved
+
+
+def _factor(left, variance, fraction, size):
+    """Factor on the variance with which a ScW counts, for the probability that it is an outlier."""
+    outlier = jax.nn.sigmoid(_log_odds(left, variance, fraction, size))
+    return 1.0 / (1.0 - outlier * (1.0 - size**-2))
+
+
+def _settled(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
+    """Factor on the variance with which each ScW counts at the most probable coefficients."""
+
+    def step(_, factor):
+        left, _ = _left(residual, variance * factor, coef_sd, basis, mask, block_revolution)
+        return _factor(left, variance, fraction, size)
+
+    return jax.lax.fori_loop(0, STEPS, step, jnp.ones_like(variance))
+
+
+def _log_prob(*arrays):
+    noise, terms = _density(*arrays)
+    return noise.sum() + terms.sum()
+
+
+def _by_revolution(*arrays):
+    noise, terms = _density(*arrays)
+    return revolution.over_revolutions(noise.sum(1), arrays[-1], terms.size) + terms
+
+
+def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
+    """Log density of the noise of each ScW, and what the terms of each revolution add to it."""
+    # The coefficients are found outside of the derivative, which one last EM step brings back: by the
+    # envelope theorem only the width of the integrand depends on how they move, and of that only what further
+    # steps would change is lost.
+    given = jax.lax.stop_gradient((residual, variance, coef_sd, fraction, size))
+    shared = (basis, mask, block_revolution)
+    before, _ = _left(given[0], given[1] * _settled(*given, *shared), given[2], *shared)
+    factor = _factor(before + residual - given[0], variance, fraction, size)
+    left, solved = _left(residual, variance * factor, coef_sd, *shared)
+
+    odds = _log_odds(left, variance, fraction, size)
+    density = -0.5 * (left**2 / variance + jnp.log(2.0 * jnp.pi * variance))
+    density += jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
+    prior = -0.5 * sum(z**2 for z in solved.z)
+    # The curvature of the mixture itself, which is below that of EM's Gaussian; never negative.
+    outlier, shrink = jax.nn.sigmoid(odds), 1.0 - size**-2
+    curvature = 1.0 / (variance * factor) - outlier * (1.0 - outlier) * (shrink * left / variance) ** 2
+    bounded = 1.0 / jnp.maximum(curvature, 1e-6 / variance)
+    inverse = revolution.fitted(left, bounded, coef_sd, *shared).solved.inverse
+    log_det = -sum(jnp.log(row[-1]) for row in inverse)
+    return jnp.where(mask, density, 0.0), prior - log_det

@@ -1,0 +1,112 @@
+"""Revolutions of a fit in pieces: given the parameters, they are independent.
+
+The density of the whole is the sum of those of the pieces, the prior counted once.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.likelihood.design import FitData
+
+BLOCKS = {
+    "rate": 1, "stat_variance": 1, "tracer": 0, "basis": 1, "crab_response": 0, "exposure": 1, "region": 1,
+    "block_revolution": 0, "filled": 0, "plane": 0, "reshaped": 2,
+}  # fmt: skip
+"""Arrays of a fit with an axis of blocks, and which axis that is."""
+REVOLUTIONS = {"level": 1, "time": 0, "crab_basis": 1, "drift_basis": 0, "smooth_basis": 0}
+"""Arrays of a fit with an axis of revolutions, and which axis that is. All others are the same everywhere."""
+
+
+def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray, NDArray]:
+    """Divide revolutions among `n` devices so that each has about equally many blocks.
+
+    Parameters
+    ----------
+    block_revolution
+        Revolution of each block, sorted, (block,).
+    revolutions
+        How many there are.
+    n
+        Number of devices.
+
+    Returns
+    -------
+    first_revolution, first_block
+        Where each share begins, and the end, (n + 1,) each.
+
+    Raises
+    ------
+    InputError
+        When there are fewer revolutions than devices.
+    """
+    if revolutions < n:
+        raise InputError(
+            f"--devices {n}: the table has {revolutions} revolutions: give at most so many devices"
+        )
+    ends = np.searchsorted(block_revolution, np.arange(revolutions + 1))
+    cut = np.searchsorted(ends, np.arange(n + 1) * block_revolution.size / n)
+    # At least one revolution each.
+    cut = np.maximum.accumulate(cut - np.arange(n + 1)) + np.arange(n + 1)
+    cut = np.minimum(cut, revolutions - n + np.arange(n + 1))
+    return cut, ends[cut]
+
+
+def nothing(data: FitData) -> FitData:
+    """One block and one revolution without ScWs: what is left of the density is the prior."""
+    one = {
+        name: jax.lax.slice_in_dim(getattr(data, name), 0, 1, axis=axis)
+        for name, axis in (BLOCKS | REVOLUTIONS).items()
+        if getattr(data, name) is not None
+    }
+    one["filled"] &= False
+    one["block_revolution"] *= 0
+    return data._replace(**one)  # type: ignore[arg-type]
+
+
+def thinned(data: FitData, every: int) -> FitData:
+    """Take every so-many-th revolution, as a mission of its own."""
+    revolution = np.asarray(data.block_revolution)
+    kept = np.arange(data.time.size) % every == 0
+    taken = {
+        name: np.compress(which, getattr(data, name), axis)
+        for axes, which in ((BLOCKS, kept[revolution]), (REVOLUTIONS, kept))
+        for name, axis in axes.items()
+        if getattr(data, name) is not None
+    }
+    taken["block_revolution"] //= every
+    return data._replace(**{name: jnp.asarray(x) for name, x in taken.items()})  # type: ignore[arg-type]
+
+
+def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:
+    """Take one piece out of the data, in compiled code.
+
+    Parameters
+    ----------
+    data
+        All of them.
+    bounds
+        Its first block and the end of its blocks, and its first revolution, (3,).
+    size
+        Blocks and revolutions to take, as many as the largest piece has: blocks of others are emptied.
+    """
+    first, end, first_revolution = bounds
+    blocks, revolutions = size
+    start = jnp.minimum(first, data.block_revolution.size - blocks)
+    start_revolution = jnp.minimum(first_revolution, data.time.size - revolutions)
+    taken = {
+        name: jax.lax.dynamic_slice_in_dim(getattr(data, name), where, length, axis)
+        for axes, where, length in ((BLOCKS, start, blocks), (REVOLUTIONS, start_revolution, revolutions))
+        for name, axis in axes.items()
+        if getattr(data, name) is not None
+    }
+    number = start + jnp.arange(blocks)
+    mine = (first <= number) & (number < end)
+    taken["filled"] &= mine[:, None]
+    taken["block_revolution"] = jnp.clip(taken["block_revolution"] - start_revolution, 0, revolutions - 1)
+    return data._replace(**taken)  # type: ignore[arg-type]

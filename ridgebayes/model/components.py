@@ -1,0 +1,357 @@
+"""Building blocks of models: each term of the rate, as a function of parameters `p` and data.
+
+Slow quantities have axes (band, revolution); a rate is a list of terms, each a number for every revolution
+times fixed columns (see `ridgebayes.likelihood.linear_terms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+from jax.typing import ArrayLike
+from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
+from numpyro.distributions.transforms import AffineTransform
+from numpyro.primitives import Messenger
+
+from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS, FitData
+from ridgebayes.likelihood.linear_terms import (
+    CorrelatedTermsNormal,
+    OutlierTermsNormal,
+    Term,
+    Terms,
+    TermsNormal,
+    total,
+)
+from ridgebayes.likelihood.revolution import revolution_terms
+from ridgebayes.priors import Parameter, Parameters
+
+SKY = {
+    "sky.intensity": Parameter(
+        dist.Normal(0.0, 10.0),
+        "mCrab / deg2",
+        ("band", "region"),
+        "mean surface brightness of each region's core",
+    ),
+    "response.solid_angle": Parameter(1.0, "", (), "effective solid angle over the nominal one"),
+}
+
+BACKGROUND = {
+    "background.level": Parameter(dist.Normal(1.0, 0.1), "", ("band",), "mean level over its reference"),
+    "background.drift": Parameter(
+        dist.Normal(0.0, 1.0), "", ("band", "mode"), "slow drift of the level: weights of its modes"
+    ),
+    "background.drift_sd": Parameter(0.05, "", ("band",), "sd of the drift over the level"),
+    "background.drift_length": Parameter(2.5, "yr", ("band",), "time scale of the drift"),
+    "background.tracer": Parameter(
+        dist.Normal(0.5, 1.0), "", ("band",), "relative change of the background for one of the tracer"
+    ),
+    "background.revolution_sd": Parameter(
+        dist.HalfNormal(0.05),
+        "",
+        ("band", "term"),
+        "sd of the constant and phase terms among revolutions, over the level",
+    ),
+    "background.scatter": Parameter(
+        dist.HalfNormal(0.03), "", ("band",), "scatter from ScW to ScW beyond counting, over the level"
+    ),
+}
+
+CRAB = {
+    "crab.rate": Parameter(
+        dist.Normal(1.0, 0.3), "", ("band",), "mean Crab rate over its reference", nonlinear=True
+    ),
+    "crab.shape": Parameter(
+        dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time"
+    ),
+    "crab.scatter": Parameter(
+        dist.LogNormal(np.log(0.005), 0.5),
+        "",
+        ("band",),
+        "scatter of the Crab's rate from ScW to ScW, relative",
+    ),
+}
+
+COEFFICIENTS = {
+    "background.coefficients": Parameter(
+        dist.Normal(0.0, 1.0),
+        "",
+        ("band", "term", "revolution"),
+        "constant and phase terms of each revolution, over their sd",
+    ),
+}
+
+
+EXTRAS: dict[str, dict[str, Parameter]] = {
+    "correlated_noise": {
+        "background.correlated": Parameter(
+            dist.HalfNormal(0.02), "", ("band",), "scatter that ScWs of a revolution share, over the level"
+        ),
+        "background.memory": Parameter(
+            dist.LogNormal(np.log(2.0), 0.7), "h", ("band",), "time over which it is shared"
+        ),
+    },
+    "outliers": {
+        "outlier.fraction": Parameter(dist.Beta(1.0, 50.0), "", ("band",), "share of outlying ScWs"),
+        "outlier.size": Parameter(8.0, "", ("band",), "their scatter over that of the others"),
+    },
+    "transients": {
+        "plane.scatter": Parameter(
+            dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
+        ),
+        "plane.leftover": Parameter(
+            dist.HalfNormal(1.5),
+            "mCrab",
+            ("band",),
+            "flux of faint sources left in a view of the plane",
+        ),
+    },
+    "smooth_crab": {
+        "crab.smooth": Parameter(
+            dist.Normal(0.0, 1.0), "", ("band", "crab_mode"), "Crab rate beside its cubic: weights of modes"
+        ),
+        # Fixed, as for the drift: freed, they and the weights are slow to sample.
+        "crab.smooth_sd": Parameter(0.03, "", ("band",), "sd of this part, relative"),
+        "crab.smooth_length": Parameter(1.5, "yr", ("band",), "time scale of this part"),
+    },
+    "free_latitude": {
+        "sky.width": Parameter(
+            dist.LogNormal(0.0, 0.3),
+            "",
+            ("band",),
+            "width in latitude over that of the regions",
+            nonlinear=True,
+        ),
+        "sky.shift": Parameter(
+            dist.Normal(0.0, 0.5), "deg", ("band",), "shift in latitude of the regions", nonlinear=True
+        ),
+    },
+}
+"""Known unknowns that any model can open (`Model.with_extras`); by what each is for:
+
+``correlated_noise`` an Ornstein-Uhlenbeck process within each revolution, integrated out exactly;
+``outliers`` a second, wide Gaussian in the noise of a ScW;
+``transients`` what source cleaning leaves near the plane: scatter, and a mean flux that cannot be told from
+diffuse emission and is what its prior says; ``smooth_crab`` a Gaussian process in the Crab's rate;
+``free_latitude`` the sky's width and position in latitude.
+"""
+
+
+def drift(p: Parameters, data: FitData) -> Array:
+    """Slow drift of the background level relative to its reference, (band, revolution).
+
+    A Gaussian process in time (Matérn 5/2) in the Hilbert-space form of Riutort-Mayol et al. 2023.
+    """
+    sd, length = p("background.drift_sd"), p("background.drift_length")
+    return gaussian_process(
+        p("background.drift"), sd, length, data.drift_frequency, data.drift_basis, smoothness=2.5
+    )
+
+
+def gaussian_process(
+    weights: Array, sd: Array, length: Array, frequency: Array, basis: Array, *, smoothness: float
+) -> Array:
+    """Matérn process in a basis of waves: Σ_j √S(ω_j) w_j φ_j (see `wave_sd`).
+
+    Parameters
+    ----------
+    weights
+        w, independent and standard normal, (band, mode).
+    sd, length
+        Of the process, (band,); the length in the inverse unit of `frequency`.
+    frequency, basis
+        ω (mode,) and orthonormal φ (place, mode): of an interval (Riutort-Mayol et al. 2023) or circle.
+    smoothness
+        ν of the Matérn covariance.
+
+    Returns
+    -------
+    Array
+        (band, place).
+    """
+    return (wave_sd(sd, length, frequency, smoothness=smoothness) * weights) @ basis.T
+
+
+def wave_sd(sd: Array, length: Array, frequency: Array, *, smoothness: float) -> Array:
+    """Sd √S(ω) of the wave of each frequency in a Matérn process, S its spectral density: (band, mode)."""
+    return jnp.sqrt(
+        spectral_density_matern(
+            1, smoothness, frequency[None, :, None], sd[:, None] ** 2, length[:, None, None]
+        )
+    )
+
+
+class scaled(Messenger):
+    """Within it, the prior of one parameter is widened: ``with scaled(name, sd): p(name)``.
+
+    For a parameter whose spread is another parameter. It is then sampled itself, rather than over its spread:
+    where data say much of it, only so does NUTS see a round posterior.
+
+    Parameters
+    ----------
+    name
+        The parameter; its prior, on the whole line, is for what it is over `sd`.
+    sd
+        Factor, of the shape of the parameter.
+    """
+
+    def __init__(self, name: str, sd: Array) -> None:
+        super().__init__(None)
+        self.name, self.sd = name, sd
+
+    def process_message(self, msg: dict[str, Any]) -> None:
+        """Put the factor into the distribution of the site."""
+        if msg["type"] == "sample" and msg["name"] == self.name:
+            msg["fn"] = dist.TransformedDistribution(msg["fn"], AffineTransform(0.0, self.sd))
+
+
+def background(p: Parameters, data: FitData) -> Terms:
+    """Background without the revolution terms, cts/s."""
+    level = data.level * (p("background.level")[:, None] + drift(p, data))
+    numpyro.deterministic("background.history", level)
+    tracer = data.level * p("background.tracer")[:, None]
+    return [Term(level), Term(tracer, data.tracer)]
+
+
+def crab_rate(p: Parameters, data: FitData) -> Array:
+    """Detector rate of the Crab C(t), a cubic in time, cts/s per Crab, (band, revolution).
+
+    With ``smooth_crab`` a Gaussian process (Matérn 3/2) is added to the cubic.
+    """
+    shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
+    if "crab.smooth" in p:
+        sd, length = p("crab.smooth_sd"), p("crab.smooth_length")
+        shape += gaussian_process(
+            p("crab.smooth"), sd, length, data.smooth_frequency, data.smooth_basis, smoothness=1.5
+        )
+    rate = (data.crab_rate * p("crab.rate"))[:, None] * shape
+    numpyro.deterministic("crab.history", rate)
+    return rate
+
+
+def crab(rate: Array, data: FitData) -> Terms:
+    """Crab where it was not removed, cts/s, for its rate (band, revolution)."""
+    return [Term(rate, data.crab_response)]
+
+
+def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
+    """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg²."""
+    weights, exposures, fov = _exposure(p, data)
+    omega = p("response.solid_angle")
+    numpyro.deterministic("sky.fov_flux", jnp.einsum("bw,wpr,br->bp", weights, fov, omega * intensity))
+    if "plane.leftover" in p:
+        intensity = intensity + leftover(p, data)
+    intensity = omega * intensity
+    return [
+        Term(weight[:, None] * crab_rate / 1000.0, exposure, intensity, data.region)
+        for weight, exposure in zip(weights.T, exposures, strict=True)
+    ]
+
+
+def leftover(p: Parameters, data: FitData) -> Array:
+    """Intensity as which faint sources left near the plane are seen, mCrab/deg², (band, region)."""
+    return p("plane.leftover")[:, None] * data.leftover / p("response.solid_angle")
+
+
+def fold(photons: Callable[[Array], Array], data: FitData) -> Array:
+    """Fold a photon spectrum into the bands: its photons in a band over those of 1 mCrab, (band,) mCrab.
+
+    The Crab is `ridgebayes.instrument.crab_spectrum.CRAB`. As for all that is relative to the Crab, the
+    efficiency of the detector is taken to be even within a band.
+
+    Parameters
+    ----------
+    photons
+        ph/cm²/s/keV at energies (band, node) in keV, the same shape.
+    data
+        Arrays of the fit.
+    """
+    return (photons(data.energy) * data.fold).sum(-1)
+
+
+def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
+    """Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region).
+
+    A free shape in latitude interpolates between the exposures of a few.
+    """
+    if "sky.width" not in p:
+        return jnp.ones((data.rate.shape[0], 1)), data.exposure[None], data.fov[None]
+    assert data.reshaped is not None
+    assert data.reshaped_fov is not None
+    return shape_weights(p("sky.width"), p("sky.shift")), data.reshaped, data.reshaped_fov
+
+
+def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
+    """Weight of each of `SHAPES` for a width (over that of the regions) and a shift (deg): (..., shape).
+
+    Interpolates in the logarithm of the width (Lagrange's polynomial), and adds what a shift changes at the
+    width of the regions (a parabola).
+    """
+    nodes = np.log(WIDTHS)
+    at, shift = jnp.log(jnp.asarray(width))[..., None], jnp.asarray(shift) / SHIFT_DEG
+    weights = [
+        jnp.prod((at - np.delete(nodes, k)) / (nodes[k] - np.delete(nodes, k)), -1) for k in range(nodes.size)
+    ]
+    weights[0] -= shift**2
+    south, north = shift * (shift - 1) / 2, shift * (shift + 1) / 2
+    return jnp.stack([*weights, south, north], -1)
+
+
+def observe(
+    p: Parameters,
+    data: FitData,
+    background: Terms,
+    seen: Terms,
+    crab_rate: Array | None = None,
+    *,
+    marginal: bool = True,
+) -> None:
+    """Compare with the observed rates: counting noise, scatter, revolution terms.
+
+    Parameters
+    ----------
+    p
+        Parameters.
+    data
+        Arrays of the fit.
+    background, seen
+        Terms of the background without the revolution terms, and of what is seen of the sky, cts/s.
+    crab_rate
+        Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`; None without a Crab.
+    marginal
+        Integrate the revolution terms out exactly; otherwise sample them too.
+    """
+    # Nothing reads it while sampling, so it costs nothing there; what is made of a fit does.
+    cells = data.filled.shape
+    numpyro.deterministic("background.rate", total(background, data.block_revolution, cells))
+    mean, scatter = background + seen, [Term(p("background.scatter")[:, None] * data.level)]
+    if crab_rate is not None:
+        scatter.append(Term(p("crab.scatter")[:, None] * crab_rate, data.crab_response))
+    if "plane.scatter" in p and crab_rate is not None:
+        scatter.append(Term(p("plane.scatter")[:, None] * crab_rate / 1000.0, data.plane))
+    sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
+    shared = (sd, data.basis, data.block_revolution, data.filled)
+    of_terms = (mean, data.stat_variance, scatter, *shared)
+    if not marginal:
+        coefficients = numpyro.deterministic("background.terms", sd * p("background.coefficients"))
+        terms = revolution_terms(coefficients, data.basis, data.block_revolution)
+        white = TermsNormal(*of_terms)
+        observed = (
+            dist.Normal(white.loc + terms, jnp.sqrt(white.noise_variance)).mask(data.filled).to_event(2)
+        )
+    elif "background.correlated" in p:
+        correlated = p("background.correlated")[:, None] * data.level
+        assert data.sequence is not None
+        memory = p("background.memory") / 24.0
+        process = (correlated, memory, data.sequence)
+        observed = CorrelatedTermsNormal(*of_terms, *process)
+    elif "outlier.fraction" in p:
+        observed = OutlierTermsNormal(*of_terms, p("outlier.fraction"), p("outlier.size"))
+    else:
+        observed = TermsNormal(*of_terms)
+    numpyro.sample("rate", observed.to_event(1), obs=data.rate)

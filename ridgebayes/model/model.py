@@ -1,0 +1,158 @@
+"""A model: a NumPyro function, its parameters, and the sky it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.likelihood.design import CRAB_ORDER, FitData
+from ridgebayes.model.components import EXTRAS
+from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, with_priors
+from ridgebayes.sky import Sky
+from ridgebayes.table.scw import ScWTable
+
+Rates = Callable[..., None]
+"""A model's function: ``rates(p, data, **options)`` samples parameters through `p` and the site "rate"."""
+
+_NEEDS = {
+    "free_latitude": "response.solid_angle",
+    "transients": "response.solid_angle",
+    "smooth_crab": "crab.rate",
+}
+"""A parameter without which a model has nothing that an extra could change."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to sample, print and change.
+
+    Attributes
+    ----------
+    name
+        As on the command line.
+    rates
+        The NumPyro function.
+    parameters
+        Name → parameter; those that the function does not ask for under its options are not listed.
+    sky
+        The sky regions.
+    options
+        Keywords for the function.
+    factorises
+        True where bands share no parameter, so that each may be sampled by itself.
+    extras
+        Known unknowns that were opened.
+    source
+        Text of the user's file that made it; empty for the shipped models.
+    chosen
+        Tells which ScWs of a table it is fitted to, (scw,); None for all. The others keep their place: a run
+        says what the fit expects of them too.
+    """
+
+    name: str
+    rates: Rates
+    parameters: Mapping[str, Parameter]
+    sky: Sky
+    options: Mapping[str, Any] = field(default_factory=dict)
+    factorises: bool = False
+    extras: tuple[str, ...] = ()
+    source: str = ""
+    chosen: Callable[[ScWTable], NDArray[np.bool_]] | None = None
+
+    def __call__(self, data: FitData) -> None:
+        """Run the NumPyro function on the arrays of a fit."""
+        self.rates(Parameters(self.parameters, self.sizes(data)), data, **self.options)
+
+    def sizes(self, data: FitData) -> dict[str, int]:
+        """Length of every axis a parameter can have."""
+        return {
+            "band": data.rate.shape[0],
+            "region": len(self.sky.names),
+            "revolution": data.level.shape[1],
+            "term": data.basis.shape[0],
+            "order": data.crab_basis.shape[0] - 1,
+            "mode": data.drift_frequency.shape[0],
+            "crab_mode": data.smooth_frequency.shape[0],
+            "template": data.template.shape[0],
+            "harmonic": data.harmonic_frequency.shape[0],
+        }
+
+    def priors(self) -> dict[str, Any]:
+        """Name → prior."""
+        return {name: parameter.prior for name, parameter in self.parameters.items()}
+
+    def with_priors(self, changes: Mapping[str, Any]) -> Model:
+        """Return the model with other priors (see `ridgebayes.priors.with_priors`)."""
+        return replace(self, parameters=with_priors(self.parameters, changes))
+
+    def with_extras(self, *names: str) -> Model:
+        """Return the model with known unknowns opened (see `ridgebayes.model.components.EXTRAS`).
+
+        Raises
+        ------
+        InputError
+            An unknown name, with the nearest real one; two descriptions of the noise at once; one of a sky or
+        Crab that the model does not have.
+        """
+        added: dict[str, Parameter] = {}
+        for name in names:
+            if name not in EXTRAS:
+                raise InputError(f"extra '{name}': there is none of this name{nearest(name, EXTRAS)}")
+            if name in _NEEDS and _NEEDS[name] not in self.parameters:
+                what = "Crab" if name == "smooth_crab" else "sky"
+                raise InputError(f"extra '{name}': model '{self.name}' has no {what} that it could change")
+            added |= EXTRAS[name]
+        extras = tuple(dict.fromkeys((*self.extras, *names)))
+        if {"correlated_noise", "outliers"} <= set(extras):
+            raise InputError("extras: correlated_noise and outliers cannot be had together: leave out one")
+        if "background.coefficients" in self.parameters and {"correlated_noise", "outliers"} & set(extras):
+            raise InputError(
+                "extras: correlated_noise and outliers need the revolution terms integrated out: leave "
+                "marginal=False away"
+            )
+        return replace(self, parameters={**self.parameters, **added}, extras=extras)
+
+    @property
+    def bands_apart(self) -> bool:
+        """True where each band may be sampled by itself: no shared parameter, no prior spanning bands."""
+        return self.factorises and not any(_spans_bands(p) for p in self.parameters.values())
+
+    def __str__(self) -> str:
+        title = f"{self.name}: {len(self.sky.names)} sky regions ({self.sky.name})"
+        extras = f", with {', '.join(self.extras)}" if self.extras else ""
+        sizes = {
+            "region": len(self.sky.names),
+            "template": len(self.sky.templates),
+            "term": 3,
+            "order": CRAB_ORDER,
+        }
+        used = dict.fromkeys(axis for p in self.parameters.values() for axis in p.dims)
+        known = ", ".join(f"{axis} {sizes[axis]}" for axis in used if axis in sizes)
+        others = ", ".join(axis for axis in used if axis not in sizes)
+        axes = f"axes: {known}; as many as the data call for: {others}"
+        return f"{title}{extras}\n{format_parameters(self.parameters)}\n{axes}"
+
+
+def _spans_bands(parameter: Parameter) -> bool:
+    """Tell whether bands share a parameter, or its prior has an axis of its own along them."""
+    if "band" not in parameter.dims:
+        return not parameter.fixed
+    prior = parameter.prior
+    if isinstance(prior, Shared):
+        if "band" in (prior.axes or parameter.dims):
+            return True
+        prior = prior.prior
+    shape = (
+        prior.batch_shape + prior.event_shape
+        if isinstance(prior, dist.Distribution)
+        else jax.numpy.shape(prior)
+    )
+    place = len(parameter.dims) - parameter.dims.index("band")
+    return len(shape) >= place and shape[-place] != 1

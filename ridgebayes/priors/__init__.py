@@ -1,0 +1,25 @@
+"""Priors: parameters of a model, priors as text, files of priors."""
+
+from ridgebayes.priors.parameters import (
+    Parameter,
+    Parameters,
+    Shared,
+    format_parameters,
+    priors_toml,
+    read_priors,
+    with_priors,
+)
+from ridgebayes.priors.text import describe, parse_prior, spell
+
+__all__ = [
+    "Parameter",
+    "Parameters",
+    "Shared",
+    "describe",
+    "format_parameters",
+    "parse_prior",
+    "priors_toml",
+    "read_priors",
+    "spell",
+    "with_priors",
+]

@@ -1,0 +1,341 @@
+"""Parameters of a model: their priors, units and shapes; changing them, and files of priors."""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import tomlkit
+from jax import Array
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.priors.text import Prior, Shared, describe, parse_prior, spell
+
+__all__ = [
+    "Parameter",
+    "Parameters",
+    "Prior",
+    "Shared",
+    "describe",
+    "format_parameters",
+    "parse_prior",
+    "priors_toml",
+    "read_priors",
+    "spell",
+    "with_priors",
+]
+
+_COLUMNS = 110
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a model.
+
+    Attributes
+    ----------
+    prior
+        A NumPyro distribution, one `Shared` along axes, or a number: the parameter is then fixed.
+    unit
+        Its unit, as astropy spells it; empty for a pure number.
+    dims
+        Its axes, among band, region, revolution, term, order and mode.
+    meaning
+        What it is, in a few words.
+    within
+        Where its values must lie. Not given: what the first prior says, so that a scale, positive by default,
+        stays so; a share (0 to 1) too; anything else may be any number.
+    nonlinear
+        True for a parameter on the whole line that multiplies others, as the Crab rate does the intensities,
+        or does not come linearly into the rates. Only the speed of sampling depends on it.
+    """
+
+    prior: Prior
+    unit: str
+    dims: tuple[str, ...]
+    meaning: str
+    within: tuple[float, float] | None = None
+    nonlinear: bool = False
+
+    def __post_init__(self) -> None:
+        if self.within is None:
+            low, high = _range(self.prior)
+            # A number says little: one that is positive is a scale, and zero or a negative one anything.
+            positive = low > 0 if self.fixed else low >= 0
+            share = not self.fixed and (low, high) == (0.0, 1.0)
+            within = (0.0 if positive else -np.inf, 1.0 if share else np.inf)
+            object.__setattr__(self, "within", within)
+
+    @property
+    def fixed(self) -> bool:
+        """True where the parameter is a number."""
+        return not isinstance(self.prior, dist.Distribution | Shared)
+
+
+def _range(prior: Prior) -> tuple[float, float]:
+    """Least and largest value that a prior allows, of all its elements."""
+    if isinstance(prior, Shared):
+        return _range(prior.prior)
+    if not isinstance(prior, dist.Distribution):
+        return float(np.min(prior)), float(np.max(prior))
+    support: Any = prior.support
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    if support is dist.constraints.simplex:
+        return 0.0, 1.0
+    low, high = getattr(support, "lower_bound", -np.inf), getattr(support, "upper_bound", np.inf)
+    return float(np.min(low)), float(np.max(high))
+
+
+def with_priors(parameters: Mapping[str, Parameter], changes: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Return `parameters` with other priors.
+
+    Parameters
+    ----------
+    parameters
+        Name → parameter.
+    changes
+        Name → NumPyro distribution, `Shared`, number or array, or text such as ``"HalfNormal(0.02)"``.
+
+    Raises
+    ------
+    InputError
+        For an unknown name (with the nearest real one), a prior that is none, or one that allows values which
+        the parameter cannot have.
+    """
+    changed = dict(parameters)
+    for name, prior in changes.items():
+        if name not in changed:
+            raise InputError(f"prior '{name}': the model has no such parameter{nearest(name, changed)}")
+        if isinstance(prior, str):
+            prior = parse_prior(prior)
+        elif not isinstance(prior, dist.Distribution | Shared):
+            prior = _number(name, prior)
+        _check(name, changed[name], prior)
+        changed[name] = replace(changed[name], prior=prior)
+    return changed
+
+
+def _check(name: str, parameter: Parameter, prior: Prior) -> None:
+    """Refuse a prior for values that the parameter cannot have, and axes that it does not."""
+    start = f"prior '{name}' = {describe(prior)}:"
+    if isinstance(prior, Shared):
+        for axis in prior.axes:
+            if axis not in parameter.dims:
+                known = nearest(axis, parameter.dims) or " (it has none: leave Shared away)"
+                raise InputError(f"{start} the parameter has no axis '{axis}'{known}")
+    inner = prior.prior if isinstance(prior, Shared) else prior
+    if isinstance(inner, dist.Delta):
+        raise InputError(f"{start} give the number itself to fix the parameter")
+    if isinstance(inner, dist.Distribution) and inner.support.is_discrete:
+        raise InputError(f"{start} only continuous distributions can be sampled")
+    assert parameter.within is not None
+    low, high = parameter.within
+    least, most = _range(inner)
+    if least < low or most > high:
+        limits = "must lie between 0 and 1" if high == 1 else f"must not be below {low:g}"
+        remedy = "give another number"
+        if isinstance(inner, dist.Distribution):
+            end = f", high={high:g}" if np.isfinite(high) else ""
+            other = "Beta(1, 9)" if high == 1 else "HalfNormal or LogNormal"
+            remedy = f"take TruncatedNormal(mean, sd, low={low:g}{end}), or another such as {other}"
+        raise InputError(f"{start} {name} {limits}: {remedy}")
+
+
+def _number(name: str, value: Any) -> Prior:
+    try:
+        array = np.asarray(value, float)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"prior '{name}': {value!r} is neither a NumPyro distribution nor a number"
+        ) from None
+    if not np.isfinite(array).all() or not array.size:
+        raise InputError(f"prior '{name}': {value!r} is not finite")
+    return array.item() if array.ndim == 0 else jnp.asarray(array)
+
+
+class Parameters:
+    """How a model asks for its parameters: ``p("background.scatter")``, shaped by its dims.
+
+    ``"plane.scatter" in p`` tells whether the model has a parameter. Each is drawn once, however often it is
+    asked for.
+
+    Parameters
+    ----------
+    parameters
+        Name → parameter.
+    sizes
+        Axis → length.
+    known
+        Values that are drawn already.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        sizes: Mapping[str, int],
+        *,
+        known: Mapping[str, Array] | None = None,
+    ) -> None:
+        self._parameters, self._sizes = parameters, sizes
+        self._drawn: dict[str, Array] = dict(known or {})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parameters
+
+    def __call__(self, name: str) -> Array:
+        """Draw a parameter, or return the value at which it is fixed."""
+        if name not in self._drawn:
+            self._drawn[name] = self._draw(name, self._parameters[name])
+        return self._drawn[name]
+
+    def _draw(self, name: str, parameter: Parameter) -> Array:
+        prior, dims = parameter.prior, parameter.dims
+        full = tuple(self._sizes[axis] for axis in dims)
+        if isinstance(prior, Shared):
+            common = prior.axes or dims
+            shape = tuple(1 if axis in common else size for axis, size in zip(dims, full, strict=True))
+            return jnp.broadcast_to(numpyro.sample(name, _spread(name, prior.prior, shape, dims)), full)
+        if isinstance(prior, dist.Distribution):
+            return numpyro.sample(name, _spread(name, prior, full, dims))
+        if not _fits(np.shape(prior), full):
+            wanted = f"does not fit the parameter's {_axes(dims, full)}"
+            raise InputError(f"prior '{name}' = {describe(prior)}: its shape {np.shape(prior)} {wanted}")
+        return jnp.broadcast_to(jnp.asarray(prior, float), full)
+
+
+def _spread(name: str, prior: dist.Distribution, shape: tuple[int, ...], dims: tuple[str, ...]):
+    """Repeat the prior over the parameter's axes; a prior with axes of its own fits the last ones."""
+    own, event = prior.batch_shape + prior.event_shape, prior.event_shape
+    if not _fits(own, shape) or event != shape[len(shape) - len(event) :]:
+        raise InputError(
+            f"prior '{name}' = {describe(prior)}: its shape {own} does not fit the parameter's "
+            f"{_axes(dims, shape)}"
+        )
+    batch = shape[: len(shape) - prior.event_dim]
+    return prior.expand(batch).to_event(len(batch))
+
+
+def _fits(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, full) == full
+    except ValueError:
+        return False
+
+
+def _axes(dims: tuple[str, ...], shape: tuple[int, ...]) -> str:
+    each = [f"{axis} {size}" for axis, size in zip(dims, shape, strict=True)]
+    return f"axes ({', '.join(each)})" if each else "single number"
+
+
+def read_priors(path: str | Path) -> dict[str, Any]:
+    """Read priors from a TOML file.
+
+    Parameters
+    ----------
+    path
+        Names quoted and flat (``"background.scatter" = "HalfNormal(0.02)"``) or in tables (``[background]``,
+        ``scatter = "HalfNormal(0.02)"``). A text is a prior; a number or an array of numbers fixes.
+
+    Returns
+    -------
+    dict
+        Name → text, number or list, for `with_priors`.
+
+    Raises
+    ------
+    InputError
+        Names the file and the key.
+    """
+    path = Path(path)
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text"
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: numbers and lists without end
+        raise InputError(f"{path}: not TOML ({error})") from error
+    priors: dict[str, Any] = {}
+    for name, value in _flat(found, ""):
+        if name in priors:
+            raise InputError(f"{path}: '{name}' is given twice")
+        try:
+            if isinstance(value, str):
+                parse_prior(value)
+            elif isinstance(value, list | int | float) and not isinstance(value, bool):
+                _number(name, value)
+            else:
+                raise InputError(f"prior '{name}': {value!r} is neither a text nor a number")
+        except InputError as error:
+            raise InputError(f"{path}: {name}: {error}") from None
+        priors[name] = value
+    return priors
+
+
+def _flat(table: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    """Name and value of every entry, tables within tables joined by dots."""
+    found: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return found
+
+
+def priors_toml(parameters: Mapping[str, Parameter]) -> str:
+    """Write priors as the TOML that `read_priors` reads back, units and meanings as comments.
+
+    A prior that has no text (see `spell`) stands there as a comment: the model's own holds.
+    """
+    document = tomlkit.document()
+    tables: dict[str, Any] = {"": document}
+    for name, parameter in sorted(parameters.items(), key=lambda item: "." in item[0]):
+        group, _, key = name.partition(".") if "." in name else ("", "", name)
+        if group not in tables:
+            tables[group] = tomlkit.table()
+        table, text = tables[group], spell(parameter.prior)
+        unit = f" [{parameter.unit}]" if parameter.unit else ""
+        table.add(tomlkit.comment(f"{parameter.meaning}{unit}"))
+        if text is None:
+            table.add(tomlkit.comment(f"{key}: {describe(parameter.prior)} cannot be written as text"))
+        elif parameter.fixed:
+            table.add(key, np.asarray(parameter.prior, float).tolist())
+        else:
+            table.add(key, text)
+    for group, table in tables.items():
+        if group:
+            document.add(group, table)
+    return tomlkit.dumps(document)
+
+
+def format_parameters(parameters: Mapping[str, Parameter], width: int = _COLUMNS) -> str:
+    """Lay out parameters in columns: name, prior, unit, axes, meaning; long texts go on below.
+
+    Parameters
+    ----------
+    parameters
+        Name → parameter.
+    width
+        Columns of the terminal.
+    """
+    rows = [("parameter", "prior", "unit", "axes", "meaning")]
+    rows += [
+        (name, describe(p.prior), p.unit.replace(" / ", "/"), "×".join(p.dims) or "-", p.meaning)
+        for name, p in parameters.items()
+    ]
+    most = (40, 30, 12, 20)
+    widths = [min(max(len(row[i]) for row in rows), most[i]) for i in range(4)]
+    widths.append(max(width - sum(widths) - 2 * len(widths), 20))
+    lines = []
+    for row in rows:
+        cells = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+        for k in range(max(map(len, cells))):
+            parts = [(c[k] if k < len(c) else "").ljust(w) for c, w in zip(cells, widths, strict=True)]
+            lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""A run: sampled, assembled, written, read again, brought up to date."""

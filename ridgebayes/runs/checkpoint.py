@@ -1,0 +1,162 @@
+"""The folder `checkpoint` of an unfinished run: what is sampled, and how far every chain has come.
+
+Every file in it appears whole or not at all, so that a process may end at any moment.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomlkit
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.inference.kernels import Draws, Progress
+from ridgebayes.inference.laplace import Laplace, Proposal
+from ridgebayes.instrument.response import ImageResponse, Response
+from ridgebayes.io.atomic import whole_file
+from ridgebayes.runs.run import CHECKPOINT, RECORD
+from ridgebayes.runs.runfiles import read_record
+
+LOCK, RESPONSE = "lock", "response.npz"
+_STATE, _STATISTIC = "state_", "statistic_"
+
+
+class Checkpoint:
+    """A run directory while it is sampled; only one process at a time has it.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+
+    Raises
+    ------
+    InputError
+        When another process has it, or it cannot be written.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.folder = run, run / CHECKPOINT
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder / LOCK)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"{run}: another process is sampling into it: wait, or choose another --out"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{run}: cannot be written ({error.strerror}): choose another --out") from error
+
+    @classmethod
+    def begin(cls, run: Path, record: Mapping[str, Any], response: Response) -> Checkpoint:
+        """Start afresh: what an unfinished run left is removed."""
+        new = cls(run)
+        for old in new.folder.iterdir():
+            if old.is_dir():
+                shutil.rmtree(old)
+            elif old.name != LOCK:
+                old.unlink()
+        if isinstance(response, ImageResponse):
+            parts = {"image": response.image, "scale": response.scale_deg, "centre": response.centre}
+            new._write(RESPONSE, parts)
+        text = tomlkit.dumps(record)
+        with new._whole(RECORD) as path:
+            path.write_text(text, encoding="utf-8")
+        return new
+
+    @classmethod
+    def open(cls, run: Path) -> Checkpoint:
+        """Take up what an unfinished run left.
+
+        Raises
+        ------
+        InputError
+            When there is nothing to take up.
+        """
+        if not (run / CHECKPOINT / RECORD).is_file():
+            state = "is complete" if (run / RECORD).is_file() else "is no unfinished run"
+            raise InputError(f"{run}: {state}: there is nothing to resume")
+        return cls(run)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is sampled, from what and how (see `ridgebayes.runs.metadata`)."""
+        return read_record(self.folder / RECORD, whole=True)
+
+    @property
+    def response(self) -> ImageResponse | None:
+        """The measured response, where there is one."""
+        kept = self._read(RESPONSE)
+        if kept is None:
+            return None
+        x, y = kept["centre"]
+        return ImageResponse(kept["image"], float(kept["scale"]), (float(x), float(y)))
+
+    def mode(self, part: int) -> Laplace | None:
+        """Return the Gaussian approximation of a part, where it was found."""
+        kept = self._read(f"mode-{part}.npz")
+        if kept is None:
+            return None
+        proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "each" in kept else None
+        return Laplace(kept["mode"], kept["root"], proposal)
+
+    def save_mode(self, part: int, mode: Laplace) -> None:
+        """Keep the Gaussian approximation of a part."""
+        more = mode.proposal._asdict() if mode.proposal else {}
+        self._write(f"mode-{part}.npz", {"mode": mode.mode, "root": mode.root, **more})
+
+    def chain(self, part: int, number: int) -> Progress | None:
+        """Return how far a chain has come, where it has begun."""
+        kept = self._read(f"chain-{part}-{number}.npz")
+        if kept is None:
+            return None
+        state = [kept[f"{_STATE}{k}"] for k in range(sum(name.startswith(_STATE) for name in kept))]
+        statistics = {n.removeprefix(_STATISTIC): x for n, x in kept.items() if n.startswith(_STATISTIC)}
+        draws = [Draws(kept["z"], statistics)] if len(kept["z"]) else []
+        return Progress(int(kept["warmed"]), draws, state)
+
+    def save_chain(self, part: int, number: int, progress: Progress) -> None:
+        """Keep how far a chain has come."""
+        names = progress.draws[0].statistics if progress.draws else ()
+        z = np.concatenate([d.z for d in progress.draws]) if progress.draws else np.zeros((0, 0))
+        statistics = {
+            f"{_STATISTIC}{n}": np.concatenate([d.statistics[n] for d in progress.draws]) for n in names
+        }
+        state = {f"{_STATE}{k}": leaf for k, leaf in enumerate(progress.state)}
+        self._write(f"chain-{part}-{number}.npz", {"warmed": progress.warmed, "z": z, **statistics, **state})
+
+    def forget_chains(self, part: int) -> None:
+        """Drop the chains of a part, which are to begin anew."""
+        for path in self.folder.glob(f"chain-{part}-*.npz"):
+            path.unlink()
+
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of the directory; with `remove`, of what was kept too."""
+        self._lock.release()
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, name: str, arrays: Mapping[str, Any]) -> None:
+        with self._whole(name) as path, path.open("wb") as file:
+            np.savez(file, **arrays)
+
+    def _read(self, name: str) -> dict[str, NDArray] | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            # Opened here, as NumPy leaves a file open that is no zip in the end.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                return dict(kept)
+        except Exception as error:  # whatever zip and npy readers do with a broken file
+            raise InputError(f"{path}: cannot be read ({error}): fit again with --overwrite") from error
+
+    def _whole(self, name: str):
+        return whole_file(self.folder / name)

@@ -1,0 +1,195 @@
+"""Numbers that leave a run: intensities and FOV fluxes with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+import xarray as xr
+from astropy.table import QTable
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
+from ridgebayes.units import MCRAB
+
+if TYPE_CHECKING:
+    from ridgebayes.runs.run import Run
+
+CI_PROB = 0.94
+INNER_PROB = 0.68
+CI_KIND = "eti"
+"""Intervals hold 94 % of the posterior, with 3 % on either side (equal-tailed)."""
+
+CXB_NOTE = (
+    "The isotropic cosmic X-ray background cannot be told from the instrument's: it is part of the "
+    "background level, and intensities are above it."
+)
+
+
+NO_SKY = "The model has no sky: there are no intensities."
+
+
+def need_sky(run: Run) -> None:
+    """Raise an InputError, in one line, where the model of a run has no sky."""
+    if "sky.intensity" not in run.tree["posterior"].dataset:
+        _refuse(run, "sky", "regions")
+
+
+def need_crab(run: Run) -> None:
+    """Raise an InputError, in one line, where the model of a run has no Crab, and so no mCrab."""
+    if "crab_history_mean" not in run.tree["constant_data"].dataset:
+        _refuse(run, "Crab", "crab or regions")
+
+
+def _refuse(run: Run, what: str, others: str) -> None:
+    name = run.record.get("model", {}).get("name", "")
+    where = run.path or "the run"
+    raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others} (--model)")
+
+
+def fov_flux(tree: xr.DataTree) -> xr.DataArray:
+    """Flux that a pointing at each region's centre sees of the whole sky model, mCrab.
+
+    Response averaged over roll; effective solid angle included, since it is what a detector would measure.
+
+    Returns
+    -------
+    xarray.DataArray
+        Axes chain, draw, band, region.
+    """
+    return tree["posterior"].dataset["sky.fov_flux"].rename("fov_flux")
+
+
+def summarise(draws: xr.DataArray) -> xr.Dataset:
+    """Mean, sd and the 94 % equal-tailed interval over chains and draws."""
+    over = ("chain", "draw")
+    tail = (1 - CI_PROB) / 2
+    # Looking for missing values would take every row by itself.
+    low, high = draws.quantile([tail, 1 - tail], over, skipna=False).drop_vars("quantile")
+    return xr.Dataset({"mean": draws.mean(over), "sd": draws.std(over, ddof=1), "lo": low, "hi": high})
+
+
+def interval_columns(draws: NDArray, unit: u.UnitBase, prefix: str = "") -> dict[str, Any]:
+    """Columns of mean, sd and the 68 % and 94 % intervals over draws (draw, row)."""
+    columns = {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1)}
+    for prob in (INNER_PROB, CI_PROB):
+        low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        columns |= {f"lo{prob * 100:.0f}": low, f"hi{prob * 100:.0f}": high}
+    return {prefix + name: value * unit for name, value in columns.items()}
+
+
+def intensity_table(run: Run) -> QTable:
+    """Table of intensity and FOV flux, a row for each region and band.
+
+    Parameters
+    ----------
+    run
+        The run; rows whose R-hat or ESS is beyond the limits are marked in the column `warning`.
+
+    Returns
+    -------
+    astropy.table.QTable
+        Columns region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi (mCrab/deg²), ess_bulk, r_hat, fov_mean,
+        fov_sd, fov_lo, fov_hi (mCrab), warning; where the data are simulated also truth and fov_truth. Empty
+        where the model has no sky.
+    """
+    tree, diagnosis = run.tree, run.diagnosis
+    if "sky.intensity" not in tree["posterior"].dataset:
+        return QTable(meta=provenance(run) | {"note": NO_SKY})
+    intensity = summarise(tree["posterior"].dataset["sky.intensity"])
+    flux = summarise(fov_flux(tree))
+    constant = tree["constant_data"].dataset
+    bands, regions = intensity["band"].values, intensity["region"].values
+    ess, r_hat = (d["sky.intensity"] for d in (diagnosis.ess_bulk, diagnosis.r_hat))
+    unseen = set(run.record["data"].get("unseen_regions", []))
+    per_degree = MCRAB / u.deg**2
+
+    def column(values: xr.DataArray) -> np.ndarray:
+        return values.transpose("region", "band").values.ravel()
+
+    table = QTable(
+        {
+            "region": np.repeat(regions, bands.size).astype(str),
+            "band": np.tile(bands, regions.size).astype(str),
+            "E_MIN": np.tile(constant["e_min"].values, regions.size) * u.keV,
+            "E_MAX": np.tile(constant["e_max"].values, regions.size) * u.keV,
+        }
+    )
+    for name in ("mean", "sd", "lo", "hi"):
+        table[name] = column(intensity[name]) * per_degree
+    table["ess_bulk"], table["r_hat"] = column(ess), column(r_hat)
+    for name in ("mean", "sd", "lo", "hi"):
+        table[f"fov_{name}"] = column(flux[name]) * MCRAB
+    if "true_intensity" in constant:
+        table["truth"] = column(constant["true_intensity"]) * per_degree
+        table["fov_truth"] = column(constant["true_fov_flux"]) * MCRAB
+    table["warning"] = [
+        _warning(str(row["region"]) in unseen, row["ess_bulk"], row["r_hat"]) for row in table
+    ]
+    kind = "equal-tailed" if CI_KIND == "eti" else CI_KIND
+    table.meta = provenance(run) | {
+        "ci_prob": CI_PROB,
+        "ci_kind": CI_KIND,
+        "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} {kind} interval; fov_*: flux that a "
+        "pointing at the region's centre sees of the whole sky model, response averaged over roll",
+        "note": CXB_NOTE,
+    }
+    return table
+
+
+def provenance(run: Run) -> dict[str, Any]:
+    """Return where a product comes from, for the metadata of its table.
+
+    A run directory may be moved or renamed: when it was made tells it from any other.
+    """
+    record = run.record
+    return {
+        "origin": f"ridgebayes {record['ridgebayes']}",
+        "run": str(run.path or ""),
+        "run_created": str(record.get("created", "")),
+        "simulated": bool(record["data"]["simulated"]),
+        "data": record["data"]["path"],
+        "data_fingerprint": record["data"]["fingerprint"],
+        "git_commit": record["git_commit"],
+        "warnings": list(run.diagnosis.warnings),
+    }
+
+
+def _warning(unseen: bool, ess: float, r_hat: float) -> str:
+    marks = ["no ScW sees it: prior only"] if unseen else []
+    marks += [f"R-hat > {MAX_R_HAT}"] if not r_hat <= MAX_R_HAT else []
+    marks += [f"ESS < {MIN_ESS}"] if not ess >= MIN_ESS else []
+    return "; ".join(marks)
+
+
+def format_table(table: QTable, *, simulated: bool) -> str:
+    """Lay out an intensity table for the terminal: value ± sd and interval, truth where there is one.
+
+    Parameters
+    ----------
+    table
+        As `intensity_table` returns it.
+    simulated
+        Say so in the title.
+    """
+    if not table.colnames:
+        return "\n".join([*(["SIMULATED data"] if simulated else []), NO_SKY])
+    truth = "truth" in table.colnames
+    header = f"{'region':<10}{'band':<8}{'intensity':>19}{'94 % interval':>21}"
+    header += (f"{'truth':>9}" if truth else "") + f"{'FOV flux':>19}" + (f"{'truth':>9}" if truth else "")
+    header += f"{'ESS':>8}{'R-hat':>8}"
+    unit = f"{'':<18}{'mCrab/deg2':>19}{'':>21}" + " " * (9 * truth) + f"{'mCrab':>19}"
+    lines = ["SIMULATED data"] if simulated else []
+    lines += [header, unit]
+    for row in table:
+        value = {name: getattr(row[name], "value", row[name]) for name in table.colnames}
+        line = f"{value['region']:<10}{value['band']:<8}{value['mean']:>9.3f} ± {value['sd']:<7.3f}"
+        line += f"{value['lo']:>11.3f} … {value['hi']:<7.3f}"
+        line += f"{value['truth']:>9.3f}" if truth else ""
+        line += f"{value['fov_mean']:>10.2f} ± {value['fov_sd']:<6.2f}"
+        line += f"{value['fov_truth']:>9.2f}" if truth else ""
+        line += f"{value['ess_bulk']:>8.0f}{value['r_hat']:>8.3f}"
+        lines.append(f"{line}  {value['warning']}".rstrip())
+    return "\n".join(lines)

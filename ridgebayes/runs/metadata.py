@@ -1,0 +1,131 @@
+"""What a run records about itself, enough to run it again; and the way back from the record to the model."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ridgebayes import models
+from ridgebayes.errors import InputError
+from ridgebayes.instrument.response import ImageResponse, Response, Trapezoid
+from ridgebayes.likelihood.design import Prepared
+from ridgebayes.model import Model
+from ridgebayes.priors.text import describe, spell
+from ridgebayes.sky import Sky, from_record
+
+if TYPE_CHECKING:
+    from ridgebayes.inference.runner import Device, Settings
+
+PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "scipy", "astropy", "xarray", "arviz-base", "arviz-stats")
+
+
+def record_of(model: Model, prepared: Prepared, settings: Settings, device: Device) -> dict[str, Any]:
+    """Say what is sampled, from what and how, TOML-ready."""
+    scws = prepared.scws
+    return {
+        "ridgebayes": metadata.version("ridgebayes"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv) if sys.argv else "",
+        "git_commit": git_commit(),
+        "warnings": [],
+        "model": {
+            "name": model.name,
+            "options": dict(model.options),
+            "extras": list(model.extras),
+            "priors": {n: spell(p.prior) or describe(p.prior) for n, p in model.parameters.items()},
+            "source": model.source,
+        },
+        "sky": model.sky.record(),
+        "response": prepared.response.key(),
+        "data": {
+            "path": str(Path(scws.meta["path"]).absolute()) if scws.meta["path"] else "",
+            "fingerprint": scws.fingerprint(),
+            "simulated": bool(scws.meta["simulated"]),
+            "osa_version": str(scws.meta["osa_version"] or ""),
+            "scws": len(scws),
+            "revolutions": int(prepared.layout.revolutions.size),
+            "bands": [band.name for band in scws.bands],
+            "unseen_regions": list(prepared.unseen),
+            "crab_rate": given_crab_rate(prepared),
+        },
+        "sampling": {**vars(settings), "device": str(device)},
+        "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}},
+    }
+
+
+def given_crab_rate(prepared: Prepared) -> dict[str, float]:
+    """Crab rate of each band, cts/s, where no ScW contains the Crab and it was given; else empty."""
+    rates = [float(rate) for rate in prepared.data.crab_rate]
+    # A model of the background alone needs none, and has none.
+    if not prepared.crab_given or not np.isfinite(rates).all():
+        return {}
+    return {band.name: rate for band, rate in zip(prepared.scws.bands, rates, strict=True)}
+
+
+def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None) -> Model:
+    """Build the model that a record describes.
+
+    The record of a user's model holds a copy of the file that made it, and this runs that file.
+
+    Parameters
+    ----------
+    record
+        As of `record_of`.
+    where
+        The run, for error messages.
+    sky
+        Its sky regions, where they have been built already.
+
+    Raises
+    ------
+    InputError
+        When a prior could not be recorded, or the file of a user's model no longer builds one.
+    """
+    told = record["model"]
+    source = told.get("source", "")
+    build = models.from_source(source, told["name"]) if source else models.find(told["name"])
+    sky = sky or from_record(record["sky"])
+    try:
+        return build(sky, **told["options"]).with_extras(*told["extras"]).with_priors(told["priors"])
+    except (InputError, TypeError) as error:
+        raise InputError(f"{where}: its model cannot be built again: {error}; give the model") from None
+
+
+def recorded_response(record: Mapping[str, Any], where: Any, image: ImageResponse | None = None) -> Response:
+    """Return the response that a record describes; `image` is the measured one that a run keeps."""
+    for response in (image, _trapezoid(record["response"])):
+        if response is not None and response.key() == record["response"]:
+            return response
+    raise InputError(f"{where}: its response is not kept: fit again")
+
+
+def _trapezoid(key: str) -> Trapezoid | None:
+    kind, *numbers = key.split()
+    return Trapezoid(*map(float, numbers)) if kind == "trapezoid" else None
+
+
+def git_commit() -> str:
+    """Commit of the source tree that runs, with a + where it has changes; empty outside of a checkout."""
+    here = Path(__file__).parent
+    try:
+        run = lambda *a: subprocess.run(  # noqa: E731
+            ("git", *a), cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        return run("rev-parse", "HEAD") + ("+" if run("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def peak_memory_gib() -> float:
+    """Largest resident memory of this process so far, GiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**30 if sys.platform == "darwin" else used / 2**20

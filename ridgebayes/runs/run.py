@@ -1,0 +1,249 @@
+"""A run: the posterior with all that is needed to use it, read it again and repeat it.
+
+On disk it is a directory (contract 2): `posterior.nc` with ArviZ groups, `intensity.ecsv`, `run.toml`,
+`scws.fits` (what the fit says of every ScW) and `figures/`. It appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+import xarray as xr
+from astropy.table import QTable
+
+from ridgebayes.errors import InputError
+from ridgebayes.inference.diagnostics import Diagnosis, diagnose
+from ridgebayes.instrument.response import RadialTable
+from ridgebayes.io.atomic import make_room
+from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
+from ridgebayes.runs.intensity import fov_flux, intensity_table
+from ridgebayes.runs.runfiles import check_digest, digests, read_record
+from ridgebayes.sky import Sky, from_record
+from ridgebayes.table.formats import read_scws
+from ridgebayes.table.scw import ScWTable
+
+POSTERIOR, TABLE, RECORD, SCWS = "posterior.nc", "intensity.ecsv", "run.toml", "scws.fits"
+FIGURES = "figures"
+CHECKPOINT = "checkpoint"
+"""Folder that a run directory has while it is sampled, and only then."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A sampled posterior.
+
+    Attributes
+    ----------
+    tree
+        ArviZ groups posterior, sample_stats, prior, posterior_predictive, observed_data, constant_data.
+    record
+        What `run.toml` holds: model, priors, settings, versions, data.
+    path
+        The run directory; None where the run lives in memory.
+    fit
+        What the fit says of every ScW (see `ridgebayes.runs.fitted_scws`); read when it is first asked for.
+    """
+
+    tree: xr.DataTree
+    record: dict[str, Any] = field(repr=False)
+    path: Path | None = None
+    fit: QTable | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Read a run directory.
+
+        Raises
+        ------
+        InputError
+            When it is not one, or is not whole.
+        """
+        path = Path(path)
+        _settle(path)
+        for name in (RECORD, POSTERIOR):
+            if not (path / name).is_file():
+                if (path / CHECKPOINT / RECORD).is_file():
+                    raise InputError(f"{path}: is unfinished: go on with `ridgebayes resume {path}`")
+                raise InputError(f"{path}: not a run directory ({name} is missing): give the --out of a fit")
+        record = read_record(path / RECORD)
+        check_digest(path, POSTERIOR, record)  # HDF5 can crash on a changed byte
+        try:
+            with xr.open_datatree(path / POSTERIOR, engine="h5netcdf") as tree:
+                return cls(tree.load(), record, path)
+        except Exception as error:  # whatever HDF5 does with a broken file
+            raise InputError(f"{path}: cannot be read ({str(error)[:160]}): fit again") from error
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
+        """Write the run directory, whole or not at all, and return the run that lives there.
+
+        Raises
+        ------
+        InputError
+            When the directory exists and `overwrite` is False, or cannot be written.
+        """
+        path = Path(path)
+        check_free(path, overwrite=overwrite)
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        here = self._moved(path, self.record)
+        try:
+            make_room(scratch / POSTERIOR, _size(self.tree))
+            self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
+            here.table().write(scratch / TABLE, format="ascii.ecsv")
+            if self.fit is not None:
+                write_scw_fit(self.fit, scratch / SCWS)
+            record = self.record | {"files": digests(scratch, (POSTERIOR, SCWS))}
+            (scratch / RECORD).write_text(tomlkit.dumps(record), encoding="utf-8")
+            (scratch / FIGURES).mkdir()
+            _replace(scratch, path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return here._moved(path, record)
+
+    def _moved(self, path: Path, record: dict[str, Any]) -> Run:
+        """Return the same run elsewhere, with its diagnosis, which takes seconds for many bands."""
+        moved = Run(self.tree, record, path, self.fit)
+        moved.__dict__["diagnosis"] = self.diagnosis
+        return moved
+
+    @property
+    def simulated(self) -> bool:
+        """True where the data were simulated."""
+        return bool(self.record["data"]["simulated"])
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """R-hat, ESS, divergences and the warnings that follow."""
+        return diagnose(self.tree)
+
+    @cached_property
+    def scws(self) -> QTable:
+        """What the fit says of every ScW, a row each (see `ridgebayes.runs.fitted_scws`).
+
+        Raises
+        ------
+        InputError
+            When the run does not hold it.
+        """
+        if self.fit is not None:
+            return self.fit
+        if self.path is None or not (self.path / SCWS).is_file():
+            raise InputError(f"{self.path or 'the run'}: {SCWS} is missing: fit again")
+        check_digest(self.path, SCWS, self.record)
+        return read_scw_fit(self.path / SCWS)
+
+    @cached_property
+    def sky(self) -> Sky:
+        """The sky regions of the model."""
+        return from_record(self.record["sky"])
+
+    @property
+    def response(self) -> RadialTable:
+        """The response of the instrument, averaged over roll."""
+        constant = self.tree["constant_data"].dataset
+        return RadialTable(constant["response_angle"].values, constant["response_averaged"].values)
+
+    def data(self, path: str | Path | None = None) -> ScWTable:
+        """Read the ScW rate table that was fitted, in the bands that were.
+
+        Parameters
+        ----------
+        path
+            Where it is now; by default where it was.
+
+        Raises
+        ------
+        InputError
+            When it is not there, or not the same.
+        """
+        return read_fitted(self.record, path)
+
+    def intensity(self) -> xr.DataArray:
+        """Intensity, mCrab/deg²; axes chain, draw, band, region."""
+        return self.tree["posterior"].dataset["sky.intensity"]
+
+    def fov_flux(self) -> xr.DataArray:
+        """Flux in the field of view of a pointing at each region, mCrab; axes chain, draw, band, region."""
+        return fov_flux(self.tree)
+
+    def table(self) -> QTable:
+        """Intensity and FOV flux of every region and band, with units and warnings."""
+        return intensity_table(self)
+
+
+def _size(tree: xr.DataTree) -> int:
+    """Bytes that a tree takes on disk, at most."""
+    each = [
+        variable for group in tree.subtree for variable in group.to_dataset(inherit=False).variables.values()
+    ]
+    return 2**17 + sum(variable.nbytes + 2**13 for variable in each)
+
+
+def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> ScWTable:
+    """Read the ScW rate table that a record names, in its bands (see `Run.data`)."""
+    told = record["data"]
+    where = Path(path or told["path"])
+    if not (path or told["path"]) or not where.is_file():
+        raise InputError(f"{where}: the table that was fitted is not there: say where it is (--scws)")
+    scws = read_scws(where).take_bands(told["bands"])
+    if scws.fingerprint() != told["fingerprint"]:
+        raise InputError(f"{where}: is not the table that was fitted: say where that is (--scws)")
+    return scws
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a run directory that cannot be written, before hours are spent on it."""
+    _settle(path)
+    if path.exists() and not overwrite:
+        if (path / CHECKPOINT / RECORD).is_file():
+            raise InputError(
+                f"{path}: holds an unfinished run: go on with `ridgebayes resume {path}`, or --overwrite it"
+            )
+        raise InputError(f"{path}: exists already: choose another --out, or --overwrite it")
+    ours = (path / RECORD).is_file() or (path / CHECKPOINT).is_dir()
+    if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(
+            f"{path}: exists and is not a run directory, so it is not overwritten: choose another --out"
+        )
+    parent = path.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{parent}: cannot be made ({error.strerror}): choose another --out") from error
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{parent}: cannot be written: choose another --out")
+
+
+def _replace(new: Path, path: Path) -> None:
+    """Move a whole directory into place of another; whenever it is interrupted, `_settle` ends it."""
+    ready = _ready(path)
+    if ready.exists():
+        shutil.rmtree(ready)
+    new.replace(ready)
+    ready.chmod(0o755)
+    _settle(path)
+
+
+def _settle(path: Path) -> None:
+    """Put a whole directory that waits beside `path` into its place."""
+    ready = _ready(path)
+    if ready.is_dir():
+        if path.exists():
+            shutil.rmtree(path)
+        ready.replace(path)
+
+
+def _ready(path: Path) -> Path:
+    return path.parent / f".{path.name}.complete"

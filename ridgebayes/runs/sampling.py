@@ -1,0 +1,239 @@
+"""Sample a model, or go on with an interrupted fit; the result is a `Run`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ridgebayes.errors import InputError
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.runner import Clock, Device, Settings, resolve_device, run_chains
+from ridgebayes.instrument.response import Response
+from ridgebayes.likelihood.design import FitData, Prepared, prepare
+from ridgebayes.likelihood.reference import Scales
+from ridgebayes.model import Model
+from ridgebayes.runs.assemble import build_run
+from ridgebayes.runs.checkpoint import Checkpoint
+from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
+from ridgebayes.runs.run import Run, check_free, read_fitted
+from ridgebayes.sky.cache import cache_dir
+from ridgebayes.table.scw import ScWTable
+
+logger = logging.getLogger(__name__)
+
+
+def sample(
+    model: Model,
+    scws: ScWTable,
+    *,
+    out: str | Path | None = None,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    settings: Settings | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+    **changes: Any,
+) -> Run:
+    """Sample the posterior of a model.
+
+    Parameters
+    ----------
+    model
+        Such as ``ridgebayes.models.regions(sky)``.
+    scws
+        The ScW rate table.
+    out
+        Run directory to write; None keeps the run in memory. While it is sampled it keeps how far the chains
+        have come, for `resume`.
+    response
+        Response of the instrument; the trapezoid by default.
+    crab_rate
+        Crab rate by band in cts/s, where no ScW contains the Crab.
+    settings
+        Chains, draws, seed; or give them as keywords: ``sample(..., chains=4, draws=500, seed=1)``.
+    workers
+        Chains at a time; by default as many as cores.
+    overwrite
+        Replace an existing run directory.
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    Run
+        Posterior, diagnostics and products.
+
+    Raises
+    ------
+    InputError
+        Bad settings, an existing run directory, no Crab calibration.
+    """
+    settings = Settings(**{**vars(settings or Settings()), **changes})
+    clock = Clock()
+    if out is not None:
+        check_free(Path(out), overwrite=overwrite)
+    model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
+    if out is None:
+        return _sampled(model, prepared, settings, clock, workers=workers, progress=progress)
+    device = resolve_device(
+        settings.chains * len(independent(model, prepared.data)), workers, settings.devices
+    )
+    checkpoint = Checkpoint.begin(Path(out), record_of(model, prepared, settings, device), prepared.response)
+    return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
+
+
+def resume(
+    out: str | Path,
+    *,
+    scws: ScWTable | str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Run:
+    """Go on with a run that was interrupted; the result is that of a run which never was, bit for bit.
+
+    Parameters
+    ----------
+    out
+        Its run directory.
+    scws
+        The ScW table that is fitted, or where it is now; by default where it was.
+    workers, progress
+        As those of `sample`.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to resume, the data are not the same, or other versions of the software would
+        give other numbers.
+    """
+    out, clock = Path(out), Clock()
+    checkpoint = Checkpoint.open(out)
+    try:
+        record = checkpoint.record
+        _check_versions(record, out)
+        table = scws if isinstance(scws, ScWTable) else read_fitted(record, scws)
+        model, prepared = meet(
+            recorded_model(record, out),
+            table,
+            response=recorded_response(record, out, checkpoint.response),
+            crab_rate=record["data"]["crab_rate"] or None,
+        )
+        settings = Settings.recorded(record)
+        _check_same(record, record_of(model, prepared, settings, Device("", "", 1)), out)
+    except BaseException:
+        checkpoint.close()
+        raise
+    return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
+
+
+def _check_versions(record: Mapping[str, Any], out: Path) -> None:
+    """Refuse where other software would go on with other numbers."""
+    now = {"ridgebayes": version("ridgebayes")} | {
+        p: version(p) for p in ("jax", "jaxlib", "numpyro", "numpy")
+    }
+    then = {"ridgebayes": record["ridgebayes"]} | record["versions"]
+    for package, number in now.items():
+        if then[package] != number:
+            raise InputError(
+                f"{out}: was begun with {package} {then[package]}, and this is {number}: install that one, "
+                "or fit again with --overwrite"
+            )
+
+
+def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
+    """Refuse where the recorded model or data have come back as others."""
+    for what in ("model", "sky", "response", "data"):
+        if what == "data":
+            same = then[what]["fingerprint"] == now[what]["fingerprint"]
+        else:
+            same = then[what] == now[what]
+        if not same:
+            raise InputError(f"{out}: was begun with another {what}: fit again with --overwrite")
+
+
+def _kept(checkpoint: Checkpoint, model: Model, prepared: Prepared, *given: Any, **options: Any) -> Run:
+    """Sample with a checkpoint, which the finished run replaces."""
+    try:
+        run = _sampled(model, prepared, *given, checkpoint=checkpoint, **options)
+        saved = run.save(checkpoint.run, overwrite=True)
+    except BaseException:
+        checkpoint.close()
+        raise
+    checkpoint.close(remove=True)
+    return saved
+
+
+def _sampled(
+    model: Model,
+    prepared: Prepared,
+    settings: Settings,
+    clock: Clock,
+    *,
+    workers: int | None,
+    progress: bool,
+    checkpoint: Checkpoint | None = None,
+) -> Run:
+    parts = independent(model, prepared.data)
+    device = resolve_device(len(parts) * settings.chains, workers, settings.devices)
+    logger.info(
+        "%d independent fits of %d chains on %s, seed %d", len(parts), settings.chains, device, settings.seed
+    )
+    posterior = Posterior(model, parts[0])
+    clock.lap("prepare")
+    z, statistics = run_chains(
+        posterior, parts, settings, device, clock, checkpoint=checkpoint, progress=progress
+    )
+    run = build_run(model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
+    clock.lap("finish")
+    run.record["seconds"]["finish"] = round(clock.laps["finish"], 1)
+    return run
+
+
+def meet(
+    model: Model,
+    scws: ScWTable,
+    *,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    scales: Scales | None = None,
+) -> tuple[Model, Prepared]:
+    """Prepare the data for a model, and hold what they say nothing about.
+
+    Arguments as those of `sample` and, for the scales, of `prepare`.
+    """
+    prepared = prepare(
+        scws,
+        model.sky,
+        response=response,
+        crab_rate=crab_rate,
+        opened=model.parameters.keys(),
+        chosen=model.chosen,
+        scales=scales,
+    )
+    if prepared.unseen:
+        logger.warning("no ScW sees %s: their intensity is prior only", ", ".join(prepared.unseen))
+    if prepared.crab_given:
+        logger.info("no ScW contains the Crab: its rate is held at the given one")
+        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0, "crab.smooth": 0.0}
+        model = model.with_priors({n: v for n, v in held.items() if n in model.parameters})
+    return model, prepared
+
+
+def independent(model: Model, data: FitData) -> list[FitData]:
+    """Split into the fits that share no parameter: one a band where the model allows it."""
+    bands = range(data.rate.shape[0])
+    return [data.band(k) for k in bands] if model.bands_apart else [data]
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled code on disk, so that the next process of the same shapes starts at once."""
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        folder = cache_dir() / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,0 +1,240 @@
+"""New revolutions arrive: a fit brought up to date from the posterior it has.
+
+Given the parameters, revolutions are independent. So the new posterior is the old one times the likelihood
+of what is new, and the old draws, weighted by that likelihood, are draws of it: seconds instead of a fit.
+Where too few of them are left they are moved first (`ridgebayes.inference.importance`), at the cost of one
+value of the
+new density each, without a search or gradients. Where that does not do either the chains of that band are run
+again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from ridgebayes.convert.joining import append
+from ridgebayes.errors import InputError
+from ridgebayes.inference.batched import Values
+from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.runner import Clock, Settings, resolve_device, run_chains, values_of
+from ridgebayes.likelihood.design import FitData, Prepared, prepare
+from ridgebayes.runs.assemble import build_run
+from ridgebayes.runs.fitted import sites
+from ridgebayes.runs.reload import Recalled, recall, unconstrained
+from ridgebayes.runs.run import Run, check_free
+from ridgebayes.runs.sampling import independent
+from ridgebayes.table.formats import read_scws, write_scws
+from ridgebayes.table.scw import ScWTable
+
+WARMUP = 50
+"""Warm-up of chains that start from the old posterior."""
+DATA = "data.fits"
+"""The joined table, in the run directory, where the new file holds only what is new."""
+
+WEIGHTED, MOVED, CHAINS = "old draws, weighted", "old draws, moved and weighted", "new chains"
+
+
+def update(
+    run: Run,
+    new: ScWTable | str | Path,
+    out: str | Path,
+    *,
+    scws: ScWTable | str | Path | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Bring a fit up to date with new ScWs.
+
+    Parameters
+    ----------
+    run
+        The fit so far.
+    new
+        Table of the new ScWs, or of old and new together.
+    out
+        Run directory to write; the old one stays as it is.
+    scws
+        The table that was fitted, or where it is now; by default where it was.
+    workers, overwrite, progress
+        As those of `ridgebayes.sample`.
+
+    Returns
+    -------
+    Run
+        Its record says under ``update`` how it was done.
+
+    Raises
+    ------
+    InputError
+        When the tables do not fit together, or the model cannot be updated.
+    """
+    out, clock = Path(out), Clock()
+    check_free(out, overwrite=overwrite)
+    old = recall(run, scws)
+    if not isinstance(new, ScWTable):
+        new = read_scws(new)
+    table, whole = joined(old.scws, new.take_bands([band.name for band in old.scws.bands]))
+    if not whole:
+        table = dataclasses.replace(table, meta={**table.meta, "path": str((out / DATA).absolute())})
+    _check(old, table)
+    prepared = _prepared(old, table)
+    parts = independent(old.model, prepared.data)
+    # The parameters are those of the old fit: none belongs to a revolution.
+    posterior = Posterior(old.model, parts[0])
+    z_old = unconstrained(run, old.model, posterior, len(parts))
+    news = new_data(old._replace(scales=prepared.scales), table)
+    settings = Settings.recorded(run.record)
+    device = resolve_device(settings.chains * len(parts), workers, settings.devices)
+    clock.lap("prepare")
+
+    brought = _Brought(posterior, device.workers)
+    given = zip(z_old, _statistics(run, len(parts)), parts, news, strict=True)
+    found = [brought.up_to_date(*old_draws, settings.seed + k) for k, old_draws in enumerate(given)]
+    clock.lap("weigh")
+    again = [k for k, draws in enumerate(found) if not draws.serves]
+    z = np.stack([draws.z for draws in found])
+    statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
+    if again:
+        settings = dataclasses.replace(settings, warmup=WARMUP)
+        near = [moments(z_old[k]) for k in again]
+        z[again], fresh = run_chains(
+            posterior, [parts[k] for k in again], settings, device, clock, near=near, progress=progress
+        )
+        for name, values in fresh.items():
+            statistics[name][again] = values
+    names = [band.name for band in old.scws.bands]
+    names = names if len(names) == len(parts) else ["all bands"]
+    result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
+    result.record["update"] = {
+        "from": str(run.path or ""),
+        "new_scws": len(table) - len(old.scws),
+        "how": {n: draws.how if draws.serves else CHAINS for n, draws in zip(names, found, strict=True)},
+        "pareto_k": {n: draws.pareto_k for n, draws in zip(names, found, strict=True)},
+        "efficiency": {n: draws.efficiency for n, draws in zip(names, found, strict=True)},
+    }
+    saved = result.save(out, overwrite=overwrite)
+    if not whole:
+        write_scws(table, out / DATA)
+    return saved
+
+
+def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:
+    """Join the fitted table and the new one; True where the new one holds all of the old.
+
+    Raises
+    ------
+    InputError
+        When there is nothing new, or a ScW has changed.
+    """
+    name = new.meta["path"] or "the new table"
+    common, in_old, in_new = np.intersect1d(old.scw_id, new.scw_id, return_indices=True)
+    changed = (old.rate[in_old] != new.rate[in_new]).any(1) | (
+        old.stat_err[in_old] != new.stat_err[in_new]
+    ).any(1)
+    if changed.any():
+        raise InputError(
+            f"{name}: {changed.sum()} ScWs have other rates than those that were fitted (first "
+            f"{common[changed][0]}): fit the whole table again"
+        )
+    if common.size == len(new):
+        raise InputError(f"{name}: holds no ScW that was not fitted: there is nothing to update")
+    if common.size == len(old):
+        return new, True
+    return append([old, new], duplicates="first"), False
+
+
+def _check(old: Recalled, table: ScWTable) -> None:
+    if "background.coefficients" in old.model.parameters:
+        raise InputError(
+            "update: the revolution terms were sampled (marginal=False): fit the whole table again"
+        )
+    if old.crab_rate and table.crab.any():
+        raise InputError("update: the new ScWs contain the Crab, of which a given rate was used: fit again")
+
+
+def _prepared(old: Recalled, table: ScWTable) -> Prepared:
+    return prepare(
+        table,
+        old.model.sky,
+        response=old.response,
+        crab_rate=old.crab_rate,
+        opened=old.model.parameters.keys(),
+        chosen=old.model.chosen,
+        scales=old.scales,
+    )
+
+
+def new_data(old: Recalled, table: ScWTable) -> list[tuple[FitData, ...]]:
+    """Revolutions with new ScWs, of each part; and what there was of them before, where they had begun.
+
+    Parameters
+    ----------
+    old
+        What the old fit was made from, with scales of all revolutions.
+    table
+        All ScWs, old and new.
+    """
+    touched = np.unique(table.revolution[~np.isin(table.scw_id, old.scws.scw_id)])
+    tables = [table.select(np.isin(table.revolution, touched))]
+    begun = np.isin(old.scws.revolution, touched)
+    if begun.any():
+        tables.append(old.scws.select(begun))
+    each = [independent(old.model, _prepared(old, few).data) for few in tables]
+    return list(zip(*each, strict=True))
+
+
+def likelihood_of_new(posterior: Posterior) -> Curvature:
+    """Minus the log likelihood of new ScWs given the old ones, as a function of (flat vector, `new_data`)."""
+
+    def minus(z: Array, data: tuple[FitData, ...]) -> Array:
+        now, *before = (sites(posterior, z, few)["rate"].log_prob(few.rate).sum() for few in data)
+        return sum(before) - now
+
+    return Curvature(minus)
+
+
+class _Brought:
+    """Brings draws of one part after the other up to date; compiled once for all."""
+
+    def __init__(self, posterior: Posterior, workers: int) -> None:
+        self._of_new, self._of_all = likelihood_of_new(posterior), Curvature(posterior.potential)
+        self._new, self._all = Values(self._of_new), values_of(posterior, self._of_all)
+        self._posterior, self._workers = posterior, workers
+
+    def up_to_date(
+        self, z: NDArray, statistics: dict[str, NDArray], data: FitData, new: tuple[FitData, ...], seed: int
+    ) -> Reweighed:
+        """Make draws of the new posterior of old ones, (chain, draw, parameter)."""
+        rng = np.random.default_rng(seed)
+        lp = statistics["lp"] - self._potentials(self._new, z, new)
+        found = reweigh(z, statistics, lp, rng, how=WEIGHTED)
+        if found.serves:
+            return found
+        old, scale = moments(z), self._posterior.scale
+        slope = np.asarray(self._of_new.value_and_gradient(old.mode, new)[1])
+        there = moved(z, old, slope, self._of_new.hessian(old.mode, new, scale) / np.outer(scale, scale))
+        return reweigh(there, statistics, -self._potentials(self._all, there, data), rng, how=MOVED)
+
+    def _potentials(self, values: Values, z: NDArray, data: FitData | tuple[FitData, ...]) -> NDArray:
+        """Potential at draws (chain, draw, parameter), the chains in threads."""
+        of = values.of(data, np.zeros(z.shape[-1]), np.eye(z.shape[-1]))
+        with ThreadPoolExecutor(self._workers) as pool:
+            return np.stack(list(pool.map(of, z)))
+
+
+def _statistics(run: Run, parts: int) -> list[dict[str, NDArray]]:
+    """Statistics of the draws of each part: name → (chain, draw)."""
+    stored = run.tree["sample_stats"].dataset
+    names = [str(name) for name in stored if not str(name).endswith("_band")]
+    if parts == 1:
+        return [{name: stored[name].values for name in names}]
+    return [{name: stored[f"{name}_band"].values[..., k] for name in names} for k in range(parts)]

@@ -1,0 +1,1 @@
+"""The ScW rate table: in memory, on disk, checked, summarised."""

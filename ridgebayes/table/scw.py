@@ -1,0 +1,317 @@
+"""The ScW rate table: one row a science window (ScW); plain arrays inside, units at the border."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Column, Table
+from numpy.typing import ArrayLike, NDArray
+
+from ridgebayes.errors import InputError, nearest
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+# Position of the Crab pulsar, ICRS degrees: the one place it is written down.
+CRAB_RA = 83.63287
+CRAB_DEC = 22.01447
+CRAB = SkyCoord(CRAB_RA, CRAB_DEC, unit="deg", frame="icrs")
+
+_META: dict[str, Any] = {"origin": None, "simulated": False, "osa_version": None, "path": None}
+# Fields with one element (or one row) a ScW, in the order in which they enter the fingerprint.
+_FLOATS = ("phase", "mjd", "exposure", "ra", "dec", "roll", "rate", "stat_err", "tracer", "tracer_err")
+_OPTIONAL = ("roll", "tracer", "tracer_err")
+_ROWS = ("scw_id", "revolution", *_FLOATS, "crab", "screen")
+
+
+@dataclass(frozen=True)
+class Band:
+    """An energy band: its name and its edges in keV."""
+
+    name: str
+    e_min: float
+    e_max: float
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.e_min:g}–{self.e_max:g} keV)"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class ScWTable:
+    """Detector rates of N ScWs in K bands.
+
+    Arrays are converted on construction to native float64, int64, bool and str and are read-only; make a
+    changed copy with :func:`dataclasses.replace`. Only shapes are checked here: the values are checked by
+    :func:`ridgebayes.table.validation.validate`, which reading and writing both call. All arguments by
+    keyword.
+
+    Parameters
+    ----------
+    scw_id
+        (N,) 12 digits, the first four the revolution.
+    revolution
+        (N,) revolution number.
+    phase
+        (N,) orbital phase, 0 (perigee) to 1.
+    mjd
+        (N,) middle of the ScW, MJD (TT).
+    exposure
+        (N,) live time, s.
+    ra, dec
+        (N,) pointing, ICRS degrees.
+    rate, stat_err
+        (N, K) source-cleaned rate over the whole detector and its 1σ error, cts/s; (N,) is read as one band.
+    bands
+        The K bands.
+    roll
+        (N,) position angle, degrees, or None: the response is then averaged over roll.
+    tracer, tracer_err
+        (N,) 600–1000 keV rate and its error, cts/s, or None.
+    crab
+        (N,) True where the Crab was *not* removed from this ScW. None: removed everywhere.
+    screen
+        (N,) bits of the cuts that leave this ScW out (see :mod:`ridgebayes.convert.screening`), else 0; None
+        where nothing was screened. It marks rows and is no part of the fingerprint.
+    meta
+        ``origin`` (str or None), ``simulated`` (bool), ``osa_version`` (str or None), ``path`` (str or None);
+        of a screened table also ``screening`` (cut: its ``bit`` and its ``log``), and once the flagged rows
+        were left out ``left_out`` (``ScWs`` and every cut: how many).
+    truth
+        The truth of a simulated mission as a dict that JSON can hold; None for real data. It describes the
+        whole mission and is passed on unchanged by selections.
+
+    Raises
+    ------
+    InputError
+        When the shapes do not fit each other.
+    """
+
+    scw_id: NDArray[np.str_]
+    revolution: Ints
+    phase: Floats
+    mjd: Floats
+    exposure: Floats
+    ra: Floats
+    dec: Floats
+    rate: Floats
+    stat_err: Floats
+    bands: tuple[Band, ...]
+    roll: Floats | None = None
+    tracer: Floats | None = None
+    tracer_err: Floats | None = None
+    crab: Bools = None  # type: ignore[assignment]  # filled below, so that every reader sees an array
+    screen: Ints | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    truth: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        ids = np.asarray(self.scw_id, dtype=np.str_)
+        n, bands = ids.size, tuple(self.bands)
+        self._set("bands", bands)
+        self._set("meta", _META | dict(self.meta))
+        self._set("scw_id", _frozen(ids))
+        self._set("revolution", _frozen(np.asarray(self.revolution, dtype=np.int64)))
+        crab = np.zeros(n, dtype=np.bool_) if self.crab is None else np.asarray(self.crab, dtype=np.bool_)
+        self._set("crab", _frozen(crab))
+        if self.screen is not None:
+            self._set("screen", _frozen(np.asarray(self.screen, dtype=np.int64)))
+        for name in _FLOATS:
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            array = np.asarray(value, dtype=np.float64)
+            if name in ("rate", "stat_err") and array.ndim == 1 and len(bands) == 1:
+                array = array[:, np.newaxis]
+            self._set(name, _frozen(array))
+        for name in _ROWS:
+            value = getattr(self, name)
+            want = (n, len(bands)) if name in ("rate", "stat_err") else (n,)
+            if value is not None and value.shape != want:
+                raise InputError(
+                    f"ScW table: {name} has shape {value.shape}, expected {want} "
+                    f"({n} ScWs, {len(bands)} bands): give one element a ScW (and a band)"
+                )
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return self.scw_id.size
+
+    def __repr__(self) -> str:
+        kind = "simulated " if self.meta["simulated"] else ""
+        return (
+            f"<ScWTable: {len(self)} {kind}ScWs of {np.unique(self.revolution).size} revolutions, "
+            f"bands {', '.join(self.band_names)}>"
+        )
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands."""
+        return tuple(band.name for band in self.bands)
+
+    @cached_property
+    def position(self) -> SkyCoord:
+        """Pointings, (N,) ICRS."""
+        return SkyCoord(self.ra, self.dec, unit="deg", frame="icrs")
+
+    @cached_property
+    def _galactic(self) -> tuple[Floats, Floats]:
+        galactic = self.position.galactic
+        return _frozen(galactic.l.wrap_at("180d").deg), _frozen(galactic.b.deg)
+
+    @property
+    def lon(self) -> Floats:
+        """Galactic longitude of the pointings, (N,) degrees in [-180, 180)."""
+        return self._galactic[0]
+
+    @property
+    def lat(self) -> Floats:
+        """Galactic latitude of the pointings, (N,) degrees."""
+        return self._galactic[1]
+
+    def at_high_latitude(self, min_lat: float = 20.0) -> Bools:
+        """Mask (N,) of the ScWs pointed more than `min_lat` degrees from the Galactic plane."""
+        return np.abs(self.lat) > min_lat
+
+    def near(self, target: SkyCoord, radius_deg: float) -> Bools:
+        """Mask (N,) of the ScWs pointed within `radius_deg` degrees of `target`, for example ``CRAB``."""
+        return np.asarray(self.position.separation(target).deg < radius_deg)
+
+    def select(self, rows: ArrayLike) -> ScWTable:
+        """Return the table of some of the rows.
+
+        Parameters
+        ----------
+        rows
+            Boolean mask (N,) or array of row indices, whose order is kept.
+
+        Raises
+        ------
+        InputError
+            When a mask has another length, or an index lies outside the table.
+        """
+        index = np.asarray(rows)
+        if index.size == 0 and index.dtype != np.bool_:
+            index = index.astype(np.int64)  # an empty list is float to NumPy
+        if index.dtype == np.bool_:
+            if index.shape != (len(self),):
+                raise InputError(
+                    f"selection: mask of shape {index.shape} for {len(self)} ScWs: give one element a ScW"
+                )
+            index = np.flatnonzero(index)
+        elif index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
+            raise InputError("selection: give a boolean mask or a one-dimensional array of row indices")
+        elif index.size and (index.min() < -len(self) or index.max() >= len(self)):
+            raise InputError(
+                f"selection: row index outside the table of {len(self)} ScWs: use 0 to {len(self) - 1}"
+            )
+        columns = {name: getattr(self, name) for name in _ROWS}
+        chosen: dict[str, Any] = {name: v if v is None else v[index] for name, v in columns.items()}
+        return dataclasses.replace(self, **chosen)
+
+    def take_bands(self, names: str | Sequence[str]) -> ScWTable:
+        """Return the table of some of the bands, in the order asked for.
+
+        Parameters
+        ----------
+        names
+            One band name or several.
+
+        Raises
+        ------
+        InputError
+            When a name is unknown (the nearest is named), repeated, or none is given.
+        """
+        wanted = (names,) if isinstance(names, str) else tuple(names)
+        for name in wanted:
+            if name not in self.band_names:
+                raise InputError(
+                    f"band '{name}' is not in the ScW table{nearest(str(name), self.band_names)}"
+                )
+        if not wanted or len(set(wanted)) < len(wanted):
+            raise InputError(f"bands {list(wanted)}: name at least one band, and each only once")
+        index = [self.band_names.index(name) for name in wanted]
+        return dataclasses.replace(
+            self,
+            bands=tuple(self.bands[k] for k in index),
+            rate=self.rate[:, index],
+            stat_err=self.stat_err[:, index],
+        )
+
+    def to_table(self, *, vectors: bool = True) -> Table:
+        """Return the columns of the file contract as an astropy table with units.
+
+        Parameters
+        ----------
+        vectors
+            RATE and STAT_ERR with one element a band; otherwise one column a band, ``RATE_<BAND>``.
+        """
+        table = Table({"SCW_ID": self.scw_id, "REVOL": self.revolution, "PHASE": self.phase})
+        columns: dict[str, tuple[Any, u.UnitBase]] = {
+            "MJD": (self.mjd, u.d),
+            "EXPOSURE": (self.exposure, u.s),
+            "RA": (self.ra, u.deg),
+            "DEC": (self.dec, u.deg),
+            "ROLL": (self.roll, u.deg),
+        }
+        for name, rates in (("RATE", self.rate), ("STAT_ERR", self.stat_err)):
+            if vectors:
+                columns[name] = (rates, u.ct / u.s)
+            else:
+                columns |= {f"{name}_{b}": (rates[:, k], u.ct / u.s) for k, b in enumerate(self.band_names)}
+        columns |= {"TRACER": (self.tracer, u.ct / u.s), "TRACER_ERR": (self.tracer_err, u.ct / u.s)}
+        for name, (values, unit) in columns.items():
+            if values is not None:
+                table[name] = Column(values, unit=unit)
+        table["SOURCE"] = np.where(self.crab, "Crab", "").astype("U4")  # four even where all are empty
+        if self.screen is not None:
+            table["SCREEN"] = self.screen
+        return table
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the content, in hexadecimal digits.
+
+        It depends on all that a fit sees (rows, bands, OSA version, simulated or not), and neither on the
+        order of the rows nor on the path, the origin, the truth or the flags of the screening.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        head = {
+            "bands": [(b.name, float(b.e_min), float(b.e_max)) for b in self.bands],
+            "osa_version": self.meta["osa_version"],
+            "simulated": bool(self.meta["simulated"]),
+            "columns": [name for name in _ROWS if name != "screen" and getattr(self, name) is not None],
+            "rows": len(self),
+        }
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        # Rows that share a SCW_ID (a selection may repeat a row) are equal, so their order does not matter.
+        order = np.argsort(self.scw_id, kind="stable")
+        for name in head["columns"]:
+            column = getattr(self, name)[order]
+            if name == "scw_id":
+                digest.update("\n".join(column).encode())
+            elif name in _FLOATS:
+                digest.update((column + 0.0).astype("<f8").tobytes())  # + 0.0 makes one of -0.0 and 0.0
+            else:
+                digest.update(column.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view, which leaves the caller's own array writeable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

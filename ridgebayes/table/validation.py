@@ -1,0 +1,334 @@
+"""Checks of a ScW table and of the columns it is made from: one line with file, row or column, and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Table
+from astropy.time import Time
+from numpy.typing import ArrayLike, NDArray
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.table.scw import Band, ScWTable
+
+_EQUIVALENCES = [(u.ct / u.s, u.Unit("1/s"))]  # counts are often left out of the unit
+_ALIASES = {"cts": u.ct, "counts": u.ct, "degrees": u.deg}
+
+
+def validate(scws: ScWTable, source: str | None = None) -> None:
+    """Check every value of a ScW table.
+
+    Parameters
+    ----------
+    scws
+        The table.
+    source
+        What to call it in the message; by default the file it was read from.
+
+    Raises
+    ------
+    InputError
+        On the first check that fails. Bad rows are named by their 1-based number and SCW_ID; the first one is
+        named and the others are counted.
+    """
+    source = source or scws.meta["path"] or "ScW table"
+    check_bands(source, scws.bands)
+    if len(scws) == 0:
+        raise InputError(f"{source}: the table has no rows: give at least one ScW")
+    ids = scws.scw_id
+    check_ids(source, ids)
+    _check_revolutions(source, scws)
+
+    def check(name: str, values: NDArray[Any], ok: NDArray[np.bool_], must: str, remedy: str) -> None:
+        check_rows(source, ids, name, values, ok, must, remedy, bands=scws.band_names)
+
+    drop = "drop these ScWs or mend the column"
+    for name in ("phase", "mjd", "exposure", "ra", "dec", "rate", "stat_err"):
+        values = getattr(scws, name)
+        ok, must = np.isfinite(values), "must be finite"
+        if name in ("exposure", "stat_err"):
+            ok, must = ok & (values > 0), "must be finite and positive"
+        elif name == "phase":
+            ok, must = (values >= 0) & (values <= 1), "must lie between 0 and 1"
+        elif name == "dec":
+            ok, must = np.abs(values) <= 90, "must lie between -90 and 90 degrees"
+        check(name.upper(), values, ok, must, drop)
+    if scws.roll is not None:
+        remedy = "drop these ScWs, or the column to average the response over roll"
+        check("ROLL", scws.roll, np.isfinite(scws.roll), "must be finite", remedy)
+    _check_tracer(source, scws)
+    if scws.truth is not None and not scws.meta["simulated"]:
+        raise InputError(
+            f"{source}: has a TRUTH but is not marked as simulated: set SIMUL = T, or remove TRUTH"
+        )
+
+
+def check_bands(source: str, bands: Sequence[Band]) -> None:
+    """Check names and edges of the energy bands.
+
+    Parameters
+    ----------
+    source
+        What to call the table in the message.
+    bands
+        The bands.
+
+    Raises
+    ------
+    InputError
+        No band, an empty or non-ASCII name, a name used twice (in any case), or edges that are not
+        0 <= E_MIN < E_MAX.
+    """
+    if not bands:
+        raise InputError(f"{source}: EBOUNDS has no rows: give BAND, E_MIN, E_MAX of every band")
+    seen: dict[str, int] = {}
+    for row, band in enumerate(bands, start=1):
+        if (
+            not band.name.isascii()
+            or not band.name.isprintable()
+            or band.name != band.name.strip()
+            or not band.name
+        ):
+            raise InputError(f"{source}: EBOUNDS row {row}: BAND is {band.name!r}: name it in plain ASCII")
+        other = seen.setdefault(band.name.casefold(), row)
+        if other != row:
+            raise InputError(
+                f"{source}: EBOUNDS row {row}: BAND '{band.name}' repeats row {other}: rename one"
+            )
+        if not 0 <= band.e_min < band.e_max < np.inf:
+            raise InputError(
+                f"{source}: EBOUNDS row {row} (band {band.name}): E_MIN {band.e_min:g} and "
+                f"E_MAX {band.e_max:g} keV are no interval: give 0 <= E_MIN < E_MAX"
+            )
+
+
+def check_ids(source: str, ids: NDArray[np.str_]) -> None:
+    """Check that every SCW_ID has 12 digits and occurs once.
+
+    Parameters
+    ----------
+    source
+        What to call the table in the message.
+    ids
+        (N,) SCW_IDs, N > 0.
+
+    Raises
+    ------
+    InputError
+        Naming the first row that breaks this.
+    """
+    letters = (
+        np.ascontiguousarray(ids.astype("U13")).view(np.uint32).reshape(ids.size, 13)
+    )  # one more than allowed
+    digits = (letters[:, :12] >= ord("0")) & (letters[:, :12] <= ord("9"))
+    good = digits.all(axis=1) & (letters[:, 12] == 0)
+    if not good.all():
+        where = _first(ids, ~good)
+        raise InputError(f"{source}: {where}: SCW_ID must have 12 digits: write it like 025900280010")
+    _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    original = first[inverse]
+    repeated = original != np.arange(ids.size)
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        raise InputError(
+            f"{source}: {_first(ids, repeated)}: duplicate SCW_ID, the same as row {original[row] + 1}: "
+            "keep one row a ScW"
+        )
+
+
+def check_rows(
+    source: str,
+    ids: NDArray[np.str_],
+    name: str,
+    values: ArrayLike,
+    ok: NDArray[np.bool_],
+    must: str,
+    remedy: str,
+    bands: Sequence[str] = (),
+) -> None:
+    """Raise when `ok` is not true in every row.
+
+    Parameters
+    ----------
+    source
+        What to call the table in the message.
+    ids
+        (N,) SCW_IDs.
+    name
+        Column.
+    values
+        (N,) or (N, K) its values, the offending one of which is shown.
+    ok
+        Boolean of the same shape.
+    must, remedy
+        What the value must be, and what to do.
+    bands
+        K band names, to name the band of a column of shape (N, K).
+
+    Raises
+    ------
+    InputError
+        Naming the first bad row, and how many more there are.
+    """
+    if ok.all():
+        return
+    values, bad = np.asarray(values), ~ok
+    row = int(np.argmax(bad.any(axis=1) if bad.ndim == 2 else bad))
+    value, of_band = values[row], ""
+    if bad.ndim == 2:
+        k = int(np.argmax(bad[row]))
+        value, of_band = values[row, k], f" of band {bands[k]}" if bands else ""
+        bad = np.asarray(bad.any(axis=1))
+    if isinstance(value, np.floating):
+        shown = "missing (NaN)" if np.isnan(value) else f"{value:g}"
+    else:
+        shown = f"'{value}'"
+    raise InputError(f"{source}: {_first(ids, bad)}: {name}{of_band} is {shown}, {must}: {remedy}")
+
+
+class Columns:
+    """Columns of a table as read: by name in any case, in the unit asked for, missing values as NaN.
+
+    Parameters
+    ----------
+    source
+        What to call the table in messages.
+    table
+        The table. Columns may carry a unit, a mask, or be astropy Quantity or Time.
+
+    Raises
+    ------
+    InputError
+        Here and in the methods: a column that is missing, named twice, not numeric, or in a unit that is
+        unknown or of another kind.
+    """
+
+    def __init__(self, source: str, table: Table) -> None:
+        self.source, self.table = source, table
+        self.names: dict[str, str] = {}
+        for name in table.colnames:
+            other = self.names.setdefault(name.strip().upper(), name)
+            if other != name:
+                raise InputError(f"{source}: columns '{other}' and '{name}' differ only in case: rename one")
+
+    def __contains__(self, name: str) -> bool:
+        return name.upper() in self.names
+
+    def get(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Values as they stand in the file, and where they are masked (same shape)."""
+        column = self.column(name)
+        values = np.asarray(getattr(column, "unmasked", column))
+        return values, np.broadcast_to(np.asarray(getattr(column, "mask", False)), values.shape)
+
+    def floats(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
+        """Values in `unit`, (N,) or (N, K); `given` takes the place of the column's own unit."""
+        column = self.column(name)
+        if isinstance(column, Time):
+            return np.asarray(column.tt.mjd, dtype=np.float64)
+        values, missing = self.get(name)
+        try:
+            if values.dtype.kind not in "fiu":
+                values = np.where(missing, "nan", values)  # the text under a mask is anything, mostly empty
+            values = values.astype(np.float64)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.source}: column {name} is not numeric ({error}): mend that value"
+            ) from error
+        return np.where(
+            missing, np.nan, self._convert(name, values, given or getattr(column, "unit", None), unit)
+        )
+
+    def scalars(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
+        """As `floats`, but one value a row, (N,)."""
+        values = self.floats(name, unit, given)
+        if values.size != len(self.table):
+            raise InputError(f"{self.source}: column {name} has {values[0].size} elements a row: give one")
+        return values.reshape(-1)
+
+    def optional(self, name: str, unit: u.UnitBase) -> NDArray[np.float64] | None:
+        """As `scalars`; None where there is no such column or nothing in it."""
+        values = self.scalars(name, unit) if name in self else None
+        return None if values is None or np.isnan(values).all() else values
+
+    def text(self, name: str) -> NDArray[np.str_]:
+        """Strings without surrounding blanks, (N,), empty where the value is missing."""
+        values, missing = self.get(name)
+        values = (
+            np.char.decode(values, "ascii", "replace") if values.dtype.kind == "S" else values.astype(str)
+        )
+        return np.where(missing, "", np.char.strip(values))
+
+    def column(self, name: str) -> Any:
+        """Return the column as it stands in the table."""
+        if name not in self:
+            near = nearest(name, self.names)
+            raise InputError(f"{self.source}: column {name} is missing{near}: add it or rename one")
+        return self.table[self.names[name.upper()]]
+
+    def unit(self, name: str, given: str, like: u.UnitBase) -> u.UnitBase:
+        """Return the unit that a text names; the message for an unknown one suggests `like`."""
+        try:
+            with u.add_enabled_aliases(_ALIASES):
+                return u.Unit(given)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.source}: column {name} has the unknown unit '{given}': write {like}"
+            ) from error
+
+    def _convert(
+        self, name: str, values: NDArray[np.float64], given: Any, unit: u.UnitBase
+    ) -> NDArray[np.float64]:
+        if given is None or str(given) == "":
+            return values
+        known = self.unit(name, str(given), unit)
+        try:
+            return known.to(unit, values, equivalencies=_EQUIVALENCES)
+        except u.UnitsError as error:
+            raise InputError(
+                f"{self.source}: column {name} has the unit '{given}', which is no {unit}: convert the column"
+            ) from error
+
+
+def _first(ids: NDArray[np.str_], bad: NDArray[np.bool_]) -> str:
+    row, more = int(np.argmax(bad)), int(bad.sum()) - 1
+    others = f" and {more} more" if more else ""
+    return f"row {row + 1} (SCW_ID {ids[row]}){others}"
+
+
+def _check_revolutions(source: str, scws: ScWTable) -> None:
+    expected = revolution_of(scws.scw_id)
+    bad = np.asarray(scws.revolution != expected, dtype=np.bool_)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{source}: {_first(scws.scw_id, bad)}: REVOL is {scws.revolution[row]} but SCW_ID says "
+            f"{expected[row]}: mend one, or leave out REVOL"
+        )
+
+
+def revolution_of(ids: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Revolution (N,) that the first four digits of well-formed SCW_IDs say."""
+    return ids.astype("U4").astype(np.int64)
+
+
+def _check_tracer(source: str, scws: ScWTable) -> None:
+    if scws.tracer is None:
+        if scws.tracer_err is not None:
+            raise InputError(f"{source}: column TRACER_ERR without TRACER: add TRACER or leave out both")
+        return
+    finite = np.isfinite(scws.tracer)
+    if not finite.any():
+        raise InputError(
+            f"{source}: column TRACER has no finite value: fill it, or leave it out for a fit without"
+        )
+    remedy = "drop these ScWs, or the column for a fit without tracer"
+    check_rows(source, scws.scw_id, "TRACER", scws.tracer, finite, "must be finite", remedy)
+    if scws.tracer_err is not None:
+        ok = np.isfinite(scws.tracer_err) & (scws.tracer_err >= 0)
+        remedy = "drop these ScWs, or the column TRACER_ERR"
+        check_rows(
+            source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ok, "must be finite and not negative", remedy
+        )
