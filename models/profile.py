@@ -60,10 +60,8 @@ PRIORS = {
 def profile_of_longitude(p: Parameters, data: FitData) -> Array:
     """Intensity at the centre of each region, (band, region), mCrab/deg²."""
     sd, length = p("sky.profile_sd"), jnp.deg2rad(p("sky.profile_length"))
-    with components.scaled(
-        "sky.profile", components.wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)
-    ):
-        return p("sky.profile") @ data.harmonic
+    spread = components.wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)
+    return components.measured(p, "sky.profile", spread) @ data.harmonic
 
 
 def rates(p: Parameters, data: FitData) -> None:

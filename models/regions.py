@@ -28,7 +28,8 @@ PRIORS = {**components.SKY, **components.BACKGROUND, **components.CRAB}
 def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
     """Rates of all ScWs in all bands."""
     crab_rate = components.crab_rate(p, data)
-    seen = components.sky(p, p("sky.intensity"), crab_rate, data) + components.crab(crab_rate, data)
+    intensity = components.measured(p, "sky.intensity")
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate, marginal=marginal)
 
 

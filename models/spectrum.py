@@ -77,8 +77,11 @@ def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
     soft = components.fold(lambda e: thermal(e, p("sky.temperature")), data)[:, None]
     stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
-    stars = p("sky.thermal") * p("sky.thermal_ratio") * data.stars
-    intensity = numpyro.deterministic("sky.intensity", (soft * stars + stiff * p("sky.hard")) / DEG2_PER_SR)
+    thermal_part = components.measured(p, "sky.thermal") * p("sky.thermal_ratio") * data.stars
+    hard_part = components.measured(p, "sky.hard")
+    intensity = numpyro.deterministic(
+        "sky.intensity", (soft * thermal_part + stiff * hard_part) / DEG2_PER_SR
+    )
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)

@@ -28,10 +28,10 @@ from ridgebayes.sky import Sky
 
 PRIORS = {
     "sky.norm": Parameter(
-        dist.Normal(0.0, 10.0),
+        dist.Normal(0.0, 2.0),
         "mCrab / deg2",
         ("band", "template"),
-        "intensity of each template in its brightest region",
+        "intensity of each template in its brightest region; prior: times the Crab rate",
     ),
     "response.solid_angle": components.SKY["response.solid_angle"],
     **components.BACKGROUND,
@@ -41,7 +41,7 @@ PRIORS = {
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    intensity = numpyro.deterministic("sky.intensity", p("sky.norm") @ data.template)
+    intensity = numpyro.deterministic("sky.intensity", components.measured(p, "sky.norm") @ data.template)
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)

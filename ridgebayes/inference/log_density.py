@@ -22,8 +22,6 @@ from ridgebayes.inference.laplace import Curvature, Laplace, laplace
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
 from ridgebayes.model import Model
-from ridgebayes.model.components import leftover
-from ridgebayes.priors import Parameters
 
 _MODEL = RLock()
 """One thread at a time runs a model, while it is compiled: NumPyro has one stack of handlers for all."""
@@ -89,9 +87,6 @@ class Posterior:
         example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
-        self._data, self._sky = data, None
-        if "plane.leftover" in model.parameters:
-            self._sky = self._sky_it_joins()
         self.size = flat.size
         real = {n: np.full(np.shape(z), _is_real(transforms[n])) for n, z in example.items()}
         self.locations = np.asarray(ravel_pytree(real)[0])
@@ -106,11 +101,23 @@ class Posterior:
     def potential(self, z: Array, data: FitData) -> Array:
         """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
         with _MODEL:
-            return potential_energy(self.model, (data,), {}, self._named(z))
+            return potential_energy(self.model, (data,), {}, self._unravel(z))
+
+    def prior_potential(self, z: Array, data: FitData) -> Array:
+        """Minus log prior density of the unconstrained vector `z`, Jacobians included."""
+        observed = lambda site: site["type"] == "sample" and site["is_observed"]  # noqa: E731
+        with _MODEL:
+            return potential_energy(handlers.block(self.model, observed), (data,), {}, self._unravel(z))
+
+    def rates(self, z: Array, data: FitData) -> Any:
+        """Distribution of the rates given the unconstrained vector `z`."""
+        with _MODEL:
+            given = handlers.substitute(self.model, data=self.constrain_one(z))
+            return handlers.trace(given).get_trace(data)["rate"]["fn"].base_dist
 
     def start(self, key: Array, data: FitData) -> NDArray:
         """Return the prior medians, unconstrained."""
-        return np.asarray(self._vector(self._medians(key, data)[0]))
+        return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
 
     def approximate(
         self,
@@ -170,7 +177,7 @@ class Posterior:
 
     def constrain_one(self, z: Array) -> dict[str, Array]:
         """Bring one vector (size,) to named parameters, inside compiled code."""
-        return transform_fn(self._transforms, self._named(z))
+        return transform_fn(self._transforms, self._unravel(z))
 
     def unconstrain(self, named: Mapping[str, NDArray]) -> NDArray:
         """Bring named parameters (..., *shape) back to vectors (..., size)."""
@@ -180,44 +187,10 @@ class Posterior:
         @jax.jit
         @jax.vmap
         def one(values: dict[str, Array]) -> Array:
-            return self._vector({n: t.inv(values[n]) for n, t in self._transforms.items()})
+            return ravel_pytree({n: t.inv(values[n]) for n, t in self._transforms.items()})[0]
 
         rows = {n: jnp.reshape(named[n], (-1, *shape)) for n, shape in self.shapes.items()}
         return np.asarray(one(rows)).reshape(*leading, self.size)
-
-    def _sky_it_joins(self) -> tuple[str, NDArray] | None:
-        """Parameter of the sky that sources left near the plane add to, and it for intensities of regions.
-
-        The data know but the sum of the two, to a hundredth of what either may be. A vector holds that sum
-        in place of the parameter: it does not depend on what is left, and the posterior is not bent.
-        """
-        bands, regions = self._data.rate.shape[0], self._data.leftover.size
-        # Of a profile, whose regions are all near the plane, the first wave is constant.
-        first_wave = np.zeros((regions, len(self._data.harmonic)))
-        first_wave[:, 0] = 1 / (regions * self._data.harmonic[0, 0])
-        for name, share in (("sky.intensity", np.eye(regions)), ("sky.profile", first_wave)):
-            if self.shapes.get(name) == (bands, share.shape[1]) and _is_real(self._transforms[name]):
-                return name, share
-        return None
-
-    def _left(self, named: Mapping[str, Array]) -> dict[str, Array]:
-        """Return what sources left near the plane add to the sky, of unconstrained parameters."""
-        if self._sky is None:
-            return {}
-        name, share = self._sky
-        others = {n: t(named[n]) for n, t in self._transforms.items() if n != name}
-        p = Parameters(self.model.parameters, self.model.sizes(self._data), known=others)
-        return {name: leftover(p, self._data) @ share}
-
-    def _named(self, z: Array) -> dict[str, Array]:
-        """Unconstrained parameters of a vector, by name."""
-        named = self._unravel(z)
-        return named | {name: named[name] - left for name, left in self._left(named).items()}
-
-    def _vector(self, named: dict[str, Array]) -> Array:
-        """Undo `_named`."""
-        together = {name: named[name] + left for name, left in self._left(named).items()}
-        return ravel_pytree(named | together)[0]
 
     def prior(self, key: Array, data: FitData, n: int) -> dict[str, NDArray]:
         """Draw `n` sets of parameters from the prior; the likelihood is never computed."""

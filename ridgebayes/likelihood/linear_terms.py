@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_derivatives import SymbolicZero, linear_call
 
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.outliers import OutlierNormal
-from ridgebayes.likelihood.revolution import RevolutionNormal, block_sums
+from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
 class Term(NamedTuple):
@@ -42,10 +40,7 @@ Terms = list[Term]
 
 
 def total(terms: Sequence[Term], block_revolution: Array, cells: tuple[int, ...]) -> Array:
-    """Add terms up in (block, width) cells: (band, block, width).
-
-    The derivative by any coefficient is a sum along the block, and all these sums are taken in one pass.
-    """
+    """Add terms up in (block, width) cells: (band, block, width)."""
     by_block: list[Array] = []
     columns: list[Array] = []
     for coefficient, column, table, place in terms:
@@ -58,42 +53,12 @@ def total(terms: Sequence[Term], block_revolution: Array, cells: tuple[int, ...]
             assert place is not None
             by_block += [here * table[:, at] for at in place]
             columns += list(column)
-    return _sum(tuple(columns), jnp.stack(by_block, 1))
+    return reduce(operator.add, [c[:, :, None] * x for c, x in zip(by_block, columns, strict=True)])
 
 
 def squares(terms: Sequence[Term]) -> Terms:
     """Square each of terms that have one column: variances of independent scatters."""
     return [Term(t.coefficient**2, None if t.column is None else t.column**2) for t in terms]
-
-
-@jax.custom_jvp
-def _sum(columns: tuple[Array, ...], coefficients: Array) -> Array:
-    each = [coefficients[:, t, :, None] * column for t, column in enumerate(columns)]
-    return reduce(operator.add, each)
-
-
-@partial(_sum.defjvp, symbolic_zeros=True)
-def _sum_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    columns, coefficients = primals
-    moved = [None if _is_zero(x) else x for x in tangents[0]]
-    tangent = jnp.zeros(())
-    if not _is_zero(tangents[1]):
-        tangent += linear_call(_sum, _project, columns, tangents[1])
-    for t, x in enumerate(moved):
-        if x is not None:
-            tangent += coefficients[:, t, :, None] * x
-    value = _sum(columns, coefficients)
-    return value, jnp.broadcast_to(tangent, value.shape)
-
-
-def _is_zero(tangent: object) -> bool:
-    return isinstance(tangent, SymbolicZero)
-
-
-def _project(columns: tuple[Array, ...], rate: Array) -> Array:
-    """Transpose of `_sum` by the coefficients."""
-    one_band = lambda x: jnp.stack(block_sums(tuple(x * column for column in columns)))  # noqa: E731
-    return jax.vmap(one_band)(rate)
 
 
 class _OfTerms(RevolutionNormal):

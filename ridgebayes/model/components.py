@@ -33,10 +33,10 @@ from ridgebayes.priors import Parameter, Parameters
 
 SKY = {
     "sky.intensity": Parameter(
-        dist.Normal(0.0, 10.0),
+        dist.Normal(0.0, 2.0),
         "mCrab / deg2",
         ("band", "region"),
-        "mean surface brightness of each region's core",
+        "mean surface brightness of each region's core; prior: times the Crab rate over its reference",
     ),
     "response.solid_angle": Parameter(1.0, "", (), "effective solid angle over the nominal one"),
 }
@@ -64,10 +64,15 @@ BACKGROUND = {
 
 CRAB = {
     "crab.rate": Parameter(
-        dist.Normal(1.0, 0.3), "", ("band",), "mean Crab rate over its reference", nonlinear=True
+        dist.LogNormal(0.0, 0.3),
+        "",
+        ("band",),
+        "mean Crab rate over its reference",
+        within=(-np.inf, np.inf),
+        nonlinear=True,
     ),
     "crab.shape": Parameter(
-        dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time"
+        dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time", nonlinear=True
     ),
     "crab.scatter": Parameter(
         dist.LogNormal(np.log(0.005), 0.5),
@@ -113,7 +118,11 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
     },
     "smooth_crab": {
         "crab.smooth": Parameter(
-            dist.Normal(0.0, 1.0), "", ("band", "crab_mode"), "Crab rate beside its cubic: weights of modes"
+            dist.Normal(0.0, 1.0),
+            "",
+            ("band", "crab_mode"),
+            "Crab rate beside its cubic: weights of modes",
+            nonlinear=True,
         ),
         # Fixed, as for the drift: freed, they and the weights are slow to sample.
         "crab.smooth_sd": Parameter(0.03, "", ("band",), "sd of this part, relative"),
@@ -197,7 +206,7 @@ class scaled(Messenger):
     name
         The parameter; its prior, on the whole line, is for what it is over `sd`.
     sd
-        Factor, of the shape of the parameter.
+        Factor, of a shape that broadcasts to that of the parameter.
     """
 
     def __init__(self, name: str, sd: Array) -> None:
@@ -207,7 +216,37 @@ class scaled(Messenger):
     def process_message(self, msg: dict[str, Any]) -> None:
         """Put the factor into the distribution of the site."""
         if msg["type"] == "sample" and msg["name"] == self.name:
-            msg["fn"] = dist.TransformedDistribution(msg["fn"], AffineTransform(0.0, self.sd))
+            fn, sd = msg["fn"], jnp.asarray(self.sd)
+            # Along an axis that the parameter shares there is one factor.
+            shape = fn.batch_shape + fn.event_shape
+            shared = tuple(k for k in range(-sd.ndim, 0) if shape[k] == 1)
+            sd = jnp.exp(jnp.log(sd).mean(shared, keepdims=True))
+            domain = fn.support
+            while isinstance(domain, dist.constraints.independent):
+                domain = domain.base_constraint
+            msg["fn"] = dist.TransformedDistribution(fn, AffineTransform(0.0, sd, domain))
+
+
+def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
+    """Parameter of the sky whose prior is on what is measured: its value times the Crab rate.
+
+    Data know the rate that a sky makes, the product of intensity and Crab rate. Were the prior flat in the
+    intensities alone, the prior volume of m intensities would grow as the m-th power of the inverse Crab
+    rate, and pull a Crab rate that is poorly known towards zero.
+
+    Parameters
+    ----------
+    p
+        Parameters; the Crab rate counts over its reference.
+    name
+        The parameter. Where it has no axis of bands the mean Crab rate of all bands counts.
+    sd
+        Further factor on the prior.
+    """
+    dims, crab = p.dims(name), p("crab.rate")
+    each = crab.reshape(-1, *[1] * (len(dims) - 1)) if "band" in dims else jnp.exp(jnp.log(crab).mean())
+    with scaled(name, sd / each):
+        return p(name)
 
 
 def background(p: Parameters, data: FitData) -> Terms:

@@ -191,6 +191,10 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return name in self._parameters
 
+    def dims(self, name: str) -> tuple[str, ...]:
+        """Axes of a parameter."""
+        return self._parameters[name].dims
+
     def __call__(self, name: str) -> Array:
         """Draw a parameter, or return the value at which it is fixed."""
         if name not in self._drawn:
