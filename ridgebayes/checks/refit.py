@@ -19,8 +19,8 @@ from jax.scipy.special import ndtr, ndtri
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.inference.laplace import Curvature, descend
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import Curvature, descend
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.outliers import OutlierNormal

@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ridgebayes.inference.kernels import Draws, Sampler
-from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import FitData
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ class Refit:
         self, posterior: Posterior, *, chains: int = CHAINS, warmup: int = WARMUP, draws: int = DRAWS
     ) -> None:
         self.posterior, self.chains, self.draws = posterior, chains, draws
-        self._curvature = Curvature(posterior.potential)
-        self._sampler = Sampler(self._curvature, warmup=warmup)
+        self._warmup = warmup
+        self._sampler: Sampler | None = None
 
     def __call__(
         self, data: FitData, seed: int, *, start: NDArray | None = None, what: str = "refit"
@@ -64,11 +65,14 @@ class Refit:
             What this fit is, for a warning that the chains do not agree.
         """
         key = jax.random.key(seed)
-        start = self.posterior.start(key, data) if start is None else start
-        mode = self.posterior.approximate(self._curvature, start, data)
+        if self._sampler is None:
+            self._sampler = Sampler(self.posterior, data, warmup=self._warmup)
+        sampler = self._sampler
+        near = None if start is None else Gaussian(start, np.diag(self.posterior.scale))
+        begun = sampler.begin(key, data, np.random.default_rng(seed), near)
 
         def chain(number: int) -> NDArray:
-            blocks = self._sampler.chain(jax.random.fold_in(key, number), data, mode, self.draws)
+            blocks = sampler.chain(jax.random.fold_in(key, number), data, begun, self.draws)
             return np.concatenate([block.z for block in blocks if isinstance(block, Draws)])
 
         with ThreadPoolExecutor(self.chains) as pool:

@@ -19,7 +19,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
-from ridgebayes.inference.laplace import Laplace
+from ridgebayes.inference.mode import Gaussian
 
 MAX_PARETO_K = 0.7
 """Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
@@ -95,7 +95,7 @@ def reweigh(
     return Reweighed(there, taken, float(pareto_k), float(efficiency), how)
 
 
-def moved(z: NDArray, old: Laplace, slope: NDArray, hessian: NDArray) -> NDArray[np.float64]:
+def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArray[np.float64]:
     """Move draws of a posterior to where new data pull them.
 
     Parameters
@@ -115,11 +115,11 @@ def moved(z: NDArray, old: Laplace, slope: NDArray, hessian: NDArray) -> NDArray
     return (old.mode + (shift + u @ narrower) @ old.root.T).reshape(z.shape)
 
 
-def moments(draws: NDArray) -> Laplace:
+def moments(draws: NDArray) -> Gaussian:
     """Mean and covariance of draws (chain, draw, parameter) as an approximation."""
     flat = draws.reshape(-1, draws.shape[-1])
     covariance = np.cov(flat.T)
     # More draws than parameters, or the diagonal alone is known.
     if len(flat) < 4 * flat.shape[1]:
         covariance = np.diag(np.diag(covariance))
-    return Laplace(flat.mean(0), np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))
+    return Gaussian(flat.mean(0), np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))

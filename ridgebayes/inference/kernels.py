@@ -1,12 +1,7 @@
-"""NUTS in whitened coordinates, advanced in short blocks.
+"""Chains: of NUTS, and of independent proposals; both advance in short blocks.
 
-Blocks of a few dozen iterations let a progress bar move, draws leave for disk and an interruption keep what
-there is. Data and whitening are arguments of the compiled code: bands and chains of one shape share it.
-
-Where a posterior is nearly known (`ridgebayes.inference.independence`) a block is one transition of NUTS,
-which goes
-anywhere, and independent proposals after it, which cost one value of the density instead of a trajectory of
-gradients. Both leave the posterior unchanged, so their sequence does.
+Blocks of a few dozen draws let a progress bar move, draws leave for disk and an interruption keep what there
+is. Data are arguments of the compiled code: bands and chains of one shape share it.
 """
 
 from __future__ import annotations
@@ -23,21 +18,16 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.util import ParamInfo
 
-from ridgebayes.inference.batched import Values
-from ridgebayes.inference.independence import draw, log_density
-from ridgebayes.inference.laplace import Curvature, Laplace, Proposal
+from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
+from ridgebayes.inference.mode import Gaussian, Potential
+from ridgebayes.inference.proposal import Proposal
 
 BLOCK = 25
-"""Iterations a block of NUTS alone."""
-_WARMUP_STILL = 25
-"""Most iterations of warm-up among proposals: they forget the start at once, and nothing adapts."""
-
-_STEP_STILL = 1.6
-"""Step size of NUTS among proposals, times the fourth root of the number of parameters. For a round target
-that gives an acceptance near 0.8, so nothing is left to adapt."""
-_DEPTH_STILL = 2
-"""Tree depth of NUTS among proposals: three such steps are a quarter of a turn, after which nothing is left
-of where a chain was."""
+"""Draws a block of NUTS."""
+PROPOSALS = 50
+"""Draws a block of independent proposals."""
+SETTLING = 20
+"""Draws that chains of independent proposals leave out: they begin at a draw of the proposal."""
 
 STATISTICS = {
     "diverging": "diverging",
@@ -64,14 +54,14 @@ class Draws(NamedTuple):
 
     z: NDArray
     statistics: dict[str, NDArray]
-    state: HMCState | None = None
+    state: Any = None
 
 
 class Warmed(NamedTuple):
     """A block of warm-up: the number of its iterations, and the chain after them."""
 
     n: int
-    state: HMCState
+    state: Any
 
 
 class Progress(NamedTuple):
@@ -92,24 +82,42 @@ class Progress(NamedTuple):
     state: list[NDArray]
 
 
-class _Kernel:
-    """A transition of NUTS for a whitened potential, compiled once for all data of one shape."""
+class Nuts:
+    """NUTS in whitened coordinates, compiled once for all data of one shape.
 
-    def __init__(self, curvature: Curvature, step_size: Callable[[int], float], **options: Any) -> None:
+    Parameters
+    ----------
+    potential
+        Minus log density of (vector, data).
+    warmup
+        Iterations in which the step size adapts; not kept.
+    target_accept
+        Acceptance that the step size aims at.
+    max_tree_depth
+        A draw takes at most 2**max_tree_depth − 1 steps.
+    """
+
+    def __init__(
+        self, potential: Potential, *, warmup: int, target_accept: float, max_tree_depth: int
+    ) -> None:
+        self.warmup, self.max_tree_depth = warmup, max_tree_depth
+        self._value_and_gradient = jax.jit(jax.value_and_grad(potential))
+
         def whitened(data: Any, mode: Array, root: Array) -> Callable[[Array], Array]:
-            return lambda u: curvature.potential(mode + root @ u, data)
+            return lambda u: potential(mode + root @ u, data)
 
         init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
 
         def start(key: Array, info: ParamInfo, args: tuple) -> HMCState:
-            # The whitening has adapted the mass matrix, better than a short warm-up could.
             return init(
                 info,
-                step_size=step_size(info.z.size),
-                adapt_mass_matrix=False,
+                num_warmup=warmup,
+                step_size=0.5,
+                target_accept_prob=target_accept,
+                max_tree_depth=max_tree_depth,
+                adapt_mass_matrix=False,  # the whitening has, better than a short warm-up could
                 model_args=args,
                 rng_key=key,
-                **options,
             )
 
         def advance(state: HMCState, args: tuple, n: int) -> tuple[HMCState, tuple]:
@@ -119,101 +127,13 @@ class _Kernel:
 
             return jax.lax.scan(one, state, None, length=n)
 
-        self.start = jax.jit(start)
+        self._start = jax.jit(start)
         self._advance = jax.jit(advance, static_argnums=2)
         self._compiled: dict[int, Callable[..., tuple[HMCState, tuple]]] = {}
         self._lock = Lock()
 
-    def advance(self, state: HMCState, args: tuple, n: int) -> tuple[HMCState, NDArray, dict[str, NDArray]]:
-        """Run n iterations: the chain after them, draws and statistics; compiles in one thread alone."""
-        with self._lock:
-            if n not in self._compiled:
-                self._compiled[n] = self._advance.lower(state, args, n).compile()
-        state, (us, found) = self._compiled[n](state, args)
-        return state, np.asarray(us), dict(zip(STATISTICS, map(np.asarray, found), strict=True))
-
-
-class Sampler:
-    """NUTS for a potential with whitening; compiled once for all data of one shape.
-
-    Parameters
-    ----------
-    curvature
-        The potential with its gradient.
-    warmup
-        Iterations in which the step size adapts; not kept.
-    target_accept
-        Acceptance that the step size aims at.
-    max_tree_depth
-        A draw takes at most 2**max_tree_depth − 1 steps.
-    values
-        The same potential of many vectors, for proposals; made of `curvature` by default.
-    """
-
-    def __init__(
-        self,
-        curvature: Curvature,
-        *,
-        warmup: int,
-        target_accept: float = 0.9,
-        max_tree_depth: int = 10,
-        values: Values | None = None,
-    ) -> None:
-        self.warmup, self.max_tree_depth = warmup, max_tree_depth
-        self._curvature, self._values = curvature, values or Values(curvature)
-        self._adaptive = _Kernel(
-            curvature,
-            lambda size: 0.5,
-            num_warmup=warmup,
-            target_accept_prob=target_accept,
-            max_tree_depth=max_tree_depth,
-        )
-        self._still = _Kernel(
-            curvature,
-            lambda size: _STEP_STILL / size**0.25,
-            num_warmup=0,
-            adapt_step_size=False,
-            max_tree_depth=min(_DEPTH_STILL, max_tree_depth),
-        )
-
-    def warmup_of(self, approximation: Laplace) -> int:
-        """Return the iterations of warm-up of a chain."""
-        return self.warmup if approximation.proposal is None else min(_WARMUP_STILL, self.warmup)
-
-    def _advance(
-        self, state: HMCState, args: tuple, nearly: Proposal | None, n: int, seed: list[int]
-    ) -> tuple[HMCState, NDArray, dict[str, NDArray]]:
-        """Run n iterations: of NUTS, or one of NUTS and then proposals by Metropolis and Hastings' rule."""
-        if nearly is None:
-            return self._adaptive.advance(state, args, n)
-        state, first, statistics = self._still.advance(state, args, 1)
-        rng, each, size = np.random.default_rng(seed), int(nearly.each), first.shape[1]
-        proposed, log_q = draw(nearly, rng, (n - 1) * each)
-        energies = self._values.of(*args)(proposed)
-        log_uniform = np.log(rng.uniform(size=energies.size))
-        us = np.concatenate([first, np.empty((n - 1, size))])
-        found = {name: np.concatenate([x, np.zeros(n - 1, x.dtype)]) for name, x in statistics.items()}
-        u, energy, log_here = first[0], float(state.potential_energy), float(log_density(nearly, first)[0])
-        for k in range(energies.size):
-            log_ratio = energy + log_here - energies[k] - log_q[k]
-            if log_uniform[k] < log_ratio:
-                u, energy, log_here = proposed[k], energies[k], log_q[k]
-            row = 1 + k // each
-            us[row], found["potential_energy"][row] = u, energy
-            found["accept_prob"][row] = np.exp(min(log_ratio, 0.0))
-        # With a new momentum, so that the energies are as those of NUTS.
-        found["energy"][1:] = found["potential_energy"][1:] + 0.5 * rng.chisquare(size, n - 1)
-        at = self._info(jnp.asarray(u), args)
-        return state._replace(z=at.z, potential_energy=at.potential_energy, z_grad=at.z_grad), us, found
-
-    def _info(self, u: Array, args: tuple) -> ParamInfo:
-        """Potential and gradient at a whitened vector, by the code that has found the mode."""
-        data, mode, root = args
-        value, gradient = self._curvature.value_and_gradient(mode + root @ u, data)
-        return ParamInfo(u, value, root.T @ gradient)
-
     def chain(
-        self, key: Array, data: Any, approximation: Laplace, draws: int, after: Progress | None = None
+        self, key: Array, data: Any, around: Gaussian, draws: int, after: Progress | None = None
     ) -> Iterator[Draws | Warmed]:
         """Run one chain: yields the blocks of its warm-up, then blocks of draws.
 
@@ -223,46 +143,153 @@ class Sampler:
             Random key of the chain.
         data
             Second argument of the potential.
-        approximation
-            Mode, root and, where proposals are used, their tables. The chain starts at a draw from it, one
-            and a half times as wide; at a proposal where these are used, which would not bring it back soon.
+        around
+            Mode and root that whiten; the chain starts at a draw from this Gaussian.
         draws
             Number of draws to keep.
         after
             How far it has come; it goes on from there as if it had never stopped.
         """
         key_start, key_chain = jax.random.split(key)
-        nearly = approximation.proposal
-        args = (data, jnp.asarray(approximation.mode), jnp.asarray(approximation.root))
-        seed = np.asarray(jax.random.key_data(key_chain)).tolist()
-        if nearly is None:
-            kernel, u = self._adaptive, 1.5 * jax.random.normal(key_start, approximation.mode.shape)
-        else:
-            kernel, u = self._still, jnp.asarray(draw(nearly, np.random.default_rng(seed), 1)[0][0])
+        args = (data, jnp.asarray(around.mode), jnp.asarray(around.root))
+        u = jax.random.normal(key_start, around.mode.shape)
+        value, gradient = self._value_and_gradient(args[1] + args[2] @ u, data)
+        begin = (key_chain, ParamInfo(u, value, args[2].T @ gradient), args)
         warmed = kept = 0
-        begin = (key_chain, self._info(u, args), args)
         if after is None:
-            state = kernel.start(*begin)
+            state = self._start(*begin)
         else:
-            state = _thaw(after.state, jax.eval_shape(kernel.start, *begin))
+            state = _thaw(after.state, jax.eval_shape(self._start, *begin))
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-
-        block, warmup = BLOCK if nearly is None else int(nearly.block), self.warmup_of(approximation)
-        for first, n in _blocks(warmed, warmup, block):
-            state, *_ = self._advance(state, args, nearly, n, [*seed, first])
+        for _, n in _blocks(warmed, self.warmup, BLOCK):
+            state, *_ = self._run(state, args, n)
             yield Warmed(n, state)
-        for first, n in _blocks(kept, draws, block):
-            state, us, found = self._advance(state, args, nearly, n, [*seed, warmup + first])
-            z = approximation.mode + us @ approximation.root.T
+        for _, n in _blocks(kept, draws, BLOCK):
+            state, us, found = self._run(state, args, n)
             statistics = {STATISTICS[name]: values for name, values in found.items()}
             statistics["lp"] = -statistics["lp"]
-            steps = statistics["n_steps"]
-            statistics["reached_max_treedepth"] = steps >= 2**self.max_tree_depth - 1
+            statistics["reached_max_treedepth"] = statistics["n_steps"] >= 2**self.max_tree_depth - 1
             statistics["step_size"] = np.full(n, float(state.adapt_state.step_size))
-            yield Draws(z, statistics, state)
+            yield Draws(around.mode + us @ around.root.T, statistics, state)
+
+    def _run(self, state: HMCState, args: tuple, n: int) -> tuple[HMCState, NDArray, dict[str, NDArray]]:
+        """Run n iterations: the chain after them, draws and statistics; compiles in one thread alone."""
+        with self._lock:
+            if n not in self._compiled:
+                self._compiled[n] = self._advance.lower(state, args, n).compile()
+        state, (us, found) = self._compiled[n](state, args)
+        return state, np.asarray(us), dict(zip(STATISTICS, map(np.asarray, found), strict=True))
 
 
-def freeze(state: HMCState) -> list[NDArray]:
+class Independent:
+    """Nonlinear parameters by Metropolis and Hastings' rule from a proposal, linear ones drawn exactly.
+
+    Parameters
+    ----------
+    marginal
+        Density of the nonlinear parameters.
+    """
+
+    def __init__(self, marginal: Marginal) -> None:
+        self._marginal = marginal
+
+    def chain(
+        self,
+        key: Array,
+        given: Given,
+        proposal: Proposal,
+        draws: int,
+        *,
+        settling: int = SETTLING,
+        after: Progress | None = None,
+    ) -> Iterator[Draws | Warmed]:
+        """Run one chain; arguments as those of `Nuts.chain`."""
+        seed = np.asarray(jax.random.key_data(key)).tolist()
+        warmed = kept = 0
+        if after is None:
+            here = self._evaluate(proposal.draw(np.random.default_rng(seed), 1), given, proposal)
+        else:
+            here = tuple(after.state)
+            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
+        for first, n in _blocks(warmed, settling, PROPOSALS):
+            here, *_ = self._advance(here, given, proposal, n, [*seed, 0, first])
+            yield Warmed(n, here)
+        for first, n in _blocks(kept, draws, PROPOSALS):
+            here, z, statistics = self._advance(here, given, proposal, n, [*seed, 1, first])
+            yield Draws(z, statistics, here)
+
+    def _evaluate(self, thetas: NDArray, given: Given, proposal: Proposal) -> tuple[NDArray, ...]:
+        """Nonlinear vectors, their log densities and those of the proposal, mean and factor of the rest."""
+        found = self._marginal.conditionals(thetas, given)
+        return thetas, found.log_density, proposal.log_density(thetas), found.mean, found.factor
+
+    def _advance(
+        self, here: tuple[NDArray, ...], given: Given, proposal: Proposal, n: int, seed: list[int]
+    ) -> tuple[tuple[NDArray, ...], NDArray, dict[str, NDArray]]:
+        """Take `n` steps; the chain is the tuple of `_evaluate` for one vector."""
+        rng = np.random.default_rng(seed)
+        proposed = self._evaluate(proposal.draw(rng, n), given, proposal)
+        log_uniform = np.log(rng.uniform(size=n))
+        noise = rng.normal(size=(n, self._marginal.linear.size))
+        z = np.empty((n, self._marginal.posterior.size))
+        accepted, lp = np.empty(n), np.empty(n)
+        for k in range(n):
+            there = tuple(x[k : k + 1] for x in proposed)
+            log_ratio = float(there[1][0] - there[2][0] - here[1][0] + here[2][0])
+            accepted[k] = np.exp(min(log_ratio, 0.0)) if np.isfinite(log_ratio) else 0.0
+            if log_uniform[k] < log_ratio:
+                here = there
+            theta, log_density, _, mean, factor = (x[0] for x in here)
+            z[k, self._marginal.nonlinear] = theta
+            z[k, self._marginal.linear] = draw(Conditional(log_density, mean, factor), noise[k])
+            lp[k] = log_density + np.log(np.diag(factor)).sum() - 0.5 * noise[k] @ noise[k]
+        return here, z, exact_statistics(lp, accepted, z.shape[1], rng)
+
+
+def exact_statistics(
+    lp: NDArray, accepted: NDArray, size: int, rng: np.random.Generator
+) -> dict[str, NDArray]:
+    """Statistics of draws that are no trajectories, as NUTS would have them: name → (draw,)."""
+    n = lp.size
+    return {
+        "diverging": np.zeros(n, bool),
+        "energy": -lp + 0.5 * rng.chisquare(size, n),
+        "n_steps": np.ones(n, int),
+        "acceptance_rate": accepted,
+        "lp": lp,
+        "reached_max_treedepth": np.zeros(n, bool),
+        "step_size": np.zeros(n),
+    }
+
+
+def with_linear(
+    blocks: Iterator[Draws | Warmed], marginal: Marginal, given: Given, seed: list[int], done: int
+) -> Iterator[Draws | Warmed]:
+    """Add exact draws of the linear parameters to blocks of draws of the nonlinear ones.
+
+    `done` is the number of draws that there are already.
+    """
+    for block in blocks:
+        if isinstance(block, Warmed):
+            yield block
+            continue
+        rng = np.random.default_rng([*seed, done])
+        found = marginal.conditionals(block.z, given)
+        noise = rng.normal(size=(len(block.z), marginal.linear.size))
+        z = np.empty((len(block.z), marginal.posterior.size))
+        z[:, marginal.nonlinear] = block.z
+        z[:, marginal.linear] = [draw(Conditional(*each), e) for *each, e in zip(*found, noise, strict=True)]
+        diagonal = np.diagonal(found.factor, axis1=1, axis2=2)
+        lp = found.log_density + np.log(diagonal).sum(1) - 0.5 * (noise**2).sum(1)
+        statistics = block.statistics | {
+            "lp": lp,
+            "energy": block.statistics["energy"] + found.log_density - lp,
+        }
+        done += len(z)
+        yield Draws(z, statistics, block.state)
+
+
+def freeze(state: Any) -> list[NDArray]:
     """Take the state of a chain apart into arrays that can be written."""
     return [np.asarray(jax.random.key_data(x) if _is_key(x) else x) for x in jax.tree.leaves(state)]
 

@@ -18,18 +18,12 @@ from numpyro.distributions.transforms import IdentityTransform
 from numpyro.infer import init_to_median
 from numpyro.infer.util import potential_energy, transform_fn
 
-from ridgebayes.inference.laplace import Curvature, Laplace, laplace
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.partition import thinned
 from ridgebayes.model import Model
 
 _MODEL = RLock()
 """One thread at a time runs a model, while it is compiled: NumPyro has one stack of handlers for all."""
 _DRAWS = 400  # of the prior, for its spread
-_APART = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
-_FEW_BLOCKS = 2000
-"""Of longer missions the mode is first found with so many blocks, evenly among the revolutions."""
 
 
 class Posterior:
@@ -50,9 +44,11 @@ class Posterior:
         Name → shape of every sampled parameter.
     locations
         True for those whose prior lives on the whole line, shape (size,); the others are scales.
-    leading
-        True for the scales and what is marked as nonlinear, shape (size,): given these, the posterior is
-        close to Gaussian in the rest.
+    linear_by_name
+        True for those that by their declaration come linearly into the rates and have their prior on the
+        whole line, shape (size,); `ridgebayes.inference.marginal` puts it to the test.
+    sky_shape
+        True for positive parameters of the shape of the sky, in which a posterior may have several modes.
     by_revolution
         Parameters that belong to single revolutions.
     scale
@@ -76,13 +72,6 @@ class Posterior:
             spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
             return middle, spread
 
-        def prior(z: Array, data: FitData) -> Array:
-            observed = lambda site: site["type"] == "sample" and site["is_observed"]  # noqa: E731
-            with _MODEL:
-                return potential_energy(handlers.block(model, observed), (data,), {}, self._unravel(z))
-
-        self._prior_slope = jax.jit(jax.grad(prior))
-        self._hyper: NDArray | None = None
         self._medians, self._prior = jax.jit(medians), jax.jit(self._draw_prior)
         example, spread = self._medians(jax.random.key(0), data)
         flat, self._unravel = ravel_pytree(example)
@@ -93,8 +82,9 @@ class Posterior:
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
         bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
         bent = np.asarray(ravel_pytree(bends)[0])
-        self._sky_shape = ~self.locations & bent  # of the sky: not scales of noise
-        self.leading = ~self.locations | bent
+        of_sky = {n: np.full(np.shape(z), n.startswith("sky.")) for n, z in example.items()}
+        self.sky_shape = ~self.locations & bent & (np.asarray(ravel_pytree(of_sky)[0]))
+        self.linear_by_name = self.locations & ~bent
         self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
         self.scale = np.asarray(ravel_pytree(spread)[0])
 
@@ -105,9 +95,9 @@ class Posterior:
 
     def prior_potential(self, z: Array, data: FitData) -> Array:
         """Minus log prior density of the unconstrained vector `z`, Jacobians included."""
-        observed = lambda site: site["type"] == "sample" and site["is_observed"]  # noqa: E731
+        hidden = lambda site: site["name"] == "rate"  # noqa: E731
         with _MODEL:
-            return potential_energy(handlers.block(self.model, observed), (data,), {}, self._unravel(z))
+            return potential_energy(handlers.block(self.model, hidden), (data,), {}, self._unravel(z))
 
     def rates(self, z: Array, data: FitData) -> Any:
         """Distribution of the rates given the unconstrained vector `z`."""
@@ -119,56 +109,9 @@ class Posterior:
         """Return the prior medians, unconstrained."""
         return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
 
-    def approximate(
-        self,
-        curvature: Curvature,
-        start: NDArray,
-        data: FitData,
-        shared: Any = None,
-        *,
-        near: Laplace | None = None,
-    ) -> Laplace:
-        """Find mode and curvature, starting from an unconstrained vector.
-
-        Parameters
-        ----------
-        curvature
-            Derivatives of `potential`, or of the same shared out among devices.
-        start
-            Where to begin, (size,).
-        data
-            What is fitted.
-        shared
-            The same as `curvature` takes it, where it is shared out.
-        near
-            What is nearly the same; by default, of a long mission, that of some of its revolutions.
-        """
-        if self._hyper is None:
-            self._hyper = self._find_hyper(data)
-        whole = data if shared is None else shared
-        known = self.locations, self.scale, self._hyper
-        every = data.block_revolution.size // _FEW_BLOCKS
-        divisible = whole is data and data.sequence is None and not self.by_revolution
-        if near is None and divisible and every > 1:
-            near = self._lowest(curvature, start, thinned(data, every), known)
-        if near is None:
-            return self._lowest(curvature, start, whole, known)
-        return laplace(curvature, start, whole, *known, near=near)
-
-    def _lowest(self, curvature: Curvature, start: NDArray, data: Any, known: tuple) -> Laplace:
-        """Find the lowest of the modes to which several starts lead, where there may be more than one."""
-        apart = _APART if self._sky_shape.any() else (0.0,)
-        starts = (start + t * self.scale * self._sky_shape for t in apart)
-        noise = ~self.locations & ~self._sky_shape
-        found = [laplace(curvature, z, data, *known, noise=noise) for z in starts]
-        return min(found, key=lambda one: float(curvature.value_and_gradient(one.mode, data)[0]))
-
-    def _find_hyper(self, data: FitData) -> NDArray[np.bool_]:
-        """Find the scales on which priors of others depend: whose slope changes where these are moved."""
-        start, rng = self.start(jax.random.key(0), data), np.random.default_rng(0)
-        moved = start + np.where(self.locations, self.scale * rng.normal(size=self.size), 0.0)
-        slope, other = (np.asarray(self._prior_slope(z, data)) for z in (start, moved))
-        return ~self.locations & ~np.isclose(slope, other, rtol=1e-9, atol=1e-9)
+    def named(self, name: str) -> NDArray[np.bool_]:
+        """Tell which elements of a vector are those of a parameter, (size,)."""
+        return np.asarray(ravel_pytree({n: np.full(s, n == name) for n, s in self.shapes.items()})[0])
 
     def constrain(self, z: NDArray) -> dict[str, NDArray]:
         """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""

@@ -19,20 +19,26 @@ numbers by β. The revolution terms Φ are projected out revolution by revolutio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jax import Array
 from jax.scipy.linalg import solve_triangular
+from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood import coefficients
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.gram import gram, pairs
-from ridgebayes.likelihood.linear_terms import TermsNormal
+from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
+
+AT_A_TIME = 25
+"""Nonlinear vectors that one call of the compiled code takes."""
 
 
 class Conditional(NamedTuple):
@@ -48,9 +54,9 @@ class Conditional(NamedTuple):
         Lower Cholesky factor of their precision, (linear, linear).
     """
 
-    log_density: Array
-    mean: Array
-    factor: Array
+    log_density: Any
+    mean: Any
+    factor: Any
 
 
 class Slopes(NamedTuple):
@@ -75,6 +81,24 @@ class Slopes(NamedTuple):
     tables_index: Array
 
 
+class Given(NamedTuple):
+    """Data of one part, with what is worked out of them once.
+
+    Attributes
+    ----------
+    data
+        Arrays of the fit.
+    slopes
+        Slopes by the linear parameters.
+    reference
+        Any value of the linear parameters, best near their mean, (linear,).
+    """
+
+    data: FitData
+    slopes: Slopes
+    reference: Array
+
+
 class Marginal:
     """Density of the nonlinear parameters of a posterior; data are arguments, so bands share compiled code.
 
@@ -83,45 +107,77 @@ class Marginal:
     posterior
         The posterior.
     linear
-        True for the linear parameters, shape (size,).
+        True for the linear parameters, shape (size,), such as `linear_parameters` finds.
     data
-        Data of one part: they tell which parameters move which terms.
+        Data of any part: they tell whether the slopes depend on the nonlinear parameters.
     """
 
     def __init__(self, posterior: Posterior, linear: NDArray[np.bool_], data: FitData) -> None:
         self.posterior = posterior
         self.linear, self.nonlinear = np.flatnonzero(linear), np.flatnonzero(~linear)
-        self._all_slopes = jax.jit(self._differentiate)
-        self.conditional = jax.jit(self._conditional)
-        self.value_and_gradient = jax.jit(jax.value_and_grad(self.log_density))
+        self._differentiated = jax.jit(self._differentiate)
+        self._many = jax.jit(self._map)
+        z = posterior.start(jax.random.key(0), data)
+        here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
+        self._slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
 
-    def join(self, theta: Array, beta: Array) -> Array:
+    def _two(self, z: NDArray) -> tuple[NDArray, NDArray]:
+        """Return a vector and another."""
+        return z, z + 0.5 * self.posterior.scale
+
+    def join(self, theta: ArrayLike, beta: ArrayLike) -> Array:
         """Put nonlinear and linear parameters together, (size,)."""
         z = jnp.zeros(self.posterior.size)
-        return z.at[self.nonlinear].set(theta).at[self.linear].set(beta)
+        return z.at[self.nonlinear].set(jnp.asarray(theta)).at[self.linear].set(jnp.asarray(beta))
 
-    def slopes(self, theta: NDArray, data: FitData) -> Slopes:
-        """Work out which parameters move which terms, and by how much."""
-        beta = np.zeros(self.linear.size)
-        plain, tables = (np.asarray(x) for x in self._all_slopes(theta, beta, data))
-        own = [_moved(term) for term in plain]
-        index = _moved(tables)
+    def given(self, z: NDArray, data: FitData) -> Given:
+        """Prepare the data of a part, once; `z` is any unconstrained vector."""
+        beta = z[self.linear]
+        here, there = (self._differentiated(x[self.nonlinear], beta, data) for x in self._two(z))
+        plain, tables = (np.asarray(x) for x in here)
+        either = [(np.asarray(x) != 0) | (np.asarray(y) != 0) for x, y in zip(here, there, strict=True)]
+        own, index = [_moved(term) for term in either[0]], _moved(either[1])
         take = lambda x, at: jnp.asarray(np.take_along_axis(x, at[:, None], -1))  # noqa: E731
-        return Slopes(
+        slopes = Slopes(
             tuple(take(x, at) for x, at in zip(plain, own, strict=True)),
             tuple(jnp.asarray(at) for at in own),
             take(tables, index),
             jnp.asarray(index),
         )
+        return Given(data, slopes, jnp.asarray(beta))
 
-    def log_density(self, theta: Array, data: FitData, slopes: Slopes, reference: Array) -> Array:
-        """Log posterior density of the nonlinear parameters, up to a constant."""
-        return self._conditional(theta, data, slopes, reference).log_density
+    def conditionals(self, thetas: NDArray, given: Given) -> Conditional:
+        """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
+        padded = np.concatenate([thetas, np.repeat(thetas[-1:], -len(thetas) % AT_A_TIME, 0)])
+        chunks = padded.reshape(-1, AT_A_TIME, padded.shape[1])
+        found = [jax.tree.map(np.asarray, self._many(chunk, given)) for chunk in chunks]
+        joined = [np.concatenate(parts)[: len(thetas)] for parts in zip(*found, strict=True)]
+        density = np.where(np.isfinite(joined[0]), joined[0], -np.inf)
+        return Conditional(density, *joined[1:])
 
-    def _conditional(self, theta: Array, data: FitData, slopes: Slopes, reference: Array) -> Conditional:
-        """Integrate the linear parameters out; `reference` is any value of them, best near their mean."""
+    def log_densities(self, thetas: NDArray, given: Given) -> NDArray[np.float64]:
+        """Log densities (n,) of nonlinear vectors (n, nonlinear)."""
+        return np.asarray(self.conditionals(thetas, given).log_density)
+
+    def potential(self, theta: Array, given: Given) -> Array:
+        """Minus log posterior density of the nonlinear parameters, inside compiled code."""
+        return -self.conditional(theta, given).log_density
+
+    def conditional(self, theta: Array, given: Given) -> Conditional:
+        """Integrate the linear parameters out, inside compiled code."""
+        data, reference = given.data, given.reference
         rates = self.posterior.rates(self.join(theta, reference), data)
-        precision, slope, log_likelihood = _normal_equations(rates, slopes, data, reference.size)
+        slopes = given.slopes
+        if self._slopes_move:
+            plain, tables = self._differentiate(theta, reference, data)
+            slopes = slopes._replace(
+                plain=tuple(
+                    jnp.take_along_axis(x, at[:, None], -1)
+                    for x, at in zip(plain, slopes.plain_index, strict=True)
+                ),
+                tables=jnp.take_along_axis(tables, slopes.tables_index[:, None], -1),
+            )
+        precision, slope, log_likelihood = normal_equations(rates, slopes, data, reference.size)
 
         def prior(beta: Array) -> Array:
             return -self.posterior.prior_potential(self.join(theta, beta), data)
@@ -133,11 +189,14 @@ class Marginal:
         log_density = log_likelihood + prior(reference) + 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum()
         return Conditional(log_density, reference + solve_triangular(factor.T, half), factor)
 
+    def _map(self, thetas: Array, given: Given) -> Conditional:
+        return jax.lax.map(lambda theta: self.conditional(theta, given), thetas)
+
     def _differentiate(self, theta: Array, beta: Array, data: FitData) -> tuple[Array, Array]:
         """Slopes of all plain coefficients (term, band, revolution, linear) and of the tables joined."""
 
         def by_linear(beta: Array) -> tuple[Array, Array]:
-            plain, groups = _by_kind(self.posterior.rates(self.join(theta, beta), data).mean_terms)
+            plain, groups = by_kind(self.posterior.rates(self.join(theta, beta), data).mean_terms)
             shape = data.rate.shape[0], data.time.size
             coefficients = [jnp.broadcast_to(t.coefficient, shape) for t in plain]
             tables = [group[0].table for group in groups]
@@ -149,19 +208,77 @@ class Marginal:
         return jax.jacfwd(by_linear)(beta)
 
 
-def draw(conditional: Conditional, noise: Array) -> Array:
-    """Draw linear parameters from their Gaussian, for standard normal `noise`, (linear,)."""
-    return conditional.mean + solve_triangular(conditional.factor.T, noise)
+def draw(conditional: Conditional, noise: NDArray) -> NDArray[np.float64]:
+    """Draw linear parameters from their Gaussian, for standard normal `noise` (linear,)."""
+    return conditional.mean + scipy.linalg.solve_triangular(conditional.factor, noise, trans="T", lower=True)
 
 
-def _moved(slopes: NDArray) -> NDArray[np.int64]:
-    """Parameters with a slope that is not zero, for each band; filled up with others to equally many."""
-    moves = (slopes != 0).any(1)  # (band, linear)
+def linear_parameters(posterior: Posterior, data: FitData) -> NDArray[np.bool_]:
+    """Find the parameters that can be integrated out, (size,): linear in the rates, with a Gaussian prior.
+
+    Those that are declared so (`Posterior.linear_by_name`) are put to the test, all together and, where that
+    fails, one name after the other: a prior may not be Gaussian, a model may multiply two of them.
+    """
+    candidates = posterior.linear_by_name
+    none = np.zeros(posterior.size, bool)
+    start = posterior.start(jax.random.key(0), data)
+    if not candidates.any() or posterior.by_revolution:
+        return none
+    if not isinstance(posterior.rates(jnp.asarray(start), data), TermsNormal | CorrelatedTermsNormal):
+        return none
+    small = jax.jit(partial(_small, posterior))
+    step = posterior.scale * np.random.default_rng(0).normal(size=posterior.size)
+
+    def linear(moved: NDArray) -> bool:
+        at = [small(start + k * step * moved, data) for k in (0.0, 1.0, -1.0, 2.0)]
+        same = lambda x, y, z: bool(np.allclose(x, y, rtol=1e-9, atol=1e-9 * np.abs(z).max(initial=0.0)))  # noqa: E731
+        zero, one, minus, two = (x.affine for x in at)
+        affine = all(
+            same(b + c, 2 * a, b) and same(d + a, 2 * b, b)
+            for a, b, c, d in zip(zero, one, minus, two, strict=True)
+        )
+        constant = all(same(a, b, b) for a, b in zip(at[0].constant, at[1].constant, strict=True))
+        prior = [float(x.prior) for x in at]
+        third = prior[3] - 3 * prior[1] + 3 * prior[0] - prior[2]
+        return affine and constant and abs(third) < 1e-6 * max(1.0, *map(abs, prior))
+
+    if linear(candidates):
+        return candidates
+    accepted = none
+    for name in sorted(posterior.shapes, key=lambda name: -np.prod(posterior.shapes[name])):
+        tried = accepted | (candidates & posterior.named(name))
+        if tried.any() and (tried != accepted).any() and linear(tried):
+            accepted = tried
+    return accepted
+
+
+class _Small(NamedTuple):
+    """What must be affine in linear parameters, what must not depend on them, and the prior."""
+
+    affine: list[Array]
+    constant: list[Array]
+    prior: Array
+
+
+def _small(posterior: Posterior, z: Array, data: FitData) -> _Small:
+    rates = posterior.rates(z, data)
+    plain, groups = by_kind(rates.mean_terms)
+    affine = [t.coefficient for t in plain] + [group[0].table for group in groups]
+    constant = [t.coefficient for group in groups for t in group] + [
+        t.coefficient for t in rates.scatter_terms
+    ]
+    process = [rates.correlated_sd, rates.memory] if isinstance(rates, CorrelatedTermsNormal) else []
+    return _Small(affine, [*constant, rates.coef_sd, *process], posterior.prior_potential(z, data))
+
+
+def _moved(nonzero: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Parameters with a slope anywhere (band, place, linear), for each band; as many for every band."""
+    moves = nonzero.any(1)  # (band, linear)
     n = int(moves.sum(1).max(initial=0))
     return np.sort(np.argsort(~moves, axis=1, kind="stable")[:, :n], axis=1)
 
 
-def _by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
+def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
     """Terms of one column, and those of several in groups that share a table."""
     groups: dict[tuple[int, int], list[Any]] = {}
     for term in terms:
@@ -170,11 +287,11 @@ def _by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
     return [t for t in terms if t.table is None], list(groups.values())
 
 
-def _normal_equations(
+def normal_equations(
     rates: TermsNormal, slopes: Slopes, data: FitData, size: int
 ) -> tuple[Array, Array, Array]:
     """Precision, gradient and log likelihood at the reference, of all bands together."""
-    plain, groups = _by_kind(rates.mean_terms)
+    plain, groups = by_kind(rates.mean_terms)
     bands = data.rate.shape[0]
     offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
     place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
@@ -225,7 +342,7 @@ def _normal_equations(
 
 
 class _Equations(NamedTuple):
-    """The normal equations of one band, in the order of its own parameters: of tables, then of plain terms."""
+    """The normal equations of one band; its parameters are those of tables, then of plain terms."""
 
     residual: Array  # (block, width)
     weight: Array  # inverse variance, zero in empty cells (block, width)

@@ -13,16 +13,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ridgebayes.errors import InputError
-from ridgebayes.inference.batched import Values
-from ridgebayes.inference.independence import with_proposal
-from ridgebayes.inference.kernels import Draws, Progress, Sampler, freeze
-from ridgebayes.inference.laplace import Curvature, Laplace, Potential
+from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import Gaussian, Potential
+from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.sharding import several
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.cores import cores
@@ -33,9 +31,6 @@ logger = logging.getLogger(__name__)
 SAMPLERS = ("auto", "nuts")
 CHECKPOINT_SECONDS = 5.0
 """So often is kept how far a chain has come."""
-LEAST_WORTH = 0.1
-"""Chains whose draws by proposals are worth less, over independent ones, run again with NUTS alone."""
-_FEW = 50  # draws, of which the effective number says little
 
 
 @dataclass(frozen=True)
@@ -51,9 +46,8 @@ class Settings:
     target_accept, max_tree_depth
         Of NUTS.
     sampler
-        ``nuts``: all draws are those of NUTS. ``auto``: most are independent proposals, at a tenth of the
-        cost, where they would be accepted often enough (`ridgebayes.inference.independence`): the same
-        posterior in less time.
+        ``auto``: independent proposals of the nonlinear parameters where these serve, else NUTS. ``nuts``:
+        NUTS (see `ridgebayes.inference.sampler`).
     devices
         Devices among which the revolutions are shared (`ridgebayes.inference.sharding`).
     """
@@ -132,12 +126,6 @@ class Clock:
         self.laps[stage], self._last = now - self._last, now
 
 
-def values_of(posterior: Posterior, curvature: Curvature, *, devices: int = 1) -> Values:
-    """Values of a posterior at many vectors, piece by piece of the mission where that is possible."""
-    whole = devices > 1 or jax.default_backend() != "cpu" or posterior.by_revolution
-    return Values(curvature, in_pieces=not whole)
-
-
 def run_chains(
     posterior: Posterior,
     parts: list[FitData],
@@ -147,12 +135,12 @@ def run_chains(
     *,
     progress: bool,
     checkpoint: Checkpoint | None = None,
-    near: Sequence[Laplace] = (),
+    near: Sequence[Gaussian] = (),
 ) -> tuple[NDArray, dict[str, NDArray]]:
     """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
 
-    With a checkpoint they go on from what it keeps. The search for approximations of the parts begins `near`
-    those that are given.
+    With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
+    that are given.
     """
     potential, shared = several(posterior, parts, settings.devices)
     # In a log file a line every half minute is enough.
@@ -167,11 +155,12 @@ def run_chains(
         ) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
-        run = _Chains(posterior, potential, parts, shared, settings, pool, bar, checkpoint, near)
+        own = potential if settings.devices > 1 else None
+        run = _Chains(posterior, own, parts, shared, settings, pool, bar, checkpoint, near)
         try:
-            modes, running = run.begin()
+            running = run.begin()
             clock.lap("mode")
-            chains = [chain for of_part in run.finish(modes, running) for chain in of_part]
+            chains = [_join(chain.result()) for of_part in running for chain in of_part]
             clock.lap("sampling")
         except BaseException as error:
             run.stop.set()
@@ -190,93 +179,60 @@ def run_chains(
     return z, statistics
 
 
-Running = list[Future[list[Draws]]]
-"""Chains of one part."""
-
-
 class _Chains:
     """The chains of all parts at work in a pool of threads, until `stop` is set."""
 
     def __init__(
         self,
         posterior: Posterior,
-        potential: Potential,
+        potential: Potential | None,
         parts: list[FitData],
         shared: list[FitData],
         settings: Settings,
         pool: ThreadPoolExecutor,
         bar: Any,
         checkpoint: Checkpoint | None,
-        near: Sequence[Laplace],
+        near: Sequence[Gaussian],
     ) -> None:
-        self.posterior, self.parts, self.shared, self.settings = posterior, parts, shared, settings
+        self.parts, self.shared, self.settings = parts, shared, settings
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
-        self.curvature = Curvature(potential)
-        self.values = values_of(posterior, self.curvature, devices=settings.devices)
         self.sampler = Sampler(
-            self.curvature,
+            posterior,
+            parts[0],
             warmup=settings.warmup,
             target_accept=settings.target_accept,
             max_tree_depth=settings.max_tree_depth,
-            values=self.values,
+            method=settings.sampler,
+            potential=potential,
         )
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
-    def begin(self) -> tuple[Sequence[Laplace], Sequence[Running]]:
+    def begin(self) -> list[list[Future[list[Draws]]]]:
         """Find the modes; chains of a part begin when its own is found, so that no core waits."""
         started = [self.pool.submit(self._begin_part, part) for part in range(len(self.parts))]
-        modes, running = zip(*(future.result() for future in started), strict=True)
-        return modes, running
+        return [future.result() for future in started]
 
-    def finish(self, modes: Sequence[Laplace], running: Sequence[Running]) -> list[list[Draws]]:
-        """Wait for all chains, run those again that stood still, and return the chains of each part."""
-        joined = [[_join(future.result()) for future in futures] for futures in running]
-        stuck = [k for k, found in enumerate(modes) if found.proposal is not None and _stuck(joined[k])]
-        once_more = {part: self._alone(part, modes[part]) for part in stuck}
-        for part, futures in once_more.items():
-            joined[part] = [_join(future.result()) for future in futures]
-        return joined
-
-    def _begin_part(self, part: int) -> tuple[Laplace, Running]:
-        found = self._mode(part)
+    def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
+        start = self._start(part)
+        chains = self.settings.chains
         with self.bar.get_lock():
-            self.bar.total -= self.settings.chains * (self.settings.warmup - self.sampler.warmup_of(found))
+            self.bar.total -= chains * (self.settings.warmup - self.sampler.warmup_of(start))
         self.bar.set_description("sampling")
-        return found, self._chains_of(part, found)
+        return [self.pool.submit(self._chain, part, number, start) for number in range(chains)]
 
-    def _alone(self, part: int, found: Laplace) -> Running:
-        """Run the chains of a part again, with NUTS alone."""
-        logger.info(
-            "fit %d of %d: proposals left chains where they were; again, with NUTS alone",
-            part + 1, len(self.parts),
-        )  # fmt: skip
-        found = found._replace(proposal=None)
-        if self.checkpoint:
-            self.checkpoint.forget_chains(part)
-            self.checkpoint.save_mode(part, found)
-        self.bar.total += self.settings.chains * (self.settings.warmup + self.settings.draws)
-        return self._chains_of(part, found)
-
-    def _chains_of(self, part: int, found: Laplace) -> Running:
-        numbers = range(self.settings.chains)
-        return [self.pool.submit(self._chain, part, number, found) for number in numbers]
-
-    def _mode(self, part: int) -> Laplace:
-        """Approximation of a part, with the proposal that it allows."""
-        known = self.checkpoint.mode(part) if self.checkpoint else None
+    def _start(self, part: int) -> Start:
+        """Where chains of a part begin, and how they are sampled."""
+        known = self.checkpoint.start(part) if self.checkpoint else None
         if known is not None:
             return known
-        data, shared = self.parts[part], self.shared[part]
-        start, close = self.posterior.start(self.root, data), self.near[part] if self.near else None
-        found = self.posterior.approximate(self.curvature, start, data, shared, near=close)
-        if self.settings.sampler == "auto":
-            rng = np.random.default_rng([self.settings.seed, part])
-            found = with_proposal(self.values, found, self.posterior.leading, shared, rng)
+        rng = np.random.default_rng([self.settings.seed, part])
+        near = self.near[part] if self.near else None
+        found = self.sampler.begin(self.root, self.shared[part], rng, near)
         if self.checkpoint:
-            self.checkpoint.save_mode(part, found)
+            self.checkpoint.save_start(part, found)
         return found
 
-    def _chain(self, part: int, number: int, approximation: Laplace) -> list[Draws]:
+    def _chain(self, part: int, number: int, start: Start) -> list[Draws]:
         """Run one chain to its end, or until all stop; what there is of it is kept now and then."""
         key = jax.random.fold_in(jax.random.fold_in(self.root, part), number)
         draws, checkpoint = self.settings.draws, self.checkpoint
@@ -284,7 +240,7 @@ class _Chains:
         warmed, blocks = (before.warmed, before.draws) if before else (0, [])
         self.bar.update(warmed + sum(len(block.z) for block in blocks))
         saved = time.monotonic()
-        for block in self.sampler.chain(key, self.shared[part], approximation, draws, before):
+        for block in self.sampler.chain(key, self.shared[part], start, draws, before):
             if isinstance(block, Draws):
                 blocks.append(block)
             else:
@@ -298,17 +254,6 @@ class _Chains:
             if self.stop.is_set():
                 break
         return blocks
-
-
-def _stuck(chains: Sequence[Draws]) -> bool:
-    """Tell whether chains hardly moved: proposals that are right give draws that are worth half and more.
-
-    How often proposals are accepted, and left from afar, is measured before, but in few places.
-    """
-    z = np.stack([chain.z for chain in chains])
-    if z.shape[1] < _FEW:
-        return False
-    return bool(array_stats.ess(z, chain_axis=0, draw_axis=1).min() < LEAST_WORTH * z.shape[0] * z.shape[1])
 
 
 def _join(blocks: Iterable[Draws]) -> Draws:

@@ -24,8 +24,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.inference.laplace import Potential
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import Potential
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import BLOCKS, REVOLUTIONS, nothing, shares
 

@@ -19,6 +19,7 @@ from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 from numpyro.distributions.transforms import AffineTransform
 from numpyro.primitives import Messenger
 
+from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.likelihood.linear_terms import (
     CorrelatedTermsNormal,
@@ -209,7 +210,7 @@ class scaled(Messenger):
         Factor, of a shape that broadcasts to that of the parameter.
     """
 
-    def __init__(self, name: str, sd: Array) -> None:
+    def __init__(self, name: str, sd: ArrayLike) -> None:
         super().__init__(None)
         self.name, self.sd = name, sd
 
@@ -221,10 +222,21 @@ class scaled(Messenger):
             shape = fn.batch_shape + fn.event_shape
             shared = tuple(k for k in range(-sd.ndim, 0) if shape[k] == 1)
             sd = jnp.exp(jnp.log(sd).mean(shared, keepdims=True))
-            domain = fn.support
-            while isinstance(domain, dist.constraints.independent):
-                domain = domain.base_constraint
-            msg["fn"] = dist.TransformedDistribution(fn, AffineTransform(0.0, sd, domain))
+            msg["fn"] = dist.TransformedDistribution(fn, _Scaling(0.0, sd, fn.support))
+
+
+class _Scaling(AffineTransform):
+    """Multiplication by a positive number: what is positive, or anything, stays so."""
+
+    @property
+    def codomain(self) -> Any:
+        """Where the products lie."""
+        inner = self.domain
+        while isinstance(inner, dist.constraints.independent):
+            inner = inner.base_constraint
+        if inner is dist.constraints.real or getattr(inner, "lower_bound", None) == 0.0:
+            return inner
+        raise InputError("the prior of a sky must allow any number, or any positive one")
 
 
 def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:

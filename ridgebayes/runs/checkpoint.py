@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Draws, Progress
-from ridgebayes.inference.laplace import Laplace, Proposal
+from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.sampler import Start
 from ridgebayes.instrument.response import ImageResponse, Response
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.runs.run import CHECKPOINT, RECORD
@@ -99,18 +101,26 @@ class Checkpoint:
         x, y = kept["centre"]
         return ImageResponse(kept["image"], float(kept["scale"]), (float(x), float(y)))
 
-    def mode(self, part: int) -> Laplace | None:
-        """Return the Gaussian approximation of a part, where it was found."""
-        kept = self._read(f"mode-{part}.npz")
+    def start(self, part: int) -> Start | None:
+        """Return where the chains of a part begin, where it was found."""
+        kept = self._read(f"start-{part}.npz")
         if kept is None:
             return None
-        proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "each" in kept else None
-        return Laplace(kept["mode"], kept["root"], proposal)
+        proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "degrees" in kept else None
+        return Start(
+            str(kept["method"]),
+            kept["reference"],
+            Gaussian(kept["around_mode"], kept["around_root"]),
+            proposal,
+        )
 
-    def save_mode(self, part: int, mode: Laplace) -> None:
-        """Keep the Gaussian approximation of a part."""
-        more = mode.proposal._asdict() if mode.proposal else {}
-        self._write(f"mode-{part}.npz", {"mode": mode.mode, "root": mode.root, **more})
+    def save_start(self, part: int, start: Start) -> None:
+        """Keep where the chains of a part begin."""
+        more = start.proposal._asdict() if start.proposal else {}
+        around = {"around_mode": start.around.mode, "around_root": start.around.root}
+        self._write(
+            f"start-{part}.npz", {"method": start.method, "reference": start.reference, **around, **more}
+        )
 
     def chain(self, part: int, number: int) -> Progress | None:
         """Return how far a chain has come, where it has begun."""
@@ -131,11 +141,6 @@ class Checkpoint:
         }
         state = {f"{_STATE}{k}": leaf for k, leaf in enumerate(progress.state)}
         self._write(f"chain-{part}-{number}.npz", {"warmed": progress.warmed, "z": z, **statistics, **state})
-
-    def forget_chains(self, part: int) -> None:
-        """Drop the chains of a part, which are to begin anew."""
-        for path in self.folder.glob(f"chain-{part}-*.npz"):
-            path.unlink()
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the directory; with `remove`, of what was kept too."""

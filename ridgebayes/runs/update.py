@@ -14,17 +14,17 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jax
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
 from ridgebayes.convert.joining import append
 from ridgebayes.errors import InputError
-from ridgebayes.inference.batched import Values
 from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
-from ridgebayes.inference.laplace import Curvature
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.runner import Clock, Settings, resolve_device, run_chains, values_of
+from ridgebayes.inference.mode import Curvature, Potential
+from ridgebayes.inference.runner import Clock, Settings, resolve_device, run_chains
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.fitted import sites
@@ -206,8 +206,8 @@ class _Brought:
     """Brings draws of one part after the other up to date; compiled once for all."""
 
     def __init__(self, posterior: Posterior, workers: int) -> None:
-        self._of_new, self._of_all = likelihood_of_new(posterior), Curvature(posterior.potential)
-        self._new, self._all = Values(self._of_new), values_of(posterior, self._of_all)
+        self._of_new = likelihood_of_new(posterior)
+        self._new, self._all = (jax.jit(_many(p)) for p in (self._of_new.potential, posterior.potential))
         self._posterior, self._workers = posterior, workers
 
     def up_to_date(
@@ -224,11 +224,17 @@ class _Brought:
         there = moved(z, old, slope, self._of_new.hessian(old.mode, new, scale) / np.outer(scale, scale))
         return reweigh(there, statistics, -self._potentials(self._all, there, data), rng, how=MOVED)
 
-    def _potentials(self, values: Values, z: NDArray, data: FitData | tuple[FitData, ...]) -> NDArray:
+    def _potentials(
+        self, many: Potential, z: NDArray, data: FitData | tuple[FitData, ...]
+    ) -> NDArray[np.float64]:
         """Potential at draws (chain, draw, parameter), the chains in threads."""
-        of = values.of(data, np.zeros(z.shape[-1]), np.eye(z.shape[-1]))
         with ThreadPoolExecutor(self._workers) as pool:
-            return np.stack(list(pool.map(of, z)))
+            found = np.stack(list(pool.map(lambda chain: np.asarray(many(chain, data)), z)))
+        return np.where(np.isfinite(found), found, np.inf)
+
+
+def _many(potential: Potential) -> Potential:
+    return lambda zs, data: jax.lax.map(lambda z: potential(z, data), zs)
 
 
 def _statistics(run: Run, parts: int) -> list[dict[str, NDArray]]:

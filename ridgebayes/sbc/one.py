@@ -14,11 +14,9 @@ from jax import Array
 from numpy.typing import NDArray
 from numpyro import handlers
 
-from ridgebayes.inference.batched import Values
-from ridgebayes.inference.independence import with_proposal
-from ridgebayes.inference.kernels import Draws, Sampler
-from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model
 from ridgebayes.runs.fitted import DERIVED
@@ -92,14 +90,8 @@ class Fitter:
     ) -> None:
         self.posterior = Posterior(model, data)
         self.draws = draws
-        self._curvature = Curvature(self.posterior.potential)
-        self._values = Values(self._curvature)
         self._sampler = Sampler(
-            self._curvature,
-            warmup=warmup,
-            target_accept=target_accept,
-            max_tree_depth=max_tree_depth,
-            values=self._values,
+            self.posterior, data, warmup=warmup, target_accept=target_accept, max_tree_depth=max_tree_depth
         )
 
         def simulate(key: Array, data: FitData) -> tuple[dict[str, Array], Array]:
@@ -134,14 +126,12 @@ class Fitter:
         The chain grows until it holds as many independent draws as are to be kept. Its length is chosen by
         the draws alone, never by the truth.
         """
-        start = self.posterior.start(key, data)
-        mode = self.posterior.approximate(self._curvature, start, data)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        nearly = with_proposal(self._values, mode, self.posterior.leading, data, rng)
+        begun = self._sampler.begin(key, data, rng)
         least = THINNING * self.draws
         blocks: list[Draws] = []
         length, enough = 0, least
-        for block in self._sampler.chain(key, data, nearly, LONGEST * least):
+        for block in self._sampler.chain(key, data, begun, LONGEST * least):
             if not isinstance(block, Draws):
                 continue
             blocks.append(block)

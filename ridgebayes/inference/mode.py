@@ -1,0 +1,185 @@
+"""The most probable parameters: of the nonlinear ones alone, or of all where none can be integrated out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+logger = logging.getLogger(__name__)
+
+Potential = Callable[[Array, Any], Array]
+"""Minus log posterior density of a flat unconstrained vector, given the data."""
+LogDensities = Callable[[NDArray], NDArray]
+"""Log densities (n,) of vectors (n, parameter); minus infinity where they are not a number."""
+
+_STEP = 1e-4
+"""Step of the differences of a log density, over the spread that the prior gives."""
+_GRADIENT_STEP = 1e-5
+"""Step of the differences of gradients, likewise."""
+_WIDEST = 1.5
+"""Largest sd of an approximation over that of the prior."""
+_FLATTEST = 0.05
+"""Least curvature over that of the prior: a posterior is hardly four times wider than its prior."""
+_WIDE = 4.0
+"""Scales are held so much larger, in spreads of their priors, while the locations are moved first."""
+
+
+class Gaussian(NamedTuple):
+    """Gaussian approximation of a density.
+
+    Attributes
+    ----------
+    mode
+        Where it is highest, (parameter,).
+    root
+        W with W Wᵀ the covariance, (parameter, parameter).
+    """
+
+    mode: NDArray
+    root: NDArray
+
+
+class Curvature:
+    """Derivatives of a potential, compiled once; data are arguments, so bands share the code.
+
+    Attributes
+    ----------
+    potential
+        Minus log posterior density of (flat vector, data).
+    value_and_gradient
+        Compiled.
+    """
+
+    def __init__(self, potential: Potential) -> None:
+        self.potential = potential
+        self.value_and_gradient = jax.jit(jax.value_and_grad(potential))
+
+    def hessian(self, z: NDArray, data: Any, scale: NDArray) -> NDArray[np.float64]:
+        """Second derivatives at `z`, in units of `scale` on both sides: differences of gradients."""
+        gradient = lambda x: np.asarray(self.value_and_gradient(x, data)[1])  # noqa: E731
+        here, steps = gradient(z), np.diag(_GRADIENT_STEP * scale)
+        rows = [(gradient(z + step) - here) * scale / _GRADIENT_STEP for step in steps]
+        return (np.array(rows) + np.transpose(rows)) / 2
+
+
+def climb(log_densities: LogDensities, start: NDArray, scale: NDArray) -> tuple[Gaussian, float]:
+    """Find the mode of a density of a few parameters by BFGS with differences; no gradient is compiled.
+
+    Parameters
+    ----------
+    log_densities
+        The density, of many vectors at once.
+    start
+        Where to begin, (parameter,).
+    scale
+        Spread that the prior gives each parameter, (parameter,).
+
+    Returns
+    -------
+    Gaussian
+        Mode, and the covariance that BFGS has learnt, nowhere much wider than the prior.
+    float
+        Log density at the mode.
+    """
+    steps = _STEP * np.eye(start.size)
+    offsets = np.concatenate([np.zeros((1, start.size)), steps, -steps])
+
+    def objective(u: NDArray) -> tuple[float, NDArray]:
+        found = -log_densities(start + scale * (u + offsets))
+        if not np.isfinite(found).all():
+            return 1e300, np.zeros_like(u)
+        up, down = found[1:].reshape(2, -1)
+        return float(found[0]), (up - down) / (2 * _STEP)
+
+    # Differences leave some noise in the slopes: where no further step helps, that is the mode.
+    found = minimize(
+        objective, np.zeros(start.size), jac=True, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
+    )
+    logger.debug("mode %.3f after %d steps", -found.fun, found.nit)
+    eigenvalues, vectors = np.linalg.eigh(found.hess_inv)
+    sd = np.sqrt(np.clip(eigenvalues, 1e-12, _WIDEST**2))
+    return Gaussian(start + scale * found.x, scale[:, None] * vectors * sd), -float(found.fun)
+
+
+def laplace(
+    curvature: Curvature,
+    start: NDArray,
+    data: Any,
+    locations: NDArray,
+    scale: NDArray,
+    *,
+    near: Gaussian | None = None,
+    rounds: int = 8,
+) -> Gaussian:
+    """Find the mode of all parameters by quasi-Newton steps in whitened coordinates, and the curvature there.
+
+    Parameters
+    ----------
+    curvature
+        Derivatives of the potential.
+    start
+        Unconstrained vector to start from.
+    data
+        Second argument of the potential.
+    locations
+        True for the parameters to move first, the others held wide.
+    scale
+        Spread that the prior gives each parameter: nowhere is the posterior taken to be many times wider.
+    near
+        What is nearly the same: the search begins there.
+    rounds
+        At most so often is the curvature worked out anew.
+
+    Returns
+    -------
+    Gaussian
+        Where the potential curves down, a direction is as wide as if it curved up.
+    """
+    if near is None:
+        mode = start + _WIDE * scale * ~locations
+        mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
+        mode = np.where(locations, mode, start)
+        root = _root(curvature, mode, data, scale)
+    else:
+        mode, root = near
+    for _ in range(rounds):
+        mode, left = descend(curvature, mode, root, data)
+        root = _root(curvature, mode, data, scale)
+        if left < 1e-2:
+            break
+    else:
+        logger.warning("the mode was not reached (%.1e in log density left): sampling may be slow", left)
+    return Gaussian(mode, root)
+
+
+def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:
+    """Minimise a potential along the columns of `root`; also the gradient's estimate of what is left."""
+
+    def objective(u: NDArray) -> tuple[float, NDArray]:
+        value, gradient = curvature.value_and_gradient(mode + root @ u, data)
+        if not np.isfinite(value):
+            return np.inf, np.zeros_like(u)
+        return float(value), root.T @ np.asarray(gradient)
+
+    options = {"maxiter": 100, "gtol": 1e-3, "maxcor": 30}
+    found = minimize(objective, np.zeros(root.shape[1]), jac=True, method="L-BFGS-B", options=options)
+    return mode + root @ found.x, 0.5 * float(np.sum(found.jac**2))
+
+
+def _root(
+    curvature: Curvature, z: NDArray, data: Any, scale: NDArray, subset: NDArray | None = None
+) -> NDArray:
+    """Square root of the inverse Hessian (of some parameters); its size where it curves down."""
+    where = np.arange(z.size) if subset is None else np.flatnonzero(subset)
+    hessian = np.nan_to_num(curvature.hessian(z, data, scale))[np.ix_(where, where)]
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    root = np.zeros((z.size, where.size))
+    root[where] = scale[where, None] * vectors / np.sqrt(np.maximum(np.abs(eigenvalues), _FLATTEST))
+    return root

@@ -1,0 +1,177 @@
+"""The way that a posterior is sampled: chosen for each part, then chain by chain.
+
+``independence``
+    The linear parameters are integrated out; the few others are proposed from a Student t that adaptive
+    importance sampling has fitted to their density, and the linear ones are drawn exactly.
+``marginal``
+    NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
+    or where the proposals would be accepted too rarely.
+``nuts``
+    NUTS of all parameters in whitened coordinates: where nothing can be integrated out, or the revolutions
+    are divided among devices.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from ridgebayes.inference.kernels import SETTLING, Draws, Independent, Nuts, Progress, Warmed, with_linear
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
+from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
+from ridgebayes.inference.proposal import Adapted, Proposal, adapt
+from ridgebayes.likelihood.design import FitData
+
+logger = logging.getLogger(__name__)
+
+INDEPENDENCE, MARGINAL, NUTS = "independence", "marginal", "nuts"
+MIN_ACCEPTANCE, MAX_PARETO_K = 0.2, 0.7
+"""Proposals that are accepted less often, or whose weights have a heavier tail, are not used."""
+_STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
+"""Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
+
+
+class Start(NamedTuple):
+    """What a chain of one part needs to begin.
+
+    Attributes
+    ----------
+    method
+        ``independence``, ``marginal`` or ``nuts``.
+    reference
+        Unconstrained vector near the mode, (parameter,).
+    around
+        Gaussian of what is sampled: all parameters, or the nonlinear ones.
+    proposal
+        Of independent draws; None for NUTS.
+    """
+
+    method: str
+    reference: NDArray
+    around: Gaussian
+    proposal: Proposal | None = None
+
+
+class Sampler:
+    """Samples a posterior for any data of one shape; compiled once.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    data
+        Data of any part.
+    warmup, target_accept, max_tree_depth
+        Of NUTS.
+    method
+        ``auto`` for independent proposals where these serve, or ``nuts``.
+    potential
+        The posterior's, where it is shared out among devices.
+    """
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        data: FitData,
+        *,
+        warmup: int,
+        target_accept: float = 0.9,
+        max_tree_depth: int = 10,
+        method: str = "auto",
+        potential: Potential | None = None,
+    ) -> None:
+        self.posterior, self.warmup, self.method = posterior, warmup, method
+        self.marginal: Marginal | None = None
+        linear = np.zeros(posterior.size, bool)
+        if potential is None:
+            linear = linear_parameters(posterior, data)
+        if linear.any():
+            self.marginal = Marginal(posterior, linear, data)
+            self._independent = Independent(self.marginal)
+        self._curvature = Curvature(potential or posterior.potential)
+        self._nuts = Nuts(
+            self.marginal.potential if self.marginal else self._curvature.potential,
+            warmup=warmup,
+            target_accept=target_accept,
+            max_tree_depth=max_tree_depth,
+        )
+
+    def warmup_of(self, start: Start) -> int:
+        """Return the iterations of warm-up of a chain."""
+        return SETTLING if start.method == INDEPENDENCE else self.warmup
+
+    def begin(
+        self, key: Array, data: FitData, rng: np.random.Generator, near: Gaussian | None = None
+    ) -> Start:
+        """Find the mode of a part, fit a proposal to its density, and choose the method.
+
+        Parameters
+        ----------
+        key, rng
+            Random numbers.
+        data
+            Data of the part.
+        near
+            What is nearly the same posterior, of all parameters.
+        """
+        z = self.posterior.start(key, data) if near is None else near.mode
+        marginal = self.marginal
+        if marginal is None:
+            found = laplace(
+                self._curvature, z, data, self.posterior.locations, self.posterior.scale, near=near
+            )
+            return Start(NUTS, found.mode, found)
+        around, given = self._mode(marginal, z, data)
+        reference = np.asarray(marginal.join(around.mode, given.reference))
+        adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
+        logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
+        around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
+        if self.method == NUTS or not _serves(adapted):
+            return Start(MARGINAL, reference, around)
+        return Start(INDEPENDENCE, reference, around, adapted.proposal)
+
+    def chain(
+        self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
+    ) -> Iterator[Draws | Warmed]:
+        """Run one chain: yields the blocks of its warm-up, then blocks of draws of all parameters."""
+        if start.method == NUTS:
+            return self._nuts.chain(key, data, start.around, draws, after)
+        assert self.marginal is not None
+        given = self.marginal.given(start.reference, data)
+        if start.method == INDEPENDENCE:
+            assert start.proposal is not None
+            return self._independent.chain(key, given, start.proposal, draws, after=after)
+        seed = np.asarray(jax.random.key_data(key)).tolist()
+        blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
+        done = sum(len(d.z) for d in after.draws) if after else 0
+        return with_linear(blocks, self.marginal, given, seed, done)
+
+    def _mode(self, marginal: Marginal, z: NDArray, data: FitData) -> tuple[Gaussian, Given]:
+        """Mode of the nonlinear parameters; the reference of the linear ones is then their mean there."""
+        nonlinear = marginal.nonlinear
+        given, scale = marginal.given(z, data), self.posterior.scale[nonlinear]
+        shape = self.posterior.sky_shape[nonlinear]
+        starts = [z[nonlinear] + t * scale * shape for t in (_STARTS if shape.any() else (0.0,))]
+        climbed = [climb(lambda x: marginal.log_densities(x, given), at, scale) for at in starts]
+        best = max(climbed, key=lambda one: one[1])[0]
+        mean = marginal.conditionals(best.mode[None], given).mean[0]
+        given = given._replace(reference=jax.numpy.asarray(mean))
+        return best, given
+
+
+def _serves(adapted: Adapted) -> bool:
+    return adapted.acceptance >= MIN_ACCEPTANCE and adapted.pareto_k <= MAX_PARETO_K
+
+
+def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:
+    """How far a chain of the nonlinear parameters alone has come."""
+    if after is None:
+        return None
+    return after._replace(draws=[d._replace(z=d.z[:, marginal.nonlinear]) for d in after.draws])
