@@ -18,7 +18,6 @@ numbers by β. The revolution terms Φ are projected out revolution by revolutio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,10 +31,9 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.likelihood import coefficients
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.gram import gram, pairs
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
+from ridgebayes.likelihood.normal_equations import Slopes, by_kind, normal_equations
 
 AT_A_TIME = 25
 """Nonlinear vectors that one call of the compiled code takes."""
@@ -57,28 +55,6 @@ class Conditional(NamedTuple):
     log_density: Any
     mean: Any
     factor: Any
-
-
-class Slopes(NamedTuple):
-    """Derivatives by the linear parameters of what multiplies columns.
-
-    Attributes
-    ----------
-    plain
-        Of the coefficients of terms of one column, each (band, revolution, own): by the parameters that
-        move it.
-    plain_index
-        Which these are, each (band, own).
-    tables
-        Of the tables of terms of several columns, joined, (band, place, own).
-    tables_index
-        Which parameters move them, (band, own).
-    """
-
-    plain: tuple[Array, ...]
-    plain_index: tuple[Array, ...]
-    tables: Array
-    tables_index: Array
 
 
 class Given(NamedTuple):
@@ -276,151 +252,3 @@ def _moved(nonzero: NDArray[np.bool_]) -> NDArray[np.int64]:
     moves = nonzero.any(1)  # (band, linear)
     n = int(moves.sum(1).max(initial=0))
     return np.sort(np.argsort(~moves, axis=1, kind="stable")[:, :n], axis=1)
-
-
-def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
-    """Terms of one column, and those of several in groups that share a table."""
-    groups: dict[tuple[int, int], list[Any]] = {}
-    for term in terms:
-        if term.table is not None:
-            groups.setdefault((id(term.table), id(term.place)), []).append(term)
-    return [t for t in terms if t.table is None], list(groups.values())
-
-
-def normal_equations(
-    rates: TermsNormal, slopes: Slopes, data: FitData, size: int
-) -> tuple[Array, Array, Array]:
-    """Precision, gradient and log likelihood at the reference, of all bands together."""
-    plain, groups = by_kind(rates.mean_terms)
-    bands = data.rate.shape[0]
-    offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
-    place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
-    # Terms that nothing linear moves are part of the residual alone.
-    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[-1]]
-    columns = [plain[t].column for t in moved]
-
-    def of_band(rate, loc, variance, coef_sd, coefficient, slopes):
-        factors, slabs = [], []
-        for group, cs in zip(groups, coefficient, strict=True):
-            here = [c[rates.block_revolution] for c in cs]
-            if len(group) == 1:
-                factors += [here[0]] * len(group[0].column)
-                slabs += list(group[0].column)
-            else:
-                joined = sum(c[:, None] * t.column for c, t in zip(here, group, strict=True))
-                factors += [jnp.ones_like(here[0])] * len(joined)
-                slabs += list(joined)
-        equations = _Equations(
-            residual=rate - loc,
-            weight=rates.filled / variance,
-            coef_sd=coef_sd,
-            basis=rates.basis,
-            mask=rates.filled,
-            block_revolution=rates.block_revolution,
-            columns=columns,
-            slopes=[slopes.plain[t] for t in moved],
-            slabs=slabs,
-            factors=factors,
-            place=jnp.concatenate(place) if place else None,
-            table=slopes.tables,
-        )
-        matrix, vector, value = equations.solve()
-        index = jnp.concatenate([slopes.tables_index, *[slopes.plain_index[t] for t in moved]])
-        whole = jnp.zeros((size, size)).at[index[:, None], index].add(matrix)
-        return whole, jnp.zeros(size).at[index].add(vector), value
-
-    given = (
-        data.rate,
-        rates.loc,
-        rates.noise_variance,
-        jnp.broadcast_to(rates.coef_sd, (bands, *rates.coef_sd.shape[-2:])),
-        [[t.coefficient for t in group] for group in groups],
-        slopes,
-    )
-    precision, slope, value = jax.vmap(of_band)(*given)
-    return precision.sum(0), slope.sum(0), value.sum()
-
-
-class _Equations(NamedTuple):
-    """The normal equations of one band; its parameters are those of tables, then of plain terms."""
-
-    residual: Array  # (block, width)
-    weight: Array  # inverse variance, zero in empty cells (block, width)
-    coef_sd: Array  # (term, revolution)
-    basis: Array  # (term, block, width); the first is one everywhere
-    mask: Array  # (block, width)
-    block_revolution: Array  # (block,)
-    columns: list[Array | None]  # of the plain terms, (block, width); None for one everywhere
-    slopes: list[Array]  # of their coefficients, (revolution, own)
-    slabs: list[Array]  # columns of the tables (block, width) each
-    factors: list[Array]  # and their coefficients (block,)
-    place: Array | None  # of each slab in the table, (slab, block)
-    table: Array  # slopes of the table, (place, own)
-
-    def solve(self) -> tuple[Array, Array, Array]:
-        """Precision, gradient and log likelihood."""
-        revolutions, places = self.coef_sd.shape[1], self.table.shape[0]
-        terms = range(len(self.basis))
-        dense = [*self.basis]
-        index = []  # of the column of each plain term
-        for column in self.columns:
-            index.append(0 if column is None else len(dense))
-            dense += [] if column is None else [column]
-        dense.append(self.residual)
-        n, last = len(dense), len(dense) - 1
-        sums = gram(self.weight, tuple(dense), tuple(self.slabs))
-
-        own = self._over_revolutions(sums.dense.T)
-        of = lambda i, j: own[:, pairs(n).index((max(i, j), min(i, j)))]  # noqa: E731
-        against = jnp.zeros((revolutions, places, n))
-        square = jnp.zeros((places, places))
-        if self.slabs:
-            assert self.place is not None
-            factor = jnp.stack(self.factors)
-            mixed = jnp.moveaxis(sums.mixed * factor, 0, -1)
-            against = against.at[self.block_revolution[None], self.place].add(mixed)
-            upper = jnp.stack([factor[i] * factor[j] for i, j in pairs(len(self.slabs))]) * sums.slabs
-            first, second = np.transpose(pairs(len(self.slabs)))
-            upper *= jnp.where(first == second, 0.5, 1.0)[:, None]
-            square = square.at[self.place[first], self.place[second]].add(upper)
-            square += square.T
-        sky = [against[..., k] @ self.table for k in range(n)]
-        # Each dense column against the whole design, (revolution, own).
-        design = [
-            jnp.concatenate(
-                [sky[k], *[of(k, i)[:, None] * s for i, s in zip(index, self.slopes, strict=True)]], 1
-            )
-            for k in range(last)
-        ]
-        sd = list(self.coef_sd)
-        system = [[of(i, j) for j in range(i + 1)] for i in terms]
-        solved = coefficients.solve(system, [of(j, last) for j in terms], sd)
-        projected = jnp.concatenate(
-            [sum((solved.inverse[i][k] * sd[k])[:, None] * design[k] for k in range(i + 1)) for i in terms]
-        )
-        rows = [self.table.T @ square @ self.table]
-        size = rows[0].shape[0]
-        precision = -projected.T @ projected
-        precision = precision.at[:size, :size].add(rows[0])
-        vector = [sky[last].sum(0)]
-        for k, slope in zip(index, self.slopes, strict=True):
-            at = slice(size, size + slope.shape[1])
-            against_all = slope.T @ design[k]
-            precision = precision.at[at].add(against_all)
-            tables = self.table.shape[1]
-            precision = precision.at[:tables, at].add(against_all[:, :tables].T)
-            vector.append(slope.T @ of(k, last))
-            size += slope.shape[1]
-        gradient = jnp.concatenate(vector) - projected.T @ jnp.concatenate(solved.forward)
-        log_det = -jnp.log(jnp.where(self.mask, self.weight, 1.0)).sum()
-        of_terms = sum(
-            (0.5 * f**2 + jnp.log(solved.inverse[j][j])).sum() for j, f in enumerate(solved.forward)
-        )
-        chi2 = of(last, last).sum()
-        value = of_terms - 0.5 * (chi2 + log_det + self.mask.sum() * jnp.log(2.0 * jnp.pi))
-        return precision, gradient, value
-
-    def _over_revolutions(self, per_block: Array) -> Array:
-        return jax.ops.segment_sum(
-            per_block, self.block_revolution, self.coef_sd.shape[1], indices_are_sorted=True
-        )

@@ -270,7 +270,13 @@ def prepare(
         arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
         arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
     if "background.correlated" in opened:
-        arrays["sequence"] = sequence(where, scws.mjd, arrays["basis"])
+        arrays["sequence"] = sequence(
+            where,
+            scws.mjd,
+            arrays["basis"],
+            exposure=np.sum([packed_exposure, *arrays.get("reshaped", ())], axis=0),
+            region=region,
+        )
     data = FitData(**jax.tree.map(jnp.asarray, arrays))
     unseen = tuple(uncovered(a[fitted], sky.names))
     return Prepared(

@@ -18,6 +18,7 @@ All revolutions go through the filter side by side, a step a ScW; those of about
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 from numpyro.distributions import constraints
 
 from ridgebayes.likelihood import coefficients
@@ -62,6 +64,11 @@ class Group(NamedTuple):
         Basis functions, shape (term, step, revolution).
     revolution
         Which revolutions these are, position in `Layout.revolutions`, shape (revolution,).
+    place
+        Sky regions that each revolution sees, shape (local, revolution); the first where it sees fewer.
+    slab
+        Where the exposure of these is in the flattened slabs of all blocks, their size where it is zero,
+        shape (local, step, revolution).
     """
 
     index: Any
@@ -69,6 +76,8 @@ class Group(NamedTuple):
     present: Any
     basis: Any
     revolution: Any
+    place: Any
+    slab: Any
 
 
 class Sequence(NamedTuple):
@@ -96,7 +105,15 @@ class Sequence(NamedTuple):
     gap_before: Any
 
 
-def sequence(layout: Layout, mjd: ArrayLike, basis: ArrayLike, *, groups: int = GROUPS) -> Sequence:
+def sequence(
+    layout: Layout,
+    mjd: ArrayLike,
+    basis: ArrayLike,
+    *,
+    exposure: ArrayLike | None = None,
+    region: ArrayLike | None = None,
+    groups: int = GROUPS,
+) -> Sequence:
     """Put the ScWs of each revolution in order of time.
 
     Parameters
@@ -107,9 +124,12 @@ def sequence(layout: Layout, mjd: ArrayLike, basis: ArrayLike, *, groups: int = 
         Time of each ScW in days, shape (scw,), rows as those of the layout.
     basis
         Basis functions at each ScW, shape (term, block, width), as the distribution takes them.
+    exposure, region
+        Exposure of the regions that a block sees, (slab, block, width), and which these are, (slab, block).
     groups
         Number of groups of revolutions.
     """
+    local = _local_regions(layout, exposure, region)
     flat = np.asarray(basis, float).reshape(-1, layout.mask.size)
     cells = np.flatnonzero(layout.mask)
     time = np.asarray(mjd, float)[layout.index.ravel()[cells]]
@@ -136,12 +156,52 @@ def sequence(layout: Layout, mjd: ArrayLike, basis: ArrayLike, *, groups: int = 
                 present,
                 np.where(present, flat[:, index], 0.0),
                 members.astype(np.int32),
+                *_local_columns(local, layout, members, index, present),
             )
         )
         before += present.size
     gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
     whole = position.reshape(layout.mask.shape)
     return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
+
+
+class _Local(NamedTuple):
+    """Regions that each revolution sees: entries sorted by revolution and region."""
+
+    region_of: list[NDArray]  # regions of each revolution
+    slab_of: NDArray  # slab of each region in each block; −1 where it has none (region, block)
+    size: int  # of the flattened slabs
+
+
+def _local_regions(layout: Layout, exposure: ArrayLike | None, region: ArrayLike | None) -> _Local:
+    revolutions, blocks = layout.revolutions.size, layout.block_revolution.size
+    if exposure is None or region is None or not np.size(exposure):
+        return _Local([np.zeros(0, int)] * revolutions, np.zeros((0, blocks), int), 0)
+    exposure, region = np.asarray(exposure), np.asarray(region)
+    seen = exposure.any(-1)  # (slab, block)
+    slab_of = np.full((int(region.max()) + 1, blocks), -1)
+    slab, block = np.nonzero(seen)
+    slab_of[region[slab, block], block] = slab
+    pairs = np.unique(np.stack([layout.block_revolution[block], region[slab, block]]), axis=1)
+    ends = np.searchsorted(pairs[0], np.arange(revolutions + 1))
+    return _Local([pairs[1, a:b] for a, b in pairwise(ends)], slab_of, exposure.size)
+
+
+def _local_columns(
+    local: _Local, layout: Layout, members: NDArray, index: NDArray, present: NDArray
+) -> tuple[NDArray, NDArray]:
+    """`Group.place` and `Group.slab` of the revolutions of a group."""
+    most = max((local.region_of[m].size for m in members), default=0)
+    place = np.zeros((most, members.size), np.int32)
+    used = np.zeros((most, members.size), bool)
+    for column, member in enumerate(members):
+        regions = local.region_of[member]
+        place[: regions.size, column], used[: regions.size, column] = regions, True
+    if not most:
+        return place, np.zeros((0, *index.shape), np.int32)
+    slab = local.slab_of[place[:, None], index // layout.mask.shape[1]]
+    there = (slab >= 0) & present & used[:, None]
+    return place, np.where(there, slab * layout.mask.size + index, local.size).astype(np.int32)
 
 
 class CorrelatedNormal(RevolutionNormal):
@@ -308,6 +368,49 @@ def _filter(
     solved = coefficients.solve(gram, projected, sd)
     every_step = (columns, weight, decay, predicted, variance, unknown)
     return _Filtered(*every_step, total[0, 0], gram, projected, sd, solved)
+
+
+def whitened(
+    columns: Array, weight: Array, correlated_sd: Array, memory: Array, group: Group
+) -> tuple[Array, Array]:
+    """Take columns through V^{-1/2}, of the noise of the revolutions of a group.
+
+    Parameters
+    ----------
+    columns
+        Zero after the last ScW, (column, step, revolution).
+    weight
+        Inverse white variance, zero after the last ScW, (step, revolution).
+    correlated_sd, memory
+        As in `CorrelatedNormal`, (revolution,) of all revolutions and ().
+    group
+        The revolutions.
+
+    Returns
+    -------
+    columns
+        The innovations over their sd, (column, step, revolution).
+    log_det
+        log det V without that of the white part, ().
+    """
+    first = jnp.arange(weight.shape[0])[:, None] == 0
+    decay = jnp.where(first, 0.0, jnp.exp(-group.gap / memory))
+    stationary = correlated_sd[group.revolution] ** 2
+
+    def step(carry: tuple, now: tuple) -> tuple:
+        mean, variance = carry
+        column, weight, decay = now
+        predicted = decay * mean
+        variance = (1.0 - decay**2) * stationary + decay**2 * variance
+        unknown = 1.0 / (1.0 + variance * weight)
+        new = column - predicted
+        carry = predicted + variance * weight * unknown * new, variance * unknown
+        return carry, (jnp.sqrt(weight * unknown) * new, unknown)
+
+    start = jnp.zeros((columns.shape[0], columns.shape[2])), stationary
+    scanned: Any = jax.lax.scan(step, start, (jnp.moveaxis(columns, 1, 0), weight, decay))
+    _, (white, unknown) = scanned
+    return jnp.moveaxis(white, 0, 1), -jnp.log(unknown).sum()
 
 
 def _value(f: _Filtered) -> Array:

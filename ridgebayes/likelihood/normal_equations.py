@@ -1,0 +1,257 @@
+"""Normal equations of the linear parameters: precision, gradient and log likelihood of rates that are terms.
+
+The design matrix is never made. Its columns are fixed columns times a number a revolution, so its products
+follow from products of the fixed columns, summed over blocks (white noise) or over whole revolutions taken
+through the filter of the correlated noise, and the slopes of those numbers by the parameters. The terms of
+each revolution are projected out by Woodbury's identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ridgebayes.likelihood import coefficients
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.gram import gram, pairs
+from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
+from ridgebayes.likelihood.ou_noise import SHORTEST, whitened
+
+
+class Slopes(NamedTuple):
+    """Derivatives by the linear parameters of what multiplies columns.
+
+    Attributes
+    ----------
+    plain
+        Of the coefficients of terms of one column, each (band, revolution, own): by the parameters that
+        move it.
+    plain_index
+        Which these are, each (band, own).
+    tables
+        Of the tables of terms of several columns, joined, (band, place, own).
+    tables_index
+        Which parameters move them, (band, own).
+    """
+
+    plain: tuple[Array, ...]
+    plain_index: tuple[Array, ...]
+    tables: Array
+    tables_index: Array
+
+
+def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
+    """Terms of one column, and those of several in groups that share a table."""
+    groups: dict[tuple[int, int], list[Any]] = {}
+    for term in terms:
+        if term.table is not None:
+            groups.setdefault((id(term.table), id(term.place)), []).append(term)
+    return [t for t in terms if t.table is None], list(groups.values())
+
+
+def normal_equations(
+    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData, size: int
+) -> tuple[Array, Array, Array]:
+    """Precision (size, size), gradient (size,) and log likelihood, all bands together.
+
+    Parameters
+    ----------
+    rates
+        Distribution of the rates at the reference.
+    slopes
+        Derivatives of its terms by the linear parameters.
+    data
+        Arrays of the fit.
+    size
+        Number of linear parameters.
+    """
+    plain, groups = by_kind(rates.mean_terms)
+    bands, revolutions = data.rate.shape[0], data.time.size
+    offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
+    place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
+    # Terms that nothing linear moves are part of the residual alone.
+    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[-1]]
+    columns = [plain[t].column for t in moved]
+    # The basis of the revolution terms, columns of plain terms but ones, the residual.
+    index: list[int] = []
+    dense: list[Array] = [*rates.basis]
+    for column in columns:
+        index.append(0 if column is None else len(dense))
+        dense += [] if column is None else [column]
+
+    def of_band(rate, loc, variance, coef_sd, coefficient, slopes, process):
+        factors, slabs = [], []
+        for group, cs in zip(groups, coefficient, strict=True):
+            here = [c[rates.block_revolution] for c in cs]
+            if len(group) == 1:
+                factors += [here[0]] * len(group[0].column)
+                slabs += list(group[0].column)
+            else:
+                joined = sum(c[:, None] * t.column for c, t in zip(here, group, strict=True))
+                factors += [jnp.ones_like(here[0])] * len(joined)
+                slabs += list(joined)
+        given = _Columns(
+            weight=rates.filled / variance,
+            mask=rates.filled,
+            dense=[*dense, rate - loc],
+            slabs=slabs,
+            factors=factors,
+            place=jnp.concatenate(place) if place else None,
+            block_revolution=rates.block_revolution,
+            revolutions=revolutions,
+            places=int(offsets[-1]),
+        )
+        if isinstance(rates, CorrelatedTermsNormal):
+            products = _correlated_products(given, rates.sequence, *process)
+        else:
+            products = _white_products(given)
+        own = [slopes.plain[t] for t in moved]
+        matrix, vector, value = _solve(products, coef_sd, index, own, slopes.tables)
+        at = jnp.concatenate([slopes.tables_index, *[slopes.plain_index[t] for t in moved]])
+        whole = jnp.zeros((size, size)).at[at[:, None], at].add(matrix)
+        count = rates.filled.sum() * jnp.log(2.0 * jnp.pi)
+        return whole, jnp.zeros(size).at[at].add(vector), value - 0.5 * count
+
+    process: tuple[Array, ...] = ()
+    if isinstance(rates, CorrelatedTermsNormal):
+        process = (
+            jnp.broadcast_to(rates.correlated_sd, (bands, revolutions)),
+            jnp.broadcast_to(jnp.maximum(rates.memory, SHORTEST), (bands,)),
+        )
+    found = jax.vmap(of_band)(
+        data.rate,
+        rates.loc,
+        rates.noise_variance,
+        jnp.broadcast_to(rates.coef_sd, (bands, *rates.coef_sd.shape[-2:])),
+        [[t.coefficient for t in group] for group in groups],
+        slopes,
+        process,
+    )
+    precision, gradient, value = found
+    return precision.sum(0), gradient.sum(0), value.sum()
+
+
+class _Columns(NamedTuple):
+    """Columns of one band."""
+
+    weight: Array  # inverse variance, zero in empty cells (block, width)
+    mask: Array  # (block, width)
+    dense: list[Array]  # columns that every block has, the residual last (block, width)
+    slabs: list[Array]  # columns of the tables (block, width)
+    factors: list[Array]  # and their coefficients (block,)
+    place: Array | None  # of each slab in the table, (slab, block)
+    block_revolution: Array  # (block,)
+    revolutions: int
+    places: int
+
+
+class _Products(NamedTuple):
+    """Products of the columns under the inverse covariance of the noise."""
+
+    own: Array  # of dense columns in each revolution, (revolution, column, column)
+    against: Array  # of dense columns with the places of the table, (revolution, place, column)
+    square: Array  # of places with each other, (place, place)
+    log_det: Array  # of the covariance of the noise
+
+
+def _white_products(given: _Columns) -> _Products:
+    n, slabs = len(given.dense), len(given.slabs)
+    sums = gram(given.weight, tuple(given.dense), tuple(given.slabs))
+    lower = jax.ops.segment_sum(
+        sums.dense.T, given.block_revolution, given.revolutions, indices_are_sorted=True
+    )
+    order = {pair: k for k, pair in enumerate(pairs(n))}
+    which = np.array([[order[max(i, j), min(i, j)] for j in range(n)] for i in range(n)])
+    against = jnp.zeros((given.revolutions, given.places, n))
+    square = jnp.zeros((given.places, given.places))
+    if slabs:
+        assert given.place is not None
+        factor = jnp.stack(given.factors)
+        mixed = jnp.moveaxis(sums.mixed * factor, 0, -1)
+        against = against.at[given.block_revolution[None], given.place].add(mixed)
+        first, second = np.transpose(pairs(slabs))
+        upper = sums.slabs * factor[first] * factor[second]
+        upper *= jnp.where(first == second, 0.5, 1.0)[:, None]
+        square = square.at[given.place[first], given.place[second]].add(upper)
+        square += square.T
+    log_det = -jnp.log(jnp.where(given.mask, given.weight, 1.0)).sum()
+    return _Products(lower[:, which], against, square, log_det)
+
+
+def _correlated_products(given: _Columns, sequence: Any, sd: Array, memory: Array) -> _Products:
+    n = len(given.dense)
+    own = jnp.zeros((given.revolutions, n, n))
+    against = jnp.zeros((given.revolutions, given.places, n))
+    square = jnp.zeros((given.places, given.places))
+    log_det = -jnp.log(jnp.where(given.mask, given.weight, 1.0)).sum()
+    dense = [x.ravel() for x in given.dense]
+    scaled = [(s * f[:, None]).ravel() for s, f in zip(given.slabs, given.factors, strict=True)]
+    flat = jnp.concatenate([*scaled, jnp.zeros(1)])
+    for group in sequence.groups:
+        columns = jnp.stack([x[group.index] for x in dense])
+        columns = jnp.where(group.present, columns, 0.0)
+        if scaled:
+            columns = jnp.concatenate([columns, flat[group.slab]])
+        weight = jnp.where(group.present, given.weight.ravel()[group.index], 0.0)
+        white, more = whitened(columns, weight, sd, memory, group)
+        products = jnp.einsum("ctr,dtr->rcd", white, white)
+        log_det += more
+        own = own.at[group.revolution].set(products[:, :n, :n])
+        if scaled:
+            place = group.place.T  # (revolution, local)
+            against = against.at[group.revolution[:, None], place].add(products[:, n:, :n])
+            square = square.at[place[:, :, None], place[:, None, :]].add(products[:, n:, n:])
+    return _Products(own, against, square, log_det)
+
+
+def _solve(
+    products: _Products, coef_sd: Array, index: list[int], slopes: list[Array], table: Array
+) -> tuple[Array, Array, Array]:
+    """Precision, gradient and log likelihood (without its constant) of one band.
+
+    Parameters
+    ----------
+    products
+        Of the columns; the residual is the last dense one.
+    coef_sd
+        Sd of the terms of each revolution, (term, revolution).
+    index, slopes
+        Dense column of each plain term, and slopes of its coefficient, (revolution, own).
+    table
+        Slopes of the table, (place, own).
+    """
+    terms = range(len(coef_sd))
+    last = products.own.shape[-1] - 1
+    of = lambda i, j: products.own[:, i, j]  # noqa: E731
+    sky = [products.against[..., k] @ table for k in range(last + 1)]
+    # Each dense column against the whole design, (revolution, own).
+    design = [
+        jnp.concatenate([sky[k], *[of(k, i)[:, None] * s for i, s in zip(index, slopes, strict=True)]], 1)
+        for k in range(last)
+    ]
+    sd = list(coef_sd)
+    system = [[of(i, j) for j in range(i + 1)] for i in terms]
+    solved = coefficients.solve(system, [of(j, last) for j in terms], sd)
+    projected = jnp.concatenate(
+        [sum((solved.inverse[i][k] * sd[k])[:, None] * design[k] for k in range(i + 1)) for i in terms]
+    )
+    size = own = table.shape[1]
+    precision = -projected.T @ projected
+    precision = precision.at[:size, :size].add(table.T @ products.square @ table)
+    vector = [sky[last].sum(0)]
+    for k, slope in zip(index, slopes, strict=True):
+        at = slice(size, size + slope.shape[1])
+        row = slope.T @ design[k]
+        precision = precision.at[at].add(row)
+        precision = precision.at[:own, at].add(row[:, :own].T)
+        vector.append(slope.T @ of(k, last))
+        size += slope.shape[1]
+    gradient = jnp.concatenate(vector) - projected.T @ jnp.concatenate(solved.forward)
+    of_terms = sum((0.5 * f**2 + jnp.log(solved.inverse[j][j])).sum() for j, f in enumerate(solved.forward))
+    value = of_terms - 0.5 * (of(last, last).sum() + products.log_det)
+    return precision, gradient, value
