@@ -161,10 +161,10 @@ class Nuts:
         else:
             state = _thaw(after.state, jax.eval_shape(self._start, *begin))
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        for _, n in _blocks(warmed, self.warmup, BLOCK):
+        for _, n in blocks(warmed, self.warmup, BLOCK):
             state, *_ = self._run(state, args, n)
             yield Warmed(n, state)
-        for _, n in _blocks(kept, draws, BLOCK):
+        for _, n in blocks(kept, draws, BLOCK):
             state, us, found = self._run(state, args, n)
             statistics = {STATISTICS[name]: values for name, values in found.items()}
             statistics["lp"] = -statistics["lp"]
@@ -200,10 +200,10 @@ class Independent:
         proposal: Proposal,
         draws: int,
         *,
-        settling: int = SETTLING,
+        tries: int = 1,
         after: Progress | None = None,
     ) -> Iterator[Draws | Warmed]:
-        """Run one chain; arguments as those of `Nuts.chain`."""
+        """Run one chain; arguments as those of `Nuts.chain`, and the proposals that each draw takes."""
         seed = np.asarray(jax.random.key_data(key)).tolist()
         warmed = kept = 0
         if after is None:
@@ -211,11 +211,11 @@ class Independent:
         else:
             here = tuple(after.state)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        for first, n in _blocks(warmed, settling, PROPOSALS):
-            here, *_ = self._advance(here, given, proposal, n, [*seed, 0, first])
+        for first, n in blocks(warmed, SETTLING, PROPOSALS):
+            here, *_ = self._advance(here, given, proposal, n, tries, [*seed, 0, first])
             yield Warmed(n, here)
-        for first, n in _blocks(kept, draws, PROPOSALS):
-            here, z, statistics = self._advance(here, given, proposal, n, [*seed, 1, first])
+        for first, n in blocks(kept, draws, PROPOSALS):
+            here, z, statistics = self._advance(here, given, proposal, n, tries, [*seed, 1, first])
             yield Draws(z, statistics, here)
 
     def _evaluate(self, thetas: NDArray, given: Given, proposal: Proposal) -> tuple[NDArray, ...]:
@@ -224,21 +224,28 @@ class Independent:
         return thetas, found.log_density, proposal.log_density(thetas), found.mean, found.factor
 
     def _advance(
-        self, here: tuple[NDArray, ...], given: Given, proposal: Proposal, n: int, seed: list[int]
+        self,
+        here: tuple[NDArray, ...],
+        given: Given,
+        proposal: Proposal,
+        n: int,
+        tries: int,
+        seed: list[int],
     ) -> tuple[tuple[NDArray, ...], NDArray, dict[str, NDArray]]:
-        """Take `n` steps; the chain is the tuple of `_evaluate` for one vector."""
+        """Take `n` draws; the chain is the tuple of `_evaluate` for one vector."""
         rng = np.random.default_rng(seed)
-        proposed = self._evaluate(proposal.draw(rng, n), given, proposal)
-        log_uniform = np.log(rng.uniform(size=n))
+        proposed = self._evaluate(proposal.draw(rng, n * tries), given, proposal)
+        log_uniform = np.log(rng.uniform(size=n * tries))
         noise = rng.normal(size=(n, self._marginal.linear.size))
         z = np.empty((n, self._marginal.posterior.size))
         accepted, lp = np.empty(n), np.empty(n)
         for k in range(n):
-            there = tuple(x[k : k + 1] for x in proposed)
-            log_ratio = float(there[1][0] - there[2][0] - here[1][0] + here[2][0])
-            accepted[k] = np.exp(min(log_ratio, 0.0)) if np.isfinite(log_ratio) else 0.0
-            if log_uniform[k] < log_ratio:
-                here = there
+            for t in range(k * tries, (k + 1) * tries):
+                there = tuple(x[t : t + 1] for x in proposed)
+                log_ratio = float(there[1][0] - there[2][0] - here[1][0] + here[2][0])
+                accepted[k] = np.exp(min(log_ratio, 0.0)) if np.isfinite(log_ratio) else 0.0
+                if log_uniform[t] < log_ratio:
+                    here = there
             theta, log_density, _, mean, factor = (x[0] for x in here)
             z[k, self._marginal.nonlinear] = theta
             z[k, self._marginal.linear] = draw(Conditional(log_density, mean, factor), noise[k])
@@ -308,7 +315,7 @@ def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
+def blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
     """First iteration and length of the blocks that are left."""
     for first in range(done, total, length):
         yield first, min(length, total - first)

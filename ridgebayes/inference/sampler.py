@@ -3,6 +3,8 @@
 ``independence``
     The linear parameters are integrated out; the few others are proposed from a Student t that adaptive
     importance sampling has fitted to their density, and the linear ones are drawn exactly.
+``indicators``
+    The same for models with outliers, and which ScWs are outliers is drawn in turn.
 ``marginal``
     NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
     or where the proposals would be accepted too rarely.
@@ -18,11 +20,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.kernels import SETTLING, Draws, Independent, Nuts, Progress, Warmed, with_linear
+from ridgebayes.inference import indicators, kernels
+from ridgebayes.inference.indicators import Indicated
+from ridgebayes.inference.kernels import Draws, Independent, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
@@ -31,9 +36,11 @@ from ridgebayes.likelihood.design import FitData
 
 logger = logging.getLogger(__name__)
 
-INDEPENDENCE, MARGINAL, NUTS = "independence", "marginal", "nuts"
+INDEPENDENCE, INDICATORS, MARGINAL, NUTS = "independence", "indicators", "marginal", "nuts"
 MIN_ACCEPTANCE, MAX_PARETO_K = 0.2, 0.7
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used."""
+_LOOKS = 5  # at most so often the outliers are looked for
+_WIDER, _DEGREES = 1.15, 6.0
 _STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
 """Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
 
@@ -44,19 +51,22 @@ class Start(NamedTuple):
     Attributes
     ----------
     method
-        ``independence``, ``marginal`` or ``nuts``.
+        ``independence``, ``indicators``, ``marginal`` or ``nuts``.
     reference
         Unconstrained vector near the mode, (parameter,).
     around
         Gaussian of what is sampled: all parameters, or the nonlinear ones.
     proposal
         Of independent draws; None for NUTS.
+    hit
+        Which ScWs are outliers, where a model has these: (band, block, width).
     """
 
     method: str
     reference: NDArray
     around: Gaussian
     proposal: Proposal | None = None
+    hit: NDArray | None = None
 
 
 class Sampler:
@@ -90,11 +100,14 @@ class Sampler:
         self.posterior, self.warmup, self.method = posterior, warmup, method
         self.marginal: Marginal | None = None
         linear = np.zeros(posterior.size, bool)
+        self.outliers = "outlier.fraction" in posterior.model.parameters
+        if self.outliers and potential is None and method != NUTS:
+            data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
         if potential is None:
             linear = linear_parameters(posterior, data)
         if linear.any():
             self.marginal = Marginal(posterior, linear, data)
-            self._independent = Independent(self.marginal)
+            self._independent, self._indicated = Independent(self.marginal), Indicated(self.marginal)
         self._curvature = Curvature(potential or posterior.potential)
         self._nuts = Nuts(
             self.marginal.potential if self.marginal else self._curvature.potential,
@@ -105,7 +118,8 @@ class Sampler:
 
     def warmup_of(self, start: Start) -> int:
         """Return the iterations of warm-up of a chain."""
-        return SETTLING if start.method == INDEPENDENCE else self.warmup
+        settling = {INDEPENDENCE: kernels.SETTLING, INDICATORS: indicators.SETTLING}
+        return settling.get(start.method, self.warmup)
 
     def begin(
         self, key: Array, data: FitData, rng: np.random.Generator, near: Gaussian | None = None
@@ -128,11 +142,23 @@ class Sampler:
                 self._curvature, z, data, self.posterior.locations, self.posterior.scale, near=near
             )
             return Start(NUTS, found.mode, found)
+        if self.outliers:
+            data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
         around, given = self._mode(marginal, z, data)
+        for _ in range(_LOOKS if self.outliers else 0):
+            hit = self._indicated.probable(marginal.join(around.mode, given.reference), given.data)
+            if np.array_equal(hit, np.asarray(given.data.hit)):
+                break
+            z = np.asarray(marginal.join(around.mode, given.reference))
+            around, given = self._mode(marginal, z, data._replace(hit=jnp.asarray(hit)))
         reference = np.asarray(marginal.join(around.mode, given.reference))
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
+        if self.outliers:
+            # A little wider, as which ScWs are outliers is not settled.
+            wider = adapted.proposal._replace(root=_WIDER * adapted.proposal.root, degrees=_DEGREES)
+            return Start(INDICATORS, reference, around, wider, np.asarray(given.data.hit))
         if self.method == NUTS or not _serves(adapted):
             return Start(MARGINAL, reference, around)
         return Start(INDEPENDENCE, reference, around, adapted.proposal)
@@ -144,7 +170,12 @@ class Sampler:
         if start.method == NUTS:
             return self._nuts.chain(key, data, start.around, draws, after)
         assert self.marginal is not None
+        if start.hit is not None:
+            data = data._replace(hit=jnp.asarray(start.hit))
         given = self.marginal.given(start.reference, data)
+        if start.method == INDICATORS:
+            assert start.proposal is not None
+            return self._indicated.chain(key, given, start.proposal, draws, after)
         if start.method == INDEPENDENCE:
             assert start.proposal is not None
             return self._independent.chain(key, given, start.proposal, draws, after=after)
@@ -162,7 +193,7 @@ class Sampler:
         climbed = [climb(lambda x: marginal.log_densities(x, given), at, scale) for at in starts]
         best = max(climbed, key=lambda one: one[1])[0]
         mean = marginal.conditionals(best.mode[None], given).mean[0]
-        given = given._replace(reference=jax.numpy.asarray(mean))
+        given = given._replace(reference=jnp.asarray(mean))
         return best, given
 
 

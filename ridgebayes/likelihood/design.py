@@ -93,6 +93,8 @@ class FitData(NamedTuple):
         circle, and their frequencies in cycles a turn, (harmonic,).
     sequence
         Order of the ScWs in time; None unless the model has correlated noise.
+    hit
+        Which ScWs are outliers, (band, block, width), while a model with outliers is sampled; None elsewhere.
     """
 
     rate: Array
@@ -126,6 +128,7 @@ class FitData(NamedTuple):
     reshaped: Array | None = None
     reshaped_fov: Array | None = None
     sequence: Sequence | None = None
+    hit: Array | None = None
 
     def band(self, k: int) -> FitData:
         """Only band `k`, its axis kept."""

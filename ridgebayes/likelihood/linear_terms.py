@@ -67,7 +67,7 @@ class _OfTerms(RevolutionNormal):
     It keeps the terms: given the scatter the rates are linear in them (`ridgebayes.inference.marginal`).
     """
 
-    pytree_data_fields = ("mean_terms", "scatter_terms", "counting_variance")
+    pytree_data_fields: tuple[str, ...] = ("mean_terms", "scatter_terms", "counting_variance")
 
     def __init__(
         self,
@@ -105,6 +105,41 @@ class TermsNormal(_OfTerms):
     """
 
 
+class IndicatedTermsNormal(TermsNormal):
+    """`TermsNormal` of rates of which it is known which are outliers.
+
+    Parameters
+    ----------
+    mean, counting_variance, scatter, coef_sd, basis, block_revolution, filled
+        As in `TermsNormal`.
+    hit
+        True where a ScW is an outlier, (band, block, width).
+    fraction, size
+        As in `OutlierNormal`, (band,).
+    """
+
+    pytree_data_fields = ("hit", "fraction", "size", "usual_variance")
+
+    def __init__(self, *given: Any, validate_args: bool | None = None) -> None:
+        *terms, self.hit, self.fraction, self.size = given
+        super().__init__(*terms, validate_args=validate_args)
+        self.usual_variance = self.noise_variance
+        self.noise_variance *= jnp.where(self.hit, self.size[:, None, None] ** 2, 1.0)
+
+    def log_prob_of_hits(self) -> Array:
+        """Log probability of the indicators, ()."""
+        fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)[:, None, None]
+        each = jnp.where(self.hit, jnp.log(fraction), jnp.log1p(-fraction))
+        return jnp.where(self.filled, each, 0.0).sum()
+
+    def log_odds(self, left: Array) -> Array:
+        """Log odds that a ScW is an outlier, for what is left of its rate after mean and terms."""
+        fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)[:, None, None]
+        size = self.size[:, None, None]
+        prior = jnp.log(fraction) - jnp.log1p(-fraction) - jnp.log(size)
+        return prior + 0.5 * left**2 / self.usual_variance * (1.0 - size**-2)
+
+
 class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
     """`CorrelatedNormal` of rates that are sums of terms.
 
@@ -117,7 +152,7 @@ class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
     """
 
 
-class OutlierTermsNormal(_OfTerms, OutlierNormal):  # type: ignore[misc]  # NumPyro joins the fields
+class OutlierTermsNormal(_OfTerms, OutlierNormal):
     """`OutlierNormal` of rates that are sums of terms.
 
     Parameters

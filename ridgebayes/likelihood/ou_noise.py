@@ -227,7 +227,7 @@ class CorrelatedNormal(RevolutionNormal):
         "memory": constraints.nonnegative,
     }
     # NumPyro adds those of the base class.
-    pytree_data_fields = ("correlated_sd", "memory", "sequence")
+    pytree_data_fields: tuple[str, ...] = ("correlated_sd", "memory", "sequence")
 
     def __init__(
         self,

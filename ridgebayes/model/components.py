@@ -23,6 +23,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.likelihood.linear_terms import (
     CorrelatedTermsNormal,
+    IndicatedTermsNormal,
     OutlierTermsNormal,
     Term,
     Terms,
@@ -402,7 +403,12 @@ def observe(
         process = (correlated, memory, data.sequence)
         observed = CorrelatedTermsNormal(*of_terms, *process)
     elif "outlier.fraction" in p:
-        observed = OutlierTermsNormal(*of_terms, p("outlier.fraction"), p("outlier.size"))
+        outliers = p("outlier.fraction"), p("outlier.size")
+        if data.hit is None:
+            observed = OutlierTermsNormal(*of_terms, *outliers)
+        else:
+            observed = IndicatedTermsNormal(*of_terms, data.hit, *outliers)
+            numpyro.factor("outlier.hits", observed.log_prob_of_hits())
     else:
         observed = TermsNormal(*of_terms)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)

@@ -107,16 +107,13 @@ class Checkpoint:
         if kept is None:
             return None
         proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "degrees" in kept else None
-        return Start(
-            str(kept["method"]),
-            kept["reference"],
-            Gaussian(kept["around_mode"], kept["around_root"]),
-            proposal,
-        )
+        around = Gaussian(kept["around_mode"], kept["around_root"])
+        return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"))
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep where the chains of a part begin."""
-        more = start.proposal._asdict() if start.proposal else {}
+        more: dict[str, Any] = start.proposal._asdict() if start.proposal else {}
+        more |= {} if start.hit is None else {"hit": start.hit}
         around = {"around_mode": start.around.mode, "around_root": start.around.root}
         self._write(
             f"start-{part}.npz", {"method": start.method, "reference": start.reference, **around, **more}
