@@ -39,8 +39,15 @@ logger = logging.getLogger(__name__)
 INDEPENDENCE, INDICATORS, MARGINAL, NUTS = "independence", "indicators", "marginal", "nuts"
 MIN_ACCEPTANCE, MAX_PARETO_K = 0.2, 0.7
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used."""
+_ALL_REFUSED, _MOST_TRIES = (
+    0.02,
+    12,
+)  # wanted chance that all proposals of a draw are refused; at most so many
+_MANY_CELLS, _RARE = (
+    60_000,
+    0.5,
+)  # of larger data a draw takes one proposal, or two if these are accepted rarely
 _LOOKS = 5  # at most so often the outliers are looked for
-_WIDER, _DEGREES = 1.15, 6.0
 _STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
 """Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
 
@@ -60,6 +67,8 @@ class Start(NamedTuple):
         Of independent draws; None for NUTS.
     hit
         Which ScWs are outliers, where a model has these: (band, block, width).
+    tries
+        Proposals that a draw takes.
     """
 
     method: str
@@ -67,6 +76,7 @@ class Start(NamedTuple):
     around: Gaussian
     proposal: Proposal | None = None
     hit: NDArray | None = None
+    tries: int = 1
 
 
 class Sampler:
@@ -155,13 +165,18 @@ class Sampler:
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
-        if self.outliers:
-            # A little wider, as which ScWs are outliers is not settled.
-            wider = adapted.proposal._replace(root=_WIDER * adapted.proposal.root, degrees=_DEGREES)
-            return Start(INDICATORS, reference, around, wider, np.asarray(given.data.hit))
+        if self.outliers and self.method != NUTS:
+            seed = int(rng.integers(2**31))
+            # Once more for outliers as they are drawn, a few more or less than the most probable ones.
+            hit = self._indicated.typical(given, adapted.proposal, seed)
+            given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
+            adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
+            proposal, hit = self._indicated.widened(given, adapted.proposal, seed)
+            return Start(INDICATORS, reference, around, proposal, hit)
         if self.method == NUTS or not _serves(adapted):
             return Start(MARGINAL, reference, around)
-        return Start(INDEPENDENCE, reference, around, adapted.proposal)
+        tries = _tries(adapted.acceptance, data.rate.size)
+        return Start(INDEPENDENCE, reference, around, adapted.proposal, tries=tries)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
@@ -178,7 +193,9 @@ class Sampler:
             return self._indicated.chain(key, given, start.proposal, draws, after)
         if start.method == INDEPENDENCE:
             assert start.proposal is not None
-            return self._independent.chain(key, given, start.proposal, draws, after=after)
+            return self._independent.chain(
+                key, given, start.proposal, draws, tries=int(start.tries), after=after
+            )
         seed = np.asarray(jax.random.key_data(key)).tolist()
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0
@@ -199,6 +216,12 @@ class Sampler:
 
 def _serves(adapted: Adapted) -> bool:
     return adapted.acceptance >= MIN_ACCEPTANCE and adapted.pareto_k <= MAX_PARETO_K
+
+
+def _tries(acceptance: float, cells: int) -> int:
+    """Proposals a draw: so many that one of them is nearly always accepted; few where each is slow."""
+    wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-min(acceptance, 0.99))))
+    return min(wanted, _MOST_TRIES if cells <= _MANY_CELLS else 1 + (acceptance < _RARE))
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:

@@ -108,16 +108,16 @@ class Checkpoint:
             return None
         proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "degrees" in kept else None
         around = Gaussian(kept["around_mode"], kept["around_root"])
-        return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"))
+        return Start(
+            str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), int(kept["tries"])
+        )
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep where the chains of a part begin."""
         more: dict[str, Any] = start.proposal._asdict() if start.proposal else {}
         more |= {} if start.hit is None else {"hit": start.hit}
-        around = {"around_mode": start.around.mode, "around_root": start.around.root}
-        self._write(
-            f"start-{part}.npz", {"method": start.method, "reference": start.reference, **around, **more}
-        )
+        more |= {"around_mode": start.around.mode, "around_root": start.around.root, "tries": start.tries}
+        self._write(f"start-{part}.npz", {"method": start.method, "reference": start.reference, **more})
 
     def chain(self, part: int, number: int) -> Progress | None:
         """Return how far a chain has come, where it has begun."""
