@@ -1,4 +1,4 @@
-"""Chains: of NUTS, and of independent proposals; both advance in short blocks.
+"""Chains of NUTS, in short blocks; and what chains of any kind share.
 
 Blocks of a few dozen draws let a progress bar move, draws leave for disk and an interruption keep what there
 is. Data are arguments of the compiled code: bands and chains of one shape share it.
@@ -20,14 +20,9 @@ from numpyro.infer.util import ParamInfo
 
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.mode import Gaussian, Potential
-from ridgebayes.inference.proposal import Proposal
 
 BLOCK = 25
 """Draws a block of NUTS."""
-PROPOSALS = 50
-"""Draws a block of independent proposals."""
-SETTLING = 20
-"""Draws that chains of independent proposals leave out: they begin at a draw of the proposal."""
 
 STATISTICS = {
     "diverging": "diverging",
@@ -179,78 +174,6 @@ class Nuts:
                 self._compiled[n] = self._advance.lower(state, args, n).compile()
         state, (us, found) = self._compiled[n](state, args)
         return state, np.asarray(us), dict(zip(STATISTICS, map(np.asarray, found), strict=True))
-
-
-class Independent:
-    """Nonlinear parameters by Metropolis and Hastings' rule from a proposal, linear ones drawn exactly.
-
-    Parameters
-    ----------
-    marginal
-        Density of the nonlinear parameters.
-    """
-
-    def __init__(self, marginal: Marginal) -> None:
-        self._marginal = marginal
-
-    def chain(
-        self,
-        key: Array,
-        given: Given,
-        proposal: Proposal,
-        draws: int,
-        *,
-        tries: int = 1,
-        after: Progress | None = None,
-    ) -> Iterator[Draws | Warmed]:
-        """Run one chain; arguments as those of `Nuts.chain`, and the proposals that each draw takes."""
-        seed = np.asarray(jax.random.key_data(key)).tolist()
-        warmed = kept = 0
-        if after is None:
-            here = self._evaluate(proposal.draw(np.random.default_rng(seed), 1), given, proposal)
-        else:
-            here = tuple(after.state)
-            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        for first, n in blocks(warmed, SETTLING, PROPOSALS):
-            here, *_ = self._advance(here, given, proposal, n, tries, [*seed, 0, first])
-            yield Warmed(n, here)
-        for first, n in blocks(kept, draws, PROPOSALS):
-            here, z, statistics = self._advance(here, given, proposal, n, tries, [*seed, 1, first])
-            yield Draws(z, statistics, here)
-
-    def _evaluate(self, thetas: NDArray, given: Given, proposal: Proposal) -> tuple[NDArray, ...]:
-        """Nonlinear vectors, their log densities and those of the proposal, mean and factor of the rest."""
-        found = self._marginal.conditionals(thetas, given)
-        return thetas, found.log_density, proposal.log_density(thetas), found.mean, found.factor
-
-    def _advance(
-        self,
-        here: tuple[NDArray, ...],
-        given: Given,
-        proposal: Proposal,
-        n: int,
-        tries: int,
-        seed: list[int],
-    ) -> tuple[tuple[NDArray, ...], NDArray, dict[str, NDArray]]:
-        """Take `n` draws; the chain is the tuple of `_evaluate` for one vector."""
-        rng = np.random.default_rng(seed)
-        proposed = self._evaluate(proposal.draw(rng, n * tries), given, proposal)
-        log_uniform = np.log(rng.uniform(size=n * tries))
-        noise = rng.normal(size=(n, self._marginal.linear.size))
-        z = np.empty((n, self._marginal.posterior.size))
-        accepted, lp = np.empty(n), np.empty(n)
-        for k in range(n):
-            for t in range(k * tries, (k + 1) * tries):
-                there = tuple(x[t : t + 1] for x in proposed)
-                log_ratio = float(there[1][0] - there[2][0] - here[1][0] + here[2][0])
-                accepted[k] = np.exp(min(log_ratio, 0.0)) if np.isfinite(log_ratio) else 0.0
-                if log_uniform[t] < log_ratio:
-                    here = there
-            theta, log_density, _, mean, factor = (x[0] for x in here)
-            z[k, self._marginal.nonlinear] = theta
-            z[k, self._marginal.linear] = draw(Conditional(log_density, mean, factor), noise[k])
-            lp[k] = log_density + np.log(np.diag(factor)).sum() - 0.5 * noise[k] @ noise[k]
-        return here, z, exact_statistics(lp, accepted, z.shape[1], rng)
 
 
 def exact_statistics(

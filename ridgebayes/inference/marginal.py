@@ -122,7 +122,7 @@ class Marginal:
         )
         return Given(data, slopes, jnp.asarray(beta))
 
-    def conditionals(self, thetas: NDArray, given: Given) -> Conditional:
+    def conditionals(self, thetas: Any, given: Given) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
         padded = np.concatenate([thetas, np.repeat(thetas[-1:], -len(thetas) % AT_A_TIME, 0)])
         chunks = padded.reshape(-1, AT_A_TIME, padded.shape[1])

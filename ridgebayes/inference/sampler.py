@@ -1,10 +1,8 @@
 """The way that a posterior is sampled: chosen for each part, then chain by chain.
 
-``independence``
+``metropolis``
     The linear parameters are integrated out; the few others are proposed from a Student t that adaptive
     importance sampling has fitted to their density, and the linear ones are drawn exactly.
-``indicators``
-    The same for models with outliers, and which ScWs are outliers is drawn in turn.
 ``marginal``
     NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
     or where the proposals would be accepted too rarely.
@@ -25,20 +23,21 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference import indicators, kernels
-from ridgebayes.inference.indicators import Indicated
-from ridgebayes.inference.kernels import Draws, Independent, Nuts, Progress, Warmed, with_linear
+from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
+from ridgebayes.inference.metropolis import LOCAL, SETTLING, SETTLING_OUTLIERS, Metropolis
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
 from ridgebayes.inference.proposal import Adapted, Proposal, adapt
 from ridgebayes.likelihood.design import FitData
 
 logger = logging.getLogger(__name__)
 
-INDEPENDENCE, INDICATORS, MARGINAL, NUTS = "independence", "indicators", "marginal", "nuts"
-MIN_ACCEPTANCE, MAX_PARETO_K = 0.2, 0.7
-"""Proposals that are accepted less often, or whose weights have a heavier tail, are not used."""
+METROPOLIS, MARGINAL, NUTS = "metropolis", "marginal", "nuts"
+MIN_ACCEPTANCE, MAX_PARETO_K = 0.08, 1.0
+"""Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
+help
+where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
 _ALL_REFUSED, _MOST_TRIES = (
     0.02,
     12,
@@ -58,7 +57,7 @@ class Start(NamedTuple):
     Attributes
     ----------
     method
-        ``independence``, ``indicators``, ``marginal`` or ``nuts``.
+        ``metropolis``, ``marginal`` or ``nuts``.
     reference
         Unconstrained vector near the mode, (parameter,).
     around
@@ -117,7 +116,7 @@ class Sampler:
             linear = linear_parameters(posterior, data)
         if linear.any():
             self.marginal = Marginal(posterior, linear, data)
-            self._independent, self._indicated = Independent(self.marginal), Indicated(self.marginal)
+            self._metropolis = Metropolis(self.marginal)
         self._curvature = Curvature(potential or posterior.potential)
         self._nuts = Nuts(
             self.marginal.potential if self.marginal else self._curvature.potential,
@@ -128,8 +127,9 @@ class Sampler:
 
     def warmup_of(self, start: Start) -> int:
         """Return the iterations of warm-up of a chain."""
-        settling = {INDEPENDENCE: kernels.SETTLING, INDICATORS: indicators.SETTLING}
-        return settling.get(start.method, self.warmup)
+        if start.method != METROPOLIS:
+            return self.warmup
+        return SETTLING if start.hit is None else SETTLING_OUTLIERS
 
     def begin(
         self, key: Array, data: FitData, rng: np.random.Generator, near: Gaussian | None = None
@@ -156,7 +156,7 @@ class Sampler:
             data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
         around, given = self._mode(marginal, z, data)
         for _ in range(_LOOKS if self.outliers else 0):
-            hit = self._indicated.probable(marginal.join(around.mode, given.reference), given.data)
+            hit = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
             if np.array_equal(hit, np.asarray(given.data.hit)):
                 break
             z = np.asarray(marginal.join(around.mode, given.reference))
@@ -165,18 +165,18 @@ class Sampler:
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
-        if self.outliers and self.method != NUTS:
-            seed = int(rng.integers(2**31))
+        if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
-            hit = self._indicated.typical(given, adapted.proposal, seed)
+            seed, tries = int(rng.integers(2**31)), _tries(0.3, data.rate.size)
+            _, hit = self._metropolis.first_chain(given, adapted.proposal, tries, seed)
             given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
-            proposal, hit = self._indicated.widened(given, adapted.proposal, seed)
-            return Start(INDICATORS, reference, around, proposal, hit)
+            proposal, hit = self._metropolis.first_chain(given, adapted.proposal, tries, seed)
+            return Start(METROPOLIS, reference, around, proposal, hit, tries)
         if self.method == NUTS or not _serves(adapted):
             return Start(MARGINAL, reference, around)
         tries = _tries(adapted.acceptance, data.rate.size)
-        return Start(INDEPENDENCE, reference, around, adapted.proposal, tries=tries)
+        return Start(METROPOLIS, reference, around, adapted.proposal, tries=tries)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
@@ -188,12 +188,9 @@ class Sampler:
         if start.hit is not None:
             data = data._replace(hit=jnp.asarray(start.hit))
         given = self.marginal.given(start.reference, data)
-        if start.method == INDICATORS:
+        if start.method == METROPOLIS:
             assert start.proposal is not None
-            return self._indicated.chain(key, given, start.proposal, draws, after)
-        if start.method == INDEPENDENCE:
-            assert start.proposal is not None
-            return self._independent.chain(
+            return self._metropolis.chain(
                 key, given, start.proposal, draws, tries=int(start.tries), after=after
             )
         seed = np.asarray(jax.random.key_data(key)).tolist()
@@ -220,7 +217,8 @@ def _serves(adapted: Adapted) -> bool:
 
 def _tries(acceptance: float, cells: int) -> int:
     """Proposals a draw: so many that one of them is nearly always accepted; few where each is slow."""
-    wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-min(acceptance, 0.99))))
+    accepted = (1 - LOCAL) * min(acceptance, 0.99)
+    wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted)))
     return min(wanted, _MOST_TRIES if cells <= _MANY_CELLS else 1 + (acceptance < _RARE))
 
 

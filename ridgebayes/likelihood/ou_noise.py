@@ -405,7 +405,9 @@ def whitened(
         unknown = 1.0 / (1.0 + variance * weight)
         new = column - predicted
         carry = predicted + variance * weight * unknown * new, variance * unknown
-        return carry, (jnp.sqrt(weight * unknown) * new, unknown)
+        # Where there is no ScW the columns are zero, and a root of zero has no slope.
+        inverse_sd = jnp.sqrt(jnp.where(weight > 0, weight, 1.0) * unknown)
+        return carry, (inverse_sd * new, unknown)
 
     start = jnp.zeros((columns.shape[0], columns.shape[2])), stationary
     scanned: Any = jax.lax.scan(step, start, (jnp.moveaxis(columns, 1, 0), weight, decay))

@@ -108,9 +108,8 @@ class Checkpoint:
             return None
         proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "degrees" in kept else None
         around = Gaussian(kept["around_mode"], kept["around_root"])
-        return Start(
-            str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), int(kept["tries"])
-        )
+        hit, tries = kept.get("hit"), int(kept["tries"])
+        return Start(str(kept["method"]), kept["reference"], around, proposal, hit, tries)
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep where the chains of a part begin."""

@@ -1,0 +1,200 @@
+"""Chains of the nonlinear parameters by Metropolis and Hastings' rule, with exact draws of all others.
+
+A proposal of the nonlinear parameters is a draw of the fitted Student t, wherever the chain is, or now and
+then a step from where it is, which leads back from places that the Student t covers poorly. The linear
+parameters are drawn from their Gaussian. Where a model has outliers it is known of every ScW whether it is
+one (its indicator), which makes all else Gaussian, and the indicators are drawn after the parameters, each by
+itself: Gibbs sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.linalg import solve_triangular
+from numpy.typing import NDArray
+
+from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
+from ridgebayes.inference.marginal import Conditional, Given, Marginal
+from ridgebayes.inference.proposal import Proposal
+from ridgebayes.likelihood.design import FitData
+
+BLOCK = 50
+"""Draws a block."""
+SETTLING, SETTLING_OUTLIERS = 20, 50
+"""Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
+LOCAL = 0.35
+"""Share of the proposals that are steps from where the chain is."""
+PILOT = 4
+"""Blocks of a first chain, which tells how far the nonlinear parameters go as the indicators change."""
+_STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
+_OWN_SHARE = 0.3  # of the covariance given the indicators, in that of the widened proposal
+_DEGREES = 6.0  # degrees of freedom of the widened proposal
+
+
+class _State(NamedTuple):
+    theta: Array  # nonlinear parameters
+    log_q: Array  # log density of the proposal there
+    conditional: Conditional  # and the Gaussian of the linear ones
+    hit: Any  # indicators (band, block, width); None without outliers
+
+
+class Metropolis:
+    """Chains of a posterior whose linear parameters are integrated out; compiled once for data of one shape.
+
+    Parameters
+    ----------
+    marginal
+        Density of the nonlinear parameters, given the indicators that stand in the data.
+    """
+
+    def __init__(self, marginal: Marginal) -> None:
+        self._marginal, self._posterior = marginal, marginal.posterior
+        self._run = jax.jit(self._draws)
+        self._probable = jax.jit(self._most_probable)
+
+    def chain(
+        self,
+        key: Array,
+        given: Given,
+        proposal: Proposal,
+        draws: int,
+        *,
+        tries: int = 1,
+        after: Progress | None = None,
+    ) -> Iterator[Draws | Warmed]:
+        """Run one chain: yields the blocks of its warm-up, then blocks of draws.
+
+        Parameters
+        ----------
+        key
+            Random key of the chain.
+        given
+            Data of the part.
+        proposal
+            Of the nonlinear parameters.
+        draws
+            Number of draws to keep.
+        tries
+            Proposals that each draw takes.
+        after
+            How far it has come; it goes on from there as if it had never stopped.
+        """
+        seed = np.asarray(jax.random.key_data(key)).tolist()
+        warmed = kept = 0
+        if after is None:
+            state = self._begun(given, proposal, seed)
+        else:
+            theta, log_q, log_density, mean, factor, *hit = (jnp.asarray(x) for x in after.state)
+            state = _State(theta, log_q, Conditional(log_density, mean, factor), hit[0] if hit else None)
+            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
+        for first, n in blocks(warmed, settling(given.data), BLOCK):
+            state, *_ = self._block(state, given, proposal, n, tries, [*seed, 0, first])
+            yield Warmed(n, state)
+        for first, n in blocks(kept, draws, BLOCK):
+            state, z, statistics = self._block(state, given, proposal, n, tries, [*seed, 1, first])
+            yield Draws(z, statistics, state)
+
+    def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
+        """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
+        return np.asarray(self._probable(z, data))
+
+    def first_chain(
+        self, given: Given, proposal: Proposal, tries: int, seed: int
+    ) -> tuple[Proposal, NDArray[np.bool_]]:
+        """Fit a proposal, good for some indicators, to all that a first chain meets; and its last ones."""
+        state, thetas = self._begun(given, proposal, [seed]), []
+        for number in range(PILOT):
+            state, z, _ = self._block(state, given, proposal, BLOCK, tries, [seed, 2, number])
+            thetas.append(z[:, self._marginal.nonlinear])
+        later = np.concatenate(thetas[1:])
+        own = proposal.root @ proposal.root.T
+        covariance = np.atleast_2d(np.cov(later.T)) + _OWN_SHARE * own
+        return Proposal(later.mean(0), np.linalg.cholesky(covariance), _DEGREES), np.asarray(state.hit)
+
+    def _begun(self, given: Given, proposal: Proposal, seed: list[int]) -> _State:
+        theta = jnp.asarray(proposal.draw(np.random.default_rng(seed), 1)[0])
+        found = self._marginal.conditionals(theta[None], given)
+        conditional = Conditional(*(jnp.asarray(x[0]) for x in found))
+        return _State(theta, proposal.log_density_of(theta), conditional, given.data.hit)
+
+    def _block(
+        self, state: _State, given: Given, proposal: Proposal, n: int, tries: int, seed: list[int]
+    ) -> tuple[_State, NDArray, dict[str, NDArray]]:
+        """Take `n` draws; the compiled code always takes a whole block, of which the first count."""
+        rng = np.random.default_rng(seed)
+        size, shape = proposal.mean.size, (BLOCK, tries)
+        independent = proposal.draw(rng, BLOCK * tries).reshape(*shape, size)
+        local = _STEP / np.sqrt(size) * rng.normal(size=(*shape, size)) @ proposal.root.T
+        is_local = rng.uniform(size=shape) < LOCAL
+        noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
+        keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
+        steps = (
+            independent,
+            local,
+            is_local,
+            np.log(rng.uniform(size=shape)),
+            noise,
+            keys,
+            np.arange(BLOCK) < n,
+        )
+        state, found = self._run(state, steps, given, proposal)
+        z, lp, accepted = (np.asarray(x)[:n] for x in found)
+        return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
+
+    def _draws(self, state: _State, steps: Any, given: Given, proposal: Proposal) -> tuple[_State, Any]:
+        def draw(state: _State, now: Any) -> tuple[_State, Any]:
+            *moves, noise, key, used = now
+            data = given.data._replace(hit=state.hit)
+            own = given._replace(data=data)
+            # New indicators make it another density.
+            now_here = (
+                state.conditional if state.hit is None else self._marginal.conditional(state.theta, own)
+            )
+            here = state.theta, state.log_q, now_here
+
+            def move(here: tuple[Array, Array, Conditional], by: Any) -> tuple[Any, Array]:
+                independent, local, is_local, log_uniform = by
+                theta = jnp.where(is_local, here[0] + local, independent)
+                log_q = proposal.log_density_of(theta)
+                there = theta, log_q, self._marginal.conditional(theta, own)
+                log_ratio = there[2].log_density - here[2].log_density
+                log_ratio -= jnp.where(is_local, 0.0, log_q - here[1])
+                log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
+                taken = log_uniform < log_ratio
+                return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, here), log_ratio
+
+            (theta, log_q, chosen), log_ratio = jax.lax.scan(move, here, tuple(moves))
+            beta = chosen.mean + solve_triangular(chosen.factor.T, noise)
+            z = self._marginal.join(theta, beta)
+            hit = None if state.hit is None else self._redrawn(key, z, data)
+            lp = chosen.log_density + jnp.log(jnp.diag(chosen.factor)).sum() - 0.5 * noise @ noise
+            new = jax.tree.map(lambda a, b: jnp.where(used, a, b), _State(theta, log_q, chosen, hit), state)
+            return new, (z, lp, jnp.exp(jnp.minimum(log_ratio, 0.0)).mean())
+
+        return jax.lax.scan(draw, state, steps)
+
+    def _redrawn(self, key: Array, z: Array, data: FitData) -> Array:
+        """Draw the indicators given the parameters, the revolution terms drawn too."""
+        rates = self._posterior.rates(z, data)
+        key_terms, key_hit = jax.random.split(key)
+        terms = rates.revolution_terms(rates.coefficients(key_terms, data.rate))
+        odds = rates.log_odds(data.rate - rates.loc - terms)
+        drawn = jax.random.uniform(key_hit, odds.shape) < jax.nn.sigmoid(odds)
+        return drawn & data.filled
+
+    def _most_probable(self, z: Array, data: FitData) -> Array:
+        rates = self._posterior.rates(z, data)
+        mean, _ = rates.coefficient_posterior(data.rate)
+        terms = rates.revolution_terms(jnp.swapaxes(mean, -1, -2))
+        return (rates.log_odds(data.rate - rates.loc - terms) > 0) & data.filled
+
+
+def settling(data: FitData) -> int:
+    """Return the draws that a chain leaves out."""
+    return SETTLING if data.hit is None else SETTLING_OUTLIERS
