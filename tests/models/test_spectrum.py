@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate
-from starry_sky import TRUE, band_intensity
 
 from ridgebayes import models, sample
 from ridgebayes.instrument.crab_spectrum import CRAB
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model import components
 from ridgebayes.models.spectrum import hard, thermal
+from tests.helpers.starry_sky import TRUE, band_intensity
 
 
 @pytest.fixture(scope="module")

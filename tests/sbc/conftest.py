@@ -2,11 +2,10 @@
 
 import jax
 import pytest
-import quick_model
-from quick_model import SIMULATIONS
 
 from ridgebayes import simulate
 from ridgebayes.inference.runner import Settings
+from tests.helpers import quick_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,4 +40,4 @@ def campaign(pointings, settings, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("sbc") / "whole"
     given = {"scws": pointings, "settings": settings, "draws": 39, "workers": 1}
-    return out, run_sbc(quick_model.load(), SIMULATIONS, out=out, **given)
+    return out, run_sbc(quick_model.load(), quick_model.SIMULATIONS, out=out, **given)
