@@ -12,7 +12,7 @@ help:
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the tests of a few minutes"
 	@echo "make test-slow  the longer ones: coverage over simulated missions"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy, and which package may import which"
 	@echo "make bench      what a fit costs on this machine: table and figure in runs/bench"
 	@echo "make bench-peers  other samplers on the same model; they get an environment of their own"
 
@@ -53,6 +53,7 @@ lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(BIN)/.installed
 	$(BIN)/ridgebayes bench

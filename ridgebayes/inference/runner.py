@@ -24,9 +24,9 @@ from ridgebayes.inference.kernels import Draws, Progress, Sampler, freeze
 from ridgebayes.inference.laplace import Curvature, Laplace, Potential
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.sharding import several
+from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.cores import cores
-from ridgebayes.runs.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def run_chains(
     clock: Clock,
     *,
     progress: bool,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Store | None = None,
     near: Sequence[Laplace] = (),
 ) -> tuple[NDArray, dict[str, NDArray]]:
     """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
@@ -206,7 +206,7 @@ class _Chains:
         settings: Settings,
         pool: ThreadPoolExecutor,
         bar: Any,
-        checkpoint: Checkpoint | None,
+        checkpoint: Store | None,
         near: Sequence[Laplace],
     ) -> None:
         self.posterior, self.parts, self.shared, self.settings = posterior, parts, shared, settings

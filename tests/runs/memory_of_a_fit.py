@@ -6,7 +6,7 @@
 import sys
 
 from ridgebayes import models, read_scws, sample, sky
-from ridgebayes.bench.command import peak_gib
+from ridgebayes.bench.memory import peak_gib
 
 scws = read_scws(sys.argv[1])
 regions = sky.load("coarse").select(["L-20", "GB", "L+20"])

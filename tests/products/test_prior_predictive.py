@@ -13,7 +13,7 @@ from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.plots.prior import prior_figure
-from ridgebayes.runs.prior_predictive import (
+from ridgebayes.products.prior_predictive import (
     format_prior_table,
     interval,
     observed_scatter,

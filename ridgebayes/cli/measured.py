@@ -1,6 +1,6 @@
 """Run a command of the command line in this process and write down what it cost.
 
-``python -m ridgebayes.bench.command RESULT.json fit mission.fits --out runs/first``
+``python -m ridgebayes.cli.measured RESULT.json fit mission.fits --out runs/first``
 """
 
 from __future__ import annotations
@@ -13,23 +13,8 @@ import click
 import jax
 
 from ridgebayes.bench.compilations import Compilations
+from ridgebayes.bench.memory import device_gib, peak_gib
 from ridgebayes.cli.main import main
-from ridgebayes.runs.metadata import peak_memory_gib
-
-
-def peak_gib() -> float:
-    """Largest resident memory of this process, GiB, without what its parent had when it was started."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**20
-    except (OSError, StopIteration):
-        return peak_memory_gib()
-
-
-def device_gib() -> float | None:
-    """Largest memory used on an accelerator, GiB; None on a CPU."""
-    told = jax.devices()[0].memory_stats() or {}
-    return told["peak_bytes_in_use"] / 2**30 if "peak_bytes_in_use" in told else None
 
 
 def run(arguments: list[str]) -> tuple[int, dict[str, object]]:
