@@ -5,19 +5,18 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from ridgebayes.bench import gradient, suite
 from ridgebayes.bench.cases import BANDS, QUICK, REGIONS, SCWS, Case, grid, read_case
 from ridgebayes.bench.report import BEGIN, END, ess_per_second, format_results, insert, scaling_figure
 from ridgebayes.bench.suite import Settings, measure, read_results
-from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
 from ridgebayes.sky import load
 from ridgebayes.table.formats import read_scws
+from tests.helpers.cli import call
 
 
 def result(case, **changes):
@@ -66,7 +65,7 @@ def test_sky_is_equal_bins_along_the_plane(tmp_path, number):
 @pytest.mark.parametrize(("bands", "made", "chosen"), [(1, 3, ["--band", "A01"]), (3, 3, []), (5, 5, [])])
 def test_mission_has_the_bands(tmp_path, bands, made, chosen):
     case = Case(150, 10, bands)
-    answer = CliRunner().invoke(main, case.simulation(tmp_path, None))
+    answer = call(*case.simulation(tmp_path, None))
     assert answer.exit_code == 0, answer.output
     scws = read_scws(case.mission(tmp_path))
     assert len(scws.bands) == made
@@ -186,19 +185,17 @@ def test_markdown_between_marks(tmp_path):
 
 
 def test_refusals(tmp_path):
-    answer = CliRunner().invoke(main, ["bench", "--scws", "0", "--out", str(tmp_path)])
+    answer = call("bench", "--scws", "0", "--out", tmp_path)
     assert answer.exit_code == 2
     assert "--scws 0: must be at least 1" in answer.output
-    answer = CliRunner().invoke(
-        main, ["bench", "--scws", "60", "--programme", "none.csv", "--out", str(tmp_path)]
-    )
+    answer = call("bench", "--scws", "60", "--programme", "none.csv", "--out", tmp_path)
     assert answer.exit_code == 2
     assert "none.csv: no such file" in answer.output
     (tmp_path / "results.jsonl").write_text("{")
-    answer = CliRunner().invoke(main, ["bench", "--scws", "60", "--out", str(tmp_path)])
+    answer = call("bench", "--scws", "60", "--out", tmp_path)
     assert answer.exit_code == 2
     assert "results.jsonl: cannot be read" in answer.output
-    answer = CliRunner().invoke(main, ["bench", "--markdown", "none.md", "--out", str(tmp_path / "new")])
+    answer = call("bench", "--markdown", "none.md", "--out", tmp_path / "new")
     assert answer.exit_code == 2
     assert "none.md: no such file" in answer.output
     assert not (tmp_path / "new").exists()
@@ -208,9 +205,7 @@ def test_refusals(tmp_path):
 def test_a_small_case_from_end_to_end(tmp_path):
     out = tmp_path / "bench"
     arguments = ["--chains", "2", "--warmup", "50", "--draws", "50"]
-    answer = CliRunner().invoke(
-        main, ["bench", "--scws", "4000", "--regions", "10", "--bands", "1", "--out", str(out), *arguments]
-    )
+    answer = call("bench", "--scws", "4000", "--regions", "10", "--bands", "1", "--out", out, *arguments)
     assert answer.exit_code == 0, answer.output
     (found,) = read_results(out)
     assert "failed" not in found

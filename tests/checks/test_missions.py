@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 
 from ridgebayes import check, models, sample, simulate, write_scws
-from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.runs.reload import reopen
+from tests.helpers.cli import call
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,7 @@ def test_command_writes_tables_and_figures(noisy_run, tmp_path):
     write_scws(mission, table)
     run.save(tmp_path / "run")
     given = ["check", str(tmp_path / "run"), "--scws", str(table), "--replicates", "30"]
-    done = CliRunner().invoke(main, given)
+    done = call(*given)
     assert done.exit_code == 0, done.output
     folder = tmp_path / "run" / "checks"
     told = json.loads((folder / "checks.json").read_text())

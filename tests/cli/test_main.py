@@ -7,16 +7,11 @@ import sys
 import numpy as np
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 
 from ridgebayes import Run, write_scws
-from ridgebayes.cli.main import main
+from tests.helpers.cli import call, one_line
 
 QUICK = ["--warmup", "30", "--draws", "20", "--chains", "2", "--quiet", "--seed", "5"]
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +116,6 @@ def test_existing_run_is_kept(fitted, mission, sky):
     assert (out / "run.toml").read_bytes() == before
 
 
-def one_line(result, *words):
-    assert result.exit_code == 2, result.output
-    lines = result.output.strip().splitlines()
-    assert len(lines) == 1, result.output
-    assert "Traceback" not in result.output
-    for word in words:
-        assert word in lines[0], (word, lines[0])
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -203,7 +189,7 @@ def test_simulate_and_refuse_to_overwrite(tmp_path):
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    result = CliRunner().invoke(main, ["--debug", "inspect", str(tmp_path / "none.fits")])
+    result = call("--debug", "inspect", tmp_path / "none.fits")
     assert result.exit_code != 0
     assert result.exc_info is not None
     assert "none.fits" in str(result.exception)

@@ -138,6 +138,7 @@ def test_kfold_is_the_closed_form():
     assert not found.bad.any()
 
 
+@pytest.mark.slow
 def test_refit_takes_the_place_of_psis(monkeypatch):
     """Only where k̂ is high: a lower limit here, so that there are some."""
     # Of the usual 1,000 draws the error is 0.3 where k̂ is high.

@@ -6,15 +6,14 @@ import matplotlib.style
 import numpy as np
 import pytest
 import xarray as xr
-from click.testing import CliRunner
 
 import ridgebayes as rb
-from ridgebayes.cli.main import main
 from ridgebayes.comparison import Comparison, Loo
 from ridgebayes.comparison.models import format_comparison
 from ridgebayes.errors import InputError
 from ridgebayes.plots.compare import difference_figure
 from ridgebayes.plots.style import STYLE
+from tests.helpers.cli import call
 from tests.helpers.gaussian_run import gaussian_run, other_run
 
 
@@ -128,22 +127,22 @@ def test_commands(far, tmp_path):
     for name, run in runs.items():
         run.save(tmp_path / name)
     where = ["--scws", str(tmp_path / "mission.fits"), "--out", str(tmp_path / "out")]
-    call = lambda *args: CliRunner().invoke(main, [*args, *where])  # noqa: E731
-    done = call("compare", str(tmp_path / "far"), str(tmp_path / "near"))
+    command = lambda *args: call(*args, *where)  # noqa: E731
+    done = command("compare", str(tmp_path / "far"), str(tmp_path / "near"))
     assert done.exit_code == 0, done.output
     assert done.output.count("near") >= 2
     assert "predict" in done.output
     for name in ("compare.ecsv", "compare_revolutions.ecsv", "compare.png"):
         assert (tmp_path / "out" / name).stat().st_size > 1000
-    alone = call("loo", str(tmp_path / "near"))
+    alone = command("loo", str(tmp_path / "near"))
     assert alone.exit_code == 0, alone.output
     assert (tmp_path / "out" / "loo.ecsv").exists()
-    sensitive = call("sensitivity", str(tmp_path / "far"))
+    sensitive = command("sensitivity", str(tmp_path / "far"))
     assert sensitive.exit_code == 0, sensitive.output
     assert "sky.intensity GB" in sensitive.output
     assert (tmp_path / "out" / "sensitivity.png").stat().st_size > 1000
-    one = call("compare", str(tmp_path / "near"))
+    one = command("compare", str(tmp_path / "near"))
     assert (one.exit_code, one.output.count("\n")) == (2, 1)
-    folds = call("loo", str(tmp_path / "near"), "--folds", "99")
+    folds = command("loo", str(tmp_path / "near"), "--folds", "99")
     assert folds.exit_code == 2
     assert "--folds 99" in folds.output

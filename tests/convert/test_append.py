@@ -4,13 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from ridgebayes.cli.main import main
 from ridgebayes.convert import Cuts, append, screen
 from ridgebayes.errors import InputError
 from ridgebayes.table.formats import read_scws, write_scws
 from ridgebayes.table.scw import Band
+from tests.helpers.cli import call
 from tests.helpers.convert_dialects import assert_same
 
 
@@ -116,7 +115,7 @@ def test_a_cut_that_was_not_applied_to_all_says_so(halves, tmp_path):
     write_scws(screen(halves[0], Cuts(short=1700)), tmp_path / "old.fits")
     write_scws(halves[1], tmp_path / "new.fits")
     paths = [str(tmp_path / name) for name in ("old.fits", "new.fits", "both.fits")]
-    result = CliRunner().invoke(main, ["append", *paths[:2], "--out", paths[2]])
+    result = call("append", *paths[:2], "--out", paths[2])
     told = f"not applied to {len(halves[1])} ScWs of new.fits"
     assert f"SHORT: {told}: ridgebayes screen" in result.output
     joined = read_scws(paths[2], screened=False)
@@ -129,13 +128,13 @@ def test_the_command(halves, mission, tmp_path):
     write_scws(halves[0], tmp_path / "a.fits")
     write_scws(halves[1], tmp_path / "b.ecsv")
 
-    def call(*names):
+    def command(*names):
         paths = [str(tmp_path / name) if "." in name else name for name in names]
-        return CliRunner().invoke(main, ["append", *paths])
+        return call("append", *paths)
 
-    assert call("a.fits", "b.ecsv", "--out", "both.fits").exit_code == 0
+    assert command("a.fits", "b.ecsv", "--out", "both.fits").exit_code == 0
     assert read_scws(tmp_path / "both.fits").fingerprint() == mission.fingerprint()
-    twice = call("a.fits", "a.fits", "--out", "twice.fits")
+    twice = command("a.fits", "a.fits", "--out", "twice.fits")
     assert (twice.exit_code, (tmp_path / "twice.fits").exists()) == (2, False)
-    assert call("a.fits", "a.fits", "--out", "twice.fits", "--duplicates", "last").exit_code == 0
+    assert command("a.fits", "a.fits", "--out", "twice.fits", "--duplicates", "last").exit_code == 0
     assert len(read_scws(tmp_path / "twice.fits")) == len(halves[0])

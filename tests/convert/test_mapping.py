@@ -7,16 +7,15 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 from astropy.time import Time
-from click.testing import CliRunner
 from numpy.testing import assert_allclose
 
-from ridgebayes.cli.main import main
 from ridgebayes.convert import BandColumns, Mapping, convert, dump_mapping, load_mapping
 from ridgebayes.convert.mapping import parse_mapping
 from ridgebayes.convert.names import energies, rate_name
 from ridgebayes.convert.times import read_revolutions
 from ridgebayes.errors import InputError
 from ridgebayes.table.formats import read_scws, write_scws
+from tests.helpers.cli import call
 from tests.helpers.convert_dialects import Dialect, assert_same, write
 
 
@@ -336,24 +335,24 @@ def test_a_revolution_that_is_not_in_the_table(mission, tmp_path):
 def test_the_command(mission, tmp_path):
     path, _ = write(mission, tmp_path, Dialect())
 
-    def call(*arguments):
-        return CliRunner().invoke(main, ["convert", *map(str, arguments)])
+    def command(*arguments):
+        return call("convert", *arguments)
 
-    guessed = call(path, "--guess")
+    guessed = command(path, "--guess")
     assert guessed.exit_code == 0
     text = guessed.stdout.replace("simulated = false", "simulated = true")
     (tmp_path / "map.toml").write_text(text)
-    done = call(path, "--mapping", tmp_path / "map.toml", "--out", tmp_path / "scws.fits")
+    done = command(path, "--mapping", tmp_path / "map.toml", "--out", tmp_path / "scws.fits")
     assert done.exit_code == 0, done.output
     assert "guessed" not in done.output
     assert_same(read_scws(tmp_path / "scws.fits"), mission)
-    again = call(path, "--out", tmp_path / "scws.fits")
+    again = command(path, "--out", tmp_path / "scws.fits")
     assert again.exit_code == 2
     assert "exists already" in again.output
-    assert call(path).exit_code == 2
+    assert command(path).exit_code == 2
     table = plain(mission)
     table["ONTIME"] = table["EXPOSURE"]
-    ambiguous = call(saved(table, tmp_path), "--guess")
+    ambiguous = command(saved(table, tmp_path), "--guess")
     assert ambiguous.exit_code == 0
     assert "TO DO" in ambiguous.stdout
     assert 'exposure = "EXPOSURE"' in ambiguous.stdout

@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from ridgebayes.cli.main import main
 from ridgebayes.convert import Cuts, clear, screen
 from ridgebayes.convert.screening import BITS
 from ridgebayes.errors import InputError
 from ridgebayes.table.formats import read_scws, write_scws
 from ridgebayes.table.summary import summary
+from tests.helpers.cli import call
 
 FILES = ["a.fits", "a.ecsv", "a.csv", "a.parquet"]
 
@@ -176,21 +175,21 @@ def test_the_command(injected, tmp_path):
     scws = injected[0].select(np.arange(900))
     write_scws(scws, tmp_path / "a.fits")
 
-    def call(*names):
+    def command(*names):
         paths = [str(tmp_path / name) if ".fits" in name else name for name in names]
-        return CliRunner().invoke(main, paths)
+        return call(*paths)
 
-    done = call("screen", "a.fits", "--out", "b.fits", "--flare", "0")
+    done = command("screen", "a.fits", "--out", "b.fits", "--flare", "0")
     assert done.exit_code == 0, done.output
     assert "SHORT    exposure below 300 s: " in done.output
     assert "FLARE" not in done.output
-    page = call("inspect", "b.fits").stdout
+    page = command("inspect", "b.fits").stdout
     assert "flagged ScWs left out of all below" in page
-    assert call("screen", "b.fits", "--out", "c.fits", "--clear", "short").exit_code == 0
+    assert command("screen", "b.fits", "--out", "c.fits", "--clear", "short").exit_code == 0
     assert not bit(read_scws(tmp_path / "c.fits", screened=False), "SHORT").any()
-    assert call("screen", "b.fits", "--out", "d.fits", "--undo").exit_code == 0
+    assert command("screen", "b.fits", "--out", "d.fits", "--undo").exit_code == 0
     assert read_scws(tmp_path / "d.fits").fingerprint() == scws.fingerprint()
-    assert call("screen", "b.fits", "--out", "d.fits").exit_code == 2
+    assert command("screen", "b.fits", "--out", "d.fits").exit_code == 2
 
 
 def test_a_tracer_that_is_off_tests_nothing(mission):

@@ -8,11 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from numpy.testing import assert_allclose
 
-from ridgebayes.cli.main import main
 from ridgebayes.table.formats import read_scws
+from tests.helpers.cli import call
 from tests.helpers.event_maker import make_events, mask_shadow, write_events, write_pif
 
 REVOLUTIONS = "REVOL,START,PERIOD\n2559,59863.0,2.5\n"
@@ -28,17 +27,19 @@ def folder(tmp_path):
     return tmp_path
 
 
-def call(folder, *more):
+def rates_command(folder, *more):
     given = ["rates", str(folder), "--pixels", "all", "--out", str(folder / "scws.fits")]
     given += ["--revolutions", str(folder / "revolutions.csv"), *map(str, more)]
-    return CliRunner().invoke(main, given)
+    return call(*given)
 
 
 def test_table_report_and_sources(folder):
     write_pif(folder / "pif.fits", mask_shadow(), scw_id="255900010010")
     bad = folder / "isgri_events_bad.fits"
     bad.write_bytes(b"SIMPLE  =")
-    result = call(folder, "--pif", folder / "pif.fits", "--bands", "25-60,80-200", "--dead-time", "0.1")
+    result = rates_command(
+        folder, "--pif", folder / "pif.fits", "--bands", "25-60,80-200", "--dead-time", "0.1"
+    )
     assert result.exit_code == 0, result.output
     assert result.stderr.count("skipped: ") == 1
     assert str(bad) in result.stderr
@@ -49,27 +50,27 @@ def test_table_report_and_sources(folder):
     assert_allclose(scws.rate, np.tile([560, 800], (2, 1)) / 0.9, rtol=0.1)
     assert (folder / "scws.report.ecsv").exists()
     assert (folder / "scws.sources.ecsv").exists()
-    again = call(folder, "--pif", folder / "pif.fits", "--bands", "25-60,80-200", "--overwrite")
+    again = rates_command(folder, "--pif", folder / "pif.fits", "--bands", "25-60,80-200", "--overwrite")
     assert "2 of them measured before" in again.output
 
 
 def test_what_the_user_must_give(folder):
     out = str(folder / "scws.fits")
-    result = CliRunner().invoke(main, ["rates", str(folder), "--out", out])
+    result = call("rates", folder, "--out", out)
     assert result.exit_code == 2
     assert "give --revolutions TABLE" in result.stderr
-    assert call(folder, "--bands", "60-25").exit_code == 2
-    assert call(folder, "--dead-time", "1.5").exit_code == 2
-    assert call(folder, "--pointing", folder / "none.csv").exit_code == 2
+    assert rates_command(folder, "--bands", "60-25").exit_code == 2
+    assert rates_command(folder, "--dead-time", "1.5").exit_code == 2
+    assert rates_command(folder, "--pointing", folder / "none.csv").exit_code == 2
     assert not (folder / "scws.fits").exists()
-    assert call(folder).exit_code == 0
-    assert "exists already" in call(folder).stderr
+    assert rates_command(folder).exit_code == 0
+    assert "exists already" in rates_command(folder).stderr
 
 
 def test_no_event_list_that_works(folder):
     for path in folder.rglob("isgri_events.fits"):
         path.write_bytes(path.read_bytes()[:5000])
-    result = call(folder)
+    result = rates_command(folder)
     assert result.exit_code == 2
     assert result.stderr.count("skipped: ") == 2
     assert "none of 2 event lists gave a rate" in result.stderr

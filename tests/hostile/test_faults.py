@@ -210,9 +210,7 @@ def test_nothing_asks_the_network(tmp_path, monkeypatch):
 
 
 def test_the_help_says_that_a_model_file_is_run():
-    from click.testing import CliRunner
+    from tests.helpers.cli import call
 
-    from ridgebayes.cli.main import main
-
-    said = " ".join(CliRunner().invoke(main, ["fit", "--help"]).output.split())
+    said = " ".join(call("fit", "--help").output.split())
     assert "a Python file of your own, which is run" in said

@@ -23,7 +23,15 @@ def mission(small_mission):
     return small_mission.take_bands(["A01"])
 
 
-@pytest.mark.parametrize("extras", [(), ("outliers",), ("free_latitude",), ("transients", "smooth_crab")])
+@pytest.mark.parametrize(
+    "extras",
+    [
+        (),
+        pytest.param(("outliers",), marks=pytest.mark.slow),
+        pytest.param(("free_latitude",), marks=pytest.mark.slow),
+        ("transients", "smooth_crab"),
+    ],
+)
 def test_pieces_add_up(mission, three_regions, extras):
     model, prepared = meet(models.regions(three_regions).with_extras(*extras), mission)
     posterior, data = Posterior(model, prepared.data), prepared.data

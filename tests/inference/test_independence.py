@@ -121,6 +121,7 @@ def test_draws_are_of_the_posterior(tabled):
     np.testing.assert_allclose(statistics["lp"][-5:], [-potential(x, MEANS) for x in z[-5:]], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_draws_are_of_the_posterior_whatever_the_proposal(tabled):
     """Tables, middle and spread that are wrong, on a Gaussian that is too narrow and shifted: none wrong."""
     good, rng = tabled.proposal, np.random.default_rng(7)

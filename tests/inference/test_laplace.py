@@ -22,6 +22,7 @@ def test_a_line_in_closed_form(rng):
     np.testing.assert_allclose(found.root @ found.root.T, covariance, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_outliers_do_not_catch_the_mode():
     """From the middle of the prior the same mode as from the truth; here another lies on the way."""
     coarse = sky.load("coarse")
@@ -85,7 +86,7 @@ def test_hyperparameters_are_settled_with_the_rest_integrated_out(rng):
     np.testing.assert_allclose(again.root[0, 0], found.root[0, 0], rtol=0.1)
 
 
-@pytest.mark.parametrize("build", [models.regions, models.profile])
+@pytest.mark.parametrize("build", [models.regions, pytest.param(models.profile, marks=pytest.mark.slow)])
 def test_some_revolutions_first_and_then_all_find_the_same(small_mission, build, monkeypatch):
     """Of a long mission: the mode, and the widths there."""
     coarse = sky.load("coarse")

@@ -91,6 +91,7 @@ def test_threads_may_compile_at_once(data, three_regions):
     np.testing.assert_allclose(found, float(jax.jit(posterior.potential)(z, data)), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_of_several_modes_of_the_shape_of_the_sky_the_lowest_is_found():
     """Where regions are bright and dark in turn, a narrow sky comes near to what a wide one looks like."""
     model = campaign_priors(regions(sky.load("coarse")).with_extras("free_latitude"))

@@ -27,11 +27,8 @@ def mission(small_mission, tmp_path_factory):
 
 
 def start(mission, *arguments, devices):
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags.strip()}
     command = [sys.executable, str(SCRIPT), str(mission), *map(str, arguments)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -76,6 +73,7 @@ def test_the_sampler_runs_on_two_devices(mission):
     np.testing.assert_allclose(found["2"], found["1"], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_two_processes(mission):
     """Each has two devices; gloo over the loopback carries the sums."""
     with socket.socket() as free:

@@ -41,6 +41,7 @@ def test_fold_of_the_hard_part_and_of_the_crab(data, starry_mission):
     np.testing.assert_allclose(crab, 1000.0, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_parameters_are_recovered(starry_mission, three_regions, pull):
     model = models.spectrum(three_regions)
     assert not model.bands_apart

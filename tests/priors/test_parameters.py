@@ -5,12 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
-from click.testing import CliRunner
 from numpyro import handlers
 from scipy import stats
 
 from ridgebayes import models, sample
-from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
@@ -28,6 +26,7 @@ from ridgebayes.priors import (
 )
 from ridgebayes.runs import assemble
 from ridgebayes.runs.fitted import sites
+from tests.helpers.cli import call
 
 PARAMETERS = {
     "sky.intensity": Parameter(dist.Normal(0.0, 10.0), "mCrab / deg2", ("band", "region"), "intensity"),
@@ -292,26 +291,23 @@ def test_printed_model_fits_the_terminal(three_regions):
 class TestCommands:
     """``ridgebayes model`` and ``--priors``."""
 
-    def run(self, *arguments):
-        return CliRunner().invoke(main, [str(a) for a in arguments])
-
     def test_model_prints(self):
-        found = self.run("model", "--sky", "coarse", "--extra", "outliers", "--prior", "crab.rate=2")
+        found = call("model", "--sky", "coarse", "--extra", "outliers", "--prior", "crab.rate=2")
         assert found.exit_code == 0, found.output
         assert "outlier.fraction" in found.output
         assert "fixed 2" in found.output
 
     def test_toml_goes_round(self, tmp_path):
         given = ("model", "--sky", "coarse", "--toml")
-        first = self.run(*given, "--prior", "background.scatter=Shared(HalfNormal(0.02), band)")
+        first = call(*given, "--prior", "background.scatter=Shared(HalfNormal(0.02), band)")
         (tmp_path / "p.toml").write_text(first.output)
-        assert self.run(*given, "--priors", tmp_path / "p.toml").output == first.output
-        over = self.run(*given, "--priors", tmp_path / "p.toml", "--prior", "background.scatter=0.5").output
+        assert call(*given, "--priors", tmp_path / "p.toml").output == first.output
+        over = call(*given, "--priors", tmp_path / "p.toml", "--prior", "background.scatter=0.5").output
         assert "scatter = 0.5" in over
 
     def test_unknown_name_in_a_file(self, tmp_path):
         (tmp_path / "p.toml").write_text("[background]\nscater = 1")
-        found = self.run("model", "--sky", "coarse", "--priors", tmp_path / "p.toml")
+        found = call("model", "--sky", "coarse", "--priors", tmp_path / "p.toml")
         assert found.exit_code == 2
         assert "p.toml: prior 'background.scater'" in found.output
         assert "did you mean 'background.scatter'" in found.output

@@ -4,36 +4,23 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 from astropy.time import Time
-from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy import stats
 
 from ridgebayes import InputError
-from ridgebayes.cli.main import main
 from ridgebayes.plots import background as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import background as products
 from ridgebayes.products.monitor import Monitor, read_monitor
 from ridgebayes.products.truth import Truth
+from tests.helpers.cli import call, one_line
 from tests.helpers.step_run import MJD, REVOLUTION, coefficients, step_run
 
 
 @pytest.fixture(scope="module")
 def run():
     return step_run(2)
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def one_line(result, *words):
-    assert result.exit_code == 2, result.output
-    lines = result.output.strip().splitlines()
-    assert len(lines) == 1, lines
-    for word in words:
-        assert word in lines[0]
 
 
 # --- tables ------------------------------------------------------------------------------------------------

@@ -4,16 +4,15 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from ridgebayes import InputError, write_scws
-from ridgebayes.cli.main import main
 from ridgebayes.plots import crab as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products.crab import binned, crab_points, crab_table
 from ridgebayes.products.truth import Truth, read_truth
+from tests.helpers.cli import call
 from tests.helpers.step_run import MJD, REVOLUTION, step_run
 
 CTS = u.ct / u.s
@@ -22,10 +21,6 @@ CTS = u.ct / u.s
 @pytest.fixture(scope="module")
 def run():
     return step_run(2)
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_table_by_revolution_and_band(run):

@@ -8,14 +8,13 @@ import pytest
 import xarray as xr
 from astropy.io import fits
 from astropy.table import QTable, Table
-from click.testing import CliRunner
 
 from ridgebayes import InputError, write_scws
-from ridgebayes.cli.main import main
 from ridgebayes.products.draws import posterior_draws, write_draws
 from ridgebayes.products.export import INDEX, SUMS, Options, export
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Region, build
+from tests.helpers.cli import call
 from tests.helpers.sky_run import sky_run
 from tests.helpers.step_run import step_run
 
@@ -44,7 +43,7 @@ def folder(saved):
 
 def invoke(saved, *arguments):
     command = ["export", saved / "run", "--scws", saved / "mission.fits", *arguments]
-    return CliRunner().invoke(main, [str(x) for x in command])
+    return call(*command)
 
 
 def files(folder, *suffixes):
@@ -164,7 +163,7 @@ def test_histories_need_the_table_that_was_fitted(saved, tmp_path, small_mission
     write_scws(small_mission.select(np.arange(1, len(small_mission))), tmp_path / "other.fits")
     command = ["export", saved / "run", "--out", tmp_path / "e", "--only", "draws", "--draws", "level"]
     for scws, message in ([], "say where it is"), (["--scws", tmp_path / "other.fits"], "not the table"):
-        result = CliRunner().invoke(main, [str(x) for x in [*command, *scws]])
+        result = call(*command, *scws)
         assert result.exit_code == 2
         assert message in result.output
 

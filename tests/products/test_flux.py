@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 
 from ridgebayes import classical, write_scws
-from ridgebayes.cli.main import main
 from ridgebayes.instrument.crab_spectrum import CrabSpectrum
 from ridgebayes.products.flux import flux_table, format_fluxes, latex, longitude_width
 from ridgebayes.sky import load
+from tests.helpers.cli import call
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +93,19 @@ def test_terminal_table_says_what_is_simulated(table):
 def test_command(small_run, small_mission, tmp_path):
     small_run.save(tmp_path / "run")
     arguments = ["flux", str(tmp_path / "run"), "--out", str(tmp_path / "products")]
-    alone = CliRunner().invoke(main, arguments)
+    alone = call(*arguments)
     assert alone.exit_code == 0, alone.output
     assert "no classical estimate" in alone.output
     write_scws(small_mission, tmp_path / "mission.fits")
-    both = CliRunner().invoke(main, [*arguments, "--scws", str(tmp_path / "mission.fits")])
+    both = call(*arguments, "--scws", tmp_path / "mission.fits")
     assert both.exit_code == 0, both.output
     written = QTable.read(tmp_path / "products" / "05_flux.ecsv")
     assert "classical" in written.colnames
     assert (tmp_path / "products" / "05_flux.tex").read_text().startswith("%")
     write_scws(small_mission.select(np.arange(1, len(small_mission))), tmp_path / "other.fits")
-    other = CliRunner().invoke(main, [*arguments, "--scws", str(tmp_path / "other.fits")])
+    other = call(*arguments, "--scws", tmp_path / "other.fits")
     assert other.exit_code == 2
     assert "is not the table that was fitted" in other.output
-    wrong = CliRunner().invoke(main, [*arguments, "--regions", "milkywy"])
+    wrong = call(*arguments, "--regions", "milkywy")
     assert wrong.exit_code == 2
     assert "milkyway" in wrong.output

@@ -8,15 +8,14 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from astropy_healpix import HEALPix
-from click.testing import CliRunner
 
 from ridgebayes import InputError
-from ridgebayes.cli.main import main
 from ridgebayes.plots import maps as plots
 from ridgebayes.plots import style
 from ridgebayes.products.mapfiles import UNSEEN, write_maps, write_plane
 from ridgebayes.products.maps import Reprojection, brightness, centres, pointings_near, sky_maps
 from ridgebayes.sky import Region, Shape, build, load, read_template
+from tests.helpers.cli import call
 from tests.helpers.sky_run import scw_columns, sky_run
 
 NSIDE = 32
@@ -452,10 +451,6 @@ def test_thirty_bands_and_one(sky, draws, scws):
 
 
 # --- command -----------------------------------------------------------------------------------------------
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_command(run, tmp_path):

@@ -5,11 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 from scipy import stats
 
 import ridgebayes as rb
-from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.plots.prior import prior_figure
@@ -21,6 +19,7 @@ from ridgebayes.products.prior_predictive import (
     prior_table,
     scatter_draws,
 )
+from tests.helpers.cli import call
 
 DRAWS = 150
 
@@ -120,7 +119,11 @@ def test_observed_scatter_is_what_was_put_in(small_mission, rng):
 
 
 @pytest.mark.parametrize(
-    "extras", [("correlated_noise", "transients"), ("outliers", "smooth_crab", "free_latitude")]
+    "extras",
+    [
+        ("correlated_noise", "transients"),
+        pytest.param(("outliers", "smooth_crab", "free_latitude"), marks=pytest.mark.slow),
+    ],
 )
 def test_extras(extras, small_mission, three_regions, tmp_path):
     model = rb.models.regions(three_regions).with_extras(*extras)
@@ -176,12 +179,12 @@ def test_too_few_draws(small_mission, three_regions):
 def test_command(small_mission, tmp_path):
     rb.write_scws(small_mission, tmp_path / "m.fits")
     given = ["prior", str(tmp_path / "m.fits"), "--sky", "coarse", "--band", "A01", "--draws", "10"]
-    found = CliRunner().invoke(main, [*given, "--out", str(tmp_path / "p")])
+    found = call(*given, "--out", tmp_path / "p")
     assert found.exit_code == 0, found.output
     assert (tmp_path / "p" / "prior_predictive.png").stat().st_size > 10_000
     table = QTable.read(tmp_path / "p" / "prior_predictive.ecsv")
     assert table.meta["simulated"] is True
     assert "94 % of the prior" in found.output
-    wrong = CliRunner().invoke(main, [*given, "--prior", "sky.intensity=Normal([0, 1], 1)"])
+    wrong = call(*given, "--prior", "sky.intensity=Normal([0, 1], 1)")
     assert wrong.exit_code == 2
     assert "sky.intensity" in wrong.output

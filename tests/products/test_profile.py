@@ -6,13 +6,11 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from scipy import integrate, interpolate, stats
 
 from ridgebayes import InputError, write_scws
-from ridgebayes.cli.main import main
 from ridgebayes.plots import profile as plots
 from ridgebayes.plots.style import ORANGE
 from ridgebayes.products.profile import (
@@ -25,6 +23,7 @@ from ridgebayes.products.profile import (
 from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.runs.intensity import MCRAB
 from ridgebayes.sky import Freudenreich, Region, build, load
+from tests.helpers.cli import call
 from tests.helpers.sky_run import RESPONSE, sky_run
 
 
@@ -334,10 +333,6 @@ def test_an_unknown_band_is_one_line(run, tables, ax):
 
 
 # --- command -----------------------------------------------------------------------------------------------
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_command(run, tables, tmp_path):

@@ -7,35 +7,22 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy import stats
 
 from ridgebayes import InputError
 from ridgebayes.cli.commands.residuals import residuals as command
-from ridgebayes.cli.main import main
 from ridgebayes.plots import residuals as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import residuals as products
+from tests.helpers.cli import call, one_line
 from tests.helpers.step_run import PER_REVOLUTION, step_run
 
 
 @pytest.fixture(scope="module")
 def run():
     return step_run(2)
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def one_line(result, *words):
-    assert result.exit_code == 2, result.output
-    lines = result.output.strip().splitlines()
-    assert len(lines) == 1, lines
-    for word in words:
-        assert word in lines[0]
 
 
 def test_every_number_of_a_row(run):

@@ -6,17 +6,16 @@ import pytest
 import xarray as xr
 from astropy.io import fits
 from astropy.table import QTable
-from click.testing import CliRunner
 from matplotlib.figure import Figure
 from scipy.integrate import quad
 
-from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import ATEL4869, CRAB, crab_spectrum
 from ridgebayes.plots import spectrum as plots
 from ridgebayes.products import spectrum as products
 from ridgebayes.runs.intensity import MCRAB
 from ridgebayes.runs.run import Run
+from tests.helpers.cli import call
 from tests.helpers.synthetic_run import CHAINS, DRAWS, NAMES, REGIONS, make_run
 
 THREE = np.array([[25.0, 60.0, 80.0], [60.0, 80.0, 200.0]])
@@ -64,10 +63,6 @@ def save(run, path, monkeypatch):
     """Let the command line open a run that lives in memory."""
     monkeypatch.setattr(Run, "open", classmethod(lambda _cls, _path: run))
     return str(path)
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 # --- numbers -----------------------------------------------------------------------------------------------
@@ -297,7 +292,7 @@ def test_the_figure_says_what_a_reader_must_know(run):
 
 def test_command_writes_what_readers_read(run, tmp_path, monkeypatch):
     out = tmp_path / "products"
-    result = invoke("spectrum", save(run, tmp_path, monkeypatch), "--region", "GB", "--region", "L+20",
+    result = call("spectrum", save(run, tmp_path, monkeypatch), "--region", "GB", "--region", "L+20",
                     "--crab-spectrum", "norm=9.7,index=2.1", "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.output
     names = {"07_spectrum.ecsv"} | {
@@ -352,7 +347,7 @@ def test_intensity_says_that_it_is_per_square_degree(run, tmp_path):
 
 def test_bands_that_overlap_go_without_an_ogip_file(tmp_path, monkeypatch):
     run = changed(edges=np.array([[25.0, 50.0, 80.0], [60.0, 80.0, 200.0]]))
-    result = invoke("spectrum", save(run, tmp_path, monkeypatch), "--out", tmp_path / "o")
+    result = call("spectrum", save(run, tmp_path, monkeypatch), "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     assert "WARNING: no OGIP file: " in result.output
     assert "overlap" in result.output.splitlines()[-1]
@@ -370,7 +365,7 @@ def test_bands_that_overlap_go_without_an_ogip_file(tmp_path, monkeypatch):
 def test_one_band_a_gap_and_thirty(tmp_path, monkeypatch, bands, edges, mean):
     run = changed(bands, edges=edges, mean=mean)
     path = save(run, tmp_path, monkeypatch)
-    result = invoke("spectrum", path, "--quantity", "intensity", "--region", "L+20", "--out", tmp_path / "o")
+    result = call("spectrum", path, "--quantity", "intensity", "--region", "L+20", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "o").iterdir())) == 4
     assert len(QTable.read(tmp_path / "o" / "07_spectrum.ecsv", format="ascii.ecsv")) == bands
@@ -384,7 +379,7 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch):
         (["--crab-spectrum", "norm=10"], "index is missing"),
         (["--out", __file__], "cannot be written"),
     ):
-        result = invoke("spectrum", path, "--out", out, *options)
+        result = call("spectrum", path, "--out", out, *options)
         assert result.exit_code == 2
         assert message in result.output
         assert len(result.output.strip().splitlines()) == 1

@@ -75,7 +75,9 @@ def same(run, whole, *more):
         )
 
 
-@pytest.mark.parametrize("blocks", [0, 1, 4, 9])
+@pytest.mark.parametrize(
+    "blocks", [0, pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(9, marks=pytest.mark.slow)]
+)
 def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
     out = tmp_path / "run"
     message = interrupted(monkeypatch, models.regions(three_regions), data, out, blocks)
@@ -98,6 +100,7 @@ def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monk
     same(run, whole)
 
 
+@pytest.mark.slow
 def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, monkeypatch, caplog):
     """With NUTS alone, here as the posterior is wider than they are; and resumed in the middle of that."""
 
@@ -121,8 +124,9 @@ def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` in the middle of sampling, in a process of its own."""
     out = tmp_path / "run"
     code = (
-        "from ridgebayes import chains, models, read_scws, sample, sky\n"
-        "chains.CHECKPOINT_SECONDS = 0.0\n"
+        "from ridgebayes import models, read_scws, sample, sky\n"
+        "from ridgebayes.inference import runner\n"
+        "runner.CHECKPOINT_SECONDS = 0.0\n"
         "regions = sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
         f"sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "
         f"chains=2, warmup=60, draws=70, seed=5, sampler='nuts')\n"

@@ -44,6 +44,7 @@ def test_priors_extras_and_response_come_back(small_mission, three_regions, tmp_
     np.testing.assert_allclose(densities(again)[0], stored, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_background_without_the_crab_comes_back(small_mission, tmp_path):
     """It needs no Crab rate, and none is recorded."""
     table = small_mission.select(~small_mission.crab).take_bands(["A01"])

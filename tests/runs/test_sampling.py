@@ -51,6 +51,7 @@ def test_same_seed_same_draws(small_mission, three_regions, small_run):
     xr.testing.assert_identical(again.intensity(), small_run.intensity())
 
 
+@pytest.mark.slow
 def test_bands_alone_agree_with_bands_together(small_mission, three_regions, small_run):
     """One joint fit of both bands is the same posterior."""
     together = dataclasses.replace(models.regions(three_regions), factorises=False)

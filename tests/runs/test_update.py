@@ -76,6 +76,7 @@ def test_old_draws_are_the_fresh_fit_s(old, fresh, small_mission, cut, tmp_path,
     np.testing.assert_allclose(run.tree["sample_stats"]["lp_band"].values[:, :5], densities(again), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_chains_from_the_old_posterior_are_the_fresh_fit_s(old, fresh, small_mission, tmp_path, monkeypatch):
     """In the one band where the old draws do not serve."""
     bring, brought = _Brought.up_to_date, []

@@ -1,24 +1,10 @@
 """A campaign of a small model on a small mission."""
 
-import jax
 import pytest
 
 from ridgebayes import simulate
 from ridgebayes.inference.runner import Settings
 from tests.helpers import quick_model
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _compiled_once():
-    """Processes that are started take what this one has compiled (see tests/conftest.py)."""
-    names = {
-        "JAX_COMPILATION_CACHE_DIR": "jax_compilation_cache_dir",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "jax_persistent_cache_min_compile_time_secs",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in names.items():
-            patch.setenv(variable, str(jax.config.values[name]))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,7 @@ def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, setting
     assert [number[r.number] for r in whole if r.number in number] == [r for r in whole if r.number in number]
 
 
+@pytest.mark.slow
 def test_dask_cluster_gives_the_same(campaign, go_on, tmp_path):
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         ranks = go_on(tmp_path, workers=None, scheduler=cluster.scheduler_address)

@@ -4,21 +4,16 @@ import re
 
 import pytest
 from astropy.table import QTable
-from click.testing import CliRunner
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from ridgebayes import models, write_scws
-from ridgebayes.cli.main import main
 from ridgebayes.plots.sbc import sbc_figure
 from ridgebayes.plots.style import VERMILLION
 from ridgebayes.sbc import read_ranks, uniformity
 from tests.helpers import quick_model
+from tests.helpers.cli import call
 from tests.helpers.synthetic_ranks import synthetic_ranks
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_help_has_an_example():
@@ -108,6 +103,7 @@ def test_figure_shows_the_band_and_what_is_wrong(rng):
     assert any("simulated data" in text.get_text() for text in figure.texts)
 
 
+@pytest.mark.slow
 def test_short_run_of_a_shipped_model(tmp_path):
     """What `ridgebayes sbc template` does, on fewer revolutions, with a known unknown opened."""
     given = ["--revolutions", 12, "--simulations", 12, "--draws", 29, "--warmup", 100, "--workers", 1]
