@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READERS ?= .venv-readers
+# Each takes up to 2 GB.
+WORKERS ?= 2
 
-.PHONY: help demo pipeline test test-slow lint bench bench-peers check-readers clean
+.PHONY: help demo pipeline test test-all coverage lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in products/"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
-	@echo "make test       the tests of a few minutes"
-	@echo "make test-slow  the longer ones: coverage over simulated missions"
-	@echo "make lint       ruff and mypy"
+	@echo "make test       the quick tests, about five minutes on two cores"
+	@echo "make test-all   all tests: also the slow ones, such as coverage of intervals over simulated missions"
+	@echo "make coverage   the quick tests, and which lines they did not run"
+	@echo "make lint       ruff, mypy, and which package may import which"
 	@echo "make bench      what a fit costs on this machine: table and figure in runs/bench"
 	@echo "make bench-peers  other samplers on the same model; they get an environment of their own"
 
@@ -43,16 +46,23 @@ check-readers: $(BIN)/.installed runs/demo/run.toml $(READERS)/.installed
 	$(BIN)/ridgebayes export runs/demo --out runs/demo-export --overwrite --draws-as nc --draws-as fits --draws-as csv
 	$(READERS)/bin/python benchmarks/check_readers.py runs/demo-export
 
-test: $(BIN)/.installed
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+# A file's tests go to one worker, so that what they share is made once.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-test-slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -m slow
+test: $(BIN)/.installed
+	$(PYTEST) -m "not slow"
+
+test-all: test
+	$(PYTEST) -m slow
+
+coverage: $(BIN)/.installed
+	$(PYTEST) -m "not slow" --cov=ridgebayes --cov=models --cov-report=term-missing:skip-covered
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(BIN)/.installed
 	$(BIN)/ridgebayes bench

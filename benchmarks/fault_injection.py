@@ -34,8 +34,7 @@ import numpy as np
 
 from ridgebayes.inference import runner
 
-TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS / "hostile"), str(TESTS / "events")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 OLD = b"older file\n"
 AT = {"kill": "killed at a file operation", "full": "no space at a file operation"}
 FIT = ("--chains", "2", "--warmup", "50", "--draws", "100", "--seed", "5", "--workers", "1", "--quiet")
@@ -392,11 +391,10 @@ def prepare(base: Path) -> None:
 
 def make_data(base: Path) -> None:
     """Do the work of `prepare`."""
-    from doors import tiny_mission
-    from event_maker import SCW, make_events, write_events
-
     from ridgebayes import read_scws, write_scws
     from ridgebayes.convert import BandColumns, Mapping, dump_mapping
+    from tests.helpers.event_maker import SCW, make_events, write_events
+    from tests.helpers.readers import tiny_mission
 
     data = base / "data"
     _, scws = tiny_mission()

@@ -2,12 +2,12 @@
 
     python benchmarks/fuzz_readers.py --inputs 2000 --folder fuzz
     python benchmarks/fuzz_readers.py --inputs 5000 --seconds 60 --folder fuzz
-    python benchmarks/fuzz_readers.py --inputs 500 --folder fuzz --door run --door checkpoint
+    python benchmarks/fuzz_readers.py --inputs 500 --folder fuzz --reader run --reader checkpoint
 
-A door is a way in which a file comes in (`tests/hostile/doors.py`); each input is one good file of it with
-one or two changes (`tests/hostile/mutations.py`), which the seed decides. Every door has its own process; one
-that dies or hangs is counted and started again behind the input that did it. Prints a row a door, then
-failures with the seed that repeats them; exit code 1 where there is one.
+The readers are those of `tests/helpers/readers.py`; each input is one good file with one or two changes
+(`tests/helpers/mutations.py`), chosen by the seed. Every reader has its own process; one that dies or hangs
+is counted and started again after that input. Prints a row per reader, then failures with the seed
+that repeats them; exit code 1 where there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1] / "tests" / "hostile"
+ROOT = Path(__file__).parents[1]
 HARD_LIMIT_S = 60.0
 """A process that says nothing for so long is killed: a hang inside compiled code."""
 
@@ -33,30 +33,30 @@ MEMORY_MIB = 1024.0
 
 
 def main() -> int:
-    """Run all doors one after another, and print what was counted."""
+    """Run all readers one after another, and print what was counted."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--inputs", type=int, default=1000, help="broken files a door")
-    parser.add_argument("--seconds", type=float, default=1e9, help="go on to the next door after this long")
+    parser.add_argument("--inputs", type=int, default=1000, help="broken files a reader")
+    parser.add_argument("--seconds", type=float, default=1e9, help="go on to the next reader after this long")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--folder", type=Path, required=True, help="scratch folder, kept")
-    parser.add_argument("--door", action="append", help="only this one (repeatable)")
+    parser.add_argument("--reader", action="append", help="only this one (repeatable)")
     parser.add_argument("--limit", type=float, default=10.0, help="seconds an input may take")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sys.path.insert(0, str(TESTS))
+    sys.path.insert(0, str(ROOT))
     os.environ.setdefault("RIDGEBAYES_CACHE", str(options.folder.absolute() / "cache"))
     if options.worker:
         return work(options)
-    from doors import MAKERS
+    from tests.helpers.readers import MAKERS
 
     total, failures = collections.Counter(), []
     print(
-        f"{'door':<18} {'inputs':>7} {'read':>6} {'refused':>7} {'bad':>4} {'slowest s':>9} {'most MiB':>8}"
+        f"{'reader':<18} {'inputs':>7} {'read':>6} {'refused':>7} {'bad':>4} {'slowest s':>9} {'most MiB':>8}"
     )
-    for name in options.door or MAKERS:
-        counts, worst, bad = run_door(name, options)
+    for name in options.reader or MAKERS:
+        counts, worst, bad = run_reader(name, options)
         total += counts
         failures += bad
         row = (sum(counts.values()), counts["read"], counts["refused"], sum(counts[k] for k in BAD))
@@ -70,8 +70,8 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def run_door(name: str, options: argparse.Namespace) -> tuple:
-    """Count what comes of the inputs of one door; start its process again when it dies."""
+def run_reader(name: str, options: argparse.Namespace) -> tuple:
+    """Count what comes of the inputs of one reader; start its process again when it dies."""
     counts, worst, bad = collections.Counter(), [0.0, 0.0], []
     seed, last = options.first, options.first + options.inputs
     started = 0.0
@@ -99,8 +99,8 @@ def run_door(name: str, options: argparse.Namespace) -> tuple:
 
 
 def lines_of(name: str, first: int, inputs: int, options: argparse.Namespace):
-    """Yield what the process of a door says; None when it hangs or has died before its time."""
-    command = [sys.executable, __file__, "--worker", "--door", name, "--first", str(first)]
+    """Yield what the process of a reader says; None when it hangs or has died before its time."""
+    command = [sys.executable, __file__, "--worker", "--reader", name, "--first", str(first)]
     command += ["--inputs", str(inputs), "--folder", str(options.folder), "--limit", str(options.limit)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     said: queue.Queue = queue.Queue()
@@ -129,15 +129,15 @@ def lines_of(name: str, first: int, inputs: int, options: argparse.Namespace):
 
 
 def work(options: argparse.Namespace) -> int:
-    """Try the inputs of one door; a line of JSON each."""
-    from doors import encoded, make
-    from trying import attempt
+    """Try the inputs of one reader; a line of JSON each."""
+    from tests.helpers.readers import encoded, make
+    from tests.helpers.trying import attempt
 
     said, sys.stdout = sys.stdout, sys.stderr
-    door = make(options.door[0], options.folder)
-    right = encoded(door.answer(door.read(door.folder)))
+    reader = make(options.reader[0], options.folder)
+    right = encoded(reader.answer(reader.read(reader.folder)))
     for seed in range(options.first, options.first + options.inputs):
-        out = attempt(door, seed, right, options.limit)
+        out = attempt(reader, seed, right, options.limit)
         print(
             json.dumps([seed, out.kind, out.file, out.how, out.what, out.seconds, out.grown]),
             file=said, flush=True,

@@ -77,7 +77,7 @@ def one(
     import arviz_stats
     import xarray as xr
 
-    from ridgebayes.bench.command import peak_gib
+    from ridgebayes.bench.memory import peak_gib
 
     model, scws, prepared = load(mission, regions_file)
     if peer == "classical":
@@ -255,7 +255,7 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
         case = Case(size, given.regions, 1)
         mission, regions_file = case.mission(given.out), case.sky(given.out)
         if not mission.exists():
-            simulate = [sys.executable, "-m", "ridgebayes.bench.command", str(given.out / "simulated.json")]
+            simulate = [sys.executable, "-m", "ridgebayes.cli.measured", str(given.out / "simulated.json")]
             subprocess.run([*simulate, *case.simulation(given.out, given.programme)], check=True)
         if not results:
             check(mission, regions_file)

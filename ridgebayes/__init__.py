@@ -14,12 +14,12 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 if TYPE_CHECKING:
-    from ridgebayes import models, sbc, simulate, sky  # type: ignore[attr-defined]  # models/ stands outside
+    from ridgebayes import models, sbc, simulate, sky
     from ridgebayes.checks import check
     from ridgebayes.comparison import compare, kfold, loo, sensitivity
     from ridgebayes.errors import InputError
     from ridgebayes.priors import Shared
-    from ridgebayes.runs.prior_predictive import prior_predictive
+    from ridgebayes.products.prior_predictive import prior_predictive
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import sample
     from ridgebayes.table.formats import read_scws, write_scws
@@ -34,7 +34,7 @@ _WHERE = {
     "compare": "ridgebayes.comparison",
     "kfold": "ridgebayes.comparison",
     "loo": "ridgebayes.comparison",
-    "prior_predictive": "ridgebayes.runs.prior_predictive",
+    "prior_predictive": "ridgebayes.products.prior_predictive",
     "read_scws": "ridgebayes.table.formats",
     "sample": "ridgebayes.runs.sampling",
     "sensitivity": "ridgebayes.comparison",

@@ -1,6 +1,9 @@
-"""Small simulated missions that several tests fit."""
+"""What all tests share: how they compile, and small simulated missions that several of them fit."""
 
+import gc
+import mmap
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -8,22 +11,59 @@ import matplotlib
 import numpy as np
 import pytest
 
+from tests.helpers.shared import made_once, shared_folder
+
 matplotlib.use("Agg")
-# Fits of one shape compile once for all tests and workers, and once for all sessions.
-jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+QUICK = {
+    "--xla_cpu_use_fusion_emitters": "false",
+    "--xla_backend_optimization_level": "0",
+    "--xla_llvm_disable_expensive_passes": "true",
+}
+"""A fit of a small mission compiles for 15 s and samples for 1 s: with these it compiles for 4 s."""
+
+
+def pytest_configure(config):
+    """Choose how programs are compiled, before the first one is.
+
+    Slow tests sample for long, so that `-m slow` alone compiles as users do.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    if config.option.markexpr != "slow":
+        flags += [f"{name}={value}" for name, value in QUICK.items() if _known(name)]
+    os.environ["XLA_FLAGS"] = " ".join(flags)
+    # Programs of one shape compile once for all workers and for the processes that tests start.
+    folder = config.rootpath / ".pytest_cache" / "compiled"
+    settings = {"jax_compilation_cache_dir": str(folder), "jax_persistent_cache_min_compile_time_secs": 0.1}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
+def _known(flag):
+    """Tell whether this XLA has a flag; one that it has not would end the process."""
+    folder = Path(find_spec("jaxlib").origin).parent
+    for library in (*folder.glob("libjax_common*"), *folder.glob("xla_extension*")):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(flag.removeprefix("--").encode()) >= 0:
+                return True
+    return False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Drop compiled programs after each module, so that a worker does not grow; those kept on disk return."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Keep exposures and starlight of the tests away from the user's cache."""
-    before = os.environ.get("RIDGEBAYES_CACHE")
-    os.environ["RIDGEBAYES_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del os.environ["RIDGEBAYES_CACHE"]
-    else:
-        os.environ["RIDGEBAYES_CACHE"] = before
+    """Keep exposures and starlight of the tests away from the user's cache; all workers share them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RIDGEBAYES_CACHE", str(shared_folder(tmp_path_factory, "cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +86,15 @@ def small_mission(three_regions):
 
 
 @pytest.fixture(scope="session")
-def small_run(small_mission, three_regions):
-    """A fit of the small mission, in memory."""
-    from ridgebayes import models, sample
+def small_run(small_mission, three_regions, tmp_path_factory):
+    """A fit of the small mission, in memory; one worker samples it, the others read it."""
+    from ridgebayes import Run, models, sample
 
-    return sample(models.regions(three_regions), small_mission, seed=1, draws=250)
+    def make(path):
+        sample(models.regions(three_regions), small_mission, seed=1, draws=250).save(path)
+
+    kept = Run.open(made_once(shared_folder(tmp_path_factory, "made"), "small_run", make))
+    return Run(kept.tree, kept.record, None, kept.scws)
 
 
 @pytest.fixture

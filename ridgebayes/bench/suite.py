@@ -155,7 +155,8 @@ def _one(case: Case, folder: Path, settings: Settings) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)
     with TemporaryDirectory(prefix="cache-", dir=folder) as cache:
         result = {"fit": _command(fit, folder, Path(cache), settings.limit_s)}
-        judged = _python("gradient", [str(out.absolute())], folder, Path(cache), settings.limit_s)
+        run = str(out.absolute())
+        judged = _python("ridgebayes.bench.gradient", [run], folder, Path(cache), settings.limit_s)
         if settings.again:
             result["again"] = _command(fit, folder, Path(cache), settings.limit_s)
     return result | judged
@@ -172,15 +173,15 @@ def _demo(folder: Path, settings: Settings) -> dict[str, Any]:
 def _command(arguments: list[str], folder: Path, cache: Path, limit_s: float) -> dict[str, Any]:
     """Run a command of the command line in a process of its own; what it cost, with the wall time."""
     start = time.monotonic()
-    cost = _python("command", arguments, folder, cache, limit_s)
+    cost = _python("ridgebayes.cli.measured", arguments, folder, cache, limit_s)
     return cost | {"wall_s": round(time.monotonic() - start, 2)}
 
 
 def _python(module: str, arguments: list[str], folder: Path, cache: Path, limit_s: float) -> dict[str, Any]:
-    """Run a module of this package, which leaves JSON."""
+    """Run a module that leaves JSON."""
     with TemporaryDirectory(prefix="result-", dir=folder) as scratch:
         result = Path(scratch).absolute() / "result.json"
-        command = [sys.executable, "-m", f"ridgebayes.bench.{module}", str(result), *arguments]
+        command = [sys.executable, "-m", module, str(result), *arguments]
         environment = {**os.environ, "RIDGEBAYES_CACHE": str(cache.absolute())}
         try:
             ended = subprocess.run(

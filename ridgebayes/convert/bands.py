@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 
+from ridgebayes.convert.draft import Draft
 from ridgebayes.convert.mapping import BandColumns
 from ridgebayes.convert.names import TRACER_BAND, Named, energies, rate_name
 from ridgebayes.convert.sources import Source
 from ridgebayes.table.validation import Columns
-
-if TYPE_CHECKING:
-    from ridgebayes.convert.guessing import Draft
 
 _FILL = '[[bands]] with name = "A01", e_min = …, e_max = …'
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from astropy.time import Time
 
 from ridgebayes.convert import bands as band_guess
 from ridgebayes.convert.angles import has_letters, is_sexagesimal
+from ridgebayes.convert.draft import Draft
 from ridgebayes.convert.mapping import SCALES, Mapping
 from ridgebayes.convert.names import NAMES, START, STOP, normal
 from ridgebayes.convert.sources import Source, set_units
@@ -31,37 +31,6 @@ class Guess:
     mapping: Mapping
     notes: list[str]
     problems: list[str]
-
-
-@dataclass
-class Draft:
-    """A mapping being filled."""
-
-    sources: Sequence[Source]
-    columns: list[Columns]
-    mapping: Mapping
-    notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def put(self, note: str = "", **changes: Any) -> None:
-        """Fill a part, and say so."""
-        self.mapping = dataclasses.replace(self.mapping, **changes)
-        if note:
-            self.notes.append(note)
-
-    def put_column(self, key: str, value: str | tuple[str, str], note: str) -> None:
-        """Fill a key of [columns]."""
-        self.put(note, columns=self.mapping.columns | {key: value})
-
-    def put_unit(self, column: str, unit: str) -> None:
-        """Fill a key of [units]."""
-        self.put(
-            f"unit of {column}: {unit} (the file states none)", units=self.mapping.units | {column: unit}
-        )
-
-    def problem(self, what: str, line: str, where: str) -> None:
-        """Note what could not be guessed, and the line that settles it."""
-        self.problems.append(f"{self.columns[0].source}: {what}: put  {line}  {where} in the mapping")
 
 
 def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revolutions: bool = False) -> Guess:

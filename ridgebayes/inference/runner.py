@@ -22,9 +22,9 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.sharding import several
+from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.cores import cores
-from ridgebayes.runs.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def run_chains(
     clock: Clock,
     *,
     progress: bool,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Store | None = None,
     near: Sequence[Gaussian] = (),
 ) -> tuple[NDArray, dict[str, NDArray]]:
     """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
@@ -191,7 +191,7 @@ class _Chains:
         settings: Settings,
         pool: ThreadPoolExecutor,
         bar: Any,
-        checkpoint: Checkpoint | None,
+        checkpoint: Store | None,
         near: Sequence[Gaussian],
     ) -> None:
         self.parts, self.shared, self.settings = parts, shared, settings

@@ -22,8 +22,8 @@ from ridgebayes.plots.style import (
     new_figure,
     year_axis,
 )
+from ridgebayes.products.prior_predictive import interval, plane_regions, scatter_draws
 from ridgebayes.runs.intensity import CI_PROB
-from ridgebayes.runs.prior_predictive import interval, plane_regions, scatter_draws
 
 _COLUMNS = 3
 _INNER = 0.5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import astropy.units as u
 import numpy as np
@@ -11,11 +12,8 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
+from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
 from ridgebayes.units import MCRAB
-
-if TYPE_CHECKING:
-    from ridgebayes.runs.run import Run
 
 CI_PROB = 0.94
 INNER_PROB = 0.68
@@ -31,19 +29,39 @@ CXB_NOTE = (
 NO_SKY = "The model has no sky: there are no intensities."
 
 
-def need_sky(run: Run) -> None:
+class Sampled(Protocol):
+    """What is needed of a :class:`ridgebayes.runs.run.Run`."""
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """ArviZ groups."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `run.toml` holds."""
+
+    @property
+    def path(self) -> Path | None:
+        """The run directory."""
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """R-hat, ESS, divergences and warnings."""
+
+
+def need_sky(run: Sampled) -> None:
     """Raise an InputError, in one line, where the model of a run has no sky."""
     if "sky.intensity" not in run.tree["posterior"].dataset:
         _refuse(run, "sky", "regions")
 
 
-def need_crab(run: Run) -> None:
+def need_crab(run: Sampled) -> None:
     """Raise an InputError, in one line, where the model of a run has no Crab, and so no mCrab."""
     if "crab_history_mean" not in run.tree["constant_data"].dataset:
         _refuse(run, "Crab", "crab or regions")
 
 
-def _refuse(run: Run, what: str, others: str) -> None:
+def _refuse(run: Sampled, what: str, others: str) -> None:
     name = run.record.get("model", {}).get("name", "")
     where = run.path or "the run"
     raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others} (--model)")
@@ -80,7 +98,7 @@ def interval_columns(draws: NDArray, unit: u.UnitBase, prefix: str = "") -> dict
     return {prefix + name: value * unit for name, value in columns.items()}
 
 
-def intensity_table(run: Run) -> QTable:
+def intensity_table(run: Sampled) -> QTable:
     """Table of intensity and FOV flux, a row for each region and band.
 
     Parameters
@@ -139,7 +157,7 @@ def intensity_table(run: Run) -> QTable:
     return table
 
 
-def provenance(run: Run) -> dict[str, Any]:
+def provenance(run: Sampled) -> dict[str, Any]:
     """Return where a product comes from, for the metadata of its table.
 
     A run directory may be moved or renamed: when it was made tells it from any other.

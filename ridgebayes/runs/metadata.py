@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ridgebayes import models
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import ImageResponse, Response, Trapezoid
 from ridgebayes.likelihood.design import Prepared
 from ridgebayes.model import Model
+from ridgebayes.models import find, from_source
 from ridgebayes.priors.text import describe, spell
 from ridgebayes.sky import Sky, from_record
 
@@ -92,7 +92,7 @@ def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None
     """
     told = record["model"]
     source = told.get("source", "")
-    build = models.from_source(source, told["name"]) if source else models.find(told["name"])
+    build = from_source(source, told["name"]) if source else find(told["name"])
     sky = sky or from_record(record["sky"])
     try:
         return build(sky, **told["options"]).with_extras(*told["extras"]).with_priors(told["priors"])

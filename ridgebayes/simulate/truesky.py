@@ -14,10 +14,11 @@ from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import Response
 from ridgebayes.simulate.truth import Truth
 from ridgebayes.simulate.world import WrongTemplate
-from ridgebayes.sky.exposure import Pointings, exposure, roll_averaged
+from ridgebayes.sky.exposure import Pointings, exposure
 from ridgebayes.sky.regions import Region
 from ridgebayes.sky.skymap import Sky
 from ridgebayes.sky.starlight import starlight
+from ridgebayes.sky.sums import roll_averaged
 from ridgebayes.sky.templates import read_template
 
 Array = NDArray[np.float64]

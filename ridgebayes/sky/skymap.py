@@ -21,6 +21,7 @@ from ridgebayes.sky.cache import content_key
 from ridgebayes.sky.regionfile import read_regions
 from ridgebayes.sky.regions import Region, Sample, Shape
 from ridgebayes.sky.starlight import Component, starlight
+from ridgebayes.sky.sums import roll_averaged
 from ridgebayes.sky.templates import read_template
 
 Array = NDArray[np.float64]
@@ -186,8 +187,6 @@ class Sky:
         ndarray
             (N, M) deg²: times intensities in mCrab/deg² it is the flux in the field of view, mCrab.
         """
-        from ridgebayes.sky.exposure import roll_averaged  # exposure imports Sky
-
         return roll_averaged(self, _unit_vector(np.asarray(lon), np.asarray(lat)), response)
 
 

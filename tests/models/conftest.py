@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from starry_sky import band_intensity
+
+from tests.helpers.starry_sky import band_intensity
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,7 @@ def test_background_is_recovered_where_it_was_not_fitted(background_run, one_ban
     assert np.abs(np.median(excess[fitted])) < 0.05 * expected
 
 
+@pytest.mark.slow
 def test_crab_is_recovered(crab_run, one_band):
     table = crab_table(crab_run)
     true = np.interp(table["MJD"].value, one_band.truth["mjd"], np.asarray(one_band.truth["crab_rate"])[:, 0])
@@ -66,7 +67,7 @@ def test_crab_is_recovered(crab_run, one_band):
     assert "RES_A01" in residual_table(crab_run).colnames
 
 
-@pytest.mark.parametrize("name", ["background", "crab"])
+@pytest.mark.parametrize("name", ["background", pytest.param("crab", marks=pytest.mark.slow)])
 def test_products_without_a_sky(name, request, tmp_path):
     run = request.getfixturevalue(f"{name}_run")
     assert len(run.table()) == 0

@@ -9,8 +9,13 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model.components import EXTRAS
 
+QUICK = {"background", "crab", "regions"}
+"""The others have the same terms and another sky; each has tests of its own."""
 
-@pytest.mark.parametrize("name", models.MODELS)
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in models.MODELS]
+)
 def test_density_is_finite_with_the_extras_that_it_can_have(name, starry_mission, three_regions):
     none = {
         "background": {"free_latitude", "transients", "smooth_crab"},

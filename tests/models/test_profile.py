@@ -16,6 +16,7 @@ from ridgebayes.runs.fitted import sites
 SD, LENGTH = 0.7, 40.0
 
 
+@pytest.mark.slow
 def test_the_intensities_are_recovered(starry_mission, three_regions, pull):
     model = models.profile(three_regions).with_priors({"sky.profile_length": 25.0})
     assert model.bands_apart

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate
-from starry_sky import TRUE, band_intensity
 
 from ridgebayes import models, sample
 from ridgebayes.instrument.crab_spectrum import CRAB
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model import components
 from ridgebayes.models.spectrum import hard, thermal
+from tests.helpers.starry_sky import TRUE, band_intensity
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def test_fold_of_the_hard_part_and_of_the_crab(data, starry_mission):
     np.testing.assert_allclose(crab, 1000.0, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_parameters_are_recovered(starry_mission, three_regions, pull):
     model = models.spectrum(three_regions)
     assert not model.bands_apart

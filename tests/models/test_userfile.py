@@ -6,13 +6,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from ridgebayes import models, sample
-from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
+from tests.helpers.cli import call
 
 PAGE = Path(__file__).parents[2] / "docs" / "cookbook.md"
 BLOCKS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
@@ -91,9 +90,9 @@ def test_the_command_says_so_in_one_line(starry_mission, tmp_path):
 
     write_scws(starry_mission, tmp_path / "m.fits")
     (tmp_path / "m.py").write_text("x = 1 / 0\n")
-    call = ["fit", tmp_path / "m.fits", "--model", tmp_path / "m.py", "--out", tmp_path / "run"]
-    result = CliRunner().invoke(main, list(map(str, call)))
+    arguments = ["fit", tmp_path / "m.fits", "--model", tmp_path / "m.py", "--out", tmp_path / "run"]
+    result = call(*arguments)
     assert result.exit_code == 2
     assert result.stderr.strip().count("\n") == 0
     assert "m.py, line 1: ZeroDivisionError" in result.stderr
-    assert "is run" in CliRunner().invoke(main, ["fit", "--help"]).output
+    assert "is run" in call("fit", "--help").output

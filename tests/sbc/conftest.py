@@ -1,25 +1,10 @@
 """A campaign of a small model on a small mission."""
 
-import jax
 import pytest
-import quick_model
-from quick_model import SIMULATIONS
 
 from ridgebayes import simulate
 from ridgebayes.inference.runner import Settings
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _compiled_once():
-    """Processes that are started take what this one has compiled (see tests/conftest.py)."""
-    names = {
-        "JAX_COMPILATION_CACHE_DIR": "jax_compilation_cache_dir",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "jax_persistent_cache_min_compile_time_secs",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in names.items():
-            patch.setenv(variable, str(jax.config.values[name]))
-        yield
+from tests.helpers import quick_model
 
 
 @pytest.fixture(scope="session")
@@ -41,4 +26,4 @@ def campaign(pointings, settings, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("sbc") / "whole"
     given = {"scws": pointings, "settings": settings, "draws": 39, "workers": 1}
-    return out, run_sbc(quick_model.load(), SIMULATIONS, out=out, **given)
+    return out, run_sbc(quick_model.load(), quick_model.SIMULATIONS, out=out, **given)

@@ -13,7 +13,7 @@ from ridgebayes.table.scw import ScWTable
 @pytest.fixture(scope="session")
 def realdata():
     """Return a function that gives the path of a real input, or skips."""
-    folder = Path(__file__).parents[2].parent / "shared" / "realdata"
+    folder = Path(__file__).parents[3] / "shared" / "realdata"
 
     def path(name):
         if not (folder / name).exists():

@@ -50,7 +50,7 @@ def prior(
     from ridgebayes import models, sky as skies  # noqa: I001
     from ridgebayes.plots.prior import prior_figure
     from ridgebayes.plots.style import write_figure
-    from ridgebayes.runs.prior_predictive import format_prior_table, prior_predictive, prior_table
+    from ridgebayes.products.prior_predictive import format_prior_table, prior_predictive, prior_table
     from ridgebayes.products.files import whole_file
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.table.formats import read_scws

@@ -1,0 +1,43 @@
+"""A mapping being filled: what was guessed so far, and what could not be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ridgebayes.convert.mapping import Mapping
+from ridgebayes.convert.sources import Source
+from ridgebayes.table.validation import Columns
+
+
+@dataclass
+class Draft:
+    """A mapping being filled."""
+
+    sources: Sequence[Source]
+    columns: list[Columns]
+    mapping: Mapping
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def put(self, note: str = "", **changes: Any) -> None:
+        """Fill a part, and say so."""
+        self.mapping = dataclasses.replace(self.mapping, **changes)
+        if note:
+            self.notes.append(note)
+
+    def put_column(self, key: str, value: str | tuple[str, str], note: str) -> None:
+        """Fill a key of [columns]."""
+        self.put(note, columns=self.mapping.columns | {key: value})
+
+    def put_unit(self, column: str, unit: str) -> None:
+        """Fill a key of [units]."""
+        self.put(
+            f"unit of {column}: {unit} (the file states none)", units=self.mapping.units | {column: unit}
+        )
+
+    def problem(self, what: str, line: str, where: str) -> None:
+        """Note what could not be guessed, and the line that settles it."""
+        self.problems.append(f"{self.columns[0].source}: {what}: put  {line}  {where} in the mapping")

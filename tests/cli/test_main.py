@@ -1,0 +1,205 @@
+"""The command line: what it prints, what it refuses, and how."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from ridgebayes import Run, write_scws
+from tests.helpers.cli import call, one_line
+
+QUICK = ["--warmup", "30", "--draws", "20", "--chains", "2", "--quiet", "--seed", "5"]
+
+
+@pytest.fixture(scope="module")
+def mission(small_mission, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mission") / "mission.fits"
+    write_scws(small_mission, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sky") / "three.toml"
+    path.write_text(
+        "".join(
+            f'[[region]]\nname = "{name}"\nlon = [{lon - 10}, {lon + 10}]\nshape = {{kind = "starlight"}}\n'
+            for name, lon in (("L-20", -20), ("GB", 0), ("L+20", 20))
+        )
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(mission, sky, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = call("fit", mission, "--out", out, "--sky", sky, "--band", "A01", *QUICK)
+    return out, result
+
+
+@pytest.mark.parametrize("command", ["", "inspect", "fit", "demo", "simulate"])
+def test_help_has_an_example(command):
+    result = call(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "ridgebayes" in result.output
+    assert not command or "Example" in result.output
+
+
+def test_runs_as_a_module():
+    command = [sys.executable, "-m", "ridgebayes", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("Usage: ridgebayes ")
+
+
+def test_inspect(mission):
+    result = call("inspect", mission)
+    assert result.exit_code == 0
+    assert "SIMULATED" in result.output
+    assert "ScWs at |b| > 20°" in result.output
+
+
+def test_fit_writes_the_contract(fitted):
+    out, result = fitted
+    assert result.exit_code == 0, result.output
+    parts = ["figures", "intensity.ecsv", "posterior.nc", "run.toml", "scws.fits"]
+    assert sorted(p.name for p in out.iterdir()) == parts
+    assert list((out / "figures").glob("*.png"))
+    run = Run.open(out)
+    groups = {"posterior", "sample_stats", "prior", "posterior_predictive", "observed_data"}
+    assert groups <= set(run.tree.children)
+    assert set(run.intensity().dims) == {"chain", "draw", "band", "region"}
+    table = QTable.read(out / "intensity.ecsv")
+    columns = ["region", "band", "E_MIN", "E_MAX", "mean", "sd", "lo", "hi", "ess_bulk", "r_hat"]
+    columns += ["fov_mean", "fov_sd", "fov_lo", "fov_hi"]
+    assert set(columns) <= set(table.colnames)
+    assert table["E_MIN"].unit == "keV"
+    assert table["mean"].unit == "mCrab / deg2"
+    assert table["fov_mean"].unit == "mCrab"
+    assert table.meta["simulated"] is True
+    record = run.record
+    assert record["sampling"]["seed"] == 5
+    assert record["data"]["simulated"]
+    assert record["model"]["priors"]["background.scatter"].startswith("HalfNormal")
+    assert {"jax", "numpyro", "python"} <= set(record["versions"])
+
+
+def test_fit_prints_table_and_warnings(fitted):
+    _, result = fitted
+    assert "SIMULATED" in result.output
+    assert "GB" in result.output
+    assert "WARNING" in result.output
+    assert "ESS" in result.output
+
+
+def test_fov_flux_is_the_matrix_times_intensity(fitted):
+    run = Run.open(fitted[0])
+    expected = np.einsum(
+        "pr,cdbr->cdbp", run.tree["constant_data"]["fov"].values,
+        run.intensity().transpose("chain", "draw", "band", "region").values,
+    )  # fmt: skip
+    flux = run.fov_flux().transpose("chain", "draw", "band", "region").values
+    np.testing.assert_allclose(flux, expected, rtol=1e-12)
+    row = run.table()[run.table()["region"] == "GB"][0]
+    assert row["fov_mean"].value == pytest.approx(expected[..., 1].mean())
+    assert row["fov_lo"].value == pytest.approx(np.quantile(expected[..., 1], 0.03))
+
+
+def test_existing_run_is_kept(fitted, mission, sky):
+    out, _ = fitted
+    before = (out / "run.toml").read_bytes()
+    result = call("fit", mission, "--out", out, "--sky", sky, *QUICK)
+    assert result.exit_code == 2
+    assert "--overwrite" in result.output
+    assert (out / "run.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "region"], ["'region'", "did you mean 'regions'"]),
+        (["--band", "A1"], ["'A1'", "did you mean 'A01'"]),
+        (["--sky", "milkway"], ["milkway", "milkyway"]),
+        (["--sky", "no/such.toml"], ["no/such.toml"]),
+        (["--prior", "background.scater=HalfNormal(1)"], ["did you mean 'background.scatter'"]),
+        (["--prior", "background.scatter"], ["NAME=VALUE", "background.scatter"]),
+        (["--prior", "background.scatter=HalfNorm(1)"], ["HalfNormal"]),
+        (["--response", "no.fits"], ["no.fits"]),
+        (["--crab-rate", "A01=x"], ["A01", "not a number"]),
+        (["--crab-rate", "A01=100"], ["leave out the given Crab rate"]),
+        (["--chains", "0"], ["chains = 0"]),
+    ],
+)
+def test_bad_options(mission, tmp_path, arguments, words):
+    one_line(call("fit", mission, "--out", tmp_path / "run", "--quiet", *arguments), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_files(tmp_path, small_mission):
+    out = tmp_path / "run"
+    one_line(call("fit", tmp_path / "none.fits", "--out", out), "none.fits", "no such file")
+    (tmp_path / "text.fits").write_text("not a table")
+    one_line(call("inspect", tmp_path / "text.fits"), "text.fits")
+    (tmp_path / "not_a_run").mkdir()
+    (tmp_path / "not_a_run" / "precious.txt").write_text("keep me")
+    bad = ["fit", tmp_path / "text.fits", "--out", tmp_path / "not_a_run", "--overwrite"]
+    one_line(call(*bad), "not a run directory")
+    assert (tmp_path / "not_a_run" / "precious.txt").exists()
+    no_crab = small_mission.select(~small_mission.crab)
+    write_scws(no_crab, tmp_path / "no_crab.fits")
+    one_line(call("fit", tmp_path / "no_crab.fits", "--out", out, "--quiet"), "no_crab.fits", "--crab-rate")
+    assert not out.exists()
+
+
+def test_overlapping_regions(mission, tmp_path):
+    sky = tmp_path / "overlap.toml"
+    sky.write_text(
+        '[[region]]\nname = "one"\nbox = {lon = [0, 20], lat = [-5, 5]}\n'
+        '[[region]]\nname = "two"\nbox = {lon = [10, 30], lat = [-5, 5]}\n'
+    )
+    one_line(call("fit", mission, "--out", tmp_path / "run", "--sky", sky), "one", "two", "overlap")
+
+
+def test_unseen_region_is_a_warning(small_mission, tmp_path):
+    away = small_mission.select((small_mission.lon < -160) | (small_mission.lon > -40))
+    write_scws(away, tmp_path / "away.fits")
+    result = call(
+        "fit", tmp_path / "away.fits", "--out", tmp_path / "run", "--sky", "coarse", "--band", "A01", *QUICK
+    )
+    assert result.exit_code == 0, result.output
+    assert "no ScW sees L-100" in result.output
+    table = QTable.read(tmp_path / "run" / "intensity.ecsv")
+    assert "prior only" in str(table["warning"][table["region"] == "L-100"][0])
+
+
+def test_simulate_and_refuse_to_overwrite(tmp_path):
+    out = tmp_path / "sim.fits"
+    arguments = ["simulate", "--out", out, "--revolutions", 3, "--sky", "coarse", "--seed", 2]
+    result = call(*arguments, "--world", "outliers")
+    assert result.exit_code == 0, result.output
+    assert "simulated ScWs in 3 bands" in result.output
+    before = out.read_bytes()
+    one_line(call(*arguments), "--overwrite")
+    assert out.read_bytes() == before
+    one_line(call(*arguments, "--overwrite", "--world", "outlier"), "outliers")
+    result = call(*arguments, "--overwrite", "--bands", 5)
+    assert "in 5 bands" in result.output
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = call("--debug", "inspect", tmp_path / "none.fits")
+    assert result.exit_code != 0
+    assert result.exc_info is not None
+    assert "none.fits" in str(result.exception)
+
+
+def test_table_of_real_data_has_no_truth(small_mission, three_regions, tmp_path):
+    """Unmarked data stay unmarked, everywhere."""
+    real = dataclasses.replace(
+        small_mission, truth=None, meta={**small_mission.meta, "simulated": False, "origin": None}
+    )
+    write_scws(real, tmp_path / "real.fits")
+    result = call("inspect", tmp_path / "real.fits")
+    assert "SIMULATED" not in result.output

@@ -1,0 +1,69 @@
+"""What test_sharding.py runs in processes of their own: the density on several devices, as JSON on stdout.
+
+``python several_devices.py MISSION.fits``                             on meshes of 1, 2 and 4 devices
+``python several_devices.py MISSION.fits sample``                      a few draws on 1 and 2 devices
+``python several_devices.py MISSION.fits COORDINATOR PROCESSES RANK``  on all devices of so many processes
+"""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+if len(sys.argv) > 3:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+
+from ridgebayes import models, read_scws, sky
+from ridgebayes.inference.kernels import Draws, Sampler
+from ridgebayes.inference.laplace import Curvature, Laplace
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.sharding import Sharded, mesh, several
+from ridgebayes.likelihood.design import prepare
+
+
+def told(potential, z, data):
+    """Value, gradient, the product of the Hessian with ones; and the text of the program."""
+
+    def derivatives(z, data):
+        def both(x):
+            return jax.value_and_grad(potential)(x, data)
+
+        (value, gradient), (_, curvature) = jax.jvp(both, (z,), (jnp.ones(z.size),))
+        return value, gradient, curvature
+
+    program = jax.jit(derivatives).lower(z, data).compile()
+    return [np.asarray(x).tolist() for x in program(z, data)], program.as_text()
+
+
+def drawn(potential, data, posterior):
+    """Draw a few times around the medians of the prior."""
+    approximation = Laplace(posterior.start(jax.random.key(0), data), np.diag(0.01 * posterior.scale))
+    sampler = Sampler(Curvature(potential), warmup=5, max_tree_depth=4)
+    blocks = sampler.chain(jax.random.key(1), data, approximation, 5)
+    return np.concatenate([block.z for block in blocks if isinstance(block, Draws)]).tolist()
+
+
+scws = read_scws(sys.argv[1]).take_bands(["A01"])
+regions = sky.load("coarse").select(["L-20", "GB", "L+20"])
+data = prepare(scws, regions).data
+# With an extra that the vector of the parameters is straightened for.
+posterior = Posterior(models.regions(regions).with_extras("transients"), data)
+if sys.argv[2:] == ["sample"]:
+    print(
+        json.dumps({n: drawn(p, d, posterior) for n in (1, 2) for p, (d,) in [several(posterior, [data], n)]})
+    )
+    sys.exit()
+z = np.linspace(-0.1, 0.1, posterior.size)
+found = {"plain": told(posterior.potential, z, data)[0]}
+for n in (1, 2, 4) if len(sys.argv) == 2 else (jax.device_count(),):
+    several = Sharded(posterior.potential, mesh(n))
+    shared = several.share(data)
+    found[str(n)], text = told(several, z, shared)
+    found[f"{n} collectives"] = [
+        op for op in ("all-gather(", "all-to-all(", "collective-permute(", "reduce-scatter(") if op in text
+    ]
+    found[f"{n} parts"] = sorted(p.data.size for p in shared.rate.addressable_shards)
+print(json.dumps(found))

@@ -1,0 +1,108 @@
+"""Vectors in which a posterior is straight: they stand for the same parameters with the same density."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from jax.flatten_util import ravel_pytree
+from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+
+from ridgebayes import sky
+from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import prepare
+from ridgebayes.models import profile, regions
+from ridgebayes.priors import Shared
+from ridgebayes.runs.fitted import sites
+from ridgebayes.sbc.base import base_mission, campaign_priors
+from ridgebayes.sbc.one import Fitter
+
+
+@pytest.fixture(scope="module")
+def data(small_mission, three_regions):
+    return prepare(small_mission, three_regions, opened={"crab.rate"}).data
+
+
+OPENED = {
+    "free": {},
+    "solid angle too": {"response.solid_angle": "LogNormal(0, 0.1)"},
+    "fixed": {"plane.leftover": 1.5},
+    "one intensity for all": {"sky.intensity": Shared(dist.Normal(0.0, 10.0), "region")},
+    "no negative sky": {"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"},
+}
+
+
+@pytest.fixture(params=OPENED)
+def posterior(request, data, three_regions):
+    model = regions(three_regions).with_extras("transients").with_priors(OPENED[request.param])
+    return Posterior(model, data)
+
+
+def some(posterior, seed=0):
+    return np.random.default_rng(seed).normal(size=(3, posterior.size))
+
+
+def test_vectors_and_parameters_stand_for_each_other(posterior):
+    z = some(posterior)
+    np.testing.assert_allclose(posterior.unconstrain(posterior.constrain(z)), z, rtol=1e-9, atol=1e-9)
+
+
+def test_the_density_is_numpyros_own(posterior, data):
+    """At the same parameters: what is moved is moved by as much everywhere, which takes no volume."""
+    density = jax.jit(posterior.potential)
+    plain = jax.jit(lambda named, data: potential_energy(posterior.model, (data,), {}, named))
+    for z in some(posterior):
+        named = {name: value[0] for name, value in posterior.constrain(z[None]).items()}
+        raw = unconstrain_fn(posterior.model, (data,), {}, named)
+        np.testing.assert_allclose(density(z, data), plain(raw, data), rtol=1e-10)
+        back = constrain_fn(posterior.model, (data,), {}, raw)
+        np.testing.assert_allclose(back["sky.intensity"], named["sky.intensity"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("model", [regions, profile])
+def test_what_is_left_near_the_plane_leaves_the_rates_alone(model, data, three_regions):
+    """Along its own coordinate, where data cannot tell it from the sky: the intensities give way."""
+    posterior = Posterior(model(three_regions).with_extras("transients"), data)
+    rate = jax.jit(lambda z, data: sites(posterior, z, data)["rate"].loc)
+    z = posterior.start(jax.random.key(0), data)
+    at = ravel_pytree({n: jnp.full(shape, n == "plane.leftover") for n, shape in posterior.shapes.items()})[0]
+    moved = z + 2.0 * np.asarray(at)
+    np.testing.assert_allclose(rate(moved, data), rate(z, data), rtol=1e-10)
+    here, there = (posterior.constrain(x[None]) for x in (z, moved))
+    assert (there["plane.leftover"] > 5 * here["plane.leftover"]).all()
+    sky = "sky.profile" if model is profile else "sky.intensity"
+    assert (np.abs(there[sky] - here[sky]).max(-1) > 1e-3).all()
+
+
+def test_threads_may_compile_at_once(data, three_regions):
+    """NumPyro's handlers stand on one stack for all threads: each would find those of another."""
+    posterior = Posterior(regions(three_regions).with_extras("transients"), data)
+    z = posterior.start(jax.random.key(0), data)
+
+    def density(number):
+        once_more = jax.jit(lambda z, data: posterior.potential(z, data) + number)
+        return float(once_more(posterior.start(jax.random.key(0), data), data)) - number
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(density, range(8)))
+    np.testing.assert_allclose(found, float(jax.jit(posterior.potential)(z, data)), rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_of_several_modes_of_the_shape_of_the_sky_the_lowest_is_found():
+    """Where regions are bright and dark in turn, a narrow sky comes near to what a wide one looks like."""
+    model = campaign_priors(regions(sky.load("coarse")).with_extras("free_latitude"))
+    scws = base_mission(model)
+    data = prepare(scws, model.sky, opened=model.parameters.keys()).data.band(0)
+    fitter = Fitter(model, data, warmup=1, draws=1)
+    posterior, curvature = fitter.posterior, Curvature(fitter.posterior.potential)
+    for number in (6, 79):  # of a campaign of simulation-based calibration with seed 0
+        own = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), number), 0), 3)[0]
+        truth, simulated = fitter.simulate(own, data)
+        start = posterior.start(jax.random.key(0), simulated)
+        found = posterior.approximate(curvature, start, simulated).mode
+        width = posterior.constrain(found[None])["sky.width"]
+        np.testing.assert_allclose(width[0], truth["sky.width"], rtol=0.05)

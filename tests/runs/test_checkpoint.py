@@ -1,0 +1,227 @@
+"""Interrupted fits: what is kept, what comes of it, what is refused."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib import metadata
+
+import numpy as np
+import pytest
+import tomlkit
+import xarray as xr
+
+from ridgebayes import models, sample, write_scws
+from ridgebayes.errors import InputError
+from ridgebayes.inference.independence import with_proposal
+from ridgebayes.inference.kernels import Sampler
+from ridgebayes.inference.runner import Settings
+from ridgebayes.runs.checkpoint import Checkpoint
+from ridgebayes.runs.run import CHECKPOINT, Run
+from ridgebayes.runs.sampling import resume
+
+SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5, sampler="nuts")
+PROPOSALS = dataclasses.replace(SETTINGS, draws=150, sampler="auto")
+
+
+@pytest.fixture(scope="module")
+def table(small_mission, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "scws.fits"
+    write_scws(small_mission.take_bands(["A01"]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(table):
+    from ridgebayes import read_scws
+
+    return read_scws(table)
+
+
+@pytest.fixture(scope="module")
+def whole(data, three_regions):
+    """The fit that nobody interrupted."""
+    return sample(models.regions(three_regions), data, settings=SETTINGS)
+
+
+@pytest.fixture(autouse=True)
+def _always_kept(monkeypatch):
+    monkeypatch.setattr("ridgebayes.inference.runner.CHECKPOINT_SECONDS", 0.0)
+
+
+def interrupted(monkeypatch, model, data, out, blocks, settings=SETTINGS):
+    """Sample until so many blocks are done, then as at Ctrl-C."""
+    advance, left = Sampler._advance, iter(range(blocks))
+
+    def counted(self, *args):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return advance(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "_advance", counted)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            sample(model, data, out=out, settings=settings, workers=1)
+    return str(stopped.value)
+
+
+def same(run, whole, *more):
+    """Bit for bit."""
+    for group in ("posterior", "sample_stats", *more):
+        xr.testing.assert_identical(
+            run.tree[group].to_dataset().drop_attrs(), whole.tree[group].to_dataset().drop_attrs()
+        )
+
+
+@pytest.mark.parametrize(
+    "blocks", [0, pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(9, marks=pytest.mark.slow)]
+)
+def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
+    out = tmp_path / "run"
+    message = interrupted(monkeypatch, models.regions(three_regions), data, out, blocks)
+    assert "kept: go on with `ridgebayes resume" in message
+    with pytest.raises(InputError, match="unfinished: go on with `ridgebayes resume"):
+        Run.open(out)
+    run = resume(out)
+    same(run, whole, "posterior_predictive")
+    assert not (out / CHECKPOINT).exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
+    """The fourth of six blocks: a chain is done, the other has begun."""
+    model = models.regions(three_regions)
+    whole = sample(model, data, settings=PROPOSALS)
+    interrupted(monkeypatch, model, data, tmp_path / "run", 4, PROPOSALS)
+    run = resume(tmp_path / "run")
+    assert (run.tree["sample_stats"]["n_steps"] == 0).mean() > 0.9
+    same(run, whole)
+
+
+@pytest.mark.slow
+def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, monkeypatch, caplog):
+    """With NUTS alone, here as the posterior is wider than they are; and resumed in the middle of that."""
+
+    def too_narrow(*args):
+        found = with_proposal(*args)
+        assert found.proposal is not None
+        return found._replace(root=0.2 * found.root)
+
+    monkeypatch.setattr("ridgebayes.inference.runner.with_proposal", too_narrow)
+    model, out = models.regions(three_regions), tmp_path / "run"
+    with caplog.at_level("INFO"):
+        once = sample(model, data, settings=PROPOSALS)
+    assert "fit 1 of 1: proposals left chains where they were" in caplog.text
+    assert (once.tree["sample_stats"]["n_steps"].values > 0).all()
+    interrupted(monkeypatch, model, data, out, 16, PROPOSALS)
+    monkeypatch.setattr("ridgebayes.inference.runner.with_proposal", None)  # the mode is known
+    same(resume(out), once)
+
+
+def test_killed_fit_resumes(whole, table, tmp_path):
+    """`kill -9` in the middle of sampling, in a process of its own."""
+    out = tmp_path / "run"
+    code = (
+        "from ridgebayes import models, read_scws, sample, sky\n"
+        "from ridgebayes.inference import runner\n"
+        "runner.CHECKPOINT_SECONDS = 0.0\n"
+        "regions = sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
+        f"sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "
+        f"chains=2, warmup=60, draws=70, seed=5, sampler='nuts')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while not list(out.glob(f"{CHECKPOINT}/chain-0-1.npz")):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    run = resume(out)
+    xr.testing.assert_identical(
+        run.tree["posterior"].to_dataset().drop_attrs(), whole.tree["posterior"].to_dataset().drop_attrs()
+    )
+
+
+class TestRefused:
+    @pytest.fixture
+    def stopped(self, data, three_regions, tmp_path, monkeypatch):
+        out = tmp_path / "run"
+        interrupted(monkeypatch, models.regions(three_regions), data, out, 1)
+        return out
+
+    def change(self, out, *keys, value):
+        path = out / CHECKPOINT / "run.toml"
+        record = tomlkit.parse(path.read_text())
+        inner = record
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value
+        path.write_text(tomlkit.dumps(record))
+
+    def test_other_version(self, stopped):
+        self.change(stopped, "versions", "numpyro", value="0.1")
+        with pytest.raises(
+            InputError, match=rf"begun with numpyro 0.1, and this is {metadata.version('numpyro')}"
+        ):
+            resume(stopped)
+
+    def test_other_data(self, stopped, data):
+        other = dataclasses.replace(data, rate=data.rate * 1.01)
+        with pytest.raises(InputError, match="begun with another data"):
+            resume(stopped, scws=other)
+
+    def test_other_model(self, stopped):
+        self.change(stopped, "model", "priors", "background.level", value="Normal(1.0, 0.100000000)")
+        with pytest.raises(InputError, match="begun with another model"):
+            resume(stopped)
+
+    def test_nothing_to_resume(self, whole, tmp_path):
+        with pytest.raises(InputError, match="no unfinished run"):
+            resume(tmp_path / "nowhere")
+        done = whole.save(tmp_path / "done")
+        with pytest.raises(InputError, match="is complete"):
+            resume(done.path)
+
+    def test_two_at_a_time(self, stopped):
+        first = Checkpoint.open(stopped)
+        with pytest.raises(InputError, match="another process is sampling into it"):
+            resume(stopped)
+        first.close()
+
+    def test_fitting_over_it(self, stopped, data, three_regions):
+        with pytest.raises(InputError, match="unfinished run: go on with"):
+            sample(models.regions(three_regions), data, out=stopped)
+
+
+def test_old_run_stands_until_the_new_one_is_there(whole, data, three_regions, tmp_path, monkeypatch):
+    old = whole.save(tmp_path / "run")
+    other = models.regions(three_regions).with_priors({"crab.rate": 1.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "_advance", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            sample(other, data, out=old.path, settings=SETTINGS, overwrite=True)
+    np.testing.assert_array_equal(Run.open(old.path).intensity(), whole.intensity())
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_directory_is_whole_wherever_its_replacement_stops(whole, tmp_path, monkeypatch, step):
+    """The old or the new run, never neither: killed before each of the steps of the replacement."""
+    old = whole.save(tmp_path / "run")
+    new = Run(whole.tree, {**whole.record, "command": "new"}, fit=whole.fit)
+    calls = iter(range(step))
+
+    def counted(function):
+        def wrapper(*args, **kwargs):
+            if next(calls, None) is None:
+                raise SystemExit
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", counted(type(tmp_path).replace))
+        patch.setattr("ridgebayes.runs.run.shutil.rmtree", counted(__import__("shutil").rmtree))
+        with pytest.raises(SystemExit):
+            new.save(old.path, overwrite=True)
+    assert Run.open(old.path).record["command"] in ("new", whole.record["command"])
