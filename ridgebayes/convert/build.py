@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -19,11 +20,12 @@ from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
-from ridgebayes.table.formats import parse_truth
+from ridgebayes.table.formats import known_roll, parse_truth
 from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
 from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
 _RATE = u.ct / u.s
+_log = logging.getLogger(__name__)
 _TRUE, _FALSE = ("T", "TRUE", "1"), ("F", "FALSE", "0")
 _AGREE = {"mjd": 1e-5, "exposure": 0.1, "ra": 1e-3, "dec": 1e-3}  # d, s, deg, deg: of files of one ScW
 
@@ -102,6 +104,7 @@ def _join(sources: Sequence[Source], name: str, common: bool) -> list[_File]:
     ids = [scw_ids(c, name) for c in columns]
     for c, own in zip(columns, ids, strict=True):
         check_ids(c.source, own)
+        c.ids = own
     kept = ids[0]
     for own in ids[1:]:
         kept = np.intersect1d(kept, own)
@@ -139,7 +142,9 @@ def _table(
     tracer, tracer_err = (
         _tracer(first, str(known.get(key) or ""), exposure) for key in ("tracer", "tracer_err")
     )
-    roll = first.take(to_degrees(columns, str(known["roll"]), ids)) if known.get("roll") else None
+    roll = None
+    if name := str(known.get("roll") or ""):
+        roll = known_roll(columns.source, name, to_degrees(columns, name, ids))
     return ScWTable(
         scw_id=first.take(ids),
         revolution=first.take(_revolution(columns, ids, str(known.get("revolution") or ""))),
@@ -148,7 +153,7 @@ def _table(
         exposure=exposure,
         ra=shared[0]["ra"],
         dec=shared[0]["dec"],
-        roll=None if roll is None or np.isnan(roll).all() else roll,
+        roll=None if roll is None else first.take(roll),
         rate=rate,
         stat_err=stat_err,
         tracer=tracer,
@@ -175,7 +180,7 @@ def _shared(file: _File, mapping: Mapping) -> dict[str, Floats]:
     names = [time] if isinstance(time, str) else list(time)
     if names and all(name in columns for name in names):
         system, scale = mapping.system or "mjd", mapping.scale or "tt"
-        times = [to_mjd(columns, name, system, scale, file.ids) for name in names]
+        times = [to_mjd(columns, name, system, scale, file.ids, mapping.zero) for name in names]
         values["mjd"] = file.take(np.mean(times, axis=0))
     return values
 
@@ -244,7 +249,10 @@ def _rates_of(file: _File, band: BandColumns, exposure: Floats) -> tuple[Floats,
 
 def _tracer(file: _File, name: str, exposure: Floats) -> Floats | None:
     values = _quantity(file, name, None, exposure) if name else None
-    return None if values is None or np.isnan(values).all() else values
+    if values is not None and np.isnan(values).all():
+        _log.info("%s: column %s has no value: left out", file.columns.source, name)
+        return None
+    return values
 
 
 def _revolution(columns: Columns, ids: NDArray[np.str_], name: str) -> Ints:
@@ -253,16 +261,17 @@ def _revolution(columns: Columns, ids: NDArray[np.str_], name: str) -> Ints:
         return expected
     values = columns.scalars(name, u.dimensionless_unscaled)
     must = "is not what SCW_ID says"
-    check_rows(columns.source, ids, name, values, values == expected, must, "mend one of them")
+    same = np.isnan(values) | (values == expected)  # a missing one follows from SCW_ID
+    check_rows(columns.source, ids, name, values, same, must, "mend one of them")
     return expected
 
 
 def _crab(columns: Columns, ids: NDArray[np.str_], name: str) -> Bools:
     if not name:
         return np.zeros(ids.size, dtype=np.bool_)
-    text = np.char.lower(columns.text(name).astype(np.str_))
-    crab = np.isin(text, ("crab", "true", "1", "t"))
-    ok = crab | np.isin(text, ("", "false", "0", "f"))
+    text = np.char.lower(columns.flags(name))
+    crab = np.isin(text, ("crab", "true", "1", "t", "yes", "y"))
+    ok = crab | np.isin(text, ("", "false", "0", "f", "no", "n"))
     must = "must be 'Crab' (or true) where the Crab was not removed, else empty"
     remedy = 'mend the column, or put  source = ""  under [columns] where it is of something else'
     check_rows(columns.source, ids, name, text, ok, must, remedy)

@@ -11,12 +11,14 @@ from typing import Any
 
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, Table
 from astropy.units import Quantity
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits, text_of, unpacked
+from ridgebayes.io.fits_table import fits_table
 from ridgebayes.table.formats import joined, parquet_table, side_truth
+from ridgebayes.table.missing import split
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
@@ -107,9 +109,9 @@ def _fits(path: Path, extension: str | None) -> Source:
         ebounds, truth = by_name.get("EBOUNDS"), by_name.get("TRUTH")
         return Source(
             path,
-            Table.read(hdu),
+            fits_table(hdu),
             _upper(dict(hdus[0].header) | dict(hdu.header)),
-            None if ebounds is None else Table.read(ebounds),
+            None if ebounds is None else fits_table(ebounds),
             None if truth is None or truth.columns.names != ["JSON"] else joined(truth),
         )
 
@@ -164,10 +166,14 @@ def _plain(table: Table) -> Table:
     """Turn positions that are one column into two, and quantities into columns with a unit."""
     for name in list(table.colnames):
         if isinstance(table[name], Quantity):
-            table[name] = Column(table[name].value, unit=table[name].unit)
+            table[name] = _column(table[name])
         if isinstance(table[name], SkyCoord):
             sky = table[name].icrs
-            table[f"{name}_RA"] = Column(sky.ra.deg, unit="deg")
-            table[f"{name}_DEC"] = Column(sky.dec.deg, unit="deg")
+            table[f"{name}_RA"], table[f"{name}_DEC"] = (_column(a.to("deg")) for a in (sky.ra, sky.dec))
             table.remove_column(name)
     return table
+
+
+def _column(quantity: Quantity) -> MaskedColumn:
+    values, missing = split(quantity.value)
+    return MaskedColumn(values, mask=missing, unit=quantity.unit)

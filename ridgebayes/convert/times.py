@@ -14,16 +14,12 @@ from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
 from ridgebayes.table.scw import Floats, Ints
-from ridgebayes.table.validation import Columns, check_rows
-
-ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}
-"""MJD of the zero of every system that is a number of days. IJD counts from 2000-01-01 in TT."""
-
-MISSION = (52500.0, 64000.0)
-"""MJD between which INTEGRAL could have observed: from before its launch in October 2002 to 2034."""
+from ridgebayes.table.validation import MISSION, ZERO, Columns, check_rows
 
 
-def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np.str_]) -> Floats:
+def to_mjd(
+    columns: Columns, name: str, system: str, scale: str, ids: NDArray[np.str_], zero: float | None = None
+) -> Floats:
     """Return a column of times as MJD (TT), (N,).
 
     Parameters
@@ -34,6 +30,8 @@ def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np
         One of `ridgebayes.convert.mapping.SYSTEMS` and `SCALES`; a Time knows its own.
     ids
         (N,) SCW_IDs, to name a row.
+    zero
+        MJD, in the same scale, at which the column is 0; by default that of the system.
 
     Raises
     ------
@@ -41,19 +39,21 @@ def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np
         Naming the first row whose time is missing, no time, or outside the mission.
     """
     column = columns.column(name)
+    zero = ZERO.get(system, 0.0) if zero is None else zero
     if isinstance(column, Time):
-        mjd = np.ma.filled(np.ma.asarray(column.tt.mjd, dtype=np.float64), np.nan).reshape(len(ids))
+        mjd = columns.scalars(name, u.d)
     elif system == "iso":
         mjd = _from_text(columns, name, scale, ids)
     else:
         days = columns.scalars(name, u.d)
-        mjd = days + ZERO[system]
+        mjd = days + zero
         inside = (mjd > MISSION[0]) & (mjd < MISSION[1])  # before astropy meets it
-        _check_mission(columns, name, ids, days, inside, f"system '{system}'")
+        of = f"system '{system}'" if zero == ZERO.get(system) else f"days since MJD {zero:g}"
+        _check_mission(columns, name, ids, days, inside, of)
         if scale != "tt":
             # In two parts: a float64 Julian date resolves 40 µs.
             whole = np.floor(days)
-            mjd = Time(whole + ZERO[system], days - whole, format="mjd", scale=scale).tt.mjd
+            mjd = Time(whole + zero, days - whole, format="mjd", scale=scale).tt.mjd
     inside = (mjd > MISSION[0]) & (mjd < MISSION[1])
     _check_mission(columns, name, ids, mjd, inside, "MJD")
     return np.asarray(mjd, dtype=np.float64)
@@ -62,8 +62,13 @@ def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np
 def _check_mission(
     columns: Columns, name: str, ids: NDArray[np.str_], values: Floats, inside: NDArray[np.bool_], of: str
 ) -> None:
-    must = f"which as {of} lies outside the mission"
-    check_rows(columns.source, ids, name, values, inside, must, "state system under [time] in the mapping")
+    must = f"which as {of} lies outside the mission (2002 to 2025)"
+    remedy = "drop these ScWs, or state system or zero under [time] in the mapping"
+    gaps = np.isnan(values)
+    check_rows(
+        columns.source, ids, name, values, ~gaps, "must be a time", "drop these ScWs or mend the column"
+    )
+    check_rows(columns.source, ids, name, values, inside, must, remedy)
 
 
 def _from_text(columns: Columns, name: str, scale: str, ids: NDArray[np.str_]) -> Floats:

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.io.fits_table import stored_nulls
+from ridgebayes.table.headertime import header_scale, header_zero
 from ridgebayes.table.scw import Bools, Floats, Ints
+from ridgebayes.table.validation import MISSION
 
 SHAPE = (134, 130)
 """Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""
@@ -24,7 +27,7 @@ FULL_DETECTOR = 128 * 128
 
 EVENTS = "ISGR-EVTS-ALL"
 GTI = "IBIS-GNRL-GTI"
-_MISSION = (52500.0, 64000.0)  # MJD: from before the launch in October 2002 to 2034
+
 _TO_DAYS = {"d": 1.0, "day": 1.0, "s": 1 / 86400.0}
 
 
@@ -104,7 +107,7 @@ def _read(path: Path) -> EventList:
         table = _table(path, hdus, EVENTS)
         header = table.header
         scw_id = _scw_id(path, header)
-        zero = _mjd_zero(path, header)
+        zero = _mjd_zero(path, header, table)
         days = _column(path, table, "TIME") * _days(path, table, "TIME")
         energy = _column(path, table, "ISGRI_ENERGY")
         pixel = _pixels(path, table)
@@ -117,7 +120,7 @@ def _read(path: Path) -> EventList:
     if not (np.isfinite(days).all() and np.isfinite(energy).all()):
         raise InputError(f"{path}: TIME or ISGRI_ENERGY is not finite: make the event list again")
     first = float(spans[0, 0])
-    if not (_MISSION[0] < zero + first and zero + float(spans[-1, 1]) < _MISSION[1]):
+    if not (MISSION[0] < zero + first and zero + float(spans[-1, 1]) < MISSION[1]):
         raise InputError(f"{path}: good time at MJD {zero + first:g} is outside the mission: check MJDREF")
     if days.max() < first or days.min() > spans[-1, 1]:
         raise InputError(f"{path}: no event lies in the good time of {GTI}: check their TIME and START")
@@ -154,6 +157,13 @@ def _column(path: Path, table: fits.BinTableHDU, name: str) -> NDArray[Any]:
     values = np.asarray(table.data[name])
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise InputError(f"{path}: {table.name}: column {name} is not one number a row: make the list again")
+    missing = stored_nulls(table, name)
+    if missing is not None and missing.any():
+        row = int(np.argmax(missing))
+        raise InputError(
+            f"{path}: {table.name} row {row + 1}: {name} is missing (null): make the list again, or leave "
+            "these rows out"
+        )
     return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
@@ -166,7 +176,7 @@ def _days(path: Path, table: fits.BinTableHDU, name: str) -> float:
 
 def _number(path: Path, header: Mapping[str, Any], key: str) -> float | None:
     value = header.get(key)
-    if value is None:
+    if value is None or isinstance(value, fits.card.Undefined):
         return None
     if isinstance(value, str | bool) or not np.isfinite(value):
         raise InputError(f"{path}: keyword {key} is {value!r}, not a number: mend it")
@@ -199,16 +209,17 @@ def _scw_id(path: Path, header: Mapping[str, Any]) -> str:
     return scw_id
 
 
-def _mjd_zero(path: Path, header: Mapping[str, Any]) -> float:
-    scale = str(header.get("TIMESYS", "TT")).strip().upper()
-    if scale != "TT":
-        raise InputError(f"{path}: TIMESYS is {scale}: give times in TT")
-    zero = _number(path, header, "MJDREF")
+def _mjd_zero(path: Path, header: Mapping[str, Any], table: fits.BinTableHDU) -> float:
+    if header_scale(header) not in (None, "tt"):
+        raise InputError(f"{path}: TIMESYS is {header['TIMESYS']}: give times in TT")
+    try:
+        zero = header_zero(header, str(table.columns["TIME"].unit or "d"))
+    except KeyError:  # the column is missing, which is said next
+        zero = None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if zero is None:
-        whole, part = (_number(path, header, key) for key in ("MJDREFI", "MJDREFF"))
-        if whole is None:
-            raise InputError(f"{path}: keyword MJDREF is missing: add it (51544 for INTEGRAL days)")
-        zero = whole + (part or 0.0)
+        raise InputError(f"{path}: keyword MJDREF is missing: add it (51544 for INTEGRAL days)")
     return zero
 
 
