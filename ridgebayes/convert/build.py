@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.convert.angles import to_degrees, to_icrs
 from ridgebayes.convert.guessing import guess
-from ridgebayes.convert.ids import scw_ids
+from ridgebayes.convert.ids import pointings_only, scw_ids
 from ridgebayes.convert.mapping import BandColumns, Mapping
 from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
@@ -91,6 +91,8 @@ def convert(
             raise InputError(found.problems[0])
         for source in sources:
             set_units(source, found.mapping.units)
+            known = str(found.mapping.columns["scw_id"])
+            source.table = pointings_only(str(source.path), source.table, known)
         files = _join(sources, str(found.mapping.columns["scw_id"]), common)
         scws = _table(files, sources, found.mapping, calendar)
         validate(scws, str(sources[0].path))

@@ -105,7 +105,10 @@ def _fits(path: Path, extension: str | None) -> Source:
     with open_fits(path) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
-        hdu = _extension(path, [t for t in tables if t.name.upper() not in _NOT_RATES], extension)
+        usual = [t for t in tables if t.name.upper() not in _NOT_RATES]
+        # An index of science windows of the ISDC is a GROUPING with a row a window.
+        usual = usual or [t for t in tables if {"SWID", "SCW_ID"} & set(t.columns.names)]
+        hdu = _extension(path, usual, extension)
         ebounds, truth = by_name.get("EBOUNDS"), by_name.get("TRUTH")
         return Source(
             path,
@@ -124,7 +127,7 @@ def _extension(path: Path, tables: list[fits.BinTableHDU], wanted: str | None) -
     if wanted is not None:
         raise InputError(f"{path}: {len(matching)} table extensions named '{wanted}'{nearest(wanted, names)}")
     if not tables:
-        raise InputError(f"{path}: the FITS file has no table extension: name another file")
+        raise InputError(f"{path}: the FITS file has no table of ScWs: name another file")
     if len(tables) > 1:
         line = f'extension = "{names[0] or "NAME"}"'
         raise InputError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
@@ -27,6 +29,8 @@ FULL_DETECTOR = 128 * 128
 
 EVENTS = "ISGR-EVTS-ALL"
 GTI = "IBIS-GNRL-GTI"
+GROUP = "GROUPING"
+_log = logging.getLogger(__name__)
 
 _TO_DAYS = {"d": 1.0, "day": 1.0, "s": 1 / 86400.0}
 
@@ -103,7 +107,9 @@ def read_events(path: str | PathLike[str]) -> EventList:
 
 
 def _read(path: Path) -> EventList:
-    with open_fits(path) as hdus:
+    with ExitStack() as stack:
+        hdus = list(stack.enter_context(open_fits(path)))
+        hdus += [hdu for file in _members(path, hdus) for hdu in stack.enter_context(open_fits(file))]
         table = _table(path, hdus, EVENTS)
         header = table.header
         scw_id = _scw_id(path, header)
@@ -143,12 +149,53 @@ def _read(path: Path) -> EventList:
     )
 
 
-def _table(path: Path, hdus: fits.HDUList, name: str) -> fits.BinTableHDU:
+def _members(path: Path, hdus: Sequence[Any]) -> list[Path]:
+    """Files that a group of the ISDC names for events and good time which it does not hold itself."""
+    names = {hdu.name.upper() for hdu in hdus}
+    group = next(
+        (hdu for hdu in hdus if hdu.name.upper() == GROUP and isinstance(hdu, fits.BinTableHDU)), None
+    )
+    if EVENTS in names or group is None or "MEMBER_LOCATION" not in group.columns.names:
+        return []
+    found: dict[Path, None] = {}
+    for name, place in zip(group.data["MEMBER_NAME"], group.data["MEMBER_LOCATION"], strict=True):
+        if str(name).strip().upper() not in (EVENTS, GTI):
+            continue
+        file = path.parent / str(place).strip()
+        packed = file.with_name(file.name + ".gz")
+        if not file.is_file() and not packed.is_file():
+            raise InputError(
+                f"{path}: the group names {file.name} for {name}, which is not beside it: add it"
+            )
+        found[file if file.is_file() else packed] = None
+    if found:
+        _log.info("%s: a group; read are %s", path.name, ", ".join(file.name for file in found))
+    return list(found)
+
+
+def _table(path: Path, hdus: Sequence[Any], name: str) -> fits.BinTableHDU:
     found = [hdu for hdu in hdus if hdu.name.upper() == name]
+    if name == GTI and len(found) > 1:
+        found = [_merged(path, found)]
     if not found or not isinstance(found[0], fits.BinTableHDU):
         names = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
         raise InputError(f"{path}: no table extension {name} (there are: {names}): give an ISGRI event list")
     return found[0]
+
+
+def _merged(path: Path, tables: Sequence[Any]) -> Any:
+    """Return the one of several lists of good time that holds all of them."""
+    titles = [str(t.header.get("GTI_NAME") or "").strip().upper() for t in tables]
+    merged = [t for t, title in zip(tables, titles, strict=True) if "MERGED" in title]
+    isgri = [t for t in merged if "ISGRI" in str(t.header["GTI_NAME"]).upper()]
+    if len(chosen := isgri or merged) != 1:
+        listed = ", ".join(title or "no GTI_NAME" for title in titles)
+        raise InputError(
+            f"{path}: {len(tables)} extensions {GTI} ({listed}): keep the one that counts, or name it "
+            "MERGED_ISGRI (keyword GTI_NAME)"
+        )
+    _log.info("%s: of %d extensions %s, %s counts", path.name, len(tables), GTI, chosen[0].header["GTI_NAME"])
+    return chosen[0]
 
 
 def _column(path: Path, table: fits.BinTableHDU, name: str) -> NDArray[Any]:
@@ -200,7 +247,8 @@ def _scw_id(path: Path, header: Mapping[str, Any]) -> str:
     if len(scw_id) != 12 or not (scw_id.isascii() and scw_id.isdigit()):
         shown = f"is '{scw_id}'" if scw_id else "is missing"
         raise InputError(f"{path}: keyword SWID {shown}, must be 12 digits like 025900280010: add it")
-    kind = str(header.get("SW_TYPE", "POINTING")).strip().upper()
+    by_id = {"1": "SLEW", "2": "ENGINEERING"}.get(scw_id[-1], "POINTING")
+    kind = str(header.get("SW_TYPE") or by_id).strip().upper()
     if kind != "POINTING":
         raise InputError(f"{path}: SW_TYPE is {kind}, which has no one pointing: give pointings only")
     revolution = _number(path, header, "REVOL")
@@ -213,9 +261,8 @@ def _mjd_zero(path: Path, header: Mapping[str, Any], table: fits.BinTableHDU) ->
     if header_scale(header) not in (None, "tt"):
         raise InputError(f"{path}: TIMESYS is {header['TIMESYS']}: give times in TT")
     try:
-        zero = header_zero(header, str(table.columns["TIME"].unit or "d"))
-    except KeyError:  # the column is missing, which is said next
-        zero = None
+        unit = table.columns["TIME"].unit if "TIME" in table.columns.names else "d"
+        zero = header_zero(header, str(unit or "d"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if zero is None:
@@ -223,7 +270,7 @@ def _mjd_zero(path: Path, header: Mapping[str, Any], table: fits.BinTableHDU) ->
     return zero
 
 
-def _good_days(path: Path, hdus: fits.HDUList, header: Mapping[str, Any]) -> Floats:
+def _good_days(path: Path, hdus: Sequence[Any], header: Mapping[str, Any]) -> Floats:
     """Good time intervals in days, sorted and merged."""
     if any(hdu.name.upper() == GTI for hdu in hdus):
         table = _table(path, hdus, GTI)
@@ -260,16 +307,16 @@ def _pointing(path: Path, header: Mapping[str, Any]) -> tuple[float, float, floa
     for key, value in (("DEC_SCX", dec), ("DEC_SCZ", dec_z)):
         if value is not None and abs(value) > 90:
             raise InputError(f"{path}: {key} is {value:g}, must lie between -90 and 90: mend it")
-    roll = np.nan if ra_z is None or dec_z is None else position_angle(ra, dec, ra_z, dec_z)
+    roll = np.nan if ra_z is None or dec_z is None else float(position_angle(ra, dec, ra_z, dec_z))
     return ra % 360.0, dec, roll
 
 
-def position_angle(ra: float, dec: float, to_ra: float, to_dec: float) -> float:
+def position_angle(ra: ArrayLike, dec: ArrayLike, to_ra: ArrayLike, to_dec: ArrayLike) -> Floats:
     """Position angle of a direction seen from another, from north through east, degrees in [0, 360)."""
-    a, d, b, e = np.deg2rad([ra, dec, to_ra, to_dec])
+    a, d, b, e = (np.deg2rad(x) for x in (ra, dec, to_ra, to_dec))
     east = np.cos(e) * np.sin(b - a)
     north = np.sin(e) * np.cos(d) - np.cos(e) * np.sin(d) * np.cos(b - a)
-    return float(np.rad2deg(np.arctan2(east, north)) % 360.0)
+    return np.asarray(np.rad2deg(np.arctan2(east, north)) % 360.0)
 
 
 def _live_fraction(path: Path, header: Mapping[str, Any]) -> float | None:

@@ -287,7 +287,7 @@ class Columns:
             values = values.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"{self.source}: column {name} is not numeric ({error}): mend that value"
+                f"{self.source}: column {name} is not numeric ({_odd(values) or error}): mend that value"
             ) from error
         values = np.where(missing, np.nan, values)
         values = self._measured(name, values, given or str(getattr(column, "unit", None) or ""), unit)
@@ -392,6 +392,17 @@ class Columns:
             raise InputError(
                 f"{self.source}: column {name} has the unit '{given}', which is no {unit}: convert the column"
             ) from error
+
+
+def _odd(values: NDArray[Any]) -> str:
+    """Name the first text that is no number, and its row."""
+    for row, cell in enumerate(values.reshape(len(values), -1) if values.size else [], start=1):
+        for text in cell.tolist():
+            try:
+                float(text)
+            except (ValueError, TypeError):
+                return f"row {row}: '{text}'"
+    return ""
 
 
 def _marks(values: NDArray[np.float64]) -> NDArray[np.bool_]:
