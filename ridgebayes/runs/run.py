@@ -79,6 +79,10 @@ class Run:
             with xr.open_datatree(path / POSTERIOR, engine="h5netcdf") as tree:
                 return cls(tree.load(), record, path)
         except Exception as error:  # whatever HDF5 does with a broken file
+            if "unable to lock file" in str(error).lower():
+                raise InputError(
+                    f"{path / POSTERIOR}: is open in another program: close it there, and try again"
+                ) from error
             raise InputError(f"{path}: cannot be read ({str(error)[:160]}): fit again") from error
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
