@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import locale
 import multiprocessing
 import os
 import sys
@@ -31,6 +32,15 @@ def _is_there(module: str) -> bool:
         return find_spec(module) is not None
     except (ImportError, ValueError):
         return False
+
+
+def in_utf8() -> None:
+    """Begin the command again in Python's UTF-8 mode where the locale cannot hold every name of a file."""
+    if sys.flags.utf8_mode or codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8":
+        return
+    shown = getattr(sys.stdout, "encoding", None) or "ascii"  # the terminal stays what it is
+    changed = {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or shown}
+    os.execve(sys.executable, [sys.executable, "-m", "ridgebayes", *sys.argv[1:]], os.environ | changed)
 
 
 def for_commands() -> None:

@@ -39,7 +39,7 @@ from ridgebayes.cli.commands.screen import screen
 from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
 from ridgebayes.cli.commands.spectrum import spectrum
-from ridgebayes.environment import for_commands, platform_problem
+from ridgebayes.environment import for_commands, in_utf8, platform_problem
 from ridgebayes.errors import InputError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -51,6 +51,8 @@ class _Commands(click.Group):
     """A group whose unknown commands and errors read well."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and kwargs.get("args") is None:  # not called from Python
+            in_utf8()
         for_commands()
         return super().main(*args, **kwargs)
 

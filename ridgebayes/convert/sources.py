@@ -77,7 +77,7 @@ def _opened(path: Path, extension: str | None) -> Source:
     if head.startswith(b"<"):
         return _votable(path, content)
     if head.startswith(b"# %ECSV"):
-        table = Table.read(text_of(path), format="ascii.ecsv")
+        table = Table.read(text_of(path), encoding="utf-8", format="ascii.ecsv")
         source = Source(path, table, _upper(table.meta), None, side_truth(path))
         bands = source.header.get("EBOUNDS")
         source.ebounds = Table(dict(bands)) if isinstance(bands, Mapping) else None
@@ -95,10 +95,14 @@ def _text(path: Path, head: bytes) -> Table:
     names = next((line for line in lines if not line.startswith("#")), "")
     for delimiter in ",;\t":
         if delimiter in names:
-            return Table.read(text_of(path), format="ascii.basic", delimiter=delimiter, comment=r"\s*#")
+            return Table.read(
+                text_of(path), encoding="utf-8", format="ascii.basic", delimiter=delimiter, comment=r"\s*#"
+            )
     # Blanks between the columns; their names in the first line, or in the last comment before the numbers.
     commented = bool(lines) and lines[0].startswith("#") and not any(c.isalpha() for c in names.split()[0])
-    return Table.read(text_of(path), format="ascii.commented_header" if commented else "ascii.basic")
+    return Table.read(
+        text_of(path), encoding="utf-8", format="ascii.commented_header" if commented else "ascii.basic"
+    )
 
 
 def _fits(path: Path, extension: str | None) -> Source:
@@ -149,7 +153,7 @@ def _with_sides(path: Path, table: Table) -> Source:
     if not side.exists():
         return Source(path, table, _upper(table.meta), None, side_truth(path))
     with one_line(side, "an ECSV table of the bands"):
-        ebounds = Table.read(text_of(side), format="ascii.ecsv")
+        ebounds = Table.read(text_of(side), encoding="utf-8", format="ascii.ecsv")
     return Source(path, table, _upper(table.meta) | _upper(ebounds.meta), ebounds, side_truth(path))
 
 

@@ -185,14 +185,14 @@ def joined(hdu: fits.BinTableHDU) -> str:
 
 
 def _read_ecsv(path: Path) -> _Raw:
-    table = Table.read(text_of(path), format="ascii.ecsv")
+    table = Table.read(text_of(path), encoding="utf-8", format="ascii.ecsv")
     header = {str(key).upper(): value for key, value in table.meta.items()}
     ebounds = header.get("EBOUNDS")
     return _Raw(table, None if ebounds is None else Table(dict(ebounds)), header)
 
 
 def _read_csv(path: Path) -> _Raw:
-    return _with_sides(path, Table.read(text_of(path), format="ascii.csv"))
+    return _with_sides(path, Table.read(text_of(path), encoding="utf-8", format="ascii.csv"))
 
 
 def _read_parquet(path: Path) -> _Raw:
@@ -261,7 +261,7 @@ def _with_sides(path: Path, table: Table) -> _Raw:
     if not side.exists():
         return _Raw(table, None)
     with one_line(side, "an ECSV table of the bands"):
-        ebounds = Table.read(text_of(side), format="ascii.ecsv")
+        ebounds = Table.read(text_of(side), encoding="utf-8", format="ascii.ecsv")
     return _Raw(table, ebounds, {str(key).upper(): value for key, value in ebounds.meta.items()})
 
 
