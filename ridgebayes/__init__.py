@@ -17,6 +17,8 @@ import jax  # noqa: E402
 # Rates of 300 cts/s with errors of 0.1 over 160,000 ScWs: float32 loses the answer.
 jax.config.update("jax_enable_x64", True)
 
+from ridgebayes import units as _units  # noqa: E402, F401  # makes mCrab known to astropy, which then reads it
+
 if TYPE_CHECKING:
     from ridgebayes import models, sbc, simulate, sky  # type: ignore[attr-defined]  # models/ stands outside
     from ridgebayes.checks import check
