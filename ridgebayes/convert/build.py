@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -32,11 +32,12 @@ _AGREE = {"mjd": 1e-5, "exposure": 0.1, "ra": 1e-3, "dec": 1e-3}  # d, s, deg, d
 
 @dataclass(frozen=True)
 class Converted:
-    """A converted table, the complete mapping it was made with, and one line for every guess."""
+    """A converted table, its complete mapping, one line for every guess, and for every column not used."""
 
     scws: ScWTable
     mapping: Mapping
     notes: list[str]
+    unused: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -87,8 +88,7 @@ def convert(
     sources = [open_source(path, mapping.extension if mapping else None) for path in paths]
     with one_line(sources[0].path, "a rate table that can be converted"):
         found = guess(sources, mapping, revolutions=calendar is not None)
-        if found.problems:
-            raise InputError(found.problems[0])
+        found.refuse()
         for source in sources:
             set_units(source, found.mapping.units)
             known = str(found.mapping.columns["scw_id"])
@@ -97,7 +97,8 @@ def convert(
         scws = _table(files, sources, found.mapping, calendar)
         validate(scws, str(sources[0].path))
     doubts = [f"DOUBT: {source.doubt}" for source in sources if source.doubt] + _doubts(scws)
-    return Converted(scws, found.mapping, found.notes + doubts)
+    doubts += [f"DOUBT: {doubt}" for doubt in found.doubts]
+    return Converted(scws, found.mapping, found.notes + doubts, found.unused)
 
 
 def _join(sources: Sequence[Source], name: str, common: bool) -> list[_File]:
@@ -230,6 +231,8 @@ def _quantity(file: _File, name: str, element: int | None, exposure: Floats) -> 
         if element > values.shape[1]:
             raise InputError(f"{columns.source}: column {name} has no element {element}")
         values = values[:, element - 1]
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
     if values.ndim != 1:
         raise InputError(
             f"{columns.source}: column {name} has several elements a row: state element of its band"

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from astropy.time import Time
 from ridgebayes.convert import bands as band_guess
 from ridgebayes.convert.angles import has_letters, is_sexagesimal
 from ridgebayes.convert.mapping import Mapping
-from ridgebayes.convert.names import NAMES, START, STOP, normal
+from ridgebayes.convert.names import NAMES, START, STOP, normal, rate_name
 from ridgebayes.convert.sources import Source, set_units
+from ridgebayes.errors import InputError
 from ridgebayes.table.headertime import header_scale, header_zero
 from ridgebayes.table.validation import MISSION, ZERO, Columns
 
@@ -34,6 +36,33 @@ class Guess:
     mapping: Mapping
     notes: list[str]
     problems: list[str]
+    unused: list[str] = field(default_factory=list)
+    """One line for every column that is not taken, with what it might be."""
+
+    doubts: list[str] = field(default_factory=list)
+    skeleton: str = ""
+    """[[bands]] to edit, where the bands are not clear."""
+
+    def refuse(self) -> None:
+        """Raise all problems at once.
+
+        Raises
+        ------
+        Unclear
+            Where there is one.
+        """
+        if self.problems:
+            raise Unclear(self)
+
+
+class Unclear(InputError):
+    """What could not be guessed: all of it, as `guess.problems`."""
+
+    def __init__(self, guess: Guess) -> None:
+        self.guess = guess
+        first, *others = guess.problems
+        more = f" (and {len(others)} more: {'; '.join(others)})" if others else ""
+        super().__init__(first + more)
 
 
 @dataclass
@@ -102,7 +131,51 @@ def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revoluti
     _guess_units(draft)
     _guess_system(draft)
     _guess_header(draft)
-    return Guess(draft.mapping, draft.notes, draft.problems)
+    unused = unused_columns(draft)
+    doubts = [
+        f"column {name} looks like the Crab's flag and is not taken: where it says that the Crab was not "
+        f'removed, put  source = "{name}"  under [columns]'
+        for name in unused
+        if "CRAB" in normal(name) and not draft.mapping.columns.get("source")
+    ]
+    said = [f"column {name} is not used{might_be(draft, name)}" for name in unused]
+    return Guess(draft.mapping, draft.notes, draft.problems, said, doubts, band_guess.skeleton(draft, unused))
+
+
+def unused_columns(draft: Draft) -> list[str]:
+    """Return the columns of the first source that the mapping does not take."""
+    mapping = draft.mapping
+    taken = {n.upper() for v in mapping.columns.values() for n in ([v] if isinstance(v, str) else v)}
+    taken |= {str(name).upper() for band in mapping.bands for name in (band.rate, band.stat_err)}
+    return [name for upper, name in draft.columns[0].names.items() if upper not in taken]
+
+
+def might_be(draft: Draft, name: str) -> str:
+    """Say what a column might be, from its name and its values; "" for no idea."""
+    columns, words = draft.columns[0], normal(name)
+    close = {known: key for key, names in NAMES.items() for known in (*names, key.upper())}
+    text = columns.get(name)[0].dtype.kind in "SU" and columns.text(name).ravel()
+    if text is not False and text.size and np.all((np.char.str_len(text) == 12) & np.char.isdigit(text)):
+        return ": perhaps the scw_id?"
+    near = get_close_matches(words, close, n=1, cutoff=0.75)
+    near = near or [known for known in close if len(known) > 2 and known in words.split("_")][:1]
+    if near:
+        return f": perhaps the {close[near[0]]}?"
+    if rate_name(name) is not None:
+        return ": perhaps the rates of a band?"
+    try:
+        values = columns.scalars(name, u.Unit(str(getattr(columns.column(name), "unit", None) or "")))
+    except (InputError, ValueError, TypeError):
+        return ": text" if columns.get(name)[0].dtype.kind in "SU" else ""
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return ": it is empty"
+    if np.isin(values, (0, 1)).all():
+        return ": a flag?"
+    for system, zero in ZERO.items():
+        if np.all((values + zero > MISSION[0]) & (values + zero < MISSION[1])):
+            return f": a time ({system.upper()})?"
+    return f": {values.min():g} to {values.max():g}"
 
 
 def _check_names(draft: Draft) -> None:

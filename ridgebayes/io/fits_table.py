@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 
+_TYPES = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _TRUE, _FALSE = ord("T"), ord("F")
 
 
@@ -31,18 +32,18 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
         A column of arrays of different lengths.
     """
     nulls = {name: _null(hdu, name) for name in hdu.columns.names}
-    binary = isinstance(hdu, fits.BinTableHDU)
     raw = hdu.data.view(np.ndarray)
-    masks = {
-        name: (_stored if binary else _printed)(hdu, raw, name, nulls[name]) for name in hdu.columns.names
-    }
-    stacked = {
-        name: _stacked(hdu, name, nulls[name]) for name in hdu.columns.names if binary and _varies(hdu, name)
-    }
+    masks, stacked = {}, {}
+    for name, null in nulls.items():
+        if isinstance(hdu, fits.TableHDU):
+            mask = masks[name] = _printed(hdu, raw, name, null)
+            if mask is not None:
+                raw[name][mask] = b"0"
+        elif _varies(hdu, name):
+            stacked[name], masks[name] = _stacked(hdu, raw, name, null)
+        else:
+            masks[name] = _stored(hdu, raw[name], name, null)
     for column in hdu.columns:
-        mask = masks[column.name]
-        if not binary and mask is not None:
-            raw[column.name][mask] = b"0"
         column.null = None  # astropy fails on the null of unsigned integers, and masks what it should not
     table = Table.read(hdu)
     for name in table.colnames:
@@ -60,7 +61,9 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
 
 def stored_nulls(hdu: fits.BinTableHDU, name: str) -> NDArray[np.bool_] | None:
     """Where a column of a binary table is null (see `fits_table`); None where it cannot be."""
-    return _stored(hdu, hdu.data.view(np.ndarray), name, _null(hdu, name))
+    return (
+        None if _varies(hdu, name) else _stored(hdu, hdu.data.view(np.ndarray)[name], name, _null(hdu, name))
+    )
 
 
 def _null(hdu: Any, name: str) -> Any:
@@ -74,13 +77,10 @@ def _varies(hdu: Any, name: str) -> bool:
     return hdu.columns[name].format.lstrip("0123456789")[:1] in ("P", "Q")
 
 
-def _stored(hdu: Any, raw: NDArray[Any], name: str, null: Any) -> NDArray[np.bool_] | None:
-    """Mask of a column of a binary table, from its bytes; None where nothing can be missing."""
+def _stored(hdu: Any, values: NDArray[Any], name: str, null: Any) -> NDArray[np.bool_] | None:
+    """Mask of numbers as they are stored in a binary table; None where nothing can be missing."""
     column = hdu.columns[name]
-    if _varies(hdu, name):
-        return _missing_in(np.asarray(_stacked(hdu, name, null), np.float64), column, null)
-    values = raw[name]
-    code = column.format.lstrip("0123456789")[:1]
+    code = _code(hdu, name)
     if code == "L":
         return np.asarray((values != _TRUE) & (values != _FALSE))
     if code not in ("B", "I", "J", "K", "E", "D"):
@@ -94,25 +94,43 @@ def _stored(hdu: Any, raw: NDArray[Any], name: str, null: Any) -> NDArray[np.boo
     return mask
 
 
-def _missing_in(values: NDArray[np.float64], column: Any, null: Any) -> NDArray[np.bool_]:
-    """Mask of numbers to which TSCAL and TZERO have been applied."""
-    if null is None:
-        return np.zeros(values.shape, dtype=np.bool_)
-    scale, zero = (1 if column.bscale in (None, "") else column.bscale), column.bzero or 0
-    return np.isclose(values, null * scale + zero, rtol=1e-12, atol=0)
+def _code(hdu: Any, name: str) -> str:
+    """Letter of the type of a column, or of the elements of its arrays."""
+    letters = hdu.columns[name].format.lstrip("0123456789")
+    return letters[1:2] if letters[:1] in ("P", "Q") else letters[:1]
 
 
-def _stacked(hdu: Any, name: str, null: Any) -> NDArray[Any]:
-    """Arrays of variable length as one array (N, K)."""
-    rows = hdu.data.field(name)
-    lengths = {np.size(row) for row in rows}
-    if len(lengths) != 1:
+def _stacked(
+    hdu: Any, raw: NDArray[Any], name: str, null: Any
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Arrays of variable length as one array (N, K), and its mask.
+
+    From the bytes: astropy 8.0 scales some rows of them, and not others.
+    """
+    code = _code(hdu, name)
+    if code not in _TYPES:
+        raise InputError(f"column {name} holds arrays of variable length of type {code}: write numbers")
+    lengths = np.unique(raw[name][:, 0])
+    if lengths.size > 1:
         raise InputError(
             f"column {name} of {hdu.name or 'the table'} holds arrays of variable length, "
-            f"{min(lengths, default=0)} to {max(lengths, default=0)} elements a row: "
+            f"{lengths[0]} to {lengths[-1]} elements a row: "
             "write it with the same number in every row"
         )
-    return np.array([np.asarray(row) for row in rows])
+    heap = np.ascontiguousarray(hdu.data._get_heap_data()).view(np.uint8)
+    dtype, count = np.dtype(_TYPES[code]), int(lengths.max(initial=0))
+    size = dtype.itemsize * count
+    if (raw[name][:, 1] < 0).any() or (raw[name][:, 1] + size > heap.size).any():
+        raise InputError(f"column {name} points behind the end of the file: write the file again")
+    cells = [heap[start : start + size].tobytes() for start in raw[name][:, 1].tolist()]
+    values = np.frombuffer(b"".join(cells), dtype=dtype).reshape(len(cells), count)
+    mask = _stored(hdu, values, name, null)
+    column = hdu.columns[name]
+    if code == "L":
+        return values == _TRUE, mask
+    if column.bscale in (None, "", 1) and not column.bzero:
+        return values, mask
+    return values * (column.bscale or 1) + (column.bzero or 0), mask
 
 
 def _printed(hdu: Any, raw: NDArray[Any], name: str, null: Any) -> NDArray[np.bool_] | None:
