@@ -1,4 +1,4 @@
-"""What a command is started from must not matter: variables, terminals, foreign repositories, scripts, files."""
+"""What a command is started from must not matter: variables, terminals, repositories, scripts, files."""
 
 import os
 import shutil
@@ -160,13 +160,13 @@ def test_a_posterior_that_is_open_elsewhere_is_said_to_be(small_run, tmp_path):
     program = (
         "import h5py, sys, time; f = h5py.File(sys.argv[1], 'a'); print('open', flush=True); time.sleep(60)"
     )
-    # Opened for writing, as a viewer does; the digest is checked before, so the content stays the same.
+    # Opened for writing, HDF5 marks the file: its digest is another until it is closed.
     other = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "run" / "posterior.nc")], stdout=subprocess.PIPE
     )
     try:
         assert other.stdout.readline() == b"open\n"
-        with pytest.raises(InputError, match=r"posterior.nc: is open in another program: close it there"):
+        with pytest.raises(InputError, match=r"posterior\.nc: is open in another program: close it there"):
             Run.open(tmp_path / "run")
     finally:
         other.kill()
@@ -191,7 +191,8 @@ def test_a_notebook_in_a_real_kernel(tmp_path):
         "import ridgebayes as rb, jax\n"
         "from ridgebayes import simulate\n"
         "sky = rb.sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
-        "truth = simulate.Truth(bands=simulate.BANDS[:1], template=None, intensity={n: [0.4] for n in sky.names})\n"
+        "shares = {n: [0.4] for n in sky.names}\n"
+        "truth = simulate.Truth(bands=simulate.BANDS[:1], template=None, intensity=shares)\n"
         "scws = simulate.mission(simulate.programme(12, stop=2740, seed=11), truth, sky=sky, seed=3)",
         "run = rb.sample(rb.models.regions(sky), scws, out='run', chains=2, warmup=30, draws=20, seed=1)",
         "print(float(run.intensity().mean()) > 0)",
