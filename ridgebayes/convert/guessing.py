@@ -154,8 +154,9 @@ def might_be(draft: Draft, name: str) -> str:
     """Say what a column might be, from its name and its values; "" for no idea."""
     columns, words = draft.columns[0], normal(name)
     close = {known: key for key, names in NAMES.items() for known in (*names, key.upper())}
-    text = columns.get(name)[0].dtype.kind in "SU" and columns.text(name).ravel()
-    if text is not False and text.size and np.all((np.char.str_len(text) == 12) & np.char.isdigit(text)):
+    values, _ = columns.get(name)
+    text = columns.text(name).ravel() if values.dtype.kind in "SUiu" else np.array([], dtype="U1")
+    if text.size and np.all((np.char.str_len(text) >= 9) & np.char.isdigit(text)):
         return ": perhaps the scw_id?"
     near = get_close_matches(words, close, n=1, cutoff=0.75)
     near = near or [known for known in close if len(known) > 2 and known in words.split("_")][:1]

@@ -164,9 +164,7 @@ def _members(path: Path, hdus: Sequence[Any]) -> list[Path]:
         file = path.parent / str(place).strip()
         packed = file.with_name(file.name + ".gz")
         if not file.is_file() and not packed.is_file():
-            raise InputError(
-                f"{path}: the group names {file.name} for {name}, which is not beside it: add it"
-            )
+            raise InputError(f"{path}: names {file.name} for {name}, which is not beside it: add it")
         found[file if file.is_file() else packed] = None
     if found:
         _log.info("%s: a group; read are %s", path.name, ", ".join(file.name for file in found))
