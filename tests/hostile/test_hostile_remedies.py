@@ -1,5 +1,6 @@
 """What an error advises is done here, and it works."""
 
+import dataclasses
 import re
 import shlex
 
@@ -154,9 +155,7 @@ def test_the_options_that_append_and_screen_advise_work(tmp_path):
     # All flagged: the command that is advised takes the flags back.
     flagged = screen(few())
     names = list(flagged.meta["screening"])
-    write_scws(
-        flagged.__class__(**{**vars_of(flagged), "screen": flagged.screen * 0 + 1}), tmp_path / "s.fits"
-    )
+    write_scws(dataclasses.replace(flagged, screen=flagged.screen * 0 + 1), tmp_path / "s.fits")
     with pytest.raises(InputError, match="SCREEN flags all 15 ScWs: ridgebayes screen") as caught:
         read_scws(tmp_path / "s.fits")
     command = shlex.split(str(caught.value).split("ridgebayes ", 1)[1].replace("CUT", names[0]))
