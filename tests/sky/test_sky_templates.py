@@ -11,7 +11,7 @@ from astropy_healpix import HEALPix
 from numpy.testing import assert_allclose
 
 from ridgebayes.errors import InputError
-from ridgebayes.sky import read_template
+from ridgebayes.sky import load, read_template
 
 
 def light(position):
@@ -150,6 +150,23 @@ def test_images_of_the_whole_sky_are_right_everywhere(tmp_path, kind, centre, fr
     # the projection is sheared.
     assert np.nanmax(np.abs(apart)) < 0.1
     assert np.nanquantile(np.abs(apart), 0.99) < 0.02
+
+
+def test_a_region_that_needs_pixels_without_data_is_refused_and_the_remedy_works(tmp_path):
+    values, wcs = image(["GLON-CAR", "GLAT-CAR"], (60, 120), [60.5, 30.5], [0, 0], [-1, 1])
+    values[50:] = np.nan  # b > 20
+    write_image(tmp_path / "part.fits", values, wcs)
+
+    def region(lat_max):
+        (tmp_path / "r.toml").write_text(
+            '[[region]]\nname = "GB"\nlon = [-10, 10]\ncore_lat = 5\n'
+            f'shape = {{kind = "template", file = "part.fits", lat_max = {lat_max}}}\n'
+        )
+        return load(tmp_path / "r.toml")
+
+    with pytest.raises(InputError, match=r"part\.fits: has no data in .* of the region, .* \(lat_max, lon\)"):
+        region(30)
+    assert region(15).solid_angles[0] > 0
 
 
 def test_what_cannot_be_read(tmp_path):
