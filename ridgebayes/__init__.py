@@ -8,10 +8,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-import jax
+from ridgebayes.environment import settle
+
+settle()  # before JAX reads its variables
+
+import jax  # noqa: E402
 
 # Rates of 300 cts/s with errors of 0.1 over 160,000 ScWs: float32 loses the answer.
 jax.config.update("jax_enable_x64", True)
+
+from ridgebayes import units as _units  # noqa: E402, F401  # makes mCrab known to astropy, which then reads it
 
 if TYPE_CHECKING:
     from ridgebayes import models, sbc, simulate, sky

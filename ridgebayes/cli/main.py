@@ -39,6 +39,7 @@ from ridgebayes.cli.commands.screen import screen
 from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
 from ridgebayes.cli.commands.spectrum import spectrum
+from ridgebayes.environment import for_commands, in_utf8, platform_problem
 from ridgebayes.errors import InputError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -48,6 +49,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 class _Commands(click.Group):
     """A group whose unknown commands and errors read well."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and kwargs.get("args") is None:  # not called from Python
+            in_utf8()
+        for_commands()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -68,6 +75,9 @@ class _Commands(click.Group):
                 raise
             if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
                 click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
+                ctx.exit(2)
+            if (problem := platform_problem()) is not None:
+                click.echo(f"ridgebayes: {problem}", err=True)
                 ctx.exit(2)
             reason = str(error).splitlines()[0] if str(error) else ""
             click.echo(f"ridgebayes: {type(error).__name__}: {reason} (--debug shows where)", err=True)

@@ -40,6 +40,22 @@ def guess_bands(draft: Draft) -> None:
         _units(draft, band)
 
 
+def skeleton(draft: Draft, unused: list[str]) -> str:
+    """[[bands]] to edit, with the columns that may be rates; "" where the bands are known."""
+    if draft.mapping.bands:
+        return ""
+    named = {name: rate_name(name) for name in unused}
+    rates = [name for name, found in named.items() if found is not None and not found.error]
+    errors = [name for name, found in named.items() if found is not None and found.error]
+    lines = []
+    for k, rate in enumerate(rates or ["COLUMN"]):
+        edges = energies(rate) or ("…", "…")
+        lines += ["[[bands]]", f'name = "A{k + 1:02d}"', f"e_min = {edges[0]}  # keV", f"e_max = {edges[1]}"]
+        error = errors[k] if len(errors) == len(rates) else ""
+        lines += [f'rate = "{rate}"', f'stat_err = "{error}"', ""]
+    return "\n".join(lines)
+
+
 def _rates(draft: Draft, k: int) -> list[_Found]:
     columns = draft.columns[k]
     taken = {str(v).upper() for v in draft.mapping.columns.values()}

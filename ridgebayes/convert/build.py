@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -13,28 +14,30 @@ from numpy.typing import NDArray
 
 from ridgebayes.convert.angles import to_degrees, to_icrs
 from ridgebayes.convert.guessing import guess
-from ridgebayes.convert.ids import scw_ids
+from ridgebayes.convert.ids import pointings_only, scw_ids
 from ridgebayes.convert.mapping import BandColumns, Mapping
 from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
-from ridgebayes.table.formats import parse_truth
+from ridgebayes.table.formats import known_roll, parse_truth
 from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
 from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
 _RATE = u.ct / u.s
+_log = logging.getLogger(__name__)
 _TRUE, _FALSE = ("T", "TRUE", "1"), ("F", "FALSE", "0")
 _AGREE = {"mjd": 1e-5, "exposure": 0.1, "ra": 1e-3, "dec": 1e-3}  # d, s, deg, deg: of files of one ScW
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A converted table, the complete mapping it was made with, and one line for every guess."""
+    """A converted table, its complete mapping, one line for every guess, and for every column not used."""
 
     scws: ScWTable
     mapping: Mapping
     notes: list[str]
+    unused: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -85,15 +88,17 @@ def convert(
     sources = [open_source(path, mapping.extension if mapping else None) for path in paths]
     with one_line(sources[0].path, "a rate table that can be converted"):
         found = guess(sources, mapping, revolutions=calendar is not None)
-        if found.problems:
-            raise InputError(found.problems[0])
+        found.refuse()
         for source in sources:
             set_units(source, found.mapping.units)
+            known = str(found.mapping.columns["scw_id"])
+            source.table = pointings_only(str(source.path), source.table, known)
         files = _join(sources, str(found.mapping.columns["scw_id"]), common)
         scws = _table(files, sources, found.mapping, calendar)
         validate(scws, str(sources[0].path))
     doubts = [f"DOUBT: {source.doubt}" for source in sources if source.doubt] + _doubts(scws)
-    return Converted(scws, found.mapping, found.notes + doubts)
+    doubts += [f"DOUBT: {doubt}" for doubt in found.doubts]
+    return Converted(scws, found.mapping, found.notes + doubts, found.unused)
 
 
 def _join(sources: Sequence[Source], name: str, common: bool) -> list[_File]:
@@ -102,6 +107,7 @@ def _join(sources: Sequence[Source], name: str, common: bool) -> list[_File]:
     ids = [scw_ids(c, name) for c in columns]
     for c, own in zip(columns, ids, strict=True):
         check_ids(c.source, own)
+        c.ids = own
     kept = ids[0]
     for own in ids[1:]:
         kept = np.intersect1d(kept, own)
@@ -139,7 +145,9 @@ def _table(
     tracer, tracer_err = (
         _tracer(first, str(known.get(key) or ""), exposure) for key in ("tracer", "tracer_err")
     )
-    roll = first.take(to_degrees(columns, str(known["roll"]), ids)) if known.get("roll") else None
+    roll = None
+    if name := str(known.get("roll") or ""):
+        roll = known_roll(columns.source, name, to_degrees(columns, name, ids))
     return ScWTable(
         scw_id=first.take(ids),
         revolution=first.take(_revolution(columns, ids, str(known.get("revolution") or ""))),
@@ -148,7 +156,7 @@ def _table(
         exposure=exposure,
         ra=shared[0]["ra"],
         dec=shared[0]["dec"],
-        roll=None if roll is None or np.isnan(roll).all() else roll,
+        roll=None if roll is None else first.take(roll),
         rate=rate,
         stat_err=stat_err,
         tracer=tracer,
@@ -175,7 +183,7 @@ def _shared(file: _File, mapping: Mapping) -> dict[str, Floats]:
     names = [time] if isinstance(time, str) else list(time)
     if names and all(name in columns for name in names):
         system, scale = mapping.system or "mjd", mapping.scale or "tt"
-        times = [to_mjd(columns, name, system, scale, file.ids) for name in names]
+        times = [to_mjd(columns, name, system, scale, file.ids, mapping.zero) for name in names]
         values["mjd"] = file.take(np.mean(times, axis=0))
     return values
 
@@ -223,6 +231,8 @@ def _quantity(file: _File, name: str, element: int | None, exposure: Floats) -> 
         if element > values.shape[1]:
             raise InputError(f"{columns.source}: column {name} has no element {element}")
         values = values[:, element - 1]
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
     if values.ndim != 1:
         raise InputError(
             f"{columns.source}: column {name} has several elements a row: state element of its band"
@@ -244,7 +254,10 @@ def _rates_of(file: _File, band: BandColumns, exposure: Floats) -> tuple[Floats,
 
 def _tracer(file: _File, name: str, exposure: Floats) -> Floats | None:
     values = _quantity(file, name, None, exposure) if name else None
-    return None if values is None or np.isnan(values).all() else values
+    if values is not None and np.isnan(values).all():
+        _log.info("%s: column %s has no value: left out", file.columns.source, name)
+        return None
+    return values
 
 
 def _revolution(columns: Columns, ids: NDArray[np.str_], name: str) -> Ints:
@@ -253,16 +266,17 @@ def _revolution(columns: Columns, ids: NDArray[np.str_], name: str) -> Ints:
         return expected
     values = columns.scalars(name, u.dimensionless_unscaled)
     must = "is not what SCW_ID says"
-    check_rows(columns.source, ids, name, values, values == expected, must, "mend one of them")
+    same = np.isnan(values) | (values == expected)  # a missing one follows from SCW_ID
+    check_rows(columns.source, ids, name, values, same, must, "mend one of them")
     return expected
 
 
 def _crab(columns: Columns, ids: NDArray[np.str_], name: str) -> Bools:
     if not name:
         return np.zeros(ids.size, dtype=np.bool_)
-    text = np.char.lower(columns.text(name).astype(np.str_))
-    crab = np.isin(text, ("crab", "true", "1", "t"))
-    ok = crab | np.isin(text, ("", "false", "0", "f"))
+    text = np.char.lower(columns.flags(name))
+    crab = np.isin(text, ("crab", "true", "1", "t", "yes", "y"))
+    ok = crab | np.isin(text, ("", "false", "0", "f", "no", "n"))
     must = "must be 'Crab' (or true) where the Crab was not removed, else empty"
     remedy = 'mend the column, or put  source = ""  under [columns] where it is of something else'
     check_rows(columns.source, ids, name, text, ok, must, remedy)

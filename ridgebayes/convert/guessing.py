@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import numpy as np
 from astropy import units as u
@@ -14,13 +14,17 @@ from astropy.time import Time
 from ridgebayes.convert import bands as band_guess
 from ridgebayes.convert.angles import has_letters, is_sexagesimal
 from ridgebayes.convert.draft import Draft
-from ridgebayes.convert.mapping import SCALES, Mapping
-from ridgebayes.convert.names import NAMES, START, STOP, normal
+from ridgebayes.convert.mapping import Mapping
+from ridgebayes.convert.names import NAMES, START, STOP, normal, rate_name
 from ridgebayes.convert.sources import Source, set_units
-from ridgebayes.convert.times import MISSION, ZERO
-from ridgebayes.table.validation import Columns
+from ridgebayes.errors import InputError
+from ridgebayes.table.headertime import header_scale, header_zero
+from ridgebayes.table.validation import MISSION, ZERO, Columns
 
 _REQUIRED = ("scw_id", "exposure")
+_EARLIEST = 15020.0
+"""MJD of 1900: the zero of a clock is not before it."""
+
 _OPTIONAL = ("revolution", "roll", "tracer", "tracer_err", "source")
 
 
@@ -31,6 +35,33 @@ class Guess:
     mapping: Mapping
     notes: list[str]
     problems: list[str]
+    unused: list[str] = field(default_factory=list)
+    """One line for every column that is not taken, with what it might be."""
+
+    doubts: list[str] = field(default_factory=list)
+    skeleton: str = ""
+    """[[bands]] to edit, where the bands are not clear."""
+
+    def refuse(self) -> None:
+        """Raise all problems at once.
+
+        Raises
+        ------
+        Unclear
+            Where there is one.
+        """
+        if self.problems:
+            raise Unclear(self)
+
+
+class Unclear(InputError):
+    """What could not be guessed: all of it, as `guess.problems`."""
+
+    def __init__(self, guess: Guess) -> None:
+        self.guess = guess
+        first, *others = guess.problems
+        more = f" (and {len(others)} more: {'; '.join(others)})" if others else ""
+        super().__init__(first + more)
 
 
 def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revolutions: bool = False) -> Guess:
@@ -68,7 +99,52 @@ def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revoluti
     _guess_units(draft)
     _guess_system(draft)
     _guess_header(draft)
-    return Guess(draft.mapping, draft.notes, draft.problems)
+    unused = unused_columns(draft)
+    doubts = [
+        f"column {name} looks like the Crab's flag and is not taken: where it says that the Crab was not "
+        f'removed, put  source = "{name}"  under [columns]'
+        for name in unused
+        if "CRAB" in normal(name) and not draft.mapping.columns.get("source")
+    ]
+    said = [f"column {name} is not used{might_be(draft, name)}" for name in unused]
+    return Guess(draft.mapping, draft.notes, draft.problems, said, doubts, band_guess.skeleton(draft, unused))
+
+
+def unused_columns(draft: Draft) -> list[str]:
+    """Return the columns of the first source that the mapping does not take."""
+    mapping = draft.mapping
+    taken = {n.upper() for v in mapping.columns.values() for n in ([v] if isinstance(v, str) else v)}
+    taken |= {str(name).upper() for band in mapping.bands for name in (band.rate, band.stat_err)}
+    return [name for upper, name in draft.columns[0].names.items() if upper not in taken]
+
+
+def might_be(draft: Draft, name: str) -> str:
+    """Say what a column might be, from its name and its values; "" for no idea."""
+    columns, words = draft.columns[0], normal(name)
+    close = {known: key for key, names in NAMES.items() for known in (*names, key.upper())}
+    values, _ = columns.get(name)
+    text = columns.text(name).ravel() if values.dtype.kind in "SUiu" else np.array([], dtype="U1")
+    if text.size and np.all((np.char.str_len(text) >= 9) & np.char.isdigit(text)):
+        return ": perhaps the scw_id?"
+    near = get_close_matches(words, close, n=1, cutoff=0.75)
+    near = near or [known for known in close if len(known) > 2 and known in words.split("_")][:1]
+    if near:
+        return f": perhaps the {close[near[0]]}?"
+    if rate_name(name) is not None:
+        return ": perhaps the rates of a band?"
+    try:
+        values = columns.scalars(name, u.Unit(str(getattr(columns.column(name), "unit", None) or "")))
+    except (InputError, ValueError, TypeError):
+        return ": text" if columns.get(name)[0].dtype.kind in "SU" else ""
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return ": it is empty"
+    if np.isin(values, (0, 1)).all():
+        return ": a flag?"
+    for system, zero in ZERO.items():
+        if np.all((values + zero > MISSION[0]) & (values + zero < MISSION[1])):
+            return f": a time ({system.upper()})?"
+    return f": {values.min():g} to {values.max():g}"
 
 
 def _check_names(draft: Draft) -> None:
@@ -187,7 +263,11 @@ def _guess_units(draft: Draft) -> None:
             draft.put_unit(name, unit)
     for name in _time_columns(draft):
         if not has_unit(columns, name) and _is_number(columns, name):
-            draft.put_unit(name, "d")
+            stated = str(draft.sources[0].header.get("TIMEUNIT") or "").strip()
+            if stated:
+                draft.put(f"unit of {name}: {stated} (TIMEUNIT)", units=draft.mapping.units | {name: stated})
+            else:
+                draft.put_unit(name, "d")
     for source in draft.sources:
         set_units(source, draft.mapping.units)
 
@@ -244,34 +324,71 @@ def _guess_system(draft: Draft) -> None:
         draft.put(system=draft.mapping.system or "mjd", scale=draft.mapping.scale or "tt")
         return
     numbers = _is_number(columns, name)
-    if draft.mapping.system is None and not numbers:
+    if draft.mapping.system is None and draft.mapping.zero is not None:
+        draft.put(system="mjd")
+    elif draft.mapping.system is None and not numbers:
         draft.put(f"time: {name} is text", system="iso")
     elif draft.mapping.system is None:
-        days = columns.scalars(name, u.d)
-        fits = [s for s in ZERO if np.all((days + ZERO[s] > MISSION[0]) & (days + ZERO[s] < MISSION[1]))]
-        said = [s for s in ZERO if s.upper() in words] + _reference(draft.sources[0].header)
-        if len(fits) == 1 and all(system == fits[0] for system in said):
-            draft.put(f"time: {name} is {fits[0].upper()}, from its values", system=fits[0])
-        else:
-            draft.problem(f"the time system of {name} is not clear", 'system = "mjd"', "under [time]")
+        _guess_zero(draft, columns, name, words)
     if draft.mapping.scale is None:
         _guess_scale(draft, name, words, numbers)
 
 
-def _reference(header: Any) -> list[str]:
-    """Time system that MJDREF of a FITS header says: none, one, or one that is not known."""
-    try:
-        zero = header.get("MJDREF", float(header["MJDREFI"]) + float(header.get("MJDREFF", 0)))
-        return [{0.0: "mjd", 51544.0: "ijd"}.get(round(float(zero), 6), "other")]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return []
+def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> None:
+    """Find the zero of times that are numbers: of the header, of the column's name, of the values."""
+    days = columns.scalars(name, u.d)
+    days = days[np.isfinite(days)]
+    stated = header_zero(draft.sources[0].header, str(columns.column(name).unit or "d"))
+
+    def inside(zero: float) -> bool:
+        # Most of them: one that is not is refused later, with its row.
+        return days.size > 0 and bool(np.mean((days + zero > MISSION[0]) & (days + zero < MISSION[1])) > 0.5)
+
+    fits = [system for system in ZERO if inside(ZERO[system])]
+    named = [system for system in ZERO if system.upper() in words]
+    likely = stated is not None and (stated > _EARLIEST or any(abs(z - stated) < 1e-6 for z in ZERO.values()))
+    if stated is not None and likely and inside(stated) and all(abs(ZERO[n] - stated) < 1e-6 for n in named):
+        same = next((system for system in ZERO if abs(ZERO[system] - stated) < 1e-6), None)
+        if same is not None:
+            draft.put(f"time: {name} is {same.upper()}, from the header", system=same)
+        else:
+            note = f"time: {name} counts from MJD {stated:.10g}, from the header"
+            draft.put(note, system="mjd", zero=stated)
+    elif len(fits) == 1 and stated is None and named in ([], fits):
+        draft.put(f"time: {name} is {fits[0].upper()}, from its values", system=fits[0])
+    else:
+        if not fits and (unit := _unit_of_time(draft, name)):
+            draft.problem(f"the unit of column {name} is not clear", f'{name} = "{unit}"', "under [units]")
+            return
+        why = f"the time system of {name} is not clear"
+        if stated is not None:
+            why += f" (by the header it counts from MJD {stated:.10g})"
+        line = f'system = "{fits[0]}"' if fits else "zero = 51544.0, the MJD at which it is 0,"
+        draft.problem(why, line, "under [time]")
+
+
+def _unit_of_time(draft: Draft, name: str) -> str:
+    """Find another unit in which times without one would lie in the mission; "" for none."""
+    column = draft.columns[0].column(name)
+    if str(getattr(column, "unit", None) or "d") != "d":
+        return ""
+    values = draft.columns[0].scalars(name, u.d)
+    for unit in ("s", "h", "min", "ms"):
+        days = values * u.Unit(unit).to(u.d)
+        for zero in ZERO.values():
+            if np.mean((days + zero > MISSION[0]) & (days + zero < MISSION[1])) > 0.5:
+                return unit
+    return ""
 
 
 def _guess_scale(draft: Draft, name: str, words: list[str], numbers: bool) -> None:
-    stated = str(draft.sources[0].header.get("TIMESYS", "")).strip().lower()
+    stated = header_scale(draft.sources[0].header)
     text = [] if numbers else draft.columns[0].text(name).tolist()
-    if stated in SCALES:
+    if stated:
         draft.put(f"time scale: {stated.upper()} (TIMESYS)", scale=stated)
+    elif stated is not None:
+        what = f"the time scale of {name} is not clear (TIMESYS is {draft.sources[0].header['TIMESYS']})"
+        draft.problem(what, 'scale = "tt"', "under [time]")
     elif "UTC" in words or (text and all(t.upper().endswith("Z") for t in text)):
         draft.put("time scale: UTC, as the column says", scale="utc")
     elif numbers:

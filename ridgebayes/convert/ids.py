@@ -2,11 +2,66 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
+from astropy.table import Table
 from numpy.typing import NDArray
 
+from ridgebayes.convert.names import NAMES, normal
 from ridgebayes.errors import InputError
 from ridgebayes.table.validation import Columns, check_rows
+
+_log = logging.getLogger(__name__)
+KINDS = {"1": "slew", "2": "engineering"}
+"""Last digit of a SCW_ID, which says what a science window is; 0 is a pointing."""
+
+
+def pointings_only(source: str, table: Table, id_column: str = "") -> Table:
+    """Leave out slews and engineering windows, which have no one pointing, and say so.
+
+    Parameters
+    ----------
+    source
+        What to call the table in messages.
+    table
+        A row a science window. A column SW_TYPE tells what each is, without one the last digit of the SCW_ID.
+    id_column
+        Column of the SCW_IDs; by default the one of a usual name.
+
+    Raises
+    ------
+    InputError
+        When no pointing is left.
+    """
+    columns = Columns(source, table)
+    kinds = np.full(len(table), "", dtype="U16")
+    if "SW_TYPE" in columns:
+        kinds = np.char.lower(columns.text("SW_TYPE"))
+        kinds = np.where(np.isin(kinds, ("pointing", "")), "", kinds)
+    else:
+        usual = (name for name in table.colnames if normal(name) in NAMES["scw_id"])
+        name = id_column or next(usual, "")
+        if name:
+            values, missing = columns.get(name)
+            if values.dtype.kind in "iu":
+                text = values.astype(np.str_)
+            elif values.dtype.kind in "SU":
+                text = np.char.partition(columns.text(name), ".")[..., 0]
+            else:
+                text = np.full(values.shape, "")
+            long = (np.char.str_len(text) >= 9) & ~missing
+            for digit, kind in KINDS.items():
+                kinds = np.where(long & np.char.endswith(text, digit), kind, kinds)
+    gone = kinds != ""
+    if not gone.any():
+        return table
+    told, counts = np.unique(kinds[gone], return_counts=True)
+    what = ", ".join(f"{count} {kind}" for kind, count in zip(told, counts, strict=True))
+    if gone.all():
+        raise InputError(f"{source}: holds no pointing ({what} windows): give pointings")
+    _log.info("%s: left out, as they have no one pointing: %s", source, what)
+    return table[~gone]
 
 
 def scw_ids(columns: Columns, name: str) -> NDArray[np.str_]:

@@ -15,7 +15,7 @@ from tomlkit.exceptions import TOMLKitError
 from ridgebayes.errors import InputError, nearest
 
 SYSTEMS = ("mjd", "ijd", "jd", "iso")
-SCALES = ("tt", "utc", "tai", "tdb")
+SCALES = ("tt", "utc", "tai", "tdb", "tcg", "tcb")
 FRAMES = ("icrs", "fk5", "fk4", "galactic")
 
 COLUMNS = {
@@ -71,6 +71,8 @@ class Mapping:
         Column of the source → its unit, which takes the place of that in the file.
     system, scale
         Of the time: one of `SYSTEMS` and of `SCALES`.
+    zero
+        MJD at which the time is 0, in place of that of the system.
     frame
         Of ra and dec: ``icrs``, ``fk5`` or ``fk4``.
     extension
@@ -84,6 +86,7 @@ class Mapping:
     units: dict[str, str] = field(default_factory=dict)
     system: str | None = None
     scale: str | None = None
+    zero: float | None = None
     frame: str | None = None
     extension: str | None = None
     simulated: bool | None = None
@@ -118,7 +121,12 @@ def parse_mapping(text: str, source: str = "mapping") -> Mapping:
     _known(source, "at the top", data, (*_TOP, "columns", "units", "time", "position", "bands"))
     columns = _table(source, data, "columns", COLUMNS)
     units = {str(k): _text(source, f"units.{k}", v) for k, v in _table(source, data, "units").items()}
-    time = _table(source, data, "time", _TIME)
+    time = _table(source, data, "time", (*_TIME, "zero"))
+    zero = time.get("zero")
+    if zero is not None and (
+        isinstance(zero, bool) or not isinstance(zero, int | float) or not abs(zero) < 1e7
+    ):
+        raise InputError(f"{source}: zero is {zero!r}: write the MJD at which the time is 0, a number")
     position = _table(source, data, "position", ("frame",))
     simulated = data.get("simulated")
     if not isinstance(simulated, bool | None):
@@ -129,6 +137,7 @@ def parse_mapping(text: str, source: str = "mapping") -> Mapping:
         units=units,
         system=_one_of(source, "system", time.get("system"), SYSTEMS),
         scale=_one_of(source, "scale", time.get("scale"), SCALES),
+        zero=None if zero is None else float(zero),
         frame=_one_of(source, "frame", position.get("frame"), FRAMES[:3]),
         simulated=simulated,
         **{k: _text(source, k, data[k]) for k in ("extension", "origin", "osa_version") if k in data},
@@ -161,7 +170,7 @@ def dump_mapping(mapping: Mapping, remarks: Sequence[str] = ()) -> str:
                 columns[key].comment(what)
     parts: dict[str, Any] = {
         "columns": columns,
-        "time": {key: getattr(mapping, key) for key in _TIME if getattr(mapping, key)},
+        "time": {key: v for key in (*_TIME, "zero") if (v := getattr(mapping, key)) is not None},
         "position": {"frame": mapping.frame} if mapping.frame else {},
         "units": mapping.units,
     }

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.stats import norm
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.table.outlying import FEWEST, distance
 from ridgebayes.table.scw import Bools, ScWTable
 
 BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
@@ -25,8 +25,6 @@ BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
 _MAD_TO_SIGMA = 1 / norm.ppf(0.75)
 _NEIGHBOURS = 101  # ScWs of the running median: about two days
 _GAP_D = 3.0  # neighbours in time are not looked for beyond
-_FEWEST = 5  # ScWs whose median means something
-_RADIUS = 6.0  # degrees: the sky within it differs little for a field of view of 29°
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
     starts = [0, *(np.flatnonzero(np.diff(scws.mjd[order]) > _GAP_D) + 1), order.size]
     for a, b in pairwise(starts):
         rows = order[a:b]
-        if rows.size >= _FEWEST:
+        if rows.size >= FEWEST:
             around = median_filter(values[rows], size=_NEIGHBOURS, mode="reflect")
             with np.errstate(divide="ignore", invalid="ignore"):  # a tracer that is off tests nothing
                 ratio[rows] = values[rows] / around - 1
@@ -165,33 +163,13 @@ def outliers(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
 
     ScWs that contain the Crab, or have fewer than four others near them, are not tested.
     """
-    deviation = np.full(scws.rate.shape, np.nan)
-    spread = np.full(scws.rate.shape, np.nan)
-    vectors = scws.position.cartesian.xyz.value.T
-    order = np.argsort(scws.revolution, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(scws.revolution[order])) + 1):
-        rows = rows[~scws.crab[rows]]
-        near = vectors[rows] @ vectors[rows].T > np.cos(np.radians(_RADIUS))
-        for members, own in _alike(near):
-            rates = scws.rate[rows[members]]
-            centre = np.median(rates, axis=0)
-            deviation[rows[own]] = scws.rate[rows[own]] - centre
-            spread[rows[own]] = np.median(np.abs(rates - centre), axis=0)
-    tested = np.isfinite(deviation[:, 0])
-    typical = np.median(np.abs(deviation[tested]), axis=0) if tested.any() else np.inf
-    scatter = _MAD_TO_SIGMA * np.fmax(spread, typical)
-    bad = tested & np.any(np.abs(np.nan_to_num(deviation)) > sigma * np.fmax(scatter, scws.stat_err), axis=1)
+    far = distance(scws)
+    tested = np.isfinite(far[:, 0])
+    bad = tested & np.any(np.nan_to_num(far) > sigma, axis=1)
     return (
         bad,
         f"a rate {sigma:g} sigma from the median of its revolution within 6 deg ({tested.sum()} tested)",
     )
-
-
-def _alike(near: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
-    """Return the neighbourhoods of a revolution, each with the rows that it is the neighbourhood of."""
-    masks, which = np.unique(near, axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    return [(mask, np.flatnonzero(which == k)) for k, mask in enumerate(masks) if mask.sum() >= _FEWEST]
 
 
 def _name(scws: ScWTable) -> str:

@@ -11,12 +11,14 @@ from typing import Any
 
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, Table
 from astropy.units import Quantity
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits, text_of, unpacked
+from ridgebayes.io.fits_table import fits_table
 from ridgebayes.table.formats import joined, parquet_table, side_truth
+from ridgebayes.table.missing import split
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
@@ -75,7 +77,7 @@ def _opened(path: Path, extension: str | None) -> Source:
     if head.startswith(b"<"):
         return _votable(path, content)
     if head.startswith(b"# %ECSV"):
-        table = Table.read(text_of(path), format="ascii.ecsv")
+        table = Table.read(text_of(path), encoding="utf-8", format="ascii.ecsv")
         source = Source(path, table, _upper(table.meta), None, side_truth(path))
         bands = source.header.get("EBOUNDS")
         source.ebounds = Table(dict(bands)) if isinstance(bands, Mapping) else None
@@ -93,23 +95,30 @@ def _text(path: Path, head: bytes) -> Table:
     names = next((line for line in lines if not line.startswith("#")), "")
     for delimiter in ",;\t":
         if delimiter in names:
-            return Table.read(text_of(path), format="ascii.basic", delimiter=delimiter, comment=r"\s*#")
+            return Table.read(
+                text_of(path), encoding="utf-8", format="ascii.basic", delimiter=delimiter, comment=r"\s*#"
+            )
     # Blanks between the columns; their names in the first line, or in the last comment before the numbers.
     commented = bool(lines) and lines[0].startswith("#") and not any(c.isalpha() for c in names.split()[0])
-    return Table.read(text_of(path), format="ascii.commented_header" if commented else "ascii.basic")
+    return Table.read(
+        text_of(path), encoding="utf-8", format="ascii.commented_header" if commented else "ascii.basic"
+    )
 
 
 def _fits(path: Path, extension: str | None) -> Source:
     with open_fits(path) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
-        hdu = _extension(path, [t for t in tables if t.name.upper() not in _NOT_RATES], extension)
+        usual = [t for t in tables if t.name.upper() not in _NOT_RATES]
+        # An index of science windows of the ISDC is a GROUPING with a row a window.
+        usual = usual or [t for t in tables if {"SWID", "SCW_ID"} & set(t.columns.names)]
+        hdu = _extension(path, usual, extension)
         ebounds, truth = by_name.get("EBOUNDS"), by_name.get("TRUTH")
         return Source(
             path,
-            Table.read(hdu),
+            fits_table(hdu),
             _upper(dict(hdus[0].header) | dict(hdu.header)),
-            None if ebounds is None else Table.read(ebounds),
+            None if ebounds is None else fits_table(ebounds),
             None if truth is None or truth.columns.names != ["JSON"] else joined(truth),
         )
 
@@ -122,7 +131,7 @@ def _extension(path: Path, tables: list[fits.BinTableHDU], wanted: str | None) -
     if wanted is not None:
         raise InputError(f"{path}: {len(matching)} table extensions named '{wanted}'{nearest(wanted, names)}")
     if not tables:
-        raise InputError(f"{path}: the FITS file has no table extension: name another file")
+        raise InputError(f"{path}: the FITS file has no table of ScWs: name another file")
     if len(tables) > 1:
         line = f'extension = "{names[0] or "NAME"}"'
         raise InputError(
@@ -144,7 +153,7 @@ def _with_sides(path: Path, table: Table) -> Source:
     if not side.exists():
         return Source(path, table, _upper(table.meta), None, side_truth(path))
     with one_line(side, "an ECSV table of the bands"):
-        ebounds = Table.read(text_of(side), format="ascii.ecsv")
+        ebounds = Table.read(text_of(side), encoding="utf-8", format="ascii.ecsv")
     return Source(path, table, _upper(table.meta) | _upper(ebounds.meta), ebounds, side_truth(path))
 
 
@@ -164,10 +173,14 @@ def _plain(table: Table) -> Table:
     """Turn positions that are one column into two, and quantities into columns with a unit."""
     for name in list(table.colnames):
         if isinstance(table[name], Quantity):
-            table[name] = Column(table[name].value, unit=table[name].unit)
+            table[name] = _column(table[name])
         if isinstance(table[name], SkyCoord):
             sky = table[name].icrs
-            table[f"{name}_RA"] = Column(sky.ra.deg, unit="deg")
-            table[f"{name}_DEC"] = Column(sky.dec.deg, unit="deg")
+            table[f"{name}_RA"], table[f"{name}_DEC"] = (_column(a.to("deg")) for a in (sky.ra, sky.dec))
             table.remove_column(name)
     return table
+
+
+def _column(quantity: Quantity) -> MaskedColumn:
+    values, missing = split(quantity.value)
+    return MaskedColumn(values, mask=missing, unit=quantity.unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from os import PathLike
 
@@ -14,16 +15,14 @@ from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
 from ridgebayes.table.scw import Floats, Ints
-from ridgebayes.table.validation import Columns, check_rows
+from ridgebayes.table.validation import MISSION, ZERO, Columns, check_rows
 
-ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}
-"""MJD of the zero of every system that is a number of days. IJD counts from 2000-01-01 in TT."""
-
-MISSION = (52500.0, 64000.0)
-"""MJD between which INTEGRAL could have observed: from before its launch in October 2002 to 2034."""
+_log = logging.getLogger(__name__)
 
 
-def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np.str_]) -> Floats:
+def to_mjd(
+    columns: Columns, name: str, system: str, scale: str, ids: NDArray[np.str_], zero: float | None = None
+) -> Floats:
     """Return a column of times as MJD (TT), (N,).
 
     Parameters
@@ -34,6 +33,8 @@ def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np
         One of `ridgebayes.convert.mapping.SYSTEMS` and `SCALES`; a Time knows its own.
     ids
         (N,) SCW_IDs, to name a row.
+    zero
+        MJD, in the same scale, at which the column is 0; by default that of the system.
 
     Raises
     ------
@@ -41,19 +42,21 @@ def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np
         Naming the first row whose time is missing, no time, or outside the mission.
     """
     column = columns.column(name)
+    zero = ZERO.get(system, 0.0) if zero is None else zero
     if isinstance(column, Time):
-        mjd = np.ma.filled(np.ma.asarray(column.tt.mjd, dtype=np.float64), np.nan).reshape(len(ids))
+        mjd = columns.scalars(name, u.d)
     elif system == "iso":
         mjd = _from_text(columns, name, scale, ids)
     else:
         days = columns.scalars(name, u.d)
-        mjd = days + ZERO[system]
+        mjd = days + zero
         inside = (mjd > MISSION[0]) & (mjd < MISSION[1])  # before astropy meets it
-        _check_mission(columns, name, ids, days, inside, f"system '{system}'")
+        of = f"system '{system}'" if zero == ZERO.get(system) else f"days since MJD {zero:g}"
+        _check_mission(columns, name, ids, days, inside, of)
         if scale != "tt":
             # In two parts: a float64 Julian date resolves 40 µs.
             whole = np.floor(days)
-            mjd = Time(whole + ZERO[system], days - whole, format="mjd", scale=scale).tt.mjd
+            mjd = Time(whole + zero, days - whole, format="mjd", scale=scale).tt.mjd
     inside = (mjd > MISSION[0]) & (mjd < MISSION[1])
     _check_mission(columns, name, ids, mjd, inside, "MJD")
     return np.asarray(mjd, dtype=np.float64)
@@ -62,8 +65,13 @@ def to_mjd(columns: Columns, name: str, system: str, scale: str, ids: NDArray[np
 def _check_mission(
     columns: Columns, name: str, ids: NDArray[np.str_], values: Floats, inside: NDArray[np.bool_], of: str
 ) -> None:
-    must = f"which as {of} lies outside the mission"
-    check_rows(columns.source, ids, name, values, inside, must, "state system under [time] in the mapping")
+    must = f"which as {of} lies outside the mission (2002 to 2025)"
+    remedy = "drop these ScWs, or state system or zero under [time] in the mapping"
+    gaps = np.isnan(values)
+    check_rows(
+        columns.source, ids, name, values, ~gaps, "must be a time", "drop these ScWs or mend the column"
+    )
+    check_rows(columns.source, ids, name, values, inside, must, remedy)
 
 
 def _from_text(columns: Columns, name: str, scale: str, ids: NDArray[np.str_]) -> Floats:
@@ -133,6 +141,8 @@ class Revolutions:
 def read_revolutions(path: str | PathLike[str]) -> Revolutions:
     """Read a revolution table: columns REVOL, START (MJD, TT) and END (MJD, TT) or PERIOD (d).
 
+    Also by other usual names (`_NAMES`), times also in IJD. Rows that say nothing are left out.
+
     Raises
     ------
     InputError
@@ -142,17 +152,50 @@ def read_revolutions(path: str | PathLike[str]) -> Revolutions:
     name = str(path)
     with one_line(source.path, "a revolution table"):
         columns = Columns(name, source.table)
-        number, start = columns.scalars("REVOL", u.dimensionless_unscaled), columns.scalars("START", u.d)
-        end = start + columns.scalars("PERIOD", u.d) if "PERIOD" in columns else columns.scalars("END", u.d)
+        number = columns.scalars(_usual(columns, "REVOL"), u.dimensionless_unscaled)
+        start = _days(columns, _usual(columns, "START"))
+        if (period := _usual(columns, "PERIOD")) in columns:
+            end = start + columns.scalars(period, u.d)
+        else:
+            end = _days(columns, _usual(columns, "END"))
+        known = np.isfinite(number) & np.isfinite(start) & np.isfinite(end)
+        if not known.all():
+            _log.info("%s: %d rows say nothing of a revolution: left out", name, np.sum(~known))
+            number, start, end = number[known], start[known], end[known]
+        if number.size == 0:
+            raise InputError(f"{name}: no row has REVOL, START and END: fill the table")
         good = (number == np.floor(number)) & (np.abs(number) < 1e6) & (end > start) & (end < start + 10)
         good &= (start > MISSION[0]) & (start < MISSION[1])
         if not good.all():
             row = int(np.argmin(good))
             raise InputError(
-                f"{name}: row {row + 1}: REVOL {number[row]:g} from MJD {start[row]:g} to {end[row]:g} is no "
+                f"{name}: row {int(np.flatnonzero(known)[row]) + 1}: REVOL {number[row]:g} from MJD "
+                f"{start[row]:g} to {end[row]:g} is no "
                 "revolution: give START and END in MJD (TT), or PERIOD in days"
             )
         order = np.argsort(number)
         if (np.diff(number[order]) == 0).any():
             raise InputError(f"{name}: a revolution occurs twice: keep one row a revolution")
     return Revolutions(number[order].astype(np.int64), start[order], end[order])
+
+
+_NAMES = {
+    "REVOL": ("REVOL", "REV", "REVOLUTION", "ORBIT"),
+    "START": ("START", "TSTART", "T_START", "START_MJD", "MJD_START", "START_IJD", "IJD_START"),
+    "END": ("END", "STOP", "TSTOP", "T_STOP", "TEND", "END_MJD", "MJD_END", "END_IJD", "IJD_END", "STOP_IJD"),
+    "PERIOD": ("PERIOD", "PERIOD_D", "LENGTH_D"),
+}
+"""Usual names of the columns of a revolution table, in any case, with or without _TT at their end."""
+
+
+def _usual(columns: Columns, key: str) -> str:
+    """Return the column that is called by one of the usual names."""
+    there = {name.removesuffix("_TT"): name for name in columns.names}
+    return next((there[name] for name in _NAMES[key] if name in there), key)
+
+
+def _days(columns: Columns, name: str) -> Floats:
+    """Return times in MJD; they are IJD where the name says so, or only that lies in the mission."""
+    days = columns.scalars(name, u.d)
+    ijd = "IJD" in name.upper() or bool(np.nanmedian(days) < MISSION[0] - 20000 and np.nanmedian(days) > 0)
+    return days + ZERO["ijd"] if ijd else days

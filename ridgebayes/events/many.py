@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from ridgebayes.environment import lost_worker, spawning
 from ridgebayes.errors import InputError
 from ridgebayes.events.pif import read_pifs
 from ridgebayes.events.rates import Cuts, ScWRates, measure
@@ -120,17 +122,17 @@ def _results(job: _Job, paths: list[Path], workers: int) -> Iterable[tuple[Path,
         for path in paths:
             yield path, _attempt(job, path)
         return
-    # Not forked: JAX, which the package imports, has threads that a fork would leave half-way.
-    context = multiprocessing.get_context("spawn")
+    context = spawning()
     pool = ProcessPoolExecutor(min(workers, len(paths)), context, initializer=_start, initargs=(job,))
+    started: list[BaseProcess] = []
     try:
         futures = {pool.submit(_work, path): path for path in paths}
+        started = multiprocessing.active_children()
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
-        raise InputError(
-            "a worker was killed, perhaps for want of memory: give fewer --workers; what is done is kept"
-        ) from error
+        usual = "a worker was killed, perhaps for want of memory: give fewer --workers; what is done is kept"
+        raise InputError(lost_worker(started, usual)) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,11 +12,14 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.io.fits_table import stored_nulls
+from ridgebayes.table.headertime import header_scale, header_zero
 from ridgebayes.table.scw import Bools, Floats, Ints
+from ridgebayes.table.validation import MISSION
 
 SHAPE = (134, 130)
 """Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""
@@ -24,7 +29,9 @@ FULL_DETECTOR = 128 * 128
 
 EVENTS = "ISGR-EVTS-ALL"
 GTI = "IBIS-GNRL-GTI"
-_MISSION = (52500.0, 64000.0)  # MJD: from before the launch in October 2002 to 2034
+GROUP = "GROUPING"
+_log = logging.getLogger(__name__)
+
 _TO_DAYS = {"d": 1.0, "day": 1.0, "s": 1 / 86400.0}
 
 
@@ -100,11 +107,13 @@ def read_events(path: str | PathLike[str]) -> EventList:
 
 
 def _read(path: Path) -> EventList:
-    with open_fits(path) as hdus:
+    with ExitStack() as stack:
+        hdus = list(stack.enter_context(open_fits(path)))
+        hdus += [hdu for file in _members(path, hdus) for hdu in stack.enter_context(open_fits(file))]
         table = _table(path, hdus, EVENTS)
         header = table.header
         scw_id = _scw_id(path, header)
-        zero = _mjd_zero(path, header)
+        zero = _mjd_zero(path, header, table)
         days = _column(path, table, "TIME") * _days(path, table, "TIME")
         energy = _column(path, table, "ISGRI_ENERGY")
         pixel = _pixels(path, table)
@@ -117,7 +126,7 @@ def _read(path: Path) -> EventList:
     if not (np.isfinite(days).all() and np.isfinite(energy).all()):
         raise InputError(f"{path}: TIME or ISGRI_ENERGY is not finite: make the event list again")
     first = float(spans[0, 0])
-    if not (_MISSION[0] < zero + first and zero + float(spans[-1, 1]) < _MISSION[1]):
+    if not (MISSION[0] < zero + first and zero + float(spans[-1, 1]) < MISSION[1]):
         raise InputError(f"{path}: good time at MJD {zero + first:g} is outside the mission: check MJDREF")
     if days.max() < first or days.min() > spans[-1, 1]:
         raise InputError(f"{path}: no event lies in the good time of {GTI}: check their TIME and START")
@@ -140,12 +149,51 @@ def _read(path: Path) -> EventList:
     )
 
 
-def _table(path: Path, hdus: fits.HDUList, name: str) -> fits.BinTableHDU:
+def _members(path: Path, hdus: Sequence[Any]) -> list[Path]:
+    """Files that a group of the ISDC names for events and good time which it does not hold itself."""
+    names = {hdu.name.upper() for hdu in hdus}
+    group = next(
+        (hdu for hdu in hdus if hdu.name.upper() == GROUP and isinstance(hdu, fits.BinTableHDU)), None
+    )
+    if EVENTS in names or group is None or "MEMBER_LOCATION" not in group.columns.names:
+        return []
+    found: dict[Path, None] = {}
+    for name, place in zip(group.data["MEMBER_NAME"], group.data["MEMBER_LOCATION"], strict=True):
+        if str(name).strip().upper() not in (EVENTS, GTI):
+            continue
+        file = path.parent / str(place).strip()
+        packed = file.with_name(file.name + ".gz")
+        if not file.is_file() and not packed.is_file():
+            raise InputError(f"{path}: names {file.name} for {name}, which is not beside it: add it")
+        found[file if file.is_file() else packed] = None
+    if found:
+        _log.info("%s: a group; read are %s", path.name, ", ".join(file.name for file in found))
+    return list(found)
+
+
+def _table(path: Path, hdus: Sequence[Any], name: str) -> fits.BinTableHDU:
     found = [hdu for hdu in hdus if hdu.name.upper() == name]
+    if name == GTI and len(found) > 1:
+        found = [_merged(path, found)]
     if not found or not isinstance(found[0], fits.BinTableHDU):
         names = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
         raise InputError(f"{path}: no table extension {name} (there are: {names}): give an ISGRI event list")
     return found[0]
+
+
+def _merged(path: Path, tables: Sequence[Any]) -> Any:
+    """Return the one of several lists of good time that holds all of them."""
+    titles = [str(t.header.get("GTI_NAME") or "").strip().upper() for t in tables]
+    merged = [t for t, title in zip(tables, titles, strict=True) if "MERGED" in title]
+    isgri = [t for t in merged if "ISGRI" in str(t.header["GTI_NAME"]).upper()]
+    if len(chosen := isgri or merged) != 1:
+        listed = ", ".join(title or "no GTI_NAME" for title in titles)
+        raise InputError(
+            f"{path}: {len(tables)} extensions {GTI} ({listed}): keep the one that counts, or name it "
+            "MERGED_ISGRI (keyword GTI_NAME)"
+        )
+    _log.info("%s: of %d extensions %s, %s counts", path.name, len(tables), GTI, chosen[0].header["GTI_NAME"])
+    return chosen[0]
 
 
 def _column(path: Path, table: fits.BinTableHDU, name: str) -> NDArray[Any]:
@@ -154,6 +202,13 @@ def _column(path: Path, table: fits.BinTableHDU, name: str) -> NDArray[Any]:
     values = np.asarray(table.data[name])
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise InputError(f"{path}: {table.name}: column {name} is not one number a row: make the list again")
+    missing = stored_nulls(table, name)
+    if missing is not None and missing.any():
+        row = int(np.argmax(missing))
+        raise InputError(
+            f"{path}: {table.name} row {row + 1}: {name} is missing (null): make the list again, or leave "
+            "these rows out"
+        )
     return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
@@ -166,7 +221,7 @@ def _days(path: Path, table: fits.BinTableHDU, name: str) -> float:
 
 def _number(path: Path, header: Mapping[str, Any], key: str) -> float | None:
     value = header.get(key)
-    if value is None:
+    if value is None or isinstance(value, fits.card.Undefined):
         return None
     if isinstance(value, str | bool) or not np.isfinite(value):
         raise InputError(f"{path}: keyword {key} is {value!r}, not a number: mend it")
@@ -190,7 +245,8 @@ def _scw_id(path: Path, header: Mapping[str, Any]) -> str:
     if len(scw_id) != 12 or not (scw_id.isascii() and scw_id.isdigit()):
         shown = f"is '{scw_id}'" if scw_id else "is missing"
         raise InputError(f"{path}: keyword SWID {shown}, must be 12 digits like 025900280010: add it")
-    kind = str(header.get("SW_TYPE", "POINTING")).strip().upper()
+    by_id = {"1": "SLEW", "2": "ENGINEERING"}.get(scw_id[-1], "POINTING")
+    kind = str(header.get("SW_TYPE") or by_id).strip().upper()
     if kind != "POINTING":
         raise InputError(f"{path}: SW_TYPE is {kind}, which has no one pointing: give pointings only")
     revolution = _number(path, header, "REVOL")
@@ -199,20 +255,20 @@ def _scw_id(path: Path, header: Mapping[str, Any]) -> str:
     return scw_id
 
 
-def _mjd_zero(path: Path, header: Mapping[str, Any]) -> float:
-    scale = str(header.get("TIMESYS", "TT")).strip().upper()
-    if scale != "TT":
-        raise InputError(f"{path}: TIMESYS is {scale}: give times in TT")
-    zero = _number(path, header, "MJDREF")
+def _mjd_zero(path: Path, header: Mapping[str, Any], table: fits.BinTableHDU) -> float:
+    if header_scale(header) not in (None, "tt"):
+        raise InputError(f"{path}: TIMESYS is {header['TIMESYS']}: give times in TT")
+    try:
+        unit = table.columns["TIME"].unit if "TIME" in table.columns.names else "d"
+        zero = header_zero(header, str(unit or "d"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if zero is None:
-        whole, part = (_number(path, header, key) for key in ("MJDREFI", "MJDREFF"))
-        if whole is None:
-            raise InputError(f"{path}: keyword MJDREF is missing: add it (51544 for INTEGRAL days)")
-        zero = whole + (part or 0.0)
+        raise InputError(f"{path}: keyword MJDREF is missing: add it (51544 for INTEGRAL days)")
     return zero
 
 
-def _good_days(path: Path, hdus: fits.HDUList, header: Mapping[str, Any]) -> Floats:
+def _good_days(path: Path, hdus: Sequence[Any], header: Mapping[str, Any]) -> Floats:
     """Good time intervals in days, sorted and merged."""
     if any(hdu.name.upper() == GTI for hdu in hdus):
         table = _table(path, hdus, GTI)
@@ -249,16 +305,16 @@ def _pointing(path: Path, header: Mapping[str, Any]) -> tuple[float, float, floa
     for key, value in (("DEC_SCX", dec), ("DEC_SCZ", dec_z)):
         if value is not None and abs(value) > 90:
             raise InputError(f"{path}: {key} is {value:g}, must lie between -90 and 90: mend it")
-    roll = np.nan if ra_z is None or dec_z is None else position_angle(ra, dec, ra_z, dec_z)
+    roll = np.nan if ra_z is None or dec_z is None else float(position_angle(ra, dec, ra_z, dec_z))
     return ra % 360.0, dec, roll
 
 
-def position_angle(ra: float, dec: float, to_ra: float, to_dec: float) -> float:
+def position_angle(ra: ArrayLike, dec: ArrayLike, to_ra: ArrayLike, to_dec: ArrayLike) -> Floats:
     """Position angle of a direction seen from another, from north through east, degrees in [0, 360)."""
-    a, d, b, e = np.deg2rad([ra, dec, to_ra, to_dec])
+    a, d, b, e = (np.deg2rad(x) for x in (ra, dec, to_ra, to_dec))
     east = np.cos(e) * np.sin(b - a)
     north = np.sin(e) * np.cos(d) - np.cos(e) * np.sin(d) * np.cos(b - a)
-    return float(np.rad2deg(np.arctan2(east, north)) % 360.0)
+    return np.asarray(np.rad2deg(np.arctan2(east, north)) % 360.0)
 
 
 def _live_fraction(path: Path, header: Mapping[str, Any]) -> float | None:

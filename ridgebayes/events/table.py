@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.events.rates import ScWRates
+from ridgebayes.events.reading import position_angle
 from ridgebayes.instrument.response import Trapezoid, detector_offsets
 from ridgebayes.io.bounded import one_line
 from ridgebayes.table.scw import CRAB_DEC, CRAB_RA, Band, Bools, Floats, ScWTable
@@ -46,21 +47,27 @@ class Pointings:
 def read_pointings(path: str | PathLike[str]) -> Pointings:
     """Read a pointing table: SCW_ID, RA, DEC (ICRS), optional ROLL and DEADC (live fraction), FITS or text.
 
+    An index of science windows of the ISDC too: SWID, RA_SCX, DEC_SCX, RA_SCZ, DEC_SCZ, SW_TYPE.
+
     Raises
     ------
     InputError
         When a column is missing, a ScW occurs twice or a value cannot be.
     """
-    from ridgebayes.convert.ids import scw_ids
+    from ridgebayes.convert.ids import pointings_only, scw_ids
     from ridgebayes.convert.sources import open_source
 
     source = open_source(path)
     with one_line(source.path, "a pointing table"):
-        columns = Columns(str(path), source.table)
-        ids = scw_ids(columns, "SCW_ID")
-        ra, dec = columns.scalars("RA", u.deg), columns.scalars("DEC", u.deg)
+        columns = Columns(str(path), pointings_only(str(path), source.table))
+        ids = columns.ids = scw_ids(columns, _usual(columns, "SCW_ID", "SWID"))
+        ra = columns.scalars(_usual(columns, "RA", "RA_SCX"), u.deg)
+        dec = columns.scalars(_usual(columns, "DEC", "DEC_SCX"), u.deg)
         nothing = np.full(ids.size, np.nan)
         roll = columns.scalars("ROLL", u.deg) if "ROLL" in columns else nothing
+        if "ROLL" not in columns and "RA_SCZ" in columns and "DEC_SCZ" in columns:
+            towards = (columns.scalars(name, u.deg) for name in ("RA_SCZ", "DEC_SCZ"))
+            roll = position_angle(ra, dec, *towards)
         live = columns.scalars("DEADC", u.dimensionless_unscaled) if "DEADC" in columns else nothing
         check_rows(str(path), ids, "RA", ra, np.isfinite(ra), "must be finite", "mend the table")
         check_rows(
@@ -71,10 +78,15 @@ def read_pointings(path: str | PathLike[str]) -> Pointings:
             str(path), ids, "DEADC", live, known, "must be a live fraction in (0, 1]", "mend the table"
         )
     order = np.argsort(ids)
-    repeated = ids[order][1:][ids[order][1:] == ids[order][:-1]]
+    repeated = np.flatnonzero(ids[order][1:] == ids[order][:-1])
     if repeated.size:
-        raise InputError(f"{path}: ScW {repeated[0]} occurs twice: keep one row a ScW")
+        raise InputError(f"{path}: ScW {ids[order][repeated[0]]} occurs twice: keep one row a ScW")
     return Pointings(ids[order], ra[order], dec[order], roll[order], live[order])
+
+
+def _usual(columns: Columns, *names: str) -> str:
+    """Return the first of the names that the table has."""
+    return next((name for name in names if name in columns), names[0])
 
 
 def assemble(

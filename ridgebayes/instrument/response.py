@@ -24,16 +24,18 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, maximum_filter
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.table.missing import no_value
 
 Array = NDArray[np.float64]
 
 # Spacing of the table of the roll average: its slope is below 0.1 a degree, so interpolation errs by < 1e-4.
 _TABLE_STEP_DEG = 0.02
 _TABLE_ROLLS = 720
+_INSIDE = 0.1  # of the response on axis: a pixel beside one above it lies in the field of view
 
 
 class Averaged(Protocol):
@@ -171,13 +173,14 @@ class ImageResponse(_RollAverage):
 
         The pixel scale comes from the header (CDELT or a CD or PC matrix; the orientation there is that of
         one pointing and is not used) unless ``scale_deg`` is given; the axis is at CRPIX, else in the middle
-        of the image. The image is divided by its mean within 2° of the axis, so R is 1 on axis; NaN and
-        negative pixels count as 0.
+        of the image. The image is divided by its mean within 2° of the axis, so R is 1 on axis; negative
+        pixels, and those without a value around the field of view, count as 0.
 
         Raises
         ------
         InputError
-            No such file, not a FITS image, no pixel scale, nothing positive in the middle of the image.
+            No such file, not a FITS image, no pixel scale, nothing positive in the middle of the image, a
+            pixel without a value within the field of view.
         """
         with one_line(Path(path), "a FITS image of the response"):
             return cls._from_fits(Path(path), scale_deg)
@@ -193,7 +196,8 @@ class ImageResponse(_RollAverage):
             scale_deg = _pixel_scale(header, path)
         if not (np.isfinite(scale_deg) and scale_deg > 0):
             raise InputError(f"{path}: pixel scale {scale_deg} deg: give a positive scale_deg")
-        data = np.clip(np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0), 0.0, None)
+        missing = ~np.isfinite(data) | no_value(data)
+        data = np.clip(np.where(missing, 0.0, data), 0.0, None)
         y, x = np.indices(data.shape)
         near = np.hypot(x - centre[0], y - centre[1]) * scale_deg < max(2.0, scale_deg)
         peak = data[near].mean() if near.any() else 0.0
@@ -201,6 +205,14 @@ class ImageResponse(_RollAverage):
             raise InputError(
                 f"{path}: nothing positive within 2 deg of the axis at pixel ({centre[0] + 1:g}, "
                 f"{centre[1] + 1:g}): check CRPIX and the pixel scale"
+            )
+        # Around the field of view nothing is known, and nothing is needed; inside, 0 would be wrong.
+        inside = missing & (maximum_filter(data, 3) > _INSIDE * peak)
+        if inside.any():
+            row, column = np.argwhere(inside)[0]
+            raise InputError(
+                f"{path}: {inside.sum()} pixels within the field of view have no value, such as "
+                f"({column + 1}, {row + 1}): fill them"
             )
         return cls(data / peak, scale_deg, centre)
 

@@ -22,10 +22,10 @@ UNSEEN = -1.6375e30
 COLUMNS = {
     "INTENSITY": ("intensity", "mCrab/deg2", "posterior mean"),
     "INTENSITY_SD": ("intensity_sd", "mCrab/deg2", "posterior sd"),
-    "RESIDUAL": ("residual", "mCrab", "mean rate less background, nearby pointings"),
+    "RESIDUAL": ("residual", "mCrab", "rate less background, nearby ScWs"),
     "RESIDUAL_ERR": ("residual_error", "mCrab", "its error"),
     "N_SCW": ("scws", None, "ScWs in it"),
-    "EXPECTED": ("expected", "mCrab", "what the posterior expects of these ScWs"),
+    "EXPECTED": ("expected", "mCrab", "what the posterior expects of them"),
     "EXPECTED_SD": ("expected_sd", "mCrab", "its posterior sd"),
 }
 
@@ -52,7 +52,7 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
     hdus = fits.HDUList([fits.PrimaryHDU(header=fits_provenance(run))])
     for one in maps:
         columns = [
-            fits.Column(name, "J" if unit is None else "E", unit, array=_unseen(getattr(one, attribute)))
+            fits.Column(name, "J" if unit is None else "E", array=_unseen(getattr(one, attribute)))
             for name, (attribute, unit, _) in COLUMNS.items()
         ]
         hdu = fits.BinTableHDU.from_columns(columns, name=ascii_only(one.band))
@@ -71,8 +71,9 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
             ]
         )
         hdu.header.extend(fits_provenance(run))
-        for number, (_, _, comment) in enumerate(COLUMNS.values(), start=1):
-            hdu.header.comments[f"TTYPE{number}"] = comment
+        for number, (_, unit, comment) in enumerate(COLUMNS.values(), start=1):
+            # Not TUNIT: mCrab is no unit of the FITS standard, and readers warn of it.
+            hdu.header.comments[f"TTYPE{number}"] = f"[{unit}] {comment}" if unit else comment
         hdus.append(hdu)
     with whole_file(path) as scratch:
         write_fits(hdus, scratch)

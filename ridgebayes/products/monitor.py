@@ -13,11 +13,11 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.table.missing import WORDS, no_value
 
 Array = NDArray[np.float64]
 
 _DATES = ("date", "datetime", "date_time", "time", "timestamp", "day", "month")
-_MISSING = {"", "-", "--", "nan", "na", "n/a", "null", "none", "-999", "-999.0", "-999.9", "-9999"}
 _REMEDY = "give a CSV file with a column date (YYYY-MM-DD), mjd, or year and month, and one of values"
 
 
@@ -138,7 +138,8 @@ def _numbers(path: Path, table: Table, column: str) -> Array:
     for row, cell in enumerate(table[column], start=1):
         text = str(cell).strip()
         try:
-            found.append(np.nan if text.casefold() in _MISSING else float(text))
+            found.append(np.nan if text.casefold() in WORDS else float(text))
         except ValueError as error:
             raise InputError(f"{path}: row {row}: {column} is '{text}', not a number: mend it") from error
-    return np.array(found)
+    values = np.array(found, dtype=np.float64)
+    return np.where(no_value(values), np.nan, values)

@@ -43,5 +43,5 @@ def published_source(region: str) -> str:
 @cache
 def _published(region: str) -> QTable:
     with as_file(files("ridgebayes.data") / "published.ecsv") as path:
-        table = QTable.read(path, format="ascii.ecsv")
+        table = QTable.read(path, format="ascii.ecsv", encoding="utf-8")
     return table[(table["quantity"] == "FOV flux") & (table["where"] == region)]

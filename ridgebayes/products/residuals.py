@@ -203,10 +203,10 @@ def _hdus(table: QTable) -> fits.HDUList:
         bare[name] = table[name].value
     bare.meta = {}
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(bare, name="RESIDUAL")])
-    for name in in_mcrab:  # a unit that astropy does not write to FITS of itself
-        hdus[1].columns[name].unit = "mCrab"
     meta = table.meta
     header = hdus[1].header
+    for name in in_mcrab:  # not TUNIT: no unit of the FITS standard, of which readers warn
+        header.comments[f"TTYPE{hdus[1].columns.names.index(name) + 1}"] = "[mCrab]"
     header["TIMESYS"] = "TT"
     header["REGION"] = (meta["region"], "which ScWs")
     header["LATITUDE"] = (meta["latitude"], "[deg] limit in |b| between GAL and BKG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import resource
 import subprocess
@@ -114,14 +115,32 @@ def _trapezoid(key: str) -> Trapezoid | None:
 
 
 def git_commit() -> str:
-    """Commit of the source tree that runs, with a + where it has changes; empty outside of a checkout."""
-    here = Path(__file__).parent
+    """Commit of the source tree that runs, with a + where it has changes; empty outside of a checkout.
+
+    Only of a tree in which git tracks this very file: a package that is installed below a repository of
+    something else (in a virtual environment, say) is not of its commits.
+    """
+    here = Path(__file__).resolve()
+
+    def git(*words: str) -> str:
+        # Variables that name a repository, as hooks of git set them, are of another one.
+        other = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
+        known = {name: value for name, value in os.environ.items() if name not in other}
+        done = subprocess.run(
+            ("git", *words),
+            cwd=here.parent,
+            env=known,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+        return done.stdout.strip()
+
     try:
-        run = lambda *a: subprocess.run(  # noqa: E731
-            ("git", *a), cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        return run("rev-parse", "HEAD") + ("+" if run("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
+        git("ls-files", "--error-unmatch", "--", here.name)
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
 
 

@@ -25,7 +25,7 @@ from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
 from ridgebayes.runs.intensity import fov_flux, intensity_table
-from ridgebayes.runs.runfiles import check_digest, digests, read_record
+from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
 from ridgebayes.sky import Sky, from_record
 from ridgebayes.table.formats import read_scws
 from ridgebayes.table.scw import ScWTable
@@ -74,6 +74,7 @@ class Run:
                     raise InputError(f"{path}: is unfinished: go on with `ridgebayes resume {path}`")
                 raise InputError(f"{path}: not a run directory ({name} is missing): give the --out of a fit")
         record = read_record(path / RECORD)
+        check_closed(path / POSTERIOR)
         check_digest(path, POSTERIOR, record)  # HDF5 can crash on a changed byte
         try:
             with xr.open_datatree(path / POSTERIOR, engine="h5netcdf") as tree:

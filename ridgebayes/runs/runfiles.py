@@ -10,6 +10,11 @@ from typing import Any
 
 from ridgebayes.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 _TABLES: dict[str, dict[str, type]] = {
     "model": {"name": str, "options": dict, "extras": list, "priors": dict},
     "data": {"path": str, "fingerprint": str, "simulated": bool, "bands": list, "unseen_regions": list},
@@ -81,6 +86,25 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
             with (folder / name).open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
+
+
+def check_closed(path: Path) -> None:
+    """Refuse a file that another program has open for writing: HDF5 locks it, and marks it as changed.
+
+    Raises
+    ------
+    InputError
+        Where it is.
+    """
+    if fcntl is None:
+        return
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{path}: is open in another program: close it there, and try again") from error
+        except OSError:  # of a file system without locks
+            return
 
 
 def check_digest(folder: Path, name: str, record: Mapping[str, Any]) -> None:

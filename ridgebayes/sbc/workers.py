@@ -10,10 +10,12 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from ridgebayes.environment import check_guard, lost_worker, spawning
 from ridgebayes.errors import InputError
 from ridgebayes.parallel.cores import cores
 from ridgebayes.sbc.one import Result
@@ -84,16 +86,17 @@ def _run(number: int) -> Result:
 
 def _processes(task: Task, numbers: Collection[int], workers: int) -> Iterator[Result]:
     """Run on processes of this one, a core each."""
-    # JAX has threads, which a forked process would miss.
-    context = multiprocessing.get_context("spawn")
+    context = spawning()
     with _environment(_SINGLE), ProcessPoolExecutor(workers, context, _begin, (task,)) as pool:
+        started: list[BaseProcess] = []
         try:
-            for future in as_completed([pool.submit(_run, number) for number in numbers]):
+            futures = [pool.submit(_run, number) for number in numbers]
+            started = multiprocessing.active_children()
+            for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
-            raise InputError(
-                "a worker process died (too little memory?): run again to go on, with fewer --workers"
-            ) from None
+            usual = "a worker process died (too little memory?): run again to go on, with fewer --workers"
+            raise InputError(lost_worker(started, usual)) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -106,6 +109,7 @@ def _dask(task: Task, numbers: Collection[int], workers: int | None, scheduler: 
         raise InputError(
             "--scheduler needs dask.distributed, which is not installed: pip install 'ridgebayes[dask]'"
         ) from None
+    check_guard()
     with _client(distributed, workers, scheduler) as client:
         # On every worker, so that it outlives any of them.
         sent = client.scatter(task, hash=False, broadcast=True)

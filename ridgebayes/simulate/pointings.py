@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import Galactic, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ridgebayes.convert.ids import pointings_only, scw_ids
 from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import detector_axes
 from ridgebayes.simulate import orbit
 from ridgebayes.table.scw import ScWTable
-from ridgebayes.table.validation import check_ids, check_rows, revolution_of
+from ridgebayes.table.validation import MISSION, Columns, check_ids, check_rows, revolution_of
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -39,6 +41,11 @@ _NAMES = {
     "exposure": ("exposure", "ontime", "telapse_s"),
     "roll": ("roll", "pa"),
 }
+_UNITS = {name: u.deg for name in ("ra", "dec", "lon", "lat", "roll")} | {
+    "mjd": u.d,
+    "ijd": u.d,
+    "exposure": u.s,
+}
 _CELL_DITHER_DEG = 2.5  # half of the cells on which estimated positions lie
 
 
@@ -56,7 +63,7 @@ def check_seed(seed: int) -> None:
         raise InputError(f"simulation: seed {seed!r}: give a whole number from 0")
 
 
-def scw_ids(revolution: NDArray[np.int64]) -> NDArray[np.str_]:
+def new_ids(revolution: NDArray[np.int64]) -> NDArray[np.str_]:
     """Return SCW_IDs ``RRRRPPPP0010`` (N,) that count the ScWs of each revolution in the order given."""
     order = np.argsort(revolution, kind="stable")
     _, first, counts = np.unique(revolution[order], return_index=True, return_counts=True)
@@ -106,7 +113,7 @@ def read_programme(
     """
     check_seed(seed)
     path = Path(path).expanduser()
-    columns = _Columns(path, open_source(path).table)
+    columns = _Columns(path, pointings_only(str(path), open_source(path).table))
     ids = columns.ids()
     number = revolution_of(ids)
     if columns.has("revolution"):
@@ -125,6 +132,9 @@ def read_programme(
             given = columns.values(name)
             good = np.isfinite(given) & ((given > 0) | (name != "exposure"))
             must = "must be finite and positive" if name == "exposure" else "must be finite"
+            if name in ("mjd", "ijd"):
+                mjd = given + (IJD_ZERO if name == "ijd" else 0.0)
+                good, must = (mjd > MISSION[0]) & (mjd < MISSION[1]), "must lie in the mission (2002 to 2025)"
             check_rows(str(path), ids, columns.name(name), given, good, must, "drop these ScWs")
     ra, dec, estimated = columns.position()
     mjd, phase = columns.times(ids, number)
@@ -148,7 +158,8 @@ class _Columns:
 
     def __init__(self, path: Path, table: Table) -> None:
         self.path, self.table = path, table
-        folded = {name.casefold(): name for name in reversed(table.colnames)}
+        self.known = Columns(str(path), table)
+        folded = {name.strip().casefold(): name for name in reversed(table.colnames)}
         self._found = {
             key: next((folded[name] for name in names if name in folded), None)
             for key, names in _NAMES.items()
@@ -166,17 +177,12 @@ class _Columns:
         return found
 
     def values(self, key: str) -> Array:
-        """Return a column as numbers, NaN where masked."""
-        column = self.table[self.name(key)]
-        try:
-            return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=float), np.nan), float)
-        except (TypeError, ValueError) as err:
-            raise InputError(f"{self.path}: column {self.name(key)} is not of numbers: mend it") from err
+        """Return a column as numbers in the unit of the programme, NaN where missing."""
+        return self.known.scalars(self.name(key), _UNITS.get(key, u.dimensionless_unscaled))
 
     def ids(self) -> NDArray[np.str_]:
         """Return the SCW_IDs, checked."""
-        # Ids read as numbers have lost their leading zeros.
-        ids = np.array([str(i).strip().zfill(12) for i in self.table[self.name("id")]])
+        ids = self.known.ids = scw_ids(self.known, self.name("id"))
         check_ids(str(self.path), ids)
         return ids
 
@@ -186,7 +192,8 @@ class _Columns:
             raise InputError(f"{self.path}: no position: add columns ra and dec, or l and b, in degrees")
         keys = ("ra", "dec") if self.has("ra", "dec") else ("lon", "lat")
         x, y = (self.values(key) for key in keys)
-        ids = np.asarray(self.table[self.name("id")]).astype(str)
+        ids = self.known.ids
+        assert ids is not None
         good = np.isfinite(x) & (np.abs(y) <= 90)
         check_rows(str(self.path), ids, f"{self.name(keys[0])} or {self.name(keys[1])}", y, good,
                    "not a position in degrees", "mend it or drop these ScWs")  # fmt: skip

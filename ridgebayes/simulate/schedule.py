@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import detector_axes
 from ridgebayes.simulate import orbit
-from ridgebayes.simulate.pointings import as_programme, check_seed, scw_ids
+from ridgebayes.simulate.pointings import as_programme, check_seed, new_ids
 from ridgebayes.table.scw import CRAB, ScWTable
+from ridgebayes.table.validation import MISSION
 
 Array = NDArray[np.float64]
 
@@ -104,7 +105,7 @@ def programme(
     number, phase, length, axis, angle = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     ra, dec = _lonlat(axis)
     return as_programme(
-        scw_id=scw_ids(number),
+        scw_id=new_ids(number),
         revolution=number,
         phase=phase,
         mjd=orbit.mjd_at(number, phase),
@@ -122,6 +123,10 @@ def _revolutions(n: int | None, start: int, stop: int | None, seed: int) -> NDAr
     count = available if n is None else n
     if start < 1 or last > 9999:
         raise InputError(f"programme: revolutions {start} to {last}: give numbers from 1 to 9999")
+    if float(orbit.mjd_at(last, 1.0)) >= MISSION[1]:
+        raise InputError(
+            f"programme: revolution {last} is after the mission (2025): give a stop of {LAST} or before"
+        )
     if not 1 <= count <= available:
         raise InputError(
             f"programme: {count} revolutions from {start} to {last}: "

@@ -19,7 +19,7 @@ from ridgebayes.sky.regions import Region
 from ridgebayes.sky.skymap import Sky
 from ridgebayes.sky.starlight import starlight
 from ridgebayes.sky.sums import roll_averaged
-from ridgebayes.sky.templates import read_template
+from ridgebayes.sky.templates import interpolated, read_template
 
 Array = NDArray[np.float64]
 
@@ -119,7 +119,12 @@ class _Template:
         # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
         position = (lon[inside] % 360 * u.deg, original[inside] * u.deg)
         out = np.zeros(lon.shape)
-        out[inside] = self._grid.interpolate_bilinear_lonlat(*position, self._map)
+        found = interpolated(self._map, *self._grid.bilinear_interpolation_weights(*position))
+        if np.isnan(found).any():
+            first = int(np.argmax(np.isnan(found)))
+            at = f"l = {lon[inside][first] % 360:.1f}, b = {original[inside][first]:.1f}"
+            raise InputError(f"truth: the template has no data at {at}: lower template_lat, or fill the map")
+        out[inside] = found
         return out
 
     def core_mean(self, region: Region) -> float:

@@ -22,7 +22,7 @@ from ridgebayes.sky.regionfile import read_regions
 from ridgebayes.sky.regions import Region, Sample, Shape
 from ridgebayes.sky.starlight import Component, starlight
 from ridgebayes.sky.sums import roll_averaged
-from ridgebayes.sky.templates import read_template
+from ridgebayes.sky.templates import interpolated, read_template
 
 Array = NDArray[np.float64]
 
@@ -361,7 +361,15 @@ class Lookup:
         values = self._maps[shape.map]
         grid = HEALPix(round((values.size / 12) ** 0.5), order="ring")
         # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
-        return np.asarray(grid.interpolate_bilinear_lonlat(lon % 360 * u.deg, lat * u.deg, values))
+        found = interpolated(values, *grid.bilinear_interpolation_weights(lon % 360 * u.deg, lat * u.deg))
+        if shape.file is not None and np.isnan(found).any():
+            first = int(np.argmax(np.isnan(found)))
+            raise InputError(
+                f"{shape.file}: has no data in {np.isnan(found).mean():.1%} of the region, such as at "
+                f"l = {lon[first] % 360:.1f}, b = {lat[first]:.1f}: make the region smaller (lat_max, lon), "
+                "or fill the map there"
+            )
+        return found
 
 
 def _degraded(values: Array) -> Array:
@@ -370,7 +378,10 @@ def _degraded(values: Array) -> Array:
     if nside <= _FINEST:
         return values
     nested = values[nested_to_ring(np.arange(values.size), nside)]
-    mean = nested.reshape(12 * _FINEST**2, -1).mean(axis=1)
+    finer = nested.reshape(12 * _FINEST**2, -1)
+    there = (~np.isnan(finer)).sum(axis=1)
+    with np.errstate(invalid="ignore"):  # where no finer pixel has data
+        mean = np.nansum(finer, axis=1) / there
     ring = np.empty_like(mean)
     ring[nested_to_ring(np.arange(mean.size), _FINEST)] = mean
     return ring

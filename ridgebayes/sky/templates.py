@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 
 import astropy.units as u
@@ -15,10 +16,11 @@ from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 from astropy_healpix import HEALPix
 from astropy_healpix.core import ring_to_nested
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.io.fits_table import stored_nulls
+from ridgebayes.table.missing import no_value
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ Array = NDArray[np.float64]
 
 _UNSEEN = -1.6375e30  # HEALPix's mark for "no data"
 _FRAMES = {"G": "galactic", "C": "icrs", "Q": "icrs"}
+_CYLINDRICAL = ("CAR", "CEA", "CYP", "MER")
+_NEAR = 4.0  # pixels, on the sky, to a neighbour in the image: projections of the whole sky stretch them
 _NSIDE_OF_IMAGES = (64, 256)
 
 
@@ -44,7 +48,7 @@ def read_template(path: str | Path) -> Array:
     ndarray
         HEALPix map, RING order, galactic frame. A HEALPix file keeps its nside; an image is sampled
         bilinearly at nside 64 to 256, finer than its own pixels where 256 allows (finer images are averaged
-        in blocks first). Pixels without data (NaN, UNSEEN, outside the image) and negative ones are 0.
+        in blocks first). Pixels without data (NaN, null, UNSEEN, outside the image) are NaN, negative ones 0.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def read_template(path: str | Path) -> Array:
     if (values < 0).any():
         log.warning("%s: %.2g %% of the pixels are negative and count as 0", path, 100 * (values < 0).mean())
         values = np.maximum(values, 0.0)
-    if not values.any():
+    if not np.any(values > 0):
         raise InputError(f"{path}: the map is zero everywhere; give one with positive surface brightness")
     return values
 
@@ -69,7 +73,7 @@ def _read(path: Path, hdus: fits.HDUList) -> Array:
         if isinstance(hdu, fits.BinTableHDU) and "ORDERING" in hdu.header:
             return _healpix(path, hdu)
         if hdu.is_image and np.ndim(hdu.data) == 2:
-            return _image(path, np.array(hdu.data, float), hdu.header)
+            return _image(path, np.array(hdu.data, float), hdu.header)  # astropy makes BLANK of integers NaN
     raise InputError(f"{path}: no HEALPix table (with ORDERING) and no two-dimensional image in it")
 
 
@@ -84,10 +88,13 @@ def _healpix(path: Path, hdu: fits.BinTableHDU) -> Array:
     if order not in ("RING", "NESTED"):
         raise InputError(f"{path}: ORDERING {order} is unknown{nearest(order, ['RING', 'NESTED'])}")
     values = np.ravel(np.array(hdu.data.field(0), float))
+    nulls = stored_nulls(hdu, hdu.columns.names[0])
+    if nulls is not None:
+        values = np.where(np.ravel(nulls), np.nan, values)
     nside = int(header.get("NSIDE", round((values.size / 12) ** 0.5)))
     if nside < 1 or nside & (nside - 1) or 12 * nside**2 != values.size:
         raise InputError(f"{path}: {values.size} pixels do not make a full HEALPix map of NSIDE {nside}")
-    values[~np.isfinite(values) | (values <= 0.99 * _UNSEEN)] = 0.0
+    values = _known(values)
     frame = str(header.get("COORDSYS", "")).strip().upper()
     if not frame:
         log.warning("%s: no COORDSYS in the header: taken as galactic", path)
@@ -97,39 +104,135 @@ def _healpix(path: Path, hdu: fits.BinTableHDU) -> Array:
     ring = np.arange(values.size)
     if frame and _FRAMES[frame[0]] == "icrs":
         source = HEALPix(nside, order=order.lower(), frame=ICRS())
-        return np.asarray(source.interpolate_bilinear_skycoord(grid.healpix_to_skycoord(ring), values))
+        where = grid.healpix_to_skycoord(ring)
+        return interpolated(values, *source.bilinear_interpolation_weights(where.icrs.ra, where.icrs.dec))
     return values if order == "RING" else values[ring_to_nested(ring, nside)]
 
 
+def _known(values: Array) -> Array:
+    """Give NaN to what is no surface brightness: not finite, UNSEEN, or another mark for "no data"."""
+    return np.where(np.isfinite(values) & ~no_value(values) & (values > 0.99 * _UNSEEN), values, np.nan)
+
+
+def interpolated(values: Array, neighbours: NDArray[np.int64], weights: Array) -> Array:
+    """Weighted mean of neighbours, of those that have data.
+
+    Parameters
+    ----------
+    values
+        (P,) with NaN where there are no data.
+    neighbours, weights
+        (4, N) indices and weights; a weight of 0 leaves a neighbour out.
+
+    Returns
+    -------
+    ndarray
+        (N,), NaN where a quarter or less of the weight has data.
+    """
+    found = values[neighbours]
+    share = np.where(np.isnan(found), 0.0, weights)
+    total = share.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0.25, np.sum(np.nan_to_num(found) * share, axis=0) / total, np.nan)
+
+
 def _image(path: Path, image: Array, header: fits.Header) -> Array:
-    wcs = WCS(header).celestial
+    wcs = WCS(header)
     if not wcs.has_celestial:
         raise InputError(f"{path}: the image has no celestial WCS (CTYPE): add one or give a HEALPix map")
+    wcs = wcs if wcs.naxis == 2 else wcs.celestial  # which has longitude first, whatever the image has
     frame: BaseCoordinateFrame = wcs_to_celestial_frame(wcs)
-    image = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
+    image = _known(image)
     scale = float(np.mean(np.abs(proj_plane_pixel_scales(wcs))))
     coarsest, finest = _NSIDE_OF_IMAGES
     block = int(HEALPix(finest).pixel_resolution.to_value(u.deg) // scale)
     if block > 1:
-        rows, columns = (size // block * block for size in image.shape)
-        image = np.asarray(block_reduce(image[:rows, :columns], block, func=np.mean))
-        wcs = wcs[:rows:block, :columns:block]
+        # The last block may be of fewer pixels than the others, but no pixel is lost.
+        short = [-size % block for size in image.shape]
+        whole = np.pad(image, [(0, n) for n in short], constant_values=np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of blocks without any data
+            image = np.asarray(block_reduce(whole, block, func=np.nanmean))
+        wcs = wcs[: whole.shape[0] : block, : whole.shape[1] : block]
         scale *= block
     nside = coarsest
     while nside < finest and HEALPix(nside).pixel_resolution.to_value(u.deg) > scale:
         nside *= 2
-    where = HEALPix(nside, order="ring", frame=Galactic()).healpix_to_skycoord(np.arange(12 * nside**2))
-    x, y = wcs.world_to_pixel(SkyCoord(where).transform_to(frame))
-    if str(wcs.wcs.ctype[0]).endswith("CAR"):
-        # A plate carrée may start anywhere in longitude: bring what lies a turn away into the image, and let
-        # an image of a full turn continue on its other side.
-        turn = 360 / np.abs(proj_plane_pixel_scales(wcs)[0])
-        x = np.mod(x + 0.5, turn) - 0.5
-        if abs(image.shape[1] - turn) < 0.01:
-            image, x = np.pad(image, ((0, 0), (1, 1)), mode="wrap"), x + 1
-    rows, columns = image.shape
+    where = SkyCoord(
+        HEALPix(nside, order="ring", frame=Galactic()).healpix_to_skycoord(np.arange(12 * nside**2))
+    )
+    where = where.transform_to(frame)
+    x, y = (np.asarray(p, float) for p in wcs.world_to_pixel(where))
+    turn = _turn(wcs)
+    if turn is not None:
+        x, y = _in_image(image.shape, x, y, turn)
+        if np.abs(np.abs(turn) - [image.shape[1], 0]).max() < 0.01:  # goes on at its other side
+            image = np.pad(image, ((0, 0), (1, 1)), mode="wrap")
+            x, wcs = x + 1, _shifted(wcs)
+        wcs.wcs.bounds_check(False, True)  # pixels more than half a turn from CRVAL are pixels too
+    return _sampled(image, wcs, where, x, y, scale)
+
+
+def _turn(wcs: WCS) -> tuple[float, float] | None:
+    """Pixels (x, y) of a full turn in an image of a cylindrical projection; None for another."""
+    lon = wcs.wcs.lng
+    kind = str(wcs.wcs.ctype[lon])[-3:]
+    if kind not in _CYLINDRICAL:
+        return None
+    stretch = next((value for i, m, value in wcs.wcs.get_pv() if m == 2 and i == wcs.wcs.lat + 1), 1.0)
+    turn = np.zeros(2)
+    turn[lon] = 360.0 * (stretch if kind == "CYP" else 1.0)
+    dx, dy = np.linalg.solve(wcs.pixel_scale_matrix, turn)
+    return float(dx), float(dy)
+
+
+def _in_image(shape: tuple[int, ...], x: Array, y: Array, turn: tuple[float, float]) -> tuple[Array, Array]:
+    """Move positions by a turn where that brings them into an image, which may start at any longitude."""
+    for k in (-1, 1):
+        moved = x + k * turn[0], y + k * turn[1]
+        better = ~_inside(shape, x, y) & _inside(shape, *moved)
+        x, y = np.where(better, moved[0], x), np.where(better, moved[1], y)
+    return x, y
+
+
+def _shifted(wcs: WCS) -> WCS:
+    """Return the WCS of an image with one column more on its left."""
+    wcs = wcs.deepcopy()
+    wcs.wcs.crpix += [1.0, 0.0]
+    return wcs
+
+
+def _inside(shape: tuple[int, ...], x: Array, y: Array) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
-        inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
-    values = np.zeros(x.shape)
-    values[inside] = map_coordinates(image, [y[inside], x[inside]], order=1, mode="nearest")
+        return (x >= -0.5) & (x < shape[1] - 0.5) & (y >= -0.5) & (y < shape[0] - 0.5)
+
+
+def _vectors(lon: Array, lat: Array) -> Array:
+    """Return unit vectors (3, N) of positions in degrees."""
+    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale: float) -> Array:
+    """Interpolate bilinearly among the pixels that are neighbours on the sky, and not only in the image."""
+    rows, columns = image.shape
+    inside = _inside(image.shape, x, y)
+    values = np.full(x.shape, np.nan)
+    x, y = x[inside], y[inside]
+    low_x, low_y = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    centre = _vectors(where.spherical.lon.deg[inside], where.spherical.lat.deg[inside])
+    neighbours, weights = [], []
+    for right, up in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        column, row = low_x + right, low_y + up
+        weight = np.abs(1 - right - (x - low_x)) * np.abs(1 - up - (y - low_y))
+        here = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        world = wcs.wcs_pix2world(column, row, 0)
+        lon, lat = world[wcs.wcs.lng], world[wcs.wcs.lat]
+        here &= np.abs(lat) <= 90  # a padded image goes on behind the pole
+        with np.errstate(invalid="ignore"):
+            apart = np.rad2deg(np.linalg.norm(_vectors(lon, lat) - centre, axis=0))
+            weight = np.where(here & (apart < _NEAR * scale), weight, 0.0)
+        neighbours.append(np.where(here, row * columns + column, 0))
+        weights.append(weight)
+    values[inside] = interpolated(image.ravel(), np.array(neighbours), np.array(weights))
     return values

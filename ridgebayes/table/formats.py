@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -26,6 +27,8 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.io import bounded
 from ridgebayes.io.atomic import whole_files
 from ridgebayes.io.bounded import one_line, text_of, write_fits
+from ridgebayes.io.fits_table import fits_table
+from ridgebayes.table.missing import split
 from ridgebayes.table.scw import Band, ScWTable
 from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
@@ -168,8 +171,8 @@ def _read_fits(path: Path) -> _Raw:
         scw, ebounds, truth = by_name.get("SCW", tables[0]), by_name.get("EBOUNDS"), by_name.get("TRUTH")
         header = dict(hdus[0].header) | dict(scw.header)
         return _Raw(
-            Table.read(scw),
-            None if ebounds is None else Table.read(ebounds),
+            fits_table(scw),
+            None if ebounds is None else fits_table(ebounds),
             header,
             None if truth is None else joined(truth),
         )
@@ -182,14 +185,14 @@ def joined(hdu: fits.BinTableHDU) -> str:
 
 
 def _read_ecsv(path: Path) -> _Raw:
-    table = Table.read(text_of(path), format="ascii.ecsv")
+    table = Table.read(text_of(path), encoding="utf-8", format="ascii.ecsv")
     header = {str(key).upper(): value for key, value in table.meta.items()}
     ebounds = header.get("EBOUNDS")
     return _Raw(table, None if ebounds is None else Table(dict(ebounds)), header)
 
 
 def _read_csv(path: Path) -> _Raw:
-    return _with_sides(path, Table.read(text_of(path), format="ascii.csv"))
+    return _with_sides(path, Table.read(text_of(path), encoding="utf-8", format="ascii.csv"))
 
 
 def _read_parquet(path: Path) -> _Raw:
@@ -210,19 +213,42 @@ def parquet_table(path: Path) -> Table:
             f"{path}: holds more than {bounded.UNPACKED_LIMIT / 2**30:g} GiB when unpacked: split it"
         )
     arrow = parquet.read_table(path)
-    text = [
-        f.name
-        for f in arrow.schema
-        if pa.types.is_null(f.type)
-        or pa.types.is_dictionary(f.type)
-        or ((pa.types.is_string(f.type) or pa.types.is_large_string(f.type)) and arrow[f.name].null_count)
-    ]
-    table = Table.read(path, format="parquet", exclude_names=text)
-    for name in text:
-        column = arrow[name].cast(pa.string())
-        values = column.fill_null("").to_numpy().astype(str)
-        table[name] = MaskedColumn(values, mask=column.is_null().to_numpy())
+    unread = [f.name for f in arrow.schema if _unread(f.type, arrow[f.name].null_count, pa)]
+    table = Table.read(path, format="parquet", exclude_names=unread)
+    for name in (f.name for f in arrow.schema if f.name in unread or arrow[f.name].null_count):
+        if name in table.colnames and not isinstance(table[name], Column):
+            continue  # part of a Time or Quantity, where NaN is missing
+        unit = getattr(table[name], "unit", None) if name in table.colnames else None
+        column = arrow[name]
+        if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
+            column = column.cast(pa.string())
+        values, missing = split(_elements(path, name, column.to_pylist()))
+        table[name] = MaskedColumn(values, mask=missing, unit=unit)
     return table
+
+
+def _elements(path: Path, name: str, rows: list[Any]) -> NDArray[np.object_]:
+    """Return the cells of a column of lists, numbers or text, None where there is none."""
+    lengths = {len(row) for row in rows if isinstance(row, list)}
+    if len(lengths) > 1:
+        raise InputError(
+            f"{path}: column {name} holds lists of variable length, {min(lengths)} to {max(lengths)} "
+            "elements a row: write it with the same number in every row"
+        )
+    shape = (len(rows), *lengths)
+    cells = np.full(shape, None, dtype=object)
+    for k, row in enumerate(rows):
+        if row is not None:
+            cells[k] = float(row) if isinstance(row, Decimal) else row
+    return cells
+
+
+def _unread(kind: Any, nulls: int, pa: Any) -> bool:
+    """Whether astropy does not read a column of an Arrow type."""
+    tests = [pa.types.is_null, pa.types.is_dictionary, pa.types.is_nested, pa.types.is_decimal]
+    if nulls:
+        tests += [pa.types.is_string, pa.types.is_large_string]
+    return any(test(kind) for test in tests)
 
 
 def _need_pyarrow(path: Path) -> None:
@@ -235,7 +261,7 @@ def _with_sides(path: Path, table: Table) -> _Raw:
     if not side.exists():
         return _Raw(table, None)
     with one_line(side, "an ECSV table of the bands"):
-        ebounds = Table.read(text_of(side), format="ascii.ecsv")
+        ebounds = Table.read(text_of(side), encoding="utf-8", format="ascii.ecsv")
     return _Raw(table, ebounds, {str(key).upper(): value for key, value in ebounds.meta.items()})
 
 
@@ -246,9 +272,10 @@ def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
         raise InputError(f"{source}: not a ScW table: it has none of the columns {', '.join(_REQUIRED)}")
     if len(raw.table) == 0:
         raise InputError(f"{source}: the table has no rows: give at least one ScW")
-    ids = _ids(columns)
+    ids = columns.ids = _ids(columns)
     check_ids(source, ids)
     bands = _bands(path, kind, raw.ebounds)
+    columns.bands = [band.name for band in bands]
     ra, dec = _position(columns, ids)
     tracer = columns.scalars("TRACER", _RATE) if "TRACER" in columns else None
     scws = ScWTable(
@@ -259,7 +286,7 @@ def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
         exposure=columns.scalars("EXPOSURE", u.s),
         ra=ra,
         dec=dec,
-        roll=columns.optional("ROLL", u.deg),
+        roll=known_roll(source, "ROLL", columns.scalars("ROLL", u.deg)) if "ROLL" in columns else None,
         rate=_per_band(columns, "RATE", bands),
         stat_err=_per_band(columns, "STAT_ERR", bands),
         tracer=tracer,
@@ -276,8 +303,10 @@ def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
 
 def _ids(columns: Columns) -> NDArray[np.str_]:
     values, missing = columns.get("SCW_ID")
-    if values.dtype.kind == "f" and np.array_equal(values, np.round(values)):
-        values = values.astype(np.int64)  # what a table reader makes of whole numbers beside a missing one
+    if values.dtype.kind == "f":  # what a table reader makes of whole numbers beside a missing one
+        whole = (values >= 0) & (values < 1e12) & (values == np.round(values))
+        if (whole | missing).all():
+            values = np.where(missing, 0, values).astype(np.int64)
     if values.dtype.kind in "iu":
         return np.where(missing, "", np.char.zfill(values.astype(str), 12))
     return columns.text("SCW_ID")
@@ -288,7 +317,12 @@ def _revolution(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64]:
     if "REVOL" not in columns:
         return expected
     values = columns.scalars("REVOL", u.dimensionless_unscaled)
-    values = np.where(np.isnan(values), expected, values)
+    gaps = np.isnan(values)
+    if gaps.any():
+        _log.info(
+            "%s: REVOL is missing in %d of %d rows: taken from SCW_ID", columns.source, gaps.sum(), ids.size
+        )
+    values = np.where(gaps, expected, values)
     whole = np.isfinite(values) & (values == np.round(values))
     remedy = "mend it or leave out REVOL"
     check_rows(columns.source, ids, "REVOL", values, whole, "must be a whole number", remedy)
@@ -342,11 +376,21 @@ def _bands(path: Path, kind: str, ebounds: Table | None) -> tuple[Band, ...]:
 def _crab(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.bool_]:
     if "SOURCE" not in columns:
         return np.zeros(ids.size, dtype=np.bool_)
-    text = columns.text("SOURCE")
+    text = columns.flags("SOURCE")
     crab = np.char.lower(text) == "crab"
     must = "must be 'Crab' (not removed) or empty"
     check_rows(columns.source, ids, "SOURCE", text, crab | (text == ""), must, "mend the column")
     return crab
+
+
+def known_roll(source: str, name: str, roll: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the position angles, (N,) degrees; None, and a line, where one is missing."""
+    gaps = np.isnan(roll)
+    if not gaps.any():
+        return roll
+    what = "%s: column %s is missing in %d of %d ScWs: left out, the response is averaged over roll"
+    _log.info(what, source, name, gaps.sum(), gaps.size)
+    return None
 
 
 def _screen(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64] | None:

@@ -13,11 +13,13 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 
 from ridgebayes.errors import InputError
+from ridgebayes.table.outlying import distance
 from ridgebayes.table.scw import CRAB, Bools, Floats, Ints, ScWTable
 
 HIGH_LAT = 20.0  # degrees; ScWs beyond it calibrate the background
 BELTS = (0.04, 0.96)  # phases between which the orbit is outside the radiation belts
 COVER_RADIUS = 8.0  # degrees; within it the response is above 0.6
+FAR = 8.0  # robust sigma: screening flags from 6, where one of some thousand ScWs is by chance
 NAMED = 5  # how many suspicious ScWs to name
 
 _MAD_TO_SIGMA = 1 / norm.ppf(0.75)
@@ -166,10 +168,11 @@ def _suspicions(scws: ScWTable, group: Ints) -> list[tuple[str, Bools]]:
     """Return what may be wrong without being an error, each with the mask (N,) of its ScWs."""
     counts = np.clip(scws.rate, 0, None) * scws.exposure[:, np.newaxis]
     expected = np.sqrt(np.maximum(counts, 1)) / scws.exposure[:, np.newaxis]
+    far = distance(scws)  # from ScWs nearby: those of one revolution may point at the bulge and away from it
     checks = [
         (
-            f"{name} rate more than 6 robust sigma from the median of its revolution",
-            _outliers(scws.rate[:, k], scws.stat_err[:, k], group, ~scws.crab),
+            f"{name} rate more than {FAR:g} robust sigma from the median of its revolution within 6°",
+            np.nan_to_num(far[:, k]) > FAR,
         )
         for k, name in enumerate(scws.band_names)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,23 @@ from astropy.time import Time
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.table.missing import no_value, split, words
 from ridgebayes.table.scw import Band, ScWTable
 
+MISSION = (52500.0, 61041.0)
+"""MJD between which ISGRI observed: from before the launch in October 2002 to the end of 2025."""
+
+ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}
+"""MJD of the zero of every system that is a number of days. IJD counts from 2000-01-01 in TT."""
+
+LONGEST_S = 3 * 86400.0
+"""No ScW is longer than a revolution."""
+
+HIGHEST_RATE = 1e6
+"""cts/s; the detector's telemetry ends at a few thousand."""
+
+_log = logging.getLogger(__name__)
+_NO_MEASUREMENT = "which is no measurement, but stands for a missing one"
 _EQUIVALENCES = [(u.ct / u.s, u.Unit("1/s"))]  # counts are often left out of the unit
 _ALIASES = {"cts": u.ct, "counts": u.ct, "degrees": u.deg}
 
@@ -51,6 +67,15 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
         ok, must = np.isfinite(values), "must be finite"
         if name in ("exposure", "stat_err"):
             ok, must = ok & (values > 0), "must be finite and positive"
+        if name in ("rate", "stat_err"):
+            check(name.upper(), values, ~_marks(values), _NO_MEASUREMENT, drop)
+            check(name.upper(), values, ~(np.abs(values) > HIGHEST_RATE), "which no detector counts", drop)
+        elif name == "exposure":
+            check("EXPOSURE", values, ~(values > LONGEST_S), "which is longer than a revolution (s)", drop)
+        elif name == "mjd":
+            ok = (values > MISSION[0]) & (values < MISSION[1])
+            must = "must lie in the mission (2002 to 2025)"
+            check("MJD", values, ok, must, f"{drop}{other_zero(values)}")
         elif name == "phase":
             ok, must = (values >= 0) & (values <= 1), "must lie between 0 and 1"
         elif name == "dec":
@@ -64,6 +89,16 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
         raise InputError(
             f"{source}: has a TRUTH but is not marked as simulated: set SIMUL = T, or remove TRUTH"
         )
+
+
+def other_zero(values: NDArray[np.float64]) -> str:
+    """Say what times outside of the mission are, where one zero of time explains most of them; else ""."""
+    for system, zero in ZERO.items():
+        inside = (values + zero > MISSION[0]) & (values + zero < MISSION[1])
+        if system != "mjd" and inside.mean() > 0.5:
+            line = f'system = "{system}"  under [time] in the mapping'
+            return f"; as {system.upper()} they fit: ridgebayes convert, with  {line}"
+    return ""
 
 
 def check_bands(source: str, bands: Sequence[Band]) -> None:
@@ -80,7 +115,7 @@ def check_bands(source: str, bands: Sequence[Band]) -> None:
     ------
     InputError
         No band, an empty or non-ASCII name, a name used twice (in any case), or edges that are not
-        0 <= E_MIN < E_MAX.
+        0 < E_MIN < E_MAX.
     """
     if not bands:
         raise InputError(f"{source}: EBOUNDS has no rows: give BAND, E_MIN, E_MAX of every band")
@@ -98,10 +133,10 @@ def check_bands(source: str, bands: Sequence[Band]) -> None:
             raise InputError(
                 f"{source}: EBOUNDS row {row}: BAND '{band.name}' repeats row {other}: rename one"
             )
-        if not 0 <= band.e_min < band.e_max < np.inf:
+        if not 0 < band.e_min < band.e_max < np.inf:
             raise InputError(
                 f"{source}: EBOUNDS row {row} (band {band.name}): E_MIN {band.e_min:g} and "
-                f"E_MAX {band.e_max:g} keV are no interval: give 0 <= E_MIN < E_MAX"
+                f"E_MAX {band.e_max:g} keV are no interval: give 0 < E_MIN < E_MAX"
             )
 
 
@@ -206,6 +241,12 @@ class Columns:
         unknown or of another kind.
     """
 
+    ids: NDArray[np.str_] | None = None
+    """(N,) SCW_IDs, once they are known: messages then name them."""
+
+    bands: Sequence[str] = ()
+    """Names of the K elements of vector columns, once they are known."""
+
     def __init__(self, source: str, table: Table) -> None:
         self.source, self.table = source, table
         self.names: dict[str, str] = {}
@@ -218,28 +259,59 @@ class Columns:
         return name.upper() in self.names
 
     def get(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Values as they stand in the file, and where they are masked (same shape)."""
-        column = self.column(name)
-        values = np.asarray(getattr(column, "unmasked", column))
-        return values, np.broadcast_to(np.asarray(getattr(column, "mask", False)), values.shape)
+        """Values as they stand in the file, and where they are missing (same shape)."""
+        return split(self.column(name))
 
     def floats(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
-        """Values in `unit`, (N,) or (N, K); `given` takes the place of the column's own unit."""
+        """Values in `unit`, (N,) or (N, K), NaN where missing; `given` replaces the column's own unit.
+
+        Numbers that stand for "none" (`ridgebayes.table.missing.no_value`) are refused; those of angles and
+        of what has no unit are NaN.
+        """
         column = self.column(name)
         if isinstance(column, Time):
-            return np.asarray(column.tt.mjd, dtype=np.float64)
+            values, missing = split(column.tt.mjd)
+            return np.where(
+                missing | split(column)[1] if column.masked else missing, np.nan, values.astype(float)
+            )
         values, missing = self.get(name)
         try:
-            if values.dtype.kind not in "fiu":
-                values = np.where(missing, "nan", values)  # the text under a mask is anything, mostly empty
+            if values.dtype.kind not in "fiub":
+                text = (
+                    values.astype(str)
+                    if values.dtype.kind != "S"
+                    else np.char.decode(values, "ascii", "replace")
+                )
+                missing = missing | words(text)
+                values = np.where(missing, "nan", text)  # the text under a mask is anything, mostly empty
             values = values.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"{self.source}: column {name} is not numeric ({error}): mend that value"
+                f"{self.source}: column {name} is not numeric ({_odd(values) or error}): mend that value"
             ) from error
-        return np.where(
-            missing, np.nan, self._convert(name, values, given or getattr(column, "unit", None), unit)
-        )
+        values = np.where(missing, np.nan, values)
+        values = self._measured(name, values, given or str(getattr(column, "unit", None) or ""), unit)
+        return self._convert(name, values, given or getattr(column, "unit", None), unit)
+
+    def _measured(
+        self, name: str, values: NDArray[np.float64], given: str, unit: u.UnitBase
+    ) -> NDArray[np.float64]:
+        """Values without those that stand for "none"."""
+        kind = "other"
+        if unit.is_equivalent(u.ct) or (given and self.unit(name, given, unit).is_equivalent(u.ct)):
+            kind = "count"
+        elif unit.is_equivalent(u.ct / u.s):
+            kind = "rate"
+        elif unit.is_equivalent(u.deg):
+            kind = "longitude"
+        bad = no_value(values, kind)
+        if kind == "longitude" or unit == u.dimensionless_unscaled or values.ndim > 2:
+            return np.where(bad, np.nan, values)
+        ids = self.ids if self.ids is not None else np.full(len(values), "", dtype=np.str_)
+        bands = self.bands if values.shape[1:] == (len(self.bands),) else ()
+        remedy = "drop these ScWs or mend the column"
+        check_rows(self.source, ids, name, values, ~bad, _NO_MEASUREMENT, remedy, bands)
+        return values
 
     def scalars(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
         """As `floats`, but one value a row, (N,)."""
@@ -249,9 +321,39 @@ class Columns:
         return values.reshape(-1)
 
     def optional(self, name: str, unit: u.UnitBase) -> NDArray[np.float64] | None:
-        """As `scalars`; None where there is no such column or nothing in it."""
+        """As `scalars`; None where there is no such column or, which is said, nothing in it."""
         values = self.scalars(name, unit) if name in self else None
-        return None if values is None or np.isnan(values).all() else values
+        if values is not None and np.isnan(values).all():
+            _log.info("%s: column %s has no value: left out", self.source, name)
+            return None
+        return values
+
+    def flags(self, name: str) -> NDArray[np.str_]:
+        """Text that marks some rows, (N,), empty where it does not.
+
+        Raises
+        ------
+        InputError
+            Where a value is missing that is not merely empty: one of numbers or truth values, or a null
+            beside empty texts. Not known is not "no".
+        """
+        values, missing = self.get(name)
+        text = self.text(name)
+        if text.shape != (len(self.table),):
+            raise InputError(f"{self.source}: column {name} has several elements a row: give one")
+        if values.dtype.kind == "f":  # of 0 and 1 beside a missing one
+            text = np.where(missing | (values != np.round(values)), text, np.char.partition(text, ".")[:, 0])
+        no = np.isin(np.char.lower(text), ("false", "f", "0", "no", "n"))
+        is_text = values.dtype.kind in "SU"
+        told_apart = bool(no.any() or (~missing & (text == "")).any())
+        unknown = missing & (told_apart if is_text else values.dtype.kind == "b" or not missing.all())
+        unknown |= (text == "") & bool(is_text and no.any())
+        ids = self.ids if self.ids is not None else np.full(text.size, "", dtype=np.str_)
+        must = "which is not known to be one or the other"
+        remedy = "fill it in, or drop these ScWs"
+        shown = np.where(unknown, "missing", text)
+        check_rows(self.source, ids, name, shown, np.logical_not(unknown), must, remedy)
+        return np.where(missing, "", text)
 
     def text(self, name: str) -> NDArray[np.str_]:
         """Strings without surrounding blanks, (N,), empty where the value is missing."""
@@ -292,10 +394,26 @@ class Columns:
             ) from error
 
 
+def _odd(values: NDArray[Any]) -> str:
+    """Name the first text that is no number, and its row."""
+    for row, cell in enumerate(values.reshape(len(values), -1) if values.size else [], start=1):
+        for text in cell.tolist():
+            try:
+                float(text)
+            except (ValueError, TypeError):
+                return f"row {row}: '{text}'"
+    return ""
+
+
+def _marks(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return no_value(values, "rate")
+
+
 def _first(ids: NDArray[np.str_], bad: NDArray[np.bool_]) -> str:
     row, more = int(np.argmax(bad)), int(bad.sum()) - 1
     others = f" and {more} more" if more else ""
-    return f"row {row + 1} (SCW_ID {ids[row]}){others}"
+    named = f" (SCW_ID {ids[row]})" if (ids != "").any() else ""
+    return f"row {row + 1}{named}{others}"
 
 
 def _check_revolutions(source: str, scws: ScWTable) -> None:
@@ -326,6 +444,7 @@ def _check_tracer(source: str, scws: ScWTable) -> None:
         )
     remedy = "drop these ScWs, or the column for a fit without tracer"
     check_rows(source, scws.scw_id, "TRACER", scws.tracer, finite, "must be finite", remedy)
+    check_rows(source, scws.scw_id, "TRACER", scws.tracer, ~_marks(scws.tracer), _NO_MEASUREMENT, remedy)
     if scws.tracer_err is not None:
         ok = np.isfinite(scws.tracer_err) & (scws.tracer_err >= 0)
         remedy = "drop these ScWs, or the column TRACER_ERR"

@@ -9,6 +9,7 @@ NASTY = (
     "1e999", "-1e999", "nan", "inf", "-0", "1e-320", "9" * 40, "9" * 5000, "0x10", "1_000", "١٢", "1,5", "5h",
     "", " ", "true", "null", "2010-13-45", "1979-05-27", "[1, 2]", "{a = 1}", "é☃\u202e", "\x00", "'", '"',
     "-1", "0", "1e308", "12:61:61", "../../etc/passwd", "__import__('os')", "%s%n", "A" * 3000,
+    "-999", "1e30", "N/A", "NULL", "--", "?", "-2147483648",
 )  # fmt: skip
 """What may stand where a number or a word was."""
 
@@ -118,12 +119,27 @@ def _card(rng, content):
     return content[:where] + card.ljust(_CARD)[:_CARD] + content[where + _CARD :]
 
 
+def _null(rng, content):
+    """Give a column of a FITS table a null, and some cells the bytes of one."""
+    end = content.find(b"END" + b" " * 77, 2 * _BLOCK)
+    if end < 0 or content[end + _CARD : end + 2 * _CARD].strip():
+        return _bytes(rng, content)
+    value = int(rng.choice([0, -1, 1, -(2**31), -(2**15), 255]))
+    card = f"TNULL{rng.integers(1, 12):<3}= {value:>20}".ljust(_CARD).encode()
+    content = content[:end] + card + content[end : end + _CARD] + content[end + 2 * _CARD :]
+    data = -(-(end + 2 * _CARD) // _BLOCK) * _BLOCK
+    changed = bytearray(content)
+    for where in rng.integers(data, max(len(content), data + 1), 4):
+        changed[where : where + 4] = value.to_bytes(4, "big", signed=True)[: len(changed[where : where + 4])]
+    return bytes(changed)
+
+
 _ANY = (_cut, _bytes, _bit, _zeros, _removed, _twice, _inserted, _appended)
 _OF_TEXT = (_token, _token, _token, _lines, _encoded, _ends)
 KINDS = {
     "binary": _ANY,
     "text": (*_ANY, *_OF_TEXT),
-    "fits": (*_ANY, _card, _card, _card, _packed),
+    "fits": (*_ANY, _card, _card, _card, _null, _null, _packed),
 }
 """Kind of file → the changes that are tried."""
 

@@ -81,7 +81,7 @@ def test_files_are_read_by_astropy(run, tmp_path):
         hdus.verify("exception")
         header, data = hdus["RESIDUAL"].header, hdus["RESIDUAL"].data
         names = list(data.names)
-        assert header[f"TUNIT{names.index('RES_E02') + 1}"] == "mCrab"
+        assert header.comments[f"TTYPE{names.index('RES_E02') + 1}"] == "[mCrab]"
         assert header[f"TUNIT{names.index('MJD') + 1}"] == "d"
         assert header["REGION"] == "GAL"
         assert header["LATITUDE"] == 20.0

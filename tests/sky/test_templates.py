@@ -11,7 +11,7 @@ from astropy_healpix import HEALPix
 from numpy.testing import assert_allclose
 
 from ridgebayes.errors import InputError
-from ridgebayes.sky import read_template
+from ridgebayes.sky import load, read_template
 
 
 def light(position):
@@ -58,12 +58,12 @@ def test_healpix_without_frame_is_galactic_and_says_so(tmp_path, caplog):
     assert "no COORDSYS" in caplog.text
 
 
-def test_pixels_without_data_are_zero(tmp_path, caplog):
+def test_pixels_without_data_stay_without(tmp_path, caplog):
     values = light(pixels(16))
     values[:3] = np.nan, -1.6375e30, -0.5
     path = write_healpix(tmp_path / "m.fits", values, ORDERING="RING", COORDSYS="G")
     with caplog.at_level(logging.WARNING):
-        assert_allclose(read_template(path)[:3], 0)
+        assert_allclose(read_template(path)[:3], [np.nan, np.nan, 0])
     assert "negative" in caplog.text
 
 
@@ -96,14 +96,14 @@ def test_all_sky_images(tmp_path, ctype, shape, crpix, crval, cdelt):
 
 
 @pytest.mark.parametrize("ctype", [["RA---TAN", "DEC--TAN"], ["GLON-SIN", "GLAT-SIN"]])
-def test_partial_image_is_zero_outside(tmp_path, ctype):
+def test_a_partial_image_says_nothing_outside(tmp_path, ctype):
     centre = SkyCoord(30, -10, unit="deg", frame="galactic")
     crval = [centre.icrs.ra.deg, centre.icrs.dec.deg] if ctype[0].startswith("RA") else [30, -10]
     values, wcs = image(ctype, (150, 200), [100.5, 75.5], crval, [-0.2, 0.2])
     read = read_template(write_image(tmp_path / "m.fits", values, wcs))
     apart = pixels(round((read.size / 12) ** 0.5)).separation(centre).deg
     assert_allclose(read[apart < 12], expected(read)[apart < 12], atol=0.003)
-    assert_allclose(read[apart > 26], 0)
+    assert np.isnan(read[apart > 26]).all()
 
 
 def test_fine_images_are_averaged_not_sampled(tmp_path):
@@ -117,12 +117,56 @@ def test_fine_images_are_averaged_not_sampled(tmp_path):
     assert_allclose(read[apart < 4], 1, atol=0.1)
 
 
-def test_nan_in_an_image_is_zero(tmp_path):
+def test_a_pixel_without_data_gives_nothing_to_its_neighbours(tmp_path):
     values, wcs = image(["GLON-CAR", "GLAT-CAR"], (180, 360), [180.5, 90.5], [0, 0], [-1, 1])
     values[:80] = np.nan
     read = read_template(write_image(tmp_path / "m.fits", values, wcs))
-    assert np.isfinite(read).all()
-    assert_allclose(read[pixels(round((read.size / 12) ** 0.5)).b.deg < -12], 0)
+    lat = pixels(round((read.size / 12) ** 0.5)).b.deg
+    assert np.isnan(read[lat < -12]).all()
+    assert_allclose(read[lat > -10], expected(read)[lat > -10], atol=0.02)  # no step down at the edge
+
+
+@pytest.mark.parametrize("centre", [0.0, 75.0, 180.0, 300.0])
+@pytest.mark.parametrize("kind", ["AIT", "MOL", "SFL", "CEA", "HPX", "ZEA", "CAR"])
+@pytest.mark.parametrize("frame", ["GLON GLAT", "RA-- DEC-"])
+def test_images_of_the_whole_sky_are_right_everywhere(tmp_path, kind, centre, frame):
+    lon, lat = frame.split()
+    shape = (400, 420) if kind == "ZEA" else (200, 420)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"{lon}-{kind}", f"{lat}-{kind}"]
+    wcs.wcs.crpix = [shape[1] / 2 + 0.5, shape[0] / 2 + 0.5]
+    wcs.wcs.crval, wcs.wcs.cdelt = [centre, 0], [-1.0, 1.0]
+    row, column = np.indices(shape)
+    where = wcs.pixel_to_world(column, row)
+    there = np.isfinite(where.spherical.lon.deg)
+    # Smooth over the whole sky, and nowhere small: a zero or a pixel of the wrong place shows.
+    vectors = where.galactic.cartesian.xyz.value
+    values = np.where(there, 2.0 + vectors[0] + 0.5 * vectors[1] + 0.3 * vectors[2], np.nan)
+    read = read_template(write_image(tmp_path / "m.fits", values, wcs))
+    x, y, z = pixels(round((read.size / 12) ** 0.5)).cartesian.xyz.value
+    apart = read - (2.0 + x + 0.5 * y + 0.3 * z)
+    assert np.isfinite(read).mean() > 0.995
+    # A degree is worth 0.02 at most. At a seam the nearest pixel with data counts, some degrees away where
+    # the projection is sheared.
+    assert np.nanmax(np.abs(apart)) < 0.1
+    assert np.nanquantile(np.abs(apart), 0.99) < 0.02
+
+
+def test_a_region_that_needs_pixels_without_data_is_refused_and_the_remedy_works(tmp_path):
+    values, wcs = image(["GLON-CAR", "GLAT-CAR"], (60, 120), [60.5, 30.5], [0, 0], [-1, 1])
+    values[50:] = np.nan  # b > 20
+    write_image(tmp_path / "part.fits", values, wcs)
+
+    def region(lat_max):
+        (tmp_path / "r.toml").write_text(
+            '[[region]]\nname = "GB"\nlon = [-10, 10]\ncore_lat = 5\n'
+            f'shape = {{kind = "template", file = "part.fits", lat_max = {lat_max}}}\n'
+        )
+        return load(tmp_path / "r.toml")
+
+    with pytest.raises(InputError, match=r"part\.fits: has no data in .* of the region, .* \(lat_max, lon\)"):
+        region(30)
+    assert region(15).solid_angles[0] > 0
 
 
 def test_what_cannot_be_read(tmp_path):

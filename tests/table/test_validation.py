@@ -142,7 +142,7 @@ def test_empty_table():
     [
         ((), "EBOUNDS has no rows: give BAND, E_MIN, E_MAX"),
         ((Band("A", 60.0, 25.0),), r"EBOUNDS row 1 \(band A\): E_MIN 60 and E_MAX 25 keV are no interval"),
-        ((Band("A", 25.0, 25.0),), "E_MIN 25 and E_MAX 25 keV are no interval: give 0 <= E_MIN < E_MAX"),
+        ((Band("A", 25.0, 25.0),), "E_MIN 25 and E_MAX 25 keV are no interval: give 0 < E_MIN < E_MAX"),
         ((Band("A", np.nan, 25.0),), "are no interval"),
         ((Band("A", 25.0, np.inf),), "are no interval"),
         ((Band("A", -1.0, 25.0),), "are no interval"),

@@ -42,6 +42,7 @@ def convert(
               ridgebayes convert rates.fits --mapping map.toml --out scws.fits
     """
     from ridgebayes import convert as doors
+    from ridgebayes.convert.guessing import Unclear
     from ridgebayes.convert.sources import open_source
     from ridgebayes.table.formats import write_scws
 
@@ -49,16 +50,28 @@ def convert(
     if only_guess:
         opened = [open_source(path, mapping.extension if mapping else None) for path in sources]
         found = doors.guess(opened, mapping, revolutions=revolutions is not None)
-        remarks = [f"guessed: {note}" for note in found.notes] + [f"TO DO: {p}" for p in found.problems]
+        remarks = [f"guessed: {note}" for note in found.notes] + found.unused
+        remarks += [f"DOUBT: {doubt}" for doubt in found.doubts] + [f"TO DO: {p}" for p in found.problems]
+        remarks += found.skeleton.splitlines()
         click.echo(doors.dump_mapping(found.mapping, remarks), nl=False)
         return
     if out is None:
         raise InputError("no --out: name the ScW table to write, or ask for the mapping with --guess")
     if out.exists() and not overwrite:
         raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
-    done = doors.convert(sources, mapping, revolutions=revolutions, common=common)
+    try:
+        done = doors.convert(sources, mapping, revolutions=revolutions, common=common)
+    except Unclear as error:
+        found = error.guess
+        for line in (*found.problems[1:], *found.unused, *(f"DOUBT: {doubt}" for doubt in found.doubts)):
+            click.echo(line, err=True)
+        if found.skeleton:
+            click.echo(f"to edit and put into the mapping:\n{found.skeleton}", err=True)
+        raise InputError(found.problems[0]) from error
     for note in done.notes:
         click.echo(note if note.startswith("DOUBT") else f"guessed: {note}")
+    for line in done.unused:
+        click.echo(line)
     write_scws(done.scws, out, overwrite=overwrite)
     kind = "simulated " if done.scws.meta["simulated"] else ""
     click.echo(f"{out}: {len(done.scws)} {kind}ScWs in {len(done.scws.bands)} bands")

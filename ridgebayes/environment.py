@@ -1,0 +1,110 @@
+"""What a process is started from: variables, terminals and scripts that must not matter, or are named."""
+
+from __future__ import annotations
+
+import codecs
+import locale
+import multiprocessing
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable
+from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+_UNGUARDED = 77  # exit code of a worker that began to run the script that started it
+_LIKE = "–- —- −- …... ×x ·* ±+/- ≈~ ≤<= ≥>= σsigma τtau ρrho χchi µu μu √sqrt →-> ∞inf ’' ‘' “\" ”\" █# ▏|"
+_ASCII = {pair[0]: pair[1:] for pair in _LIKE.split()} | {"°": " deg"}
+
+
+def settle() -> None:
+    """Take out of the way what would break the import of JAX and Matplotlib."""
+    if "jax" not in sys.modules:
+        os.environ["JAX_ENABLE_X64"] = "1"  # which is switched on anyhow; JAX refuses a word it does not know
+    backend = os.environ.get("MPLBACKEND", "")
+    if backend.startswith("module://") and "matplotlib" not in sys.modules and not _is_there(backend[9:]):
+        del os.environ["MPLBACKEND"]  # of the notebook that this process was started from
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def in_utf8() -> None:
+    """Begin the command again in Python's UTF-8 mode where the locale cannot hold every name of a file."""
+    if sys.flags.utf8_mode or codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8":
+        return
+    shown = getattr(sys.stdout, "encoding", None) or "ascii"  # the terminal stays what it is
+    changed = {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or shown}
+    os.execve(sys.executable, [sys.executable, "-m", "ridgebayes", *sys.argv[1:]], os.environ | changed)
+
+
+def for_commands() -> None:
+    """Prepare a process of the command line: it draws to files, on any terminal."""
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="ridgebayes.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Spell letters that an encoding does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_ASCII.get(c) or _bare(c) for c in text), error.end
+
+
+def _bare(letter: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", letter) if c.isascii()) or "?"
+
+
+codecs.register_error("ridgebayes.plain", _plain)
+
+
+def platform_problem() -> str | None:
+    """Say which variable asks for a device that is not there; None where none does.
+
+    To be asked after an error: JAX fails in many ways, some without a word.
+    """
+    asked = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), None)
+    if asked is None:
+        return None
+    import jax
+
+    try:
+        jax.devices()
+    except Exception:  # of whatever kind
+        value = os.environ[asked]
+        return f"{asked} is '{value}', and JAX finds no such device here: unset {asked}, or set it to cpu"
+    return None
+
+
+def check_guard() -> None:
+    """End a worker that is running the script which started it, before it starts workers of its own.
+
+    A spawned process imports the script; without ``if __name__ == "__main__":`` that runs it again.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_UNGUARDED)
+
+
+def lost_worker(workers: Iterable[BaseProcess], usual: str) -> str:
+    """Say why worker processes died: the script lacks its guard, or what is usual."""
+    for worker in workers:
+        worker.join(5)
+    if any(worker.exitcode == _UNGUARDED for worker in workers):
+        script = getattr(sys.modules.get("__main__"), "__file__", None) or "the script"
+        guard = 'if __name__ == "__main__":'
+        return f"{script}: starts workers, which run it again: put what it does under  {guard}"
+    return usual
+
+
+def spawning() -> Any:
+    """Return the context in which workers are started: not forked, as JAX has threads."""
+    check_guard()
+    return multiprocessing.get_context("spawn")

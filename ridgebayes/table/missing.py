@@ -1,0 +1,143 @@
+"""What is missing: the one place that decides which cells of a table hold no value.
+
+A cell is missing where its format says so (masks of astropy, null of FITS, Parquet and VOTable, NaN, NaT,
+None, an empty text), where a text says so (`WORDS`), and where a number does that no measurement gives
+(`no_value`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy.utils.masked import Masked
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+WORDS = (
+    "",
+    "-",
+    "--",
+    "---",
+    "...",
+    "?",
+    "n/a",
+    "#n/a",
+    "na",
+    "<na>",
+    "nan",
+    "nat",
+    "nil",
+    "none",
+    "null",
+    "missing",
+    "indef",
+)
+"""Texts, in lower case, that stand for no value where a number is expected."""
+
+HUGE = 1e18
+"""No quantity of a table is as large, in any unit that is met: 1e20, 1e30 and 2⁶³ stand for no value."""
+
+_NINES = [
+    (10**k - 1) / 10**j for k in range(2, 10) for j in (0, 1, 2) if k > j + 1
+]  # 99, 99.9, 999, 999.99, …
+_NEGATIVE = np.array(
+    [*(-n for n in _NINES), -8888.0, -7777.0, -32767.0, -32768.0, -(2.0**31) + 1, -(2.0**31)]
+)
+_POSITIVE = np.array([*(n for n in _NINES if n >= 999), 32767.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1])
+_CLOSE = 1e-6  # relative: of a number that was a float32 on the way
+
+
+def split(column: Any) -> tuple[NDArray[Any], Mask]:
+    """Return the values of a column, and where they are missing.
+
+    Parameters
+    ----------
+    column
+        Array, masked array, astropy column, Quantity (masked or not), or list; any shape. Objects become
+        numbers, truth values or text where all that are there are such.
+
+    Returns
+    -------
+    values, missing
+        Of the same shape. What stands under a mask has no meaning. NaN and NaT are missing; an empty text is
+        the text it is.
+    """
+    if isinstance(column, Masked):
+        values, mask = np.asarray(column.unmasked), np.asarray(column.mask)
+    else:
+        values, mask = np.asarray(np.ma.getdata(column)), np.ma.getmaskarray(column)
+    if mask.dtype.names:  # of a structured column: missing where any part is
+        mask = np.any([mask[name] for name in mask.dtype.names], axis=0)
+    missing = np.array(np.broadcast_to(mask, values.shape), dtype=np.bool_)
+    if values.dtype.kind == "O":
+        return _objects(values, missing)
+    if values.dtype.kind in "fc":
+        missing |= np.isnan(values)
+    elif values.dtype.kind in "mM":
+        missing |= np.isnat(values)
+    return values, missing
+
+
+def _objects(values: NDArray[Any], missing: Mask) -> tuple[NDArray[Any], Mask]:
+    """Turn an array of Python objects into one of numbers, truth values or text."""
+    flat = values.ravel()
+    nothing = [v is None or v is np.ma.masked or type(v).__name__ in ("NAType", "NaTType") for v in flat]
+    nothing = [
+        n or (isinstance(v, float | np.floating) and bool(np.isnan(v)))
+        for n, v in zip(nothing, flat, strict=True)
+    ]
+    missing = missing | np.reshape(np.array(nothing, dtype=np.bool_), values.shape)
+    there = [v for v, gone in zip(flat, missing.ravel(), strict=True) if not gone]
+    filler: Any = ""
+    if there and all(isinstance(v, bool | np.bool_) for v in there):
+        filler = False
+    elif there and all(isinstance(v, int | float | np.integer | np.floating) for v in there):
+        filler = np.nan if any(isinstance(v, float | np.floating) for v in there) else 0
+    filled = [filler if gone else v for v, gone in zip(flat, missing.ravel(), strict=True)]
+    if filler == "":
+        filled = [v.decode("ascii", "replace") if isinstance(v, bytes) else str(v) for v in filled]
+    return np.array(filled).reshape(values.shape), missing
+
+
+def words(text: NDArray[Any]) -> Mask:
+    """Where texts stand for no value (`WORDS`), same shape."""
+    if text.dtype.kind == "S":
+        text = np.char.decode(text, "ascii", "replace")
+    return np.isin(np.char.lower(np.char.strip(text)), WORDS)
+
+
+def no_value(values: NDArray[np.float64], kind: str = "other") -> Mask:
+    """Where numbers stand for "none": no measurement, but a mark such as −999 or 1e30.
+
+    Parameters
+    ----------
+    values
+        Numbers as they stand in the file, before units are converted; any shape.
+    kind
+        What is measured. ``other``: whatever is as large as `HUGE`, and −999, −9999, … . ``count``: also −1
+        and −9. ``rate``: also 999, 9999, … and the largest integers. ``longitude``: −1, −9, −99, −999, …
+        where no other value is below 0.
+    """
+    with np.errstate(invalid="ignore"):
+        bad = np.isfinite(values) & (np.abs(values) >= HUGE)
+        negative = _near(values, _NEGATIVE)
+        if kind in ("count", "rate", "longitude"):
+            negative |= (values == -1) | (values == -9)
+        if kind == "longitude":
+            rest = values[np.isfinite(values) & ~negative & ~bad]
+            return bad | (negative & bool(rest.size == 0 or rest.min() >= 0))
+        bad |= negative
+        if kind == "rate":
+            bad |= _near(values, _POSITIVE)
+    return bad
+
+
+def _near(values: NDArray[np.float64], marks: NDArray[np.float64]) -> Mask:
+    marks = np.sort(marks)
+    place = np.searchsorted(marks, values).clip(1, marks.size - 1)
+    nearest = np.where(
+        np.abs(values - marks[place - 1]) < np.abs(values - marks[place]), marks[place - 1], marks[place]
+    )
+    return np.asarray(np.abs(values - nearest) <= _CLOSE * np.abs(nearest))

@@ -1,0 +1,46 @@
+"""How far the rates of a ScW lie from those of others of its revolution and place."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from ridgebayes.table.scw import Floats, ScWTable
+
+FEWEST = 5
+"""ScWs whose median means something."""
+
+_MAD_TO_SIGMA = 1 / norm.ppf(0.75)
+_RADIUS = 6.0  # degrees: the sky within it differs little for a field of view of 29°
+
+
+def distance(scws: ScWTable) -> Floats:
+    """Return robust sigma of every rate from the median within 6° in the same revolution, (N, K).
+
+    NaN for ScWs that contain the Crab, or have fewer than four others near them.
+    """
+    deviation = np.full(scws.rate.shape, np.nan)
+    spread = np.full(scws.rate.shape, np.nan)
+    vectors = scws.position.cartesian.xyz.value.T
+    order = np.argsort(scws.revolution, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(scws.revolution[order])) + 1):
+        rows = rows[~scws.crab[rows]]
+        near = vectors[rows] @ vectors[rows].T > np.cos(np.radians(_RADIUS))
+        for members, own in _alike(near):
+            rates = scws.rate[rows[members]]
+            centre = np.median(rates, axis=0)
+            deviation[rows[own]] = scws.rate[rows[own]] - centre
+            spread[rows[own]] = np.median(np.abs(rates - centre), axis=0)
+    tested = np.isfinite(deviation[:, 0])
+    typical = np.median(np.abs(deviation[tested]), axis=0) if tested.any() else np.inf
+    scatter = _MAD_TO_SIGMA * np.fmax(spread, typical)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.abs(deviation) / np.fmax(scatter, scws.stat_err))
+
+
+def _alike(near: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+    """Return the neighbourhoods of a revolution, each with the rows that it is the neighbourhood of."""
+    masks, which = np.unique(near, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    return [(mask, np.flatnonzero(which == k)) for k, mask in enumerate(masks) if mask.sum() >= FEWEST]
