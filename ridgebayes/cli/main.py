@@ -24,6 +24,7 @@ from ridgebayes.cli.commands.convert import convert
 from ridgebayes.cli.commands.crab import crab
 from ridgebayes.cli.commands.export import export
 from ridgebayes.cli.commands.fit import demo, fit, resume, update
+from ridgebayes.cli.commands.fitspec import fitspec
 from ridgebayes.cli.commands.flux import flux
 from ridgebayes.cli.commands.inspect import inspect
 from ridgebayes.cli.commands.loo import loo
@@ -122,6 +123,7 @@ for command in (
     flux,
     profile,
     spectrum,
+    fitspec,
     export,
     report,
     loo,

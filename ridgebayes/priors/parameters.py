@@ -141,11 +141,15 @@ def _check(name: str, parameter: Parameter, prior: Prior) -> None:
     low, high = parameter.within
     least, most = _range(inner)
     if least < low or most > high:
-        limits = "must lie between 0 and 1" if high == 1 else f"must not be below {low:g}"
+        limits = (
+            f"must lie between {low:g} and {high:g}" if np.isfinite(high) else f"must not be below {low:g}"
+        )
         remedy = "give another number"
         if isinstance(inner, dist.Distribution):
             end = f", high={high:g}" if np.isfinite(high) else ""
-            other = "Beta(1, 9)" if high == 1 else "HalfNormal or LogNormal"
+            other = "HalfNormal or LogNormal"
+            if np.isfinite(high):
+                other = "Beta(1, 9)" if (low, high) == (0, 1) else f"Uniform({low:g}, {high:g})"
             remedy = f"take TruncatedNormal(mean, sd, low={low:g}{end}), or another such as {other}"
         raise InputError(f"{start} {name} {limits}: {remedy}")
 

@@ -1,0 +1,72 @@
+r"""All bands at once: accreting white dwarfs of one mass that follow the stars, and a hard power law.
+
+As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs in place of the cut-off power law:
+
+.. math::
+
+    I_{mk} = ∫_k [T \, q_m s_m f_T(E; M) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
+
+f_T is the spectrum of the post-shock column of a white dwarf of M solar masses
+(`ridgebayes.spectra.whitedwarf`; Suleimanov, Revnivtsev & Ritter 2005, A&A 435, 191), scaled to
+E² dN/dE = 1 at 35 keV; s is the starlight of each region's core over that of the brightest, and q, fixed at
+1 unless it is opened, the departure of a region from it. The mass is that of all regions: one mass, or the
+mean that the spectrum sees. It must stay within the table, 0.3 to 1.35 solar masses.
+"""
+
+from __future__ import annotations
+
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+
+from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.model import Model, components
+from ridgebayes.models.spectrum import PRIORS as SPECTRUM
+from ridgebayes.models.spectrum import hard
+from ridgebayes.priors import Parameter, Parameters
+from ridgebayes.sky import Sky
+from ridgebayes.spectra.components import COMPONENTS
+
+WHITE_DWARFS = COMPONENTS["whitedwarf"]
+
+LEAST, MOST = 0.3, 1.35
+"""Masses of the table, solar masses."""
+
+PRIORS = {
+    **{name: parameter for name, parameter in SPECTRUM.items() if name != "sky.temperature"},
+    "sky.mass": Parameter(
+        dist.Uniform(LEAST, MOST), "solMass", (), "mass of the white dwarfs", within=(LEAST, MOST)
+    ),
+}
+
+
+def thermal(energy: Array, mass: Array) -> Array:
+    """Photon spectrum of white dwarfs whose E² dN/dE at 35 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
+    return WHITE_DWARFS.photons(energy, mass)
+
+
+def rates(p: Parameters, data: FitData) -> None:
+    """Rates of all ScWs in all bands."""
+    soft = components.fold(lambda e: thermal(e, p("sky.mass")), data)[:, None]
+    stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
+    stars = p("sky.thermal") * p("sky.thermal_ratio") * data.stars
+    intensity = numpyro.deterministic("sky.intensity", (soft * stars + stiff * p("sky.hard")) / DEG2_PER_SR)
+    crab_rate = components.crab_rate(p, data)
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
+
+
+def whitedwarf(sky: Sky) -> Model:
+    """Build the model of all bands at once, its thermal part white dwarfs.
+
+    Parameters
+    ----------
+    sky
+        The sky regions.
+    """
+    return Model("whitedwarf", rates, PRIORS, sky, factorises=False)
+
+
+model = whitedwarf
+"""By this name `ridgebayes fit --model models/whitedwarf.py` finds it."""

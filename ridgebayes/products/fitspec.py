@@ -1,0 +1,363 @@
+"""Spectral models fitted to the posterior of a region of a run, and what follows from them.
+
+What is fitted are mean and covariance of the draws of a region in all bands, of
+:mod:`ridgebayes.products.spectrum`, with the parameters of :mod:`ridgebayes.spectra.components`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError, nearest
+from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
+from ridgebayes.priors import describe, with_priors
+from ridgebayes.products import spectrum as spectra
+from ridgebayes.products.skydraws import exposures, region_draws, spread
+from ridgebayes.products.spectrum import Quantity, Spectrum
+from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, interval_columns, need_sky, provenance
+from ridgebayes.runs.run import Run
+from ridgebayes.sky import Sky
+from ridgebayes.spectra import fitting, whitedwarf
+from ridgebayes.spectra.components import check_bands, parameters, read_model
+from ridgebayes.table.scw import Band
+
+Array = NDArray[np.float64]
+
+SHARE_BAND = (30.0, 80.0)
+"""Where the shares of the components are given, keV, if no other band is asked for."""
+
+_KPC = float((1 * u.kpc).to_value(u.cm))
+
+
+@dataclass(frozen=True, eq=False)
+class RegionFit:
+    """A spectral model fitted to a region.
+
+    Attributes
+    ----------
+    spectrum
+        What was fitted.
+    fit
+        The posterior of the model.
+    model
+        As the user wrote it.
+    share_band
+        keV.
+    distance, stellar_mass
+        kpc and solar masses; None where not stated, and then there is no luminosity.
+    """
+
+    spectrum: Spectrum
+    fit: fitting.SpectralFit
+    model: str
+    share_band: tuple[float, float]
+    distance: float | None
+    stellar_mass: float | None
+
+    @property
+    def check(self) -> str:
+        """Say what the posterior predictive check found, in words."""
+        bands, p = len(self.spectrum.bands), self.fit.p_value
+        free = sum(not parameter.fixed for parameter in self.fit.parameters.values())
+        if p < 0.01:
+            verdict = "the model does not fit"
+        elif p < 0.05:
+            verdict = "the model fits badly"
+        else:
+            verdict = "nothing speaks against the model"
+        weak = f"; {bands} bands against {free} parameters test little" if bands <= free else ""
+        least = self.fit.chi_square.min()
+        return f"p = {p:.3f}: {verdict} (smallest chi-square {least:.2f} in {bands} bands){weak}"
+
+
+def region_spectrum(
+    run: Run, region: str, quantity: Quantity = "fov", *, sky: Sky | None = None, crab: CrabSpectrum = CRAB
+) -> Spectrum:
+    """Take the spectrum of a region of the model's sky, or of any region file.
+
+    Parameters
+    ----------
+    run, region, quantity, crab
+        As for `ridgebayes.products.spectrum.spectrum`.
+    sky
+        Regions of a file; what a pointing at the centre of one sees of the whole sky model is fitted.
+
+    Raises
+    ------
+    InputError
+        A run without sky; an unknown region; the intensity of a region of a file.
+    """
+    need_sky(run)
+    if sky is None:
+        return spectra.spectrum(run, region, quantity, crab)
+    if quantity != "fov":
+        raise InputError("regions of a file have a FOV flux, no intensity of their own: take --quantity fov")
+    if region not in sky.names:
+        raise InputError(f"{sky.name}: has no region '{region}'{nearest(region, sky.names)}")
+    own = spectra.spectrum(run, str(run.sky.names[0]), "fov", crab)
+    where = [sky.names.index(region)]
+    seen = exposures(run, sky.centre_lon[where], sky.centre_lat[where])[0]
+    draws = np.stack(
+        [spread(run, b.name, region_draws(run, b.name, as_seen=True)) @ seen for b in own.bands], axis=-1
+    )
+    value, error = spectra.published_fov(region, own.bands)
+    source = spectra.published_source(region) if np.isfinite(value).any() else ""
+    published = spectra.Published(value, error, source)
+    return replace(own, region=region, draws=draws, truth=None, published=published, seen=True)
+
+
+def take_bands(spectrum: Spectrum, names: Sequence[str]) -> Spectrum:
+    """Return a spectrum of some of its bands.
+
+    Raises
+    ------
+    InputError
+        A band that there is not, with the nearest.
+    """
+    known = [band.name for band in spectrum.bands]
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no band '{name}'{nearest(name, known)}")
+    keep = [k for k, name in enumerate(known) if name in names]
+    bands: tuple[Band, ...] = tuple(spectrum.bands[k] for k in keep)
+    old = spectrum.published
+    return replace(
+        spectrum,
+        bands=bands,
+        draws=spectrum.draws[:, keep],
+        truth=None if spectrum.truth is None else spectrum.truth[keep],
+        published=spectra.Published(old.value[keep], old.error[keep], old.source),
+    )
+
+
+def fit_region(
+    spectrum: Spectrum,
+    model: str = "whitedwarf+powerlaw",
+    *,
+    priors: Mapping[str, Any] | None = None,
+    share_band: tuple[float, float] = SHARE_BAND,
+    distance: float | None = None,
+    stellar_mass: float | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> RegionFit:
+    """Fit a spectral model to a region.
+
+    Parameters
+    ----------
+    spectrum
+        Of `region_spectrum`.
+    model
+        Components joined by +, such as ``"whitedwarf+powerlaw"``.
+    priors
+        Name → prior, where another is wanted.
+    share_band
+        Where shares and fluxes of the components are given, keV.
+    distance, stellar_mass
+        kpc, and solar masses that the field of view sees, weighted by the response.
+    draws, seed
+        Of each of the four chains.
+
+    Raises
+    ------
+    InputError
+        An unknown component or prior, a mass outside of the table, bands that it does not hold, more bands
+        than the draws can tell the covariance of, a distance that is not positive or not of a FOV flux.
+    """
+    components = read_model(model)
+    check_bands(components, spectrum.edges)
+    low, high = share_band
+    if not 0 < low < high < np.inf:
+        raise InputError(f"--share-band {low:g} {high:g}: give two energies in keV, the lower first")
+    check_bands(components, np.array([[low], [high]]))
+    for name, value in (("--distance", distance), ("--stellar-mass", stellar_mass)):
+        if value is not None and not 0 < value < np.inf:
+            raise InputError(f"{name} {value:g}: give a positive number")
+    if distance is not None and spectrum.quantity != "fov":
+        raise InputError("--distance: an intensity has no luminosity: take --quantity fov")
+    if stellar_mass is not None and distance is None:
+        raise InputError("--stellar-mass: the luminosity over it needs --distance too")
+    count, bands = spectrum.draws.shape
+    if count < 10 * bands:
+        raise InputError(
+            f"{count} draws do not tell the covariance of {bands} bands: fit with more draws, or take fewer"
+        )
+    covariance = spectrum.covariance
+    if spectrum.apart:  # the bands were sampled independently: what correlation there is, is noise
+        covariance = np.diag(np.diag(covariance))
+    fit = fitting.fit(
+        components,
+        with_priors(parameters(components, spectrum.quantity), priors or {}),
+        spectrum.edges,
+        spectrum.mean,
+        covariance,
+        spectrum.crab,
+        per_mcrab=1.0 if spectrum.quantity == "fov" else DEG2_PER_SR,
+        draws=draws,
+        seed=seed,
+    )
+    return RegionFit(spectrum, fit, model, (low, high), distance, stellar_mass)
+
+
+def derived(result: RegionFit) -> dict[str, tuple[Array, str, str]]:
+    """Return what follows from the parameters: name → draws, unit, meaning."""
+    fit, (low, high) = result.fit, result.share_band
+    band = f"in {low:g}-{high:g} keV"
+    per_sr = "" if result.spectrum.quantity == "fov" else " sr"
+    found: dict[str, tuple[Array, str, str]] = {}
+    fluxes = {c.name: fit.energy_flux(c, low, high) for c in fit.model}
+    total = np.sum(list(fluxes.values()), axis=0)
+    for c in fit.model:
+        if c.name == "whitedwarf":
+            kt = whitedwarf.load().temperature(fit.draws[c.shape_name])
+            found["whitedwarf.shock_temperature"] = (
+                kt,
+                "keV",
+                "kT behind the shock of a white dwarf of the mass",
+            )
+    for name, flux in fluxes.items():
+        found[f"{name}.flux"] = (flux, f"erg / (s cm2{per_sr})", f"energy flux of {name} {band}")
+        if len(fluxes) > 1:
+            found[f"{name}.share"] = (flux / total, "", f"share of {name} in the energy flux {band}")
+    if len(fit.model) == 2:
+        at = fit.crossing()
+        names = [c.name for c in fit.model]
+        share = np.isfinite(at).mean()
+        meaning = f"above it E² dN/dE of {names[1]} exceeds that of {names[0]}"
+        if share < 1:
+            meaning += f"; in {share:.1%} of the draws, the others have none within the bands"
+        found["crossing"] = (at[np.isfinite(at)], "keV", meaning)
+    if result.distance is not None:
+        luminosity = 4 * np.pi * (result.distance * _KPC) ** 2
+        for name, flux in fluxes.items():
+            what = f"luminosity of {name} {band} at {result.distance:g} kpc, weighted by the response"
+            found[f"{name}.luminosity"] = (flux * luminosity, "erg / s", what)
+            if result.stellar_mass is not None:
+                each = flux * luminosity / result.stellar_mass
+                what = f"that luminosity over {result.stellar_mass:g} solar masses"
+                found[f"{name}.emissivity"] = (each, "erg / (s solMass)", what)
+    return found
+
+
+def fit_table(run: Run, result: RegionFit) -> QTable:
+    """Tabulate parameters and what follows from them.
+
+    Returns
+    -------
+    astropy.table.QTable
+        name, unit (of the numbers in the row), prior (empty for what follows), mean, sd, lo68, hi68, lo94,
+        hi94, prior_sd (NaN for what follows), note (what the data do not constrain), meaning.
+    """
+    fit = result.fit
+    rows = []
+    for name, parameter in fit.parameters.items():
+        rows.append(
+            (name, fit.draws[name], parameter.unit, parameter.meaning, describe(parameter.prior),
+             fit.prior_sd[name], fit.constraint(name))
+        )  # fmt: skip
+    for name, (draws, unit, meaning) in derived(result).items():
+        rows.append((name, draws, unit, meaning, "", np.nan, "" if draws.size > 1 else "in no draw"))
+    columns: dict[str, Any] = {"name": [row[0] for row in rows], "unit": [row[2] for row in rows]}
+    columns["prior"] = [row[4] for row in rows]
+    each = [_numbers(row[1]) for row in rows]
+    columns |= {key: np.array([numbers[key] for numbers in each]) for key in each[0]}
+    columns["prior_sd"] = np.array([row[5] for row in rows])
+    columns["note"], columns["meaning"] = [row[6] for row in rows], [row[3] for row in rows]
+    table = QTable(columns)
+    spectrum = result.spectrum
+    table.meta = provenance(run) | {
+        "ci_prob": CI_PROB,
+        "ci_kind": CI_KIND,
+        "region": spectrum.region,
+        "model": result.model,
+        "quantity": spectra.MEANING[spectrum.quantity],
+        "bands": ", ".join(str(band) for band in spectrum.bands),
+        "likelihood": "Gaussian, of the posterior mean of the bands with its covariance, "
+        + spectrum.about_covariance(),
+        "check": result.check,
+        "p_value": fit.p_value,
+        "crab": spectrum.crab.describe(),
+        "luminosity": _about_luminosity(result),
+        "sampler": [*fit.diagnosis.warnings],
+        "note": CXB_NOTE,
+    }
+    if any(c.name == "whitedwarf" for c in fit.model):
+        table.meta["whitedwarf"] = (
+            "post-shock columns after Suleimanov, Revnivtsev & Ritter 2005 (A&A 435, 191), "
+            f"{whitedwarf.load().accretion:g} g/cm2/s"
+        )
+    return table
+
+
+def band_table(run: Run, result: RegionFit) -> QTable:
+    """Tabulate what was fitted beside the model, a row a band.
+
+    Returns
+    -------
+    astropy.table.QTable
+        band, E_MIN, E_MAX, energy (keV); mean, sd of the region; model, model_sd, and of each component its
+        mean and sd (mCrab or mCrab/deg²); pull: mean less model over sd.
+    """
+    spectrum, fit = result.spectrum, result.fit
+    (low, high), unit = spectrum.edges, spectrum.unit
+    sd = np.sqrt(np.diag(fit.covariance))
+    total = fit.folded.sum(0)
+    columns: dict[str, Any] = {
+        "band": [band.name for band in spectrum.bands],
+        "E_MIN": low * u.keV,
+        "E_MAX": high * u.keV,
+        "energy": mean_energy(low, high) * u.keV,
+        "mean": fit.mean * unit,
+        "sd": sd * unit,
+        "model": total.mean(0) * unit,
+        "model_sd": total.std(0, ddof=1) * unit,
+    }
+    for component, folded in zip(fit.model, fit.folded, strict=True):
+        columns[component.name] = folded.mean(0) * unit
+        columns[f"{component.name}_sd"] = folded.std(0, ddof=1) * unit
+    columns["pull"] = (fit.mean - total.mean(0)) / sd
+    return QTable(columns, meta=provenance(run) | {"region": spectrum.region, "model": result.model})
+
+
+def format_fit(table: QTable) -> str:
+    """Lay out a table of `fit_table` for the terminal."""
+    meta = table.meta
+    lines = ["SIMULATED data"] if meta["simulated"] else []
+    lines.append(f"{meta['region']}, {meta['model']}, bands {meta['bands']}")
+    lines.append(f"{'':<30}{'mean':>11}   {'sd':<9}{'94 % interval':>22}  {'unit':<20}{'prior'}")
+    for row in table:
+        line = f"{row['name']:<30}{row['mean']:>11.4g} ± {row['sd']:<9.2g}"
+        line += (
+            f"{row['lo94']:>11.4g} … {row['hi94']:<9.4g} {row['unit'].replace(' / ', '/'):<20}{row['prior']}"
+        )
+        lines.append(line.rstrip() + (f"  {row['note']}" if row["note"] else ""))
+    lines.append(f"posterior predictive check: {meta['check']}")
+    lines.append(meta["luminosity"])
+    lines.append(meta["crab"])
+    lines += [f"WARNING: {warning}" for warning in [*meta["warnings"], *meta["sampler"]]]
+    return "\n".join(lines)
+
+
+def _numbers(draws: Array) -> dict[str, float]:
+    names = interval_columns(np.zeros((2, 1)), u.dimensionless_unscaled)
+    if draws.size < 2:
+        return dict.fromkeys(names, np.nan)
+    columns = interval_columns(draws[:, None], u.dimensionless_unscaled)
+    return {name: float(value[0]) for name, value in columns.items()}
+
+
+def _about_luminosity(result: RegionFit) -> str:
+    if result.spectrum.quantity != "fov":
+        return "no luminosity: that of an intensity depends on an area"
+    if result.distance is None:
+        return "no luminosity: no distance was stated (--distance)"
+    if result.stellar_mass is None:
+        return f"luminosity at {result.distance:g} kpc; none per solar mass: no --stellar-mass was stated"
+    return f"luminosity at {result.distance:g} kpc, and over {result.stellar_mass:g} solar masses of stars"

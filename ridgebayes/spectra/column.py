@@ -1,0 +1,221 @@
+r"""Post-shock column of an accreting white dwarf and its bremsstrahlung spectrum.
+
+The kind of column of Suleimanov, Revnivtsev & Ritter 2005 (A&A 435, 191) and Cropper et al.
+(astro-ph/9902355): gas falls freely onto the magnetic poles, passes a strong shock at the height H, cools by
+bremsstrahlung and settles on the surface. One dimension, steady, one temperature, gravity within the column.
+Mass, momentum and energy are conserved; with the height z and the velocity v downwards,
+
+.. math::
+
+    ρ v = a, \qquad \frac{dP}{dz} + a \frac{dv}{dz} = -ρ \frac{G M}{(R + z)^2}, \qquad
+    v \frac{dP}{dz} + \frac53 P \frac{dv}{dz} = \frac23 Λ, \qquad kT = μ m_p P / ρ
+
+from :math:`v = V/4, P = \tfrac34 a V, V^2 = 2 G M / (R + H)` at the shock to v = 0 at z = 0, which fixes H.
+
+Cooling and spectrum use one emissivity, bremsstrahlung of fully ionised hydrogen and helium with the Gaunt
+factor of the non-relativistic Born approximation, :math:`g = (\sqrt3/π) e^{x/2} K_0(x/2)`, x = E/kT
+(its mean over the spectrum is :math:`2\sqrt3/π`; Rybicki & Lightman 1979, chapter 5), so that the column
+radiates the energy that the gas brings, a G M / R.
+
+Left out: cyclotron cooling, two temperatures, lines, reflection from the surface, the dipole's widening,
+the magnetosphere at which the fall begins, and relativistic and electron–electron corrections, which change
+the spectrum where kT or E come near 511 keV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import astropy.constants as const
+import astropy.units as u
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+from scipy.special import k0e
+
+from ridgebayes.errors import InputError
+
+Array = NDArray[np.float64]
+
+HYDROGEN = 0.70
+"""Share of hydrogen in the mass of the gas; the rest is helium. An assumption; μ = 0.615 follows."""
+
+MU = 1 / (2 * HYDROGEN + 0.75 * (1 - HYDROGEN))
+"""Mass of the gas per particle over that of the proton."""
+
+ACCRETION = 1.0
+"""Mass that flows through the column, g/cm²/s, where none is given.
+
+Fits of single systems find 0.07 (EX Hya) and more than 2 (V1223 Sgr; Hayashi, ASP Conf. 509, 523).
+"""
+
+MU_E = 2.0
+"""Nucleons per electron in the white dwarf: carbon, oxygen or helium."""
+
+MASS_LIMIT = 5.816 / MU_E**2
+"""Limiting mass of :func:`radius`, solar masses."""
+
+_G, _SUN = const.G.cgs.value, const.M_sun.cgs.value
+_MP, _KEV = const.m_p.cgs.value, (1 * u.keV).to_value(u.erg)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(600)
+_SHOCK = 0.25  # velocity behind a strong shock of a monatomic gas over that before it
+_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A solved column, from the surface to the shock.
+
+    Attributes
+    ----------
+    mass
+        Solar masses.
+    radius, height
+        Of the white dwarf, and of the shock above its surface, cm.
+    accretion
+        a, g/cm²/s.
+    altitude
+        (N,) height above the surface, cm.
+    velocity
+        (N,) downwards, cm/s.
+    pressure
+        (N,) dyn/cm².
+    luminosity
+        (N,) what is radiated in the slice that a node stands for, erg/s/cm²; the sum is the column's.
+    """
+
+    mass: float
+    radius: float
+    height: float
+    accretion: float
+    altitude: Array
+    velocity: Array
+    pressure: Array
+    luminosity: Array
+
+    @property
+    def temperature(self) -> Array:
+        """(N,) kT, keV."""
+        return MU * _MP * self.pressure * self.velocity / self.accretion / _KEV
+
+    @property
+    def shock_temperature(self) -> float:
+        """KT just behind the shock, keV: 3/8 μ m_p G M / (R + H)."""
+        return 0.375 * MU * _MP * _G * self.mass * _SUN / (self.radius + self.height) / _KEV
+
+    def energy_spectrum(self, energy: ArrayLike) -> Array:
+        """Energy spectrum of the whole column, erg/s/cm²/keV at energies in keV, the same shape."""
+        x = np.asarray(energy, float)[..., None] / self.temperature
+        # Over x it integrates to 1, as ∫ exp(-y) K0(y) dy = 1.
+        return (0.5 * np.exp(-x) * k0e(x / 2) / self.temperature * self.luminosity).sum(-1)
+
+
+def radius(mass: ArrayLike) -> Array:
+    """Radius of a cold white dwarf, cm.
+
+    Nauenberg 1972 (ApJ 175, 417), equation 27, for two nucleons an electron: 0.0225/μ_e solar radii times
+    (1 - m^(4/3))^(1/2) / m^(1/3), m the mass over 5.816/μ_e² solar masses.
+
+    Parameters
+    ----------
+    mass
+        Solar masses, between 0 and `MASS_LIMIT`.
+
+    Raises
+    ------
+    InputError
+        A mass that has no such radius.
+    """
+    mass = np.asarray(mass, float)
+    bad = ~((mass > 0) & (mass < MASS_LIMIT))
+    if bad.any():
+        raise InputError(
+            f"white dwarf of {mass[bad].flat[0]:g} solar masses: none of this mass is stable: "
+            f"give one between 0 and {MASS_LIMIT:g}"
+        )
+    ratio = (mass / MASS_LIMIT) ** (1 / 3)
+    return 0.0225 / MU_E * const.R_sun.cgs.value * np.sqrt(1 - ratio**4) / ratio
+
+
+def cooling() -> float:
+    """Return K in Λ = K ρ^(3/2) P^(1/2) erg/cm³/s, in cgs units.
+
+    Bremsstrahlung (Rybicki & Lightman 1979, chapter 5) with the Gaunt factor 2√3/π, written with the
+    fine-structure constant: (512 π / 27 m_e³)^(1/2) α³ ħ² (kT)^(1/2) n_e Σ n_i Z².
+    """
+    electron, hbar = const.m_e.cgs.value, const.hbar.cgs.value
+    gaunt = 2 * np.sqrt(3) / np.pi
+    each = np.sqrt(512 * np.pi / 27 / electron**3) * const.alpha.value**3 * hbar**2 * gaunt
+    # Per ρ²/m_p²: electrons X + Y/2, and Σ n Z² = X + Y = 1; kT = μ m_p P/ρ.
+    return float(each * (1 + HYDROGEN) / 2 / _MP**2 * np.sqrt(MU * _MP))
+
+
+def solve(mass: float, accretion: float = ACCRETION, *, gravity: bool = True) -> Column:
+    """Solve the column of a white dwarf.
+
+    Parameters
+    ----------
+    mass
+        Solar masses.
+    accretion
+        a, g/cm²/s.
+    gravity
+        Within the column; without it P + ρ v² is constant, and all has a closed form.
+
+    Raises
+    ------
+    InputError
+        A mass that no white dwarf has; an accretion rate that is not positive.
+    """
+    if not accretion > 0:
+        raise InputError(f"white dwarf: accretion of {accretion:g} g/cm2/s: give more than 0")
+    star = float(radius(mass))
+    pull = _G * mass * _SUN
+    constant = cooling() * accretion
+
+    def scales(height: float) -> tuple[float, float]:
+        """Free-fall velocity at the shock, and the length V³/(K a) in which it cools."""
+        fall = np.sqrt(2 * pull / (star + height))
+        return fall, fall**3 / constant
+
+    def integrate(height: float):
+        """Height over the length, and pressure over a V, as functions of w = v/V from the shock down."""
+        fall, length = scales(height)
+        weight = length / fall**2 if gravity else 0.0
+
+        def slope(w: float, state: Array) -> list[float]:
+            at, pressure = state
+            g = weight * pull / (star + at * length) ** 2
+            rise = w**1.5 * (5 / 3 * pressure - w) / (2 / 3 * np.sqrt(pressure) + g * w**1.5)
+            return [rise, -1 - g * rise / w if w > 0 else -1.0]
+
+        return solve_ivp(
+            slope, (_SHOCK, 0.0), [height / length, 0.75], "DOP853",
+            dense_output=True, rtol=_TOLERANCE, atol=1e-13,
+        )  # fmt: skip
+
+    def miss(height: float) -> float:
+        return float(integrate(height).y[0, -1])
+
+    # Without gravity, and fallen from infinity to the surface, it would be this high.
+    guess = float(scales(0.0)[1]) * 0.03
+    while miss(guess) < 0:
+        guess *= 2
+    height = float(brentq(miss, 1e-3 * guess, guess, rtol=1e-12))
+    solution = integrate(height)
+    fall, length = scales(height)
+    w = _SHOCK / 2 * (1 + _NODES)
+    at, pressure = solution.sol(w)
+    g = (length / fall**2 if gravity else 0.0) * pull / (star + at * length) ** 2
+    radiated = np.sqrt(pressure) * (5 / 3 * pressure - w) / (2 / 3 * np.sqrt(pressure) + g * w**1.5)
+    return Column(
+        mass=float(mass),
+        radius=star,
+        height=height,
+        accretion=float(accretion),
+        altitude=at * length,
+        velocity=w * fall,
+        pressure=pressure * accretion * fall,
+        luminosity=accretion * fall**2 * radiated * _WEIGHTS * _SHOCK / 2,
+    )

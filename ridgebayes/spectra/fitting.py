@@ -1,0 +1,323 @@
+r"""Fit of a spectral model to a spectrum in bands with a covariance, by NUTS.
+
+.. math::
+
+    y \sim N(\textstyle\sum_c \mathrm{fold}_k\, f_c(E; θ),\; C), \qquad
+    \mathrm{fold}_k f = \int_k f(E)\,dE \,/\, \int_k F_{mCrab}(E)\,dE
+
+y and C are mean and covariance of a posterior in mCrab. Its own prior is in them: it has to be wide, as that
+of the intensities is where the data see a region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import xarray as xr
+from numpy.typing import NDArray
+from numpyro.infer import MCMC, NUTS, init_to_median
+from scipy.stats import chi2
+
+from ridgebayes.errors import InputError
+from ridgebayes.inference.diagnostics import Diagnosis, diagnose
+from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
+from ridgebayes.priors import Parameter, Parameters, Shared, describe
+from ridgebayes.spectra.components import Component, photons
+
+Array = NDArray[np.float64]
+
+CHAINS, WARMUP, TARGET_ACCEPT = 4, 400, 0.9
+PRIOR_ONLY, WEAK = 0.9, 0.7
+"""Posterior over prior sd above which a parameter is called prior only, and weakly constrained."""
+
+_PRIOR_DRAWS = 20_000
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_TREE_DEPTH = 10
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralFit:
+    """Posterior of a spectral model.
+
+    Attributes
+    ----------
+    model, parameters
+        Components, and the parameters with the priors that were used.
+    edges
+        (2, K) edges of the bands, keV.
+    mean, covariance
+        What was fitted, (K,) and (K, K), mCrab or mCrab/deg².
+    crab
+        What the Crab is assumed to be.
+    draws
+        (S,) of each parameter, chains one after the other; constant where it is fixed.
+    per_mcrab
+        Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
+    diagnosis
+        Of the sampler.
+    """
+
+    model: tuple[Component, ...]
+    parameters: dict[str, Parameter]
+    edges: Array
+    mean: Array
+    covariance: Array
+    crab: CrabSpectrum
+    draws: dict[str, Array]
+    per_mcrab: float
+    diagnosis: Diagnosis
+
+    @cached_property
+    def folded(self) -> Array:
+        """(component, S, K) what each component gives in the bands, mCrab or mCrab/deg²."""
+        energy, weight = fold(self.edges, self.crab, self.per_mcrab)
+        return np.stack([(self.photons(c, energy) * weight).sum(-1) for c in self.model])
+
+    def photons(self, component: Component, energy: Array) -> Array:
+        """Photon spectrum of a component at energies (…) in keV, (S, …)."""
+        column = {name: x.reshape(-1, *[1] * energy.ndim) for name, x in self.draws.items()}
+        values = {name: jnp.asarray(x) for name, x in column.items()}
+        return np.asarray(photons(component, values, jnp.asarray(energy)))
+
+    def energy_flux(self, component: Component, low: float, high: float) -> Array:
+        """(S,) energy flux of a component in a band, erg/cm²/s, per sr for an intensity."""
+        energy, width = _nodes(np.array([[low], [high]]))
+        return ERG_PER_KEV * (self.photons(component, energy) * energy * width).sum((-2, -1))
+
+    def share(self, component: Component, low: float, high: float) -> Array:
+        """(S,) share of a component in the energy flux of a band."""
+        return self.energy_flux(component, low, high) / sum(
+            self.energy_flux(c, low, high) for c in self.model
+        )
+
+    def crossing(self) -> Array:
+        """(S,) energy at which E² dN/dE of the first of two components falls below the second's, keV.
+
+        The highest within the bands; NaN in draws in which there is none.
+        """
+        energy = np.geomspace(self.edges.min(), self.edges.max(), 400)
+        first, second = (np.log(self.photons(c, energy)) for c in self.model)
+        above = first - second
+        falls = (above[:, :-1] > 0) & (above[:, 1:] <= 0)
+        k = falls.shape[1] - 1 - falls[:, ::-1].argmax(1)
+        rows = np.arange(len(above))
+        high, low = above[rows, k], above[rows, k + 1]
+        at = np.log(energy[k]) + high / (high - low) * np.log(energy[k + 1] / energy[k])
+        return np.where(falls.any(1), np.exp(at), np.nan)
+
+    @cached_property
+    def chi_square(self) -> Array:
+        """(S,) distance of the data from the model of each draw."""
+        root = np.linalg.cholesky(self.covariance)
+        pulls = np.linalg.solve(root, (self.mean - self.folded.sum(0)).T)
+        return (pulls**2).sum(0)
+
+    @property
+    def p_value(self) -> float:
+        """Posterior predictive p-value of χ².
+
+        The share of replicated spectra further from the model than the data are. What a replicate's χ² is
+        distributed like, given the parameters, is known, so none is drawn. Values near 0 tell of a model that
+        does not fit; as the parameters were fitted to the same data, those near 1 are nothing unusual.
+        """
+        return float(chi2.sf(self.chi_square, len(self.mean)).mean())
+
+    @cached_property
+    def prior_sd(self) -> dict[str, float]:
+        """Sd of the prior of each parameter; 0 where it is fixed."""
+        return {name: float(draws.std()) for name, draws in self.prior_draws.items()}
+
+    @cached_property
+    def prior_draws(self) -> dict[str, Array]:
+        """Draws of each prior."""
+        key = jax.random.key(0)
+        return {
+            name: np.full(1, _value(p)) if p.fixed else np.asarray(_prior(p).sample(key, (_PRIOR_DRAWS,)))
+            for name, p in self.parameters.items()
+        }
+
+    def constraint(self, name: str) -> str:
+        """Say in words what the data said of a parameter."""
+        if self.parameters[name].fixed:
+            return "fixed"
+        ratio = self.draws[name].std(ddof=1) / self.prior_sd[name]
+        if ratio > PRIOR_ONLY:
+            return f"prior only: sd {ratio:.2f} of the prior's"
+        return f"weakly constrained: sd {ratio:.2f} of the prior's" if ratio > WEAK else ""
+
+
+def fold(edges: Array, crab: CrabSpectrum, per_mcrab: float = 1.0) -> tuple[Array, Array]:
+    """Energies in each band, keV, and weights that fold photons there into mCrab, (K, node) each.
+
+    Gauss-Legendre in ln E. As for all that is relative to the Crab, the efficiency of the detector is taken
+    to be even within a band.
+    """
+    energy, width = _nodes(edges)
+    return energy, width / crab.photons_per_mcrab(*edges)[:, None] / per_mcrab
+
+
+def _nodes(edges: Array) -> tuple[Array, Array]:
+    low, high = np.log(edges)
+    energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _NODES)
+    return energy, energy * _WEIGHTS * (high - low)[:, None] / 2
+
+
+def fit(
+    model: tuple[Component, ...],
+    parameters: Mapping[str, Parameter],
+    edges: Array,
+    mean: Array,
+    covariance: Array,
+    crab: CrabSpectrum,
+    *,
+    per_mcrab: float = 1.0,
+    draws: int = 1000,
+    seed: int = 0,
+) -> SpectralFit:
+    """Sample the posterior of a spectral model.
+
+    Parameters
+    ----------
+    model, parameters
+        Components, and their parameters with priors.
+    edges
+        (2, K) edges of the bands, keV.
+    mean, covariance
+        (K,) and (K, K) of the spectrum, mCrab or mCrab/deg².
+    crab
+        What the Crab is assumed to be.
+    per_mcrab
+        Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
+    draws, seed
+        Draws of each of the four chains, after warm-up; everything random follows from the seed.
+
+    Raises
+    ------
+    InputError
+        A covariance that is not positive definite, as where there are fewer draws than bands; a model of
+        which nothing is free.
+    """
+    try:
+        root = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        root = np.full_like(covariance, np.nan)
+    if not np.isfinite(root).all():
+        raise InputError(
+            f"the covariance of the {len(mean)} bands is not positive definite: fit fewer bands, or draw more"
+        )
+    parameters = dict(parameters)
+    for name, parameter in parameters.items():
+        if np.shape(np.asarray(parameter.prior)) if parameter.fixed else _prior(parameter).shape():
+            raise InputError(f"prior '{name}' = {describe(parameter.prior)}: give one for a single number")
+    free = [name for name, p in parameters.items() if not p.fixed]
+    if not free:
+        raise InputError("every parameter is fixed: leave a prior to one of them")
+    kernel = NUTS(
+        _model(model, parameters, *fold(edges, crab, per_mcrab)),
+        target_accept_prob=TARGET_ACCEPT,
+        dense_mass=True,
+        init_strategy=init_to_median,
+        max_tree_depth=_TREE_DEPTH,
+    )
+    mcmc = MCMC(
+        kernel,
+        num_warmup=WARMUP,
+        num_samples=draws,
+        num_chains=CHAINS,
+        chain_method="vectorized",
+        progress_bar=False,
+    )
+    arguments = [jnp.asarray(x) for x in (mean, root)]
+    mcmc.run(jax.random.key(seed), *arguments, extra_fields=("diverging", "energy", "num_steps"))
+    samples = {
+        name: np.asarray(x, float)
+        for name, x in mcmc.get_samples(group_by_chain=True).items()
+        if name in parameters
+    }
+    fields = {name: np.asarray(x) for name, x in mcmc.get_extra_fields(group_by_chain=True).items()}
+    fields["reached_max_treedepth"] = fields.pop("num_steps") >= 2**_TREE_DEPTH - 1
+    axes = ("chain", "draw")
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset({name: (axes, x) for name, x in samples.items()}),
+            "sample_stats": xr.Dataset({name: (axes, x) for name, x in fields.items()}),
+        }
+    )
+    found = {
+        name: samples[name].ravel() if name in samples else np.full(CHAINS * draws, _value(p))
+        for name, p in parameters.items()
+    }
+    return SpectralFit(model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnose(tree))
+
+
+def _prior(parameter: Parameter) -> Any:
+    """Distribution of a free parameter."""
+    return parameter.prior.prior if isinstance(parameter.prior, Shared) else parameter.prior
+
+
+def _value(parameter: Parameter) -> float:
+    """Value of a fixed parameter."""
+    return float(np.asarray(parameter.prior))
+
+
+def _model(
+    model: tuple[Component, ...], parameters: Mapping[str, Parameter], energy: Array, weight: Array
+) -> Callable[..., None]:
+    folded = {c.shape_name: c.folded(energy, weight) for c in model}
+
+    def spectrum(mean: jax.Array, root: jax.Array) -> None:
+        shapes = Parameters({name: p for name, p in parameters.items() if name in folded}, {})
+        unit = jnp.stack([at(shapes(name)) for name, at in folded.items()])
+        if any(parameters[c.amplitude_name].fixed for c in model):
+            p = Parameters(parameters, {})
+            amplitude = jnp.stack([p(c.amplitude_name) for c in model])
+        else:
+            amplitude = _amplitudes(model, parameters, unit, mean, root)
+        expected = (amplitude[:, None] * unit).sum(0)
+        # Whitened by the covariance: the multivariate normal of the docstring, which compiles faster so.
+        pull = jax.scipy.linalg.solve_triangular(root, mean - expected, lower=True)
+        numpyro.sample("spectrum", dist.Normal(0.0, 1.0).expand(mean.shape).to_event(1), obs=pull)
+
+    return spectrum
+
+
+def _amplitudes(
+    model: tuple[Component, ...],
+    parameters: Mapping[str, Parameter],
+    unit: jax.Array,
+    mean: jax.Array,
+    root: jax.Array,
+) -> jax.Array:
+    """Sample the amplitudes as the sum in the best known band and the shares in it, (component,).
+
+    The sum is known to a per cent where the amplitudes are not: in these coordinates NUTS sees a posterior
+    that is nearly round. The priors are those of the amplitudes; the factor holds the change of variables.
+    """
+    sd = jnp.linalg.norm(root, axis=1)
+    best = jnp.argmax(mean / sd)
+    level, step = jnp.maximum(mean[best], sd[best]), sd[best] / jnp.maximum(mean[best], sd[best])
+    # Masked: the density comes from the priors of the amplitudes below.
+    total = level * jnp.exp(step * numpyro.sample("_total", dist.Normal(0.0, 1.0).mask(False)))
+    share = jnp.ones(1)
+    if len(model) == 2:  # the Dirichlet of two, which compiles faster so
+        first = numpyro.sample("_share", dist.Uniform(0.0, 1.0))
+        share = jnp.stack([first, 1 - first])
+    elif len(model) > 2:
+        share = numpyro.sample("_share", dist.Dirichlet(jnp.ones(len(model))))
+    amplitude = total * share / unit[:, best]
+    priors = sum(
+        _prior(parameters[c.amplitude_name]).log_prob(a) for c, a in zip(model, amplitude, strict=True)
+    )
+    change = len(model) * jnp.log(total) - jnp.log(unit[:, best]).sum()
+    numpyro.factor("amplitudes", priors + change)
+    for component, value in zip(model, amplitude, strict=True):
+        numpyro.deterministic(component.amplitude_name, value)
+    return amplitude
