@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READERS ?= .venv-readers
 
-.PHONY: help demo pipeline test test-slow lint bench bench-peers check-readers clean
+.PHONY: help docs demo pipeline test test-slow lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       the tests of a few minutes"
 	@echo "make test-slow  the longer ones: coverage over simulated missions"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the site, with its tutorials run: site/html/index.html"
 	@echo "make bench      what a fit costs on this machine: table and figure in runs/bench"
 	@echo "make bench-peers  other samplers on the same model; they get an environment of their own"
 
@@ -54,6 +55,14 @@ lint: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+$(BIN)/.installed-docs: pyproject.toml $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+# -W: every warning is an error; --keep-going shows all of them.
+docs: $(BIN)/.installed-docs
+	$(BIN)/python -m sphinx -b html -W --keep-going -d site/.doctrees docs site/html
+
 bench: $(BIN)/.installed
 	$(BIN)/ridgebayes bench
 
@@ -66,4 +75,4 @@ bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python benchmarks/peers.py $(PEERS)
 
 clean:
-	rm -rf $(VENV) $(READERS) .venv-peers .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(READERS) .venv-peers site .pytest_cache .mypy_cache .ruff_cache build *.egg-info
