@@ -30,24 +30,42 @@ def examples():
 
 
 EXAMPLES = examples()
+OF_RUN = {name for name, test in EXAMPLES.items() if any("runs/first" in e.source for e in test.examples)}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a small simulated mission and a run of it."""
+def mission(tmp_path_factory):
+    """A folder with a small simulated mission."""
     path = tmp_path_factory.mktemp("examples")
     programme = simulate.programme(20, stop=2740, seed=1)
     mission = simulate.mission(programme, simulate.Truth(), sky=sky.load("coarse"), seed=1)
     write_scws(mission.take_bands(["A01"]), path / "mission.fits")
-    scws = ridgebayes.read_scws(path / "mission.fits")
-    sample(models.regions(sky.load("coarse")), scws, out=path / "runs" / "first")
     return path
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_example(name, folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    (folder / "late.fits").unlink(missing_ok=True)
+@pytest.fixture(scope="module")
+def run(mission):
+    """The same folder, with a run of the mission."""
+    scws = ridgebayes.read_scws(mission / "mission.fits")
+    sample(models.regions(sky.load("coarse")), scws, out=mission / "runs" / "first")
+    return mission
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - OF_RUN))
+def test_example(name, mission, monkeypatch):
+    monkeypatch.chdir(mission)
+    (mission / "late.fits").unlink(missing_ok=True)
+    check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OF_RUN))
+def test_example_with_a_run(name, run, monkeypatch):
+    monkeypatch.chdir(run)
+    check(name)
+
+
+def check(name):
     told = []
     result = doctest.DocTestRunner(optionflags=FLAGS).run(EXAMPLES[name], out=told.append)
     assert result.attempted > 0
