@@ -50,7 +50,7 @@ nb_merge_streams = True
 # --- reference ---
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say what and in which unit
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
@@ -64,6 +64,7 @@ html_title = "ridgebayes"
 html_static_path = ["_static"]
 html_css_files = ["ridgebayes.css"]
 html_show_sourcelink = False
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
