@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partialmethod
 from importlib.metadata import version as installed_version
 from pathlib import Path
+
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 # The cells call `ridgebayes` and Python of this environment.
@@ -45,7 +48,8 @@ nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_output_stderr = "remove"  # progress bars
-nb_merge_streams = True
+# The output of a command comes in pieces: one output each.
+NotebookClient.__init__ = partialmethod(NotebookClient.__init__, coalesce_streams=True)
 
 # --- reference ---
 autodoc_member_order = "bysource"
