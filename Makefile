@@ -6,7 +6,7 @@ READERS ?= .venv-readers
 # Each takes up to 2 GB.
 WORKERS ?= 2
 
-.PHONY: help demo pipeline test test-all coverage lint bench bench-peers check-readers clean
+.PHONY: help demo docs pipeline test test-all coverage lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-all   all tests: also the slow ones, such as coverage of intervals over simulated missions"
 	@echo "make coverage   the quick tests, and which lines they did not run"
 	@echo "make lint       ruff, mypy, and which package may import which"
+	@echo "make docs       the site, with its tutorials run: site/html/index.html"
 	@echo "make bench      what a fit costs on this machine: table and figure in runs/bench"
 	@echo "make bench-peers  other samplers on the same model; they get an environment of their own"
 
@@ -64,6 +65,14 @@ lint: $(BIN)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
+$(BIN)/.installed-docs: pyproject.toml $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+# -W: every warning is an error; --keep-going shows all of them.
+docs: $(BIN)/.installed-docs
+	$(BIN)/python -m sphinx -b html -W --keep-going -d site/.doctrees docs site/html
+
 bench: $(BIN)/.installed
 	$(BIN)/ridgebayes bench
 
@@ -76,4 +85,4 @@ bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python benchmarks/peers.py $(PEERS)
 
 clean:
-	rm -rf $(VENV) $(READERS) .venv-peers .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(READERS) .venv-peers site .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -12,12 +12,14 @@ from ridgebayes.models.regions import regions
 from ridgebayes.models.spectrum import spectrum
 from ridgebayes.models.template import template
 from ridgebayes.models.userfile import from_file, from_source
+from ridgebayes.models.whitedwarf import whitedwarf
 
 MODELS: dict[str, Callable[..., Model]] = {
     "regions": regions,
     "template": template,
     "profile": profile,
     "spectrum": spectrum,
+    "whitedwarf": whitedwarf,
     "background": background,
     "crab": crab,
 }
@@ -49,4 +51,5 @@ def find(name_or_path: str | Path) -> Callable[..., Model]:
 
 __all__ = [
     "MODELS", "background", "crab", "find", "from_source", "profile", "regions", "spectrum", "template",
+    "whitedwarf",
 ]  # fmt: skip

@@ -50,8 +50,10 @@ def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
     soft = components.fold(lambda e: thermal(e, p("sky.mass")), data)[:, None]
     stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
-    stars = p("sky.thermal") * p("sky.thermal_ratio") * data.stars
-    intensity = numpyro.deterministic("sky.intensity", (soft * stars + stiff * p("sky.hard")) / DEG2_PER_SR)
+    thermal_part = components.measured(p, "sky.thermal") * p("sky.thermal_ratio") * data.stars
+    hard_part = components.measured(p, "sky.hard")
+    intensity = (soft * thermal_part + stiff * hard_part) / DEG2_PER_SR
+    intensity = numpyro.deterministic("sky.intensity", intensity)
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)
@@ -66,7 +68,3 @@ def whitedwarf(sky: Sky) -> Model:
         The sky regions.
     """
     return Model("whitedwarf", rates, PRIORS, sky, factorises=False)
-
-
-model = whitedwarf
-"""By this name `ridgebayes fit --model models/whitedwarf.py` finds it."""

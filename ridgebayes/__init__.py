@@ -1,9 +1,9 @@
 """Hierarchical Bayesian measurement of the Galactic diffuse hard X-ray emission with ISGRI.
 
 >>> import ridgebayes as rb
->>> scws = rb.read_scws("mission.fits")                     # doctest: +SKIP
->>> model = rb.models.regions(sky=rb.sky.load("milkyway"))  # doctest: +SKIP
->>> run = rb.sample(model, scws, out="runs/first")          # doctest: +SKIP
+>>> scws = rb.read_scws("mission.fits")
+>>> model = rb.models.regions(sky=rb.sky.load("milkyway"))
+>>> run = rb.sample(model, scws, out="runs/mine")  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any

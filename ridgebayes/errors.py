@@ -16,6 +16,15 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and exits with code 2. Whatever a file put into the
     message, it is one line of letters that a terminal shows as they are.
+
+    Examples
+    --------
+    >>> from ridgebayes import InputError, read_scws
+    >>> try:
+    ...     read_scws("nowhere.fits")
+    ... except InputError as error:
+    ...     print(error)
+    nowhere.fits: no such file: check the name
     """
 
     def __init__(self, message: object = "") -> None:

@@ -1,8 +1,7 @@
 """Posterior predictive checks: whether the data look like data of the model.
 
 >>> import ridgebayes as rb
->>> checks = rb.check(rb.Run.open("runs/first"))  # doctest: +SKIP
->>> print(checks)                                 # doctest: +SKIP
+>>> print(rb.check(rb.Run.open("runs/first")))  # doctest: +SKIP
 
 One file a subject: `noise`, `background`, `galaxy`, `crab` and `bands` hold the statistics, `refit` the
 recipe that observed and replicated rates go through alike, `pvalues` how far out a statistic is, `verdicts`

@@ -61,6 +61,13 @@ def check(
     InputError
         When the table is not there or not the same, there are too few draws, or the revolution terms of the
         run were sampled.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> checks = rb.check(rb.Run.open("runs/first"), draws=30)
+    >>> checks.found  # subjects in which something was found
+    ()
     """
     return compare(
         reopen(run, scws),

@@ -4,8 +4,8 @@ The method of Krivonos et al. 2012, A&A 537, A92, appendix A, with the precautio
 what the hierarchical model is compared with; NumPy only, a few seconds for a whole mission.
 
 >>> from ridgebayes import classical, read_scws, sky
->>> calibration = classical.calibrate(read_scws("mission.fits"))          # doctest: +SKIP
->>> classical.fluxes(calibration, sky.load("milkyway"))                   # doctest: +SKIP
+>>> calibration = classical.calibrate(read_scws("mission.fits"))
+>>> table = classical.fluxes(calibration, sky.load("coarse"))
 
 1. Rate of a ScW without sources: ``D = a H + b0 + b1 P + b2 P²``, with H the tracer and P the orbital phase;
    ``a`` from all ScWs at abs(b) > 20° (within revolutions), b0 to b2 per revolution from its own.

@@ -138,6 +138,13 @@ def loo(
     ------
     InputError
         When the table is not there, or the model samples the revolution terms.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> found = rb.loo(rb.Run.open("runs/first"))
+    >>> found.method, found.table.sizes["revolution"]
+    ('PSIS', 20)
     """
     found = _read(run, "PSIS")
     if found is not None and not (refit and found.bad.any()):
@@ -178,6 +185,11 @@ def kfold(
     ------
     InputError
         As `loo`; fewer than two folds, or more than revolutions.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> found = rb.kfold(rb.Run.open("runs/first"), folds=10)  # doctest: +SKIP
     """
     n = int(run.record["data"]["revolutions"])
     if not 2 <= folds <= n:

@@ -155,6 +155,12 @@ def compare(
     ------
     InputError
         Fewer than two runs; runs of other data, of other bands, or that sample the revolution terms.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> a, b = rb.Run.open("runs/first"), rb.Run.open("runs/second")  # doctest: +SKIP
+    >>> print(rb.compare({"regions": a, "template": b}))              # doctest: +SKIP
     """
     named = dict(runs) if isinstance(runs, Mapping) else _named(runs)
     if len(named) < 2:

@@ -63,6 +63,13 @@ def sensitivity(run: Run, scws: ScWTable | str | Path | None = None) -> tuple[QT
     ------
     InputError
         When the table is not there, or the model samples the revolution terms.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> table, fits = rb.sensitivity(rb.Run.open("runs/first"))
+    >>> bool((table["prior"][:-1] >= table["prior"][1:]).all())  # the most sensitive to the prior first
+    True
     """
     again = reopen(run, scws)
     likelihood = log_likelihood(again.posterior)

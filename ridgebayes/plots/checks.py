@@ -21,7 +21,9 @@ from ridgebayes.plots.style import (
     chosen_bands,
     each_band,
     finish,
+    known_range,
     legend_below,
+    longitude_axis,
     new_figure,
     year_axis,
 )
@@ -124,6 +126,10 @@ def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
     if out.any():
         ax.plot(curve.x[out], observed[out], "D", color=VERMILLION, ms=3.5, label="data outside 94 %")
     ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
+    if x.size:
+        ax.set_ylim(*known_range(low[known], high[known], observed[known]))
+    if curve.x_label.startswith("Galactic longitude"):
+        longitude_axis(ax)
     if curve.x_label == "Year":
         if x.size:
             ax.set_xlim(x.min() - 1, x.max() + 1)

@@ -21,7 +21,7 @@ from ridgebayes.plots.style import (
     year_axis,
     years,
 )
-from ridgebayes.products.crab import BIN_YEARS, binned, crab_points, rate_is_given
+from ridgebayes.products.crab import BIN_YEARS, binned, crab_points, holds_scws, rate_is_given
 from ridgebayes.products.residuals import fit_residuals
 from ridgebayes.products.truth import Truth
 from ridgebayes.runs.run import Run
@@ -53,9 +53,9 @@ def draw_crab(run: Run, band: str, ax: Axes, truth: Truth | None = None) -> Axes
     """Draw the rate of the Crab in one band into `ax`."""
     band = known_band(run, band)
     summary = history(run, "crab_history", band)
-    points = crab_points(run, band)
+    points = crab_points(run, band) if holds_scws(run) else None
     beyond = 0
-    if len(points):
+    if points is not None and len(points):
         beyond = _draw_points(ax, points, float(summary["lo"].min()), float(summary["hi"].max()))
     draw_history(ax, years(run), summary, "Crab rate")
     if truth is not None and band in truth.crab_rate:
@@ -64,9 +64,9 @@ def draw_crab(run: Run, band: str, ax: Axes, truth: Truth | None = None) -> Axes
     year_axis(ax)
     ax.set_ylabel("Crab rate [cts/s]")
     notes = ["held at the given rate"] if rate_is_given(run) else []
-    if not len(points):
+    if points is not None and not len(points):
         notes += ["no ScW contains the Crab"]
-    elif beyond:
+    elif points is not None and beyond:
         notes += [f"{beyond} of {len(points)} ScWs beyond the axis"]
     return finish(run, ax, band_title(run, band, *notes))
 

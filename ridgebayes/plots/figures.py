@@ -8,8 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ridgebayes.plots import fit
+from ridgebayes.plots import crab, fit
 from ridgebayes.plots.style import each_band, group, legend_below, new_figure, write_figure
+from ridgebayes.products.truth import read_truth
 from ridgebayes.runs.run import Run
 
 
@@ -56,7 +57,7 @@ def _figures(run: Run) -> dict[str, Callable[[Run], Figure]]:
         "residuals": each_band("Normalised residuals of the ScWs", fit.residuals, narrow=True),
         "background": each_band("Background over the years", fit.background),
         **(
-            {"crab": each_band("Rate of the Crab over the years", fit.crab)}
+            {"crab": partial(crab.history_figure, truth=read_truth(run))}
             if "crab_history_mean" in constant
             else {}
         ),

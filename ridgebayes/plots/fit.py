@@ -32,6 +32,8 @@ from ridgebayes.plots.style import (
     group,
     history,
     known_band,
+    known_range,
+    longitude_axis,
     year_axis,
     years,
 )
@@ -67,9 +69,8 @@ def longitude_profile(run: Run, band: str, ax: Axes, *, quantity: Quantity = "in
     _intervals(ax, shown, shown["lon"].values, width)
     off = int((~near).sum())
     note = f", {off} off the plane not shown" if off else ""
-    ax.set(xlabel=f"Galactic longitude [deg]{note}", ylabel=_AXIS[quantity], xlim=(180, -180))
-    ax.set_xticks(range(-180, 181, 60))
-    ax.set_xticks(range(-180, 181, 20), minor=True)
+    ax.set(xlabel=f"Galactic longitude [deg]{note}", ylabel=_AXIS[quantity])
+    longitude_axis(ax)
     return finish(run, ax, band_title(run, band, *_limit(ax, shown)))
 
 
@@ -145,16 +146,6 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
     ax.set(ylabel="Rate [cts/s]", ylim=(low, high))
     note = f"{off.sum()} of {off.size} revolutions beyond the axis"
     return finish(run, ax, band_title(run, band, *([note] if off.any() else [])))
-
-
-def crab(run: Run, band: str, ax: Axes) -> Axes:
-    """Draw the detector rate of the Crab over the years."""
-    band = known_band(run, band)
-    draw_history(ax, years(run), history(run, "crab_history", band), "Crab rate")
-    year_axis(ax)
-    ax.set(ylabel="Crab rate [cts/s]")
-    free = "crab.rate" in group(run, "posterior")
-    return finish(run, ax, band_title(run, band, *([] if free else ["held at the given rate"])))
 
 
 def predictive(run: Run, band: str, ax: Axes) -> Axes:
@@ -336,10 +327,7 @@ def _pieces(rows: NDArray, centre: NDArray, width: NDArray) -> tuple[NDArray, ND
 def _limit(ax: Axes, summary: xr.Dataset) -> list[str]:
     """Let no region that is hardly seen set the scale; return a note where intervals run beyond the axis."""
     low, high, seen = (summary[name].values for name in ("lo", "hi", "seen"))
-    width = high - low
-    tight = seen & (width <= 10 * np.median(width[seen])) if seen.any() else ~seen
-    ends = [0.0, *low[tight], *high[tight], *(summary["truth"].values if "truth" in summary else [])]
-    room = 0.05 * (max(ends) - min(ends)) or 1.0
-    bottom, top = ax.set_ylim(min(ends) - room, max(ends) + room)
+    truth = summary["truth"].values if "truth" in summary else np.empty(0)
+    bottom, top = ax.set_ylim(*known_range(low, high, 0.0, truth, seen=seen))
     beyond = int(((low < bottom) | (high > top)).sum())
     return [f"{beyond} interval{'s' * (beyond > 1)} beyond the axis"] if beyond else []

@@ -30,6 +30,11 @@ PLANE_LON, PLANE_LAT = 90.0, 30.0
 EMPTY = "#D4D4D4"
 """Where there is no value: seen by no ScW, or no pointing near."""
 
+SIGNED = "RdBu_r"
+"""Colours of what can be negative: white at zero, which is the middle of the scale."""
+NOWHERE = "#F2F2F2"
+"""Sky that belongs to no region."""
+
 _STEP = 0.45  # degrees a pixel of the all-sky picture
 _MERIDIANS = (120, 60, 0, -60, -120)
 _PARALLELS = (-60, -30, 0, 30, 60)
@@ -79,11 +84,11 @@ def intensity_layers(one: BandMap) -> list[Layer]:
     """Lay out posterior mean and sd of the intensity."""
     # A region that is hardly seen, its posterior as wide as its prior, sets no scale.
     tight = ~one.loose
-    mean = (min(_quantile(one.intensity[tight], 0.0), 0.0), _quantile(one.intensity[tight], 1.0))
+    reach = _quantile(np.abs(one.intensity[tight]), 1.0)
     unit = "[mCrab/deg²]"
     return [
-        Layer("mean", f"Intensity {unit}", one.intensity, mean, "viridis", one.unseen),
-        Layer("sd", f"Posterior sd {unit}", one.intensity_sd, (0.0, _quantile(one.intensity_sd[tight], 1.0)),
+        Layer("mean", f"Intensity {unit}", one.intensity, (-reach, reach), SIGNED, one.unseen),
+        Layer("sd", f"Posterior sd {unit}", one.centre_sd, (0.0, _quantile(one.centre_sd[tight], 1.0)),
               "cividis", one.unseen),
     ]  # fmt: skip
 
@@ -92,13 +97,14 @@ def residual_layers(one: BandMap) -> list[Layer]:
     """Lay out residuals, what the posterior expects of the same ScWs, and the difference over its error."""
     empty = one.scws == 0
     known = one.residual_error <= 10 * _quantile(one.residual_error, 0.5)
-    low = min(_quantile(one.residual[known], 0.01), _quantile(one.expected[known], 0.01), 0.0)
-    high = max(_quantile(one.residual[known], 0.99), _quantile(one.expected[known], 1.0))
+    each = (one.residual[known], 0.99), (one.expected[known], 1.0)
+    reach = max(_quantile(np.abs(values), share) for values, share in each)
+    limits = (-reach, reach)
     pull = (one.residual - one.expected) / one.residual_error
     return [
-        Layer("residuals", "Rate less background [mCrab]", one.residual, (low, high), "viridis", empty),
-        Layer("expected", "Posterior FOV flux [mCrab]", one.expected, (low, high), "viridis", empty),
-        Layer("difference", "(residual − expected) / error", pull, (-_PULL, _PULL), "RdBu_r", empty),
+        Layer("residuals", "Rate less background [mCrab]", one.residual, limits, SIGNED, empty),
+        Layer("expected", "Posterior FOV flux [mCrab]", one.expected, limits, SIGNED, empty),
+        Layer("difference", "(residual − expected) / error", pull, (-_PULL, _PULL), SIGNED, empty),
     ]
 
 
@@ -140,7 +146,7 @@ def plane_axes(figure: Figure, place: SubplotSpec) -> Panel:
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5))
     lon, lat = ax.coords
     lon.set_coord_type("longitude", coord_wrap=180 * u.deg)
-    lon.set_ticks(np.arange(-90, 91, 30) * u.deg)
+    lon.set_ticks(np.arange(-60, 61, 30) * u.deg)  # labels at ±90° would meet those of the next panel
     lat.set_ticks(np.arange(-20, 21, 20) * u.deg)
     for coordinate, name in ((lon, "longitude"), (lat, "latitude")):
         coordinate.set_major_formatter("d")
@@ -167,9 +173,11 @@ def draw_layer(run: Run, band: str, layer: Layer, ax: Axes, project: Reprojectio
     finite = image[np.isfinite(image)]
     low, high = layer.limits
     high = high if high > low else low + 1.0
-    if layer.empty.any():
-        grey = np.where(project(layer.empty.astype(float)) > 0.5, 1.0, np.nan)
-        ax.imshow(grey, cmap=ListedColormap([EMPTY]), interpolation="nearest", origin="lower")
+    empty = project(layer.empty.astype(float))
+    for where, colour in ((np.isnan(image) & (empty <= 0.5), NOWHERE), (empty > 0.5, EMPTY)):
+        if where.any():
+            plain = np.where(where, 1.0, np.nan)
+            ax.imshow(plain, cmap=ListedColormap([colour]), interpolation="nearest", origin="lower")
     shown = ax.imshow(image, cmap=layer.colours, vmin=low, vmax=high, interpolation="nearest", origin="lower")
     above, below = (finite > high * (1 + 1e-9)).any(), (finite < low).any()
     extend = "both" if above and below else "max" if above else "min" if below else "neither"
@@ -221,9 +229,12 @@ def _figure(
                 ax.coords[1].set_ticklabel_visible(False)
             if column:
                 ax.set_title(layer.title, loc="left")
-    if any(layer.empty.any() for found in of_band for layer in found):
+    every = [layer for found in of_band for layer in found]
+    if any(layer.empty.any() for layer in every):
         figure.axes[0].plot([], [], "s", color=EMPTY, label=empty)
-        legend_below(figure)
+    if any((np.isnan(layer.values) & ~layer.empty).any() for layer in every):
+        figure.axes[0].plot([], [], "s", color=NOWHERE, label="in no region")
+    legend_below(figure)
     return figure
 
 

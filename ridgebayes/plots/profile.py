@@ -23,12 +23,13 @@ from ridgebayes.plots.style import (
     finish,
     group,
     known_band,
+    known_range,
+    longitude_axis,
 )
 from ridgebayes.products.profile import near_plane
 from ridgebayes.runs.intensity import INNER_PROB, MCRAB
 from ridgebayes.runs.run import Run
 
-_WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 STARLIGHT = "starlight, scaled (±2 sd)"
 
 
@@ -102,18 +103,13 @@ def draw_fov(run: Run, band: str, ax: Axes, *, table: QTable, classical: QTable 
         grey = ax.fill_between(lon, 0, 1, where=~seen, transform=ax.get_xaxis_transform(), color="#E4E4E4")
         grey.set(lw=0, zorder=0.5, label="a region in view is seen by no ScW")
     # What is hardly known sets no scale.
-    sd = value["sd"]
-    tight = seen & (sd <= 10 * np.median(sd[seen])) if seen.any() else np.ones(lon.size, bool)
-    ax.set_ylim(*_with_room(value["lo94"][tight], value["hi94"][tight]))
-    if "template_mean" in value:
-        _reach(ax, value["template_mean"])
+    used = seen if seen.any() else np.ones(lon.size, bool)
+    ax.set_ylim(*known_range(value["lo94"], value["hi94"], 0.0, value.get("template_mean", []), seen=used))
     _truth(run, band, ax)
-    if classical is not None:
-        _classical(ax, classical[classical["band"] == band])
-    ax.set(xlabel="Galactic longitude [deg]", ylabel="FOV flux [mCrab]", xlim=(180, -180))
-    ax.set_xticks(range(-180, 181, 60))
-    ax.set_xticks(range(-180, 181, 20), minor=True)
-    finish(run, ax, band_title(run, band))
+    notes = [] if classical is None else _classical(ax, classical[classical["band"] == band])
+    ax.set(xlabel="Galactic longitude [deg]", ylabel="FOV flux [mCrab]")
+    longitude_axis(ax)
+    finish(run, ax, band_title(run, band, *notes))
     return _note(ax, table, band)
 
 
@@ -129,22 +125,29 @@ def _truth(run: Run, band: str, ax: Axes) -> None:
     _reach(ax, true)
 
 
-def _classical(ax: Axes, rows: QTable) -> None:
-    """Draw the classical estimate with its error."""
+def _classical(ax: Axes, rows: QTable) -> list[str]:
+    """Draw the classical estimate with its error; return a note where values lie beyond the axis.
+
+    An estimate that is uncertain by more than a third of the axis does not widen it.
+    """
     lon, flux = rows["lon"].to_value(u.deg), rows["flux"].to_value(MCRAB)
     error = rows["error"].to_value(MCRAB)
     there = np.isfinite(flux) & np.isfinite(error)
     lon = 180 - (180 - lon[there]) % 360
     ax.errorbar(lon, flux[there], error[there], fmt="s", ms=3, lw=0.9, color=ORANGE, zorder=4,
                 label="classical")  # fmt: skip
-    sure = there & (error <= 10 * np.median(error[there])) if there.any() else there
+    low, high = ax.get_ylim()
+    sure = there & (np.nan_to_num(error) <= (high - low) / 3)
     _reach(ax, flux[sure])
+    low, high = ax.get_ylim()
+    beyond = int(((flux[there] < low) | (flux[there] > high)).sum())
+    return [f"{beyond} classical beyond the axis"] if beyond else []
 
 
 def _note(ax: Axes, table: QTable, band: str) -> Axes:
-    """Say by how much the starlight was scaled, in a corner: titles of two columns have no room."""
-    note = table.meta["starlight"].get(band, "").replace("× ", "×\n").replace(", χ²", "\nχ²")
-    ax.text(0.015, 0.96, note, transform=ax.transAxes, va="top", fontsize=7, color=VERMILLION, bbox=_WHITE)
+    """Say by how much the starlight was scaled, above the panel, where it covers nothing."""
+    note = table.meta["starlight"].get(band, "").replace(", χ²", "\nχ²")
+    ax.set_title(note, loc="right", fontsize=7, color=VERMILLION)
     return ax
 
 

@@ -59,7 +59,7 @@ def _posterior(row: Row, fit: xr.DataTree, ax: Axes) -> None:
     unit = f" [{row['unit'].replace(' / ', '/')}]" if row["unit"] else ""
     ax.set_xlabel(f"{row['parameter'].split('.')[-1]}{unit}")
     ax.set_yticks([])
-    ax.set_ylim(0)
+    ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the note
     ax.text(
         0.97, 0.95, f"prior {row['prior']:.2f}\nlikelihood {row['likelihood']:.2f}",
         transform=ax.transAxes, ha="right", va="top", fontsize=7,

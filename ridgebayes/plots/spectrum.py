@@ -113,7 +113,14 @@ def draw_correlation(run: Run, spectrum: Spectrum, ax: Axes, bar: Axes) -> Axes:
         ticks = np.arange(count)
         for i, j in np.ndindex(count, count):
             light = abs(values[i, j]) > 0.6
-            ax.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", color="w" if light else "k")
+            ax.text(
+                j,
+                i,
+                f"{values[i, j]:.2f}".replace("-", "−"),
+                ha="center",
+                va="center",
+                color="w" if light else "k",
+            )
     else:
         ticks = np.unique(np.linspace(0, count - 1, 6).round().astype(int))
         names = [f"{energy:.0f}" for energy in mean_energy(low, high)[ticks]]

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.atomic import whole_file
@@ -31,6 +31,8 @@ GREY = "#777777"
 WIDTH_MM = 180.0  # both columns of a journal page; text of 7 pt and more stays legible
 MAX_BANDS = 6
 DPI = 200.0
+LOOSE = 5.0
+"""An interval so many times wider than the well-known ones sets no scale."""
 STYLE = {
     "font.size": 8.0,
     "font.family": "DejaVu Sans",  # comes with Matplotlib, so figures look alike everywhere
@@ -151,6 +153,42 @@ def history(run: Run, what: str, band: str) -> xr.Dataset:
     """Mean, sd and interval in each revolution of ``background_history`` or ``crab_history``, cts/s."""
     constant = group(run, "constant_data").sel(band=band)
     return xr.Dataset({key: constant[f"{what}_{key}"] for key in ("mean", "sd", "lo", "hi")})
+
+
+def known_range(
+    low: NDArray, high: NDArray, *values: ArrayLike, seen: NDArray | None = None
+) -> tuple[float, float]:
+    """Find the ends of an axis from the intervals that the data constrain.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the intervals. One that is `LOOSE` times wider than the narrower quarter of them is ignored.
+    *values
+        What the axis must hold besides; NaN is ignored.
+    seen
+        False for intervals that are ignored in any case.
+
+    Returns
+    -------
+    bottom, top
+        With 5 % of room.
+    """
+    width = high - low
+    usable = np.isfinite(width) & (True if seen is None else seen)
+    tight = usable & (width <= LOOSE * np.quantile(width[usable], 0.25)) if usable.any() else usable
+    ends = np.concatenate([low[tight], high[tight], *(np.ravel(v) for v in values)])
+    ends = ends[np.isfinite(ends)]
+    bottom, top = (float(ends.min()), float(ends.max())) if ends.size else (0.0, 1.0)
+    room = 0.05 * (top - bottom) or 1.0
+    return bottom - room, top + room
+
+
+def longitude_axis(ax: Axes) -> None:
+    """Let Galactic longitude grow to the left, from 180° to −180°."""
+    ax.set_xlim(180, -180)
+    ax.set_xticks(range(-180, 181, 60))
+    ax.set_xticks(range(-180, 181, 20), minor=True)
 
 
 def year_axis(ax: Axes) -> None:

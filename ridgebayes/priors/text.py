@@ -62,6 +62,13 @@ class Shared:
         The distribution of that value.
     axes
         Axes along which it is one value, as in `Parameter.dims`; none named: all of them.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist
+    >>> import ridgebayes as rb
+    >>> model = rb.models.regions(rb.sky.load("coarse"))
+    >>> model = model.with_priors({"background.scatter": rb.Shared(dist.HalfNormal(0.02), "band")})
     """
 
     prior: dist.Distribution

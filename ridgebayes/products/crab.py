@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ridgebayes.products.residuals import crab_rate_at_scws
 from ridgebayes.products.truth import Truth
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, need_crab, provenance
-from ridgebayes.runs.run import Run
+from ridgebayes.runs.run import SCWS, Run
 
 Array = NDArray[np.float64]
 
@@ -20,6 +20,11 @@ MIN_RESPONSE = 0.05
 BIN_YEARS = 0.5  # the Crab can be seen in spring and in autumn
 _CTS = u.ct / u.s
 _SUMMARY = ("mean", "sd", "lo", "hi")
+
+
+def holds_scws(run: Run) -> bool:
+    """Tell whether the run holds what the fit says of every ScW."""
+    return run.fit is not None or (run.path is not None and (run.path / SCWS).is_file())
 
 
 def rate_is_given(run: Run) -> bool:

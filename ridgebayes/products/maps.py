@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 RADIUS_DEG = 2.0
 _FINER = 8  # points across a pixel that tell how much of it a region covers
-_LOOSE = 10.0  # times the usual sd
+_LOOSE = 5.0  # times the sd of the better-known regions
 _TOO_WIDE = 15.0  # a field of view: residuals of pointings further apart do not see the same sky
 
 
@@ -42,9 +42,12 @@ class BandMap:
         Name, and energies in keV.
     intensity, intensity_sd
         Posterior mean and sd, mCrab/deg²; NaN outside the regions and where no ScW sees them.
+    centre_sd
+        Posterior sd of the intensity at the centre of the pixel, mCrab/deg²: `intensity_sd` without the
+        average across the border of two regions, which scatters less than either.
     unseen, loose
-        Whether the pixel belongs to a region that no ScW sees, or to one that is hardly seen: its intensity
-        has ten times the sd that is usual among the regions.
+        Whether the pixel belongs to a region that no ScW sees, or to one that is hardly seen: the sd of
+        its intensity is five times that of the better-known regions (lower quartile) or more.
     residual, residual_error
         Weighted mean of the residuals of the ScWs that point near the pixel, and its error, mCrab; NaN where
         none does. See `residual_map`.
@@ -60,6 +63,7 @@ class BandMap:
     e_max: float
     intensity: Array
     intensity_sd: Array
+    centre_sd: Array
     unseen: NDArray[np.bool_]
     loose: NDArray[np.bool_]
     residual: Array
@@ -114,6 +118,9 @@ def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Ite
     sky = run.sky
     each = [brightness(sky, nside, *shape) for shape in shapes(run)]
     by_pixel = sparse.hstack([one.T for one in each], format="csr")
+    central = [brightness(sky, nside, *shape, at_centre=True) for shape in shapes(run)]
+    by_centre = sparse.hstack([one.T for one in central], format="csr")
+    outside = np.asarray(by_centre.sum(axis=1)).ravel() == 0  # the rim, where a region holds no centre
     bright = sum(each[1:], start=each[0])
     no_region = np.asarray(bright.sum(axis=0)).ravel() == 0
     hidden = np.isin(sky.names, run.record["data"].get("unseen_regions", []))
@@ -124,13 +131,15 @@ def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Ite
     constant = run.tree["constant_data"].dataset
     for band in bands:
         own = region_draws(run, band).std(axis=0)
-        usual = np.median(own[~hidden]) if not hidden.all() else np.inf
+        usual = np.quantile(own[~hidden], 0.25) if not hidden.all() else np.inf
         loose = np.asarray(bright[np.flatnonzero(own > _LOOSE * usual)].sum(axis=0)).ravel() > 0
-        mean, sd = moments(by_pixel, spread(run, band, region_draws(run, band)))
-        mean[no_region | unseen] = sd[no_region | unseen] = np.nan
+        draws = spread(run, band, region_draws(run, band))
+        mean, sd = moments(by_pixel, draws)
+        centre_sd = np.where(outside, sd, moments(by_centre, draws)[1])
+        mean[no_region | unseen] = sd[no_region | unseen] = centre_sd[no_region | unseen] = np.nan
         residual = residual_map(run, band, near, seen)
         low, high = (float(constant[name].sel(band=band)) for name in ("e_min", "e_max"))
-        yield BandMap(band, low, high, mean, sd, unseen, loose, *residual)
+        yield BandMap(band, low, high, mean, sd, centre_sd, unseen, loose, *residual)
 
 
 def centres(nside: int) -> tuple[Array, Array]:
@@ -140,7 +149,9 @@ def centres(nside: int) -> tuple[Array, Array]:
     return lon.to_value(u.deg), lat.to_value(u.deg)
 
 
-def brightness(sky: Sky, nside: int, stretch: float = 1.0, shift: float = 0.0) -> sparse.csr_array:
+def brightness(
+    sky: Sky, nside: int, stretch: float = 1.0, shift: float = 0.0, *, at_centre: bool = False
+) -> sparse.csr_array:
     """Surface brightness of every region for a unit intensity, averaged over each pixel.
 
     The flux that a sky puts into a pixel goes with the number of its patches there, which scatters by 10 %.
@@ -155,6 +166,8 @@ def brightness(sky: Sky, nside: int, stretch: float = 1.0, shift: float = 0.0) -
         Of the map.
     stretch, shift
         In latitude, as of `ridgebayes.sky.build`.
+    at_centre
+        Give the brightness at the pixel's centre instead: a pixel on a border belongs to one region only.
 
     Returns
     -------
@@ -188,8 +201,13 @@ def brightness(sky: Sky, nside: int, stretch: float = 1.0, shift: float = 0.0) -
         covered = region.contains(lon.to_value(u.deg), lat.to_value(u.deg)).mean(axis=1)
         if not covered.any():  # smaller than the distance of the points
             covered = np.ones(pixels.size)
-        value = weights.data[start:stop] / area * covered
-        values.append(value * total / (value.sum() * pixel_area))
+        value = weights.data[start:stop] / area
+        value *= total / ((value * covered).sum() * pixel_area)
+        if at_centre:
+            centre_lon, centre_lat = grid.healpix_to_lonlat(pixels)
+            inside = region.contains(centre_lon.to_value(u.deg), centre_lat.to_value(u.deg))
+            covered = np.where(inside.any(), inside, covered)
+        values.append(value * covered)
     return sparse.csr_array((np.concatenate(values), weights.indices, weights.indptr), shape=weights.shape)
 
 

@@ -68,6 +68,14 @@ def prior_predictive(
     ------
     InputError
         Fewer than two draws; a prior that does not fit; no Crab calibration.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> model = rb.models.regions(rb.sky.load("coarse"))
+    >>> drawn = rb.prior_predictive(model, rb.read_scws("mission.fits"), draws=50)
+    >>> drawn["prior_predictive"]["revolution_rate"].dims
+    ('chain', 'draw', 'band', 'revolution')
     """
     if draws < 2 or seed < 0:
         raise InputError(f"draws = {draws}, seed = {seed}: at least 2 draws, and a seed of 0 or more")

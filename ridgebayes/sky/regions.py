@@ -105,7 +105,7 @@ class Region:
         core_lat: float = 5.0,
         lat_max: float = 30.0,
     ) -> Region:
-        """Return a longitude cell × a shape, cut at |b| = lat_max, with its core at |b| ≤ core_lat."""
+        """Return a longitude cell × a shape, cut at ``|b| = lat_max``, core at ``|b| ≤ core_lat``."""
         core = (-core_lat, core_lat)
         return cls(name, wrap(sum(lon) / 2), 0.0, lon, (-lat_max, lat_max), core, shape=shape)
 

@@ -56,8 +56,9 @@ class Freudenreich:
     edge, edge_length
         Beyond ``edge`` the disc falls as exp(−(R − edge)/edge_length).
     bar_axes, bar_tilt, c_perp, c_par
-        Bar sech²(Rs), Rs^c_par = R⊥^c_par + |z/az|^c_par, R⊥^c_perp = |x'/ax|^c_perp + |y'/ay|^c_perp; the
-        near end lies at positive longitude, ``bar_tilt`` from the line to the Sun.
+        Bar sech²(Rs), ``Rs^c_par = R⊥^c_par + |z/az|^c_par``,
+        ``R⊥^c_perp = |x'/ax|^c_perp + |y'/ay|^c_perp``;
+        the near end lies at positive longitude, ``bar_tilt`` from the line to the Sun.
     bar_end, bar_fall
         Beyond cylindrical radius ``bar_end`` the bar is multiplied by exp(−((R − bar_end)/bar_fall)²).
     bar_to_disc

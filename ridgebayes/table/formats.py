@@ -76,6 +76,13 @@ def read_scws(path: str | PathLike[str], *, format: str | None = None, screened:
     InputError
         When the file cannot be read or holds something that cannot be used: one line that names the file, the
         row or column, and the remedy.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> scws = rb.read_scws("mission.fits")
+    >>> scws.band_names
+    ('A01',)
     """
     path = Path(path).expanduser()
     if format is not None and format not in _FORMATS:
@@ -110,6 +117,15 @@ def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = F
     ------
     InputError
         When the table is not valid, a file exists without `overwrite`, or the folder is not writable.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> scws = rb.read_scws("mission.fits")
+    >>> rb.write_scws(scws.select(scws.revolution > 2000), "late.fits")
+    >>> rb.write_scws(scws, "late.fits")
+    Traceback (most recent call last):
+    ridgebayes.errors.InputError: late.fits: exists already: choose another name or set overwrite
     """
     path = Path(path).expanduser()
     kind = _format(path)

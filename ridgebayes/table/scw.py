@@ -94,6 +94,19 @@ class ScWTable:
     ------
     InputError
         When the shapes do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.table.scw import Band
+    >>> one = ScWTable(
+    ...     scw_id=["010000010010"], revolution=[100], phase=[0.5], mjd=[52860.0], exposure=[1800.0],
+    ...     ra=[266.4], dec=[-28.9], rate=[[76.0]], stat_err=[[0.2]], bands=[Band("A01", 25.0, 60.0)],
+    ... )
+    >>> one
+    <ScWTable: 1 ScWs of 1 revolutions, bands A01>
+    >>> bool(np.hypot(one.lon, one.lat)[0] < 0.1)  # towards the Galactic centre
+    True
     """
 
     scw_id: NDArray[np.str_]

@@ -30,12 +30,12 @@ def test_marks_stand_once_on_a_figure():
     run = make_run(1, warnings=["ESS"])
     figure = Figure()
     for ax in figure.subplots(1, 2):
-        plots.crab(run, "E01", ax)
+        plots.background(run, "E01", ax)
     assert marks(figure) == ["simulated data, sampler warnings: see run.toml"]
     inner = figure.subfigures(1, 1).add_subplot()
-    plots.crab(run, "E01", inner)
+    plots.background(run, "E01", inner)
     assert len(marks(figure)) == 1
-    quiet = plots.crab(make_run(1, simulated=False), "E01", Figure().add_subplot())
+    quiet = plots.background(make_run(1, simulated=False), "E01", Figure().add_subplot())
     assert marks(quiet.figure) == []
 
 

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from ridgebayes.errors import InputError
 from ridgebayes.plots import fit as plots
-from ridgebayes.plots.style import years
+from ridgebayes.plots.crab import draw_crab
+from ridgebayes.plots.style import known_range, years
 from tests.helpers.synthetic_run import (
     CHAINS,
     DRAWS,
@@ -158,6 +159,14 @@ def test_a_region_seen_by_no_scw_does_not_set_the_scale(ax):
     assert to_hex(inner.get_facecolor()[left.index(LON[4] - 10)]).upper() == grey
 
 
+def test_what_is_hardly_known_sets_no_axis():
+    low, high = np.array([0.0, 0.1, 0.2, -90.0]), np.array([1.0, 1.2, 1.1, 80.0])
+    assert known_range(low, high) == pytest.approx((-0.06, 1.26))
+    assert known_range(low, high, 3.0, [np.nan]) == pytest.approx((-0.15, 3.15))
+    assert known_range(low, high, seen=np.array([True, True, False, False]))[1] == pytest.approx(1.26)
+    assert known_range(low[:0], high[:0]) == pytest.approx((-0.05, 1.05))
+
+
 # --- the other plots ---------------------------------------------------------------------------------------
 
 
@@ -192,7 +201,7 @@ def band_of(ax):
     ("plot", "history", "label"),
     [
         (plots.background, "background_history", "background level without tracer term"),
-        (plots.crab, "crab_history", "Crab rate"),
+        (draw_crab, "crab_history", "Crab rate"),
     ],
 )
 def test_histories_are_drawn(run, ax, plot, history, label):
@@ -213,7 +222,7 @@ def test_a_given_crab_rate_is_said_to_be_held(ax):
     def change(groups):
         groups["posterior"] = groups["posterior"].drop_vars(["crab.rate", "crab.shape"])
 
-    plots.crab(make_run(1, change=change), "E01", ax)
+    draw_crab(make_run(1, change=change), "E01", ax)
     assert "held at the given rate" in ax.get_title("left")
 
 

@@ -9,6 +9,7 @@ from matplotlib.style import context
 
 from ridgebayes import InputError, write_scws
 from ridgebayes.plots import crab as plots
+from ridgebayes.plots import figures
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products.crab import binned, crab_points, crab_table
 from ridgebayes.products.truth import Truth, read_truth
@@ -141,6 +142,17 @@ def test_figure_draws_the_posterior_and_the_points(run):
     assert low < 98 < 102 < high
     line = next(line for line in ax.lines if line.get_label() == "Crab rate")
     np.testing.assert_allclose(line.get_ydata(), 100 - 2 * np.linspace(-1, 1, REVOLUTION.size))
+
+
+def test_figure_of_the_run_directory_has_data_and_truth(small_run, small_mission, tmp_path):
+    table = tmp_path / "mission.fits"
+    write_scws(small_mission, table)
+    truth = read_truth(small_run, table)
+    figure = plots.history_figure(small_run, truth)
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert {"Crab rate", "94% interval", "truth", "ScW, less all but the Crab"} <= set(labels)
+    of_run = figures._figures(small_run)["crab"](small_run)  # the table is in memory: no truth
+    assert "ScW, less all but the Crab" in of_run.axes[0].get_legend_handles_labels()[1]
 
 
 def test_few_scws_have_error_bars():

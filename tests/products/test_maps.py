@@ -124,6 +124,10 @@ def test_mean_and_sd_are_those_of_maps_of_the_draws(sky, draws, maps):
         assert np.isnan(one.intensity_sd[~lit]).all()
     # The two boxes are anticorrelated: their common pixels are known better than either.
     assert maps[0].intensity_sd[pixel(0, 0)] < 0.6 * maps[0].intensity_sd[pixel(10, 0)]
+    # The sd at their centres is that of one box, so that a picture shows no border.
+    own = draws[:, 0].std(0, ddof=1)
+    for lon in (0, 10, -10):
+        assert np.abs(maps[0].centre_sd[pixel(lon, 0)] - own[:2]).min() < 0.02 * own[0]
     total = np.nansum(maps[0].intensity) * PIXEL
     assert total == pytest.approx(draws[:, 0].mean(0) @ sky.solid_angles, rel=1e-3)
 
@@ -396,7 +400,7 @@ def test_figures(run, maps, plane):
         assert [t.get_text() for t in figure.texts if t.get_gid() == "mark"] == ["simulated data"]
         assert min(t.get_fontsize() for t in figure.findobj(matplotlib.text.Text)) >= 7
     assert "no ScW points within 2°" in [t.get_text() for t in residual.legends[0].get_texts()]
-    assert not intensity.legends
+    assert [t.get_text() for t in intensity.legends[0].get_texts()] == ["in no region"]
 
 
 @pytest.mark.parametrize("plane", [False, True])
@@ -411,8 +415,7 @@ def test_picture_shows_the_map_where_it_is(run, maps, plane):
         got = image[image.shape[0] // 2, column]
         assert got == pytest.approx(maps[0].intensity[pixel(lon, 0)], rel=0.02)
     low, high = ax.images[-1].get_clim()
-    assert low == pytest.approx(np.nanmin(maps[0].intensity))
-    assert high == pytest.approx(np.nanmax(maps[0].intensity))
+    assert -low == high == pytest.approx(np.nanmax(np.abs(maps[0].intensity)))
 
 
 def test_graticule_is_labelled_where_it_is(run, maps):
@@ -426,12 +429,14 @@ def test_graticule_is_labelled_where_it_is(run, maps):
 def test_unseen_regions_are_grey(sky, draws, scws):
     run = sky_run(sky, draws, scws=scws, unseen=["east"])
     figure = plots.intensity_figure(run, sky_maps(run, nside=NSIDE, bands=["E01"]), plane=True)
-    grey, image = figure.axes[0].images
+    nowhere, grey, image = figure.axes[0].images
+    assert nowhere.cmap(0)[:3] == pytest.approx(matplotlib.colors.to_rgb(plots.NOWHERE))
     where = (image.get_array().shape[0] // 2, round((90 - 10) / 0.25))
     assert grey.get_array()[where] == 1
     assert grey.cmap(0)[:3] == pytest.approx(matplotlib.colors.to_rgb(plots.EMPTY))
     assert image.get_array().mask[where]
-    assert figure.legends[0].get_texts()[0].get_text() == "seen by no ScW: prior only"
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
+        "seen by no ScW: prior only", "in no region"]  # fmt: skip
 
 
 def test_a_region_hardly_seen_sets_no_scale(sky, draws, scws):

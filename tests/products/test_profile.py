@@ -306,7 +306,16 @@ def test_what_is_drawn(run, tables, ax):
     assert ax.get_xlim() == (180, -180)
     assert ax.get_ylabel() == "FOV flux [mCrab]"
     assert ax.get_title("left") == "E01: 20–30 keV"
-    assert any(text.get_text().startswith("starlight ×\n(1.999 ±") for text in ax.texts)
+    assert ax.get_title("right").startswith("starlight × (1.999 ±")
+    assert not ax.texts  # nothing is written over error bars
+
+
+def test_an_uncertain_classical_value_sets_no_axis(run, tables, ax):
+    classical = QTable({"lon": [0.0, 40.0] * u.deg, "band": ["E01"] * 2,
+                        "flux": [900.0, 9e6] * MCRAB, "error": [6.0, 5e6] * MCRAB})  # fmt: skip
+    plots.draw_fov(run, "E01", ax, table=tables[1], classical=classical)
+    assert 900 < ax.get_ylim()[1] < 2000
+    assert "1 classical beyond the axis" in ax.get_title("left")
 
 
 def test_intensity_is_drawn_with_starlight(run, tables, ax):
