@@ -1,9 +1,10 @@
 """Chains of the nonlinear parameters by Metropolis and Hastings' rule, with exact draws of all others.
 
-A proposal of the nonlinear parameters is a draw of the fitted Student t, wherever the chain is, or now and
-then a step from where it is, which leads back from places that the Student t covers poorly. The linear
-parameters are drawn from their Gaussian. Where a model has outliers it is known of every ScW whether it is
-one (its indicator), which makes all else Gaussian, and the indicators are drawn after the parameters, each by
+A proposal of the nonlinear parameters is one of three: a draw of the fitted Student t, wherever the chain is;
+new values of some of its whitened coordinates, which are accepted more often where there are many parameters;
+a step from where the chain is, which leads back from places that the Student t covers poorly. The linear
+parameters are drawn from their Gaussian. In a model with outliers every ScW has an indicator that says
+whether it is one. Given the indicators all else is Gaussian, and given the parameters they are drawn each by
 itself: Gibbs sampling.
 """
 
@@ -28,11 +29,15 @@ BLOCK = 50
 """Draws a block."""
 SETTLING, SETTLING_OUTLIERS = 20, 50
 """Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
-LOCAL = 0.35
-"""Share of the proposals that are steps from where the chain is."""
+WHOLE, SOME = 0.4, 0.3
+"""Shares of the proposals that are whole draws of the Student t, and new values of some coordinates; the
+others are steps from where the chain is."""
 PILOT = 4
 """Blocks of a first chain, which tells how far the nonlinear parameters go as the indicators change."""
+_COORDINATES = 0.35  # share of the coordinates that get new values
+_TAIL = 4.0  # degrees of freedom of these
 _STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
+_SCALES = 0.8  # spread of the logarithm of its length
 _OWN_SHARE = 0.3  # of the covariance given the indicators, in that of the widened proposal
 _DEGREES = 6.0  # degrees of freedom of the widened proposal
 
@@ -130,19 +135,16 @@ class Metropolis:
         rng = np.random.default_rng(seed)
         size, shape = proposal.mean.size, (BLOCK, tries)
         independent = proposal.draw(rng, BLOCK * tries).reshape(*shape, size)
-        local = _STEP / np.sqrt(size) * rng.normal(size=(*shape, size)) @ proposal.root.T
-        is_local = rng.uniform(size=shape) < LOCAL
+        length = _STEP / np.sqrt(size) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
+        local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
+        kind = rng.uniform(size=shape)
+        changed = rng.uniform(size=(*shape, size)) < _COORDINATES
+        fresh = rng.standard_t(_TAIL, size=(*shape, size))
         noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
-        steps = (
-            independent,
-            local,
-            is_local,
-            np.log(rng.uniform(size=shape)),
-            noise,
-            keys,
-            np.arange(BLOCK) < n,
-        )
+        uniform = np.log(rng.uniform(size=shape))
+        moves = independent, local, kind, changed, fresh, uniform
+        steps = *moves, noise, keys, np.arange(BLOCK) < n
         state, found = self._run(state, steps, given, proposal)
         z, lp, accepted = (np.asarray(x)[:n] for x in found)
         return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
@@ -159,12 +161,16 @@ class Metropolis:
             here = state.theta, state.log_q, now_here
 
             def move(here: tuple[Array, Array, Conditional], by: Any) -> tuple[Any, Array]:
-                independent, local, is_local, log_uniform = by
-                theta = jnp.where(is_local, here[0] + local, independent)
+                independent, local, kind, changed, fresh, log_uniform = by
+                u = solve_triangular(proposal.root, here[0] - proposal.mean, lower=True)
+                partly = proposal.mean + proposal.root @ jnp.where(changed, fresh, u)
+                whole, some = kind < WHOLE, kind < WHOLE + SOME
+                theta = jnp.where(whole, independent, jnp.where(some, partly, here[0] + local))
                 log_q = proposal.log_density_of(theta)
                 there = theta, log_q, self._marginal.conditional(theta, own)
                 log_ratio = there[2].log_density - here[2].log_density
-                log_ratio -= jnp.where(is_local, 0.0, log_q - here[1])
+                of_some = jnp.where(changed, _log_tail(fresh) - _log_tail(u), 0.0).sum()
+                log_ratio -= jnp.where(whole, log_q - here[1], jnp.where(some, of_some, 0.0))
                 log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
                 taken = log_uniform < log_ratio
                 return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, here), log_ratio
@@ -193,6 +199,11 @@ class Metropolis:
         mean, _ = rates.coefficient_posterior(data.rate)
         terms = rates.revolution_terms(jnp.swapaxes(mean, -1, -2))
         return (rates.log_odds(data.rate - rates.loc - terms) > 0) & data.filled
+
+
+def _log_tail(u: Array) -> Array:
+    """Log density of a Student t, up to a constant."""
+    return -0.5 * (_TAIL + 1.0) * jnp.log1p(u**2 / _TAIL)
 
 
 def settling(data: FitData) -> int:

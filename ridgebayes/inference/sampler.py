@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
-from ridgebayes.inference.metropolis import LOCAL, SETTLING, SETTLING_OUTLIERS, Metropolis
+from ridgebayes.inference.metropolis import SETTLING, SETTLING_OUTLIERS, WHOLE, Metropolis
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
 from ridgebayes.inference.proposal import Adapted, Proposal, adapt
 from ridgebayes.likelihood.design import FitData
@@ -42,6 +42,8 @@ _ALL_REFUSED, _MOST_TRIES = (
     0.02,
     12,
 )  # wanted chance that all proposals of a draw are refused; at most so many
+_OTHERS = 0.1
+"""What other kinds of proposals add to the acceptance."""
 _MANY_CELLS, _RARE = (
     60_000,
     0.5,
@@ -217,7 +219,7 @@ def _serves(adapted: Adapted) -> bool:
 
 def _tries(acceptance: float, cells: int) -> int:
     """Proposals a draw: so many that one of them is nearly always accepted; few where each is slow."""
-    accepted = (1 - LOCAL) * min(acceptance, 0.99)
+    accepted = WHOLE * min(acceptance, 0.99) + _OTHERS
     wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted)))
     return min(wanted, _MOST_TRIES if cells <= _MANY_CELLS else 1 + (acceptance < _RARE))
 

@@ -100,7 +100,7 @@ EXTRAS: dict[str, dict[str, Parameter]] = {
             dist.HalfNormal(0.02), "", ("band",), "scatter that ScWs of a revolution share, over the level"
         ),
         "background.memory": Parameter(
-            dist.LogNormal(np.log(2.0), 0.7), "h", ("band",), "time over which it is shared"
+            dist.LogNormal(np.log(2.0), 0.5), "h", ("band",), "time over which it is shared"
         ),
     },
     "outliers": {
