@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ridgebayes.inference.calibration import MIN_REVOLUTIONS, Calibrator
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
 from ridgebayes.likelihood.design import FitData, Prepared
@@ -25,7 +26,7 @@ from ridgebayes.runs.fitted import (
     revolution_replicates,
 )
 from ridgebayes.runs.fitted_scws import scw_fit
-from ridgebayes.runs.intensity import summarise
+from ridgebayes.runs.intensity import CALIBRATED, summarise
 from ridgebayes.runs.metadata import peak_memory_gib, record_of
 from ridgebayes.runs.run import Run
 
@@ -78,15 +79,15 @@ def build_run(
     settings, device, seconds
         How it was sampled, and how long each stage took.
     """
-    named = _broadcast(_join_bands(posterior.constrain(z), model), model, prepared.data)
-    dims = {name: parameter.dims for name, parameter in model.parameters.items()}
-    derived = _join_bands(_derived(posterior, parts, z), model) | _fixed_sky(model, prepared.data, z)
-    dims |= {name: ("band", "region") for name in derived}
     groups = {
-        "posterior": xr.Dataset({n: (("chain", "draw", *dims[n]), x) for n, x in (named | derived).items()}),
+        "posterior": _named_draws(model, prepared, posterior, parts, z),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
         "prior": _prior(model, prepared.data, posterior, parts, settings.seed),
     }
+    calibration = not_calibrated(model, prepared)
+    if not calibration:
+        moved = Calibrator(posterior).moved(z, parts)
+        groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)
     means = [revolution_means(part) for part in parts]
     replicates = [
         revolution_replicates(posterior, part, _thinned(z[k]), jax.random.key(settings.seed + 1 + k))
@@ -117,8 +118,30 @@ def build_run(
         creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])
     )
     run = Run(tree, record, fit=scw_fit(prepared, fit))
+    record["calibration"] = calibration or "by revolution"
     record["warnings"] = list(run.diagnosis.warnings)
     return run
+
+
+def not_calibrated(model: Model, prepared: Prepared) -> str:
+    """Say why intervals cannot be calibrated by revolution; empty where they can."""
+    if any("revolution" in parameter.dims for parameter in model.parameters.values()):
+        return "none: the revolution terms are sampled"
+    revolutions = np.unique(np.asarray(prepared.layout.block_revolution)[prepared.data.filled.any(1)]).size
+    if revolutions < MIN_REVOLUTIONS:
+        return f"none: {revolutions} revolutions are fitted, at least {MIN_REVOLUTIONS} are needed"
+    return ""
+
+
+def _named_draws(
+    model: Model, prepared: Prepared, posterior: Posterior, parts: Sequence[FitData], z: NDArray
+) -> xr.Dataset:
+    """Parameters, intensities and FOV fluxes of unconstrained draws (part, chain, draw, parameter)."""
+    named = _broadcast(_join_bands(posterior.constrain(z), model), model, prepared.data)
+    dims = {name: parameter.dims for name, parameter in model.parameters.items()}
+    derived = _join_bands(_derived(posterior, parts, z), model) | _fixed_sky(model, prepared.data, z)
+    dims |= {name: ("band", "region") for name in derived}
+    return xr.Dataset({n: (("chain", "draw", *dims[n]), x) for n, x in (named | derived).items()})
 
 
 def _join_bands(named: dict[str, NDArray], model: Model) -> dict[str, NDArray]:

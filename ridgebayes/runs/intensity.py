@@ -26,6 +26,8 @@ CXB_NOTE = (
 )
 
 
+CALIBRATED = "calibrated"
+"""Group of the draws calibrated by revolution (`ridgebayes.inference.calibration`)."""
 NO_SKY = "The model has no sky: there are no intensities."
 
 
@@ -140,6 +142,16 @@ def intensity_table(run: Sampled) -> QTable:
     table["ess_bulk"], table["r_hat"] = column(ess), column(r_hat)
     for name in ("mean", "sd", "lo", "hi"):
         table[f"fov_{name}"] = column(flux[name]) * MCRAB
+    if CALIBRATED in tree.children:
+        wider = tree[CALIBRATED].dataset
+        for site, prefix, unit, plain in (
+            ("sky.intensity", "", per_degree, intensity),
+            ("sky.fov_flux", "fov_", MCRAB, flux),
+        ):
+            found = summarise(wider[site])
+            for name in ("sd", "lo", "hi"):
+                table[f"{prefix}{name}_cal"] = column(found[name]) * unit
+            table[f"{prefix}ratio_cal"] = column(found["sd"] / plain["sd"])
     if "true_intensity" in constant:
         table["truth"] = column(constant["true_intensity"]) * per_degree
         table["fov_truth"] = column(constant["true_fov_flux"]) * MCRAB
@@ -151,7 +163,8 @@ def intensity_table(run: Sampled) -> QTable:
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} {kind} interval; fov_*: flux that a "
-        "pointing at the region's centre sees of the whole sky model, response averaged over roll",
+        "pointing at the region's centre sees of the whole sky model, response averaged over roll; *_cal: the "
+        "same calibrated by revolution, ratio_cal: calibrated over plain sd",
         "note": CXB_NOTE,
     }
     return table

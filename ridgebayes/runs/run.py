@@ -24,7 +24,7 @@ from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
-from ridgebayes.runs.intensity import fov_flux, intensity_table
+from ridgebayes.runs.intensity import CALIBRATED, fov_flux, intensity_table
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
 from ridgebayes.sky import Sky, from_record
 from ridgebayes.table.formats import read_scws
@@ -170,6 +170,34 @@ class Run:
             When it is not there, or not the same.
         """
         return read_fitted(self.record, path)
+
+    @property
+    def calibrated(self) -> Run:
+        """The same run with the draws calibrated by revolution in place of the posterior's own.
+
+        Raises
+        ------
+        InputError
+            When the intervals of the run are not calibrated, with the reason.
+        """
+        if CALIBRATED not in self.tree.children:
+            reason = self.record.get("calibration", "none: it was made by an earlier version: fit again")
+            raise InputError(f"{self.path or 'the run'}: its intervals are not calibrated ({reason})")
+        return self._with_posterior(CALIBRATED)
+
+    @property
+    def best(self) -> Run:
+        """The run with calibrated draws where it has these, else as it is."""
+        return self.calibrated if CALIBRATED in self.tree.children else self
+
+    def _with_posterior(self, group: str) -> Run:
+        groups = {name: child.to_dataset(inherit=False) for name, child in self.tree.children.items()}
+        groups["posterior"] = groups.pop(group)
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs.update(self.tree.attrs)
+        other = Run(tree, self.record | {"draws": group}, self.path, self.fit)
+        other.__dict__["diagnosis"] = self.diagnosis  # of the chains, which the map leaves as they are
+        return other
 
     def intensity(self) -> xr.DataArray:
         """Intensity, mCrab/deg²; axes chain, draw, band, region."""
