@@ -32,6 +32,8 @@ SETTLING, SETTLING_OUTLIERS = 20, 50
 WHOLE, SOME = 0.4, 0.3
 """Shares of the proposals that are whole draws of the Student t, and new values of some coordinates; the
 others are steps from where the chain is."""
+WHOLE_OF_ONE, SOME_OF_ONE = 0.9, 0.05
+"""The same where a draw takes one proposal, which is then best a whole draw."""
 PILOT = 4
 """Blocks of a first chain, which tells how far the nonlinear parameters go as the indicators change."""
 _COORDINATES = 0.35  # share of the coordinates that get new values
@@ -143,7 +145,9 @@ class Metropolis:
         noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
         uniform = np.log(rng.uniform(size=shape))
-        moves = independent, local, kind, changed, fresh, uniform
+        shares = (WHOLE, SOME) if tries > 1 else (WHOLE_OF_ONE, SOME_OF_ONE)
+        is_whole, is_some = kind < shares[0], kind < sum(shares)
+        moves = independent, local, is_whole, is_some, changed, fresh, uniform
         steps = *moves, noise, keys, np.arange(BLOCK) < n
         state, found = self._run(state, steps, given, proposal)
         z, lp, accepted = (np.asarray(x)[:n] for x in found)
@@ -161,10 +165,9 @@ class Metropolis:
             here = state.theta, state.log_q, now_here
 
             def move(here: tuple[Array, Array, Conditional], by: Any) -> tuple[Any, Array]:
-                independent, local, kind, changed, fresh, log_uniform = by
+                independent, local, whole, some, changed, fresh, log_uniform = by
                 u = solve_triangular(proposal.root, here[0] - proposal.mean, lower=True)
                 partly = proposal.mean + proposal.root @ jnp.where(changed, fresh, u)
-                whole, some = kind < WHOLE, kind < WHOLE + SOME
                 theta = jnp.where(whole, independent, jnp.where(some, partly, here[0] + local))
                 log_q = proposal.log_density_of(theta)
                 there = theta, log_q, self._marginal.conditional(theta, own)

@@ -44,10 +44,8 @@ _ALL_REFUSED, _MOST_TRIES = (
 )  # wanted chance that all proposals of a draw are refused; at most so many
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
-_MANY_CELLS, _RARE = (
-    60_000,
-    0.5,
-)  # of larger data a draw takes one proposal, or two if these are accepted rarely
+_CELLS, _OFTEN = 50_000, 0.5
+"""Cells of all proposals of a draw together, at most, and the acceptance from which one proposal may do."""
 _LOOKS = 5  # at most so often the outliers are looked for
 _STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
 """Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
@@ -221,7 +219,8 @@ def _tries(acceptance: float, cells: int) -> int:
     """Proposals a draw: so many that one of them is nearly always accepted; few where each is slow."""
     accepted = WHOLE * min(acceptance, 0.99) + _OTHERS
     wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted)))
-    return min(wanted, _MOST_TRIES if cells <= _MANY_CELLS else 1 + (acceptance < _RARE))
+    least = 1 if acceptance >= _OFTEN else 2
+    return max(least, min(wanted, _MOST_TRIES, _CELLS // cells))
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:

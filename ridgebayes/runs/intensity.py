@@ -163,8 +163,8 @@ def intensity_table(run: Sampled) -> QTable:
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
         "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} {kind} interval; fov_*: flux that a "
-        "pointing at the region's centre sees of the whole sky model, response averaged over roll; *_cal: the "
-        "same calibrated by revolution, ratio_cal: calibrated over plain sd",
+        "pointing at the region's centre sees of the whole sky model, response averaged over roll; *_cal: "
+        "the same calibrated by revolution, ratio_cal: calibrated over plain sd",
         "note": CXB_NOTE,
     }
     return table
