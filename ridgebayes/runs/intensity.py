@@ -28,6 +28,8 @@ CXB_NOTE = (
 
 CALIBRATED = "calibrated"
 """Group of the draws calibrated by revolution (`ridgebayes.inference.calibration`)."""
+TOO_NARROW = 1.15
+"""Ratio of calibrated and plain sd from which the plain intervals are called too narrow."""
 NO_SKY = "The model has no sky: there are no intensities."
 
 
@@ -170,6 +172,33 @@ def intensity_table(run: Sampled) -> QTable:
     return table
 
 
+def intervals_used(run: Sampled) -> str:
+    """Say whose intervals the products of a run have."""
+    if run.record.get("draws") == CALIBRATED:
+        return "intervals: calibrated by revolution"
+    return f"intervals: the posterior's own (calibration: {run.record.get('calibration', 'none')})"
+
+
+def calibration_words(run: Sampled) -> str:
+    """Say in a line how wide the calibrated intervals are beside those of the posterior."""
+    if CALIBRATED not in run.tree.children or "sky.fov_flux" not in run.tree[CALIBRATED].dataset:
+        return f"calibration of the intervals: {run.record.get('calibration', 'none')}"
+    sd = [run.tree[g].dataset["sky.fov_flux"].std(("chain", "draw")) for g in (CALIBRATED, "posterior")]
+    ratio = (sd[0] / sd[1]).median("region")
+    each = ", ".join(
+        f"{band} {value:.2f}" for band, value in zip(ratio["band"].values, ratio.values, strict=True)
+    )
+    words = "as wide as they should be"
+    if float(ratio.max()) > TOO_NARROW:
+        words = "too narrow: noise is correlated, or a noise term is missing (ridgebayes check)"
+    elif float(ratio.min()) < 1 / TOO_NARROW:
+        words = "wider than the scatter of the revolutions"
+    return (
+        f"calibrated by revolution: sd of FOV flux over the posterior's, median {each}: "
+        f"plain intervals are {words}"
+    )
+
+
 def provenance(run: Sampled) -> dict[str, Any]:
     """Return where a product comes from, for the metadata of its table.
 
@@ -184,6 +213,7 @@ def provenance(run: Sampled) -> dict[str, Any]:
         "data": record["data"]["path"],
         "data_fingerprint": record["data"]["fingerprint"],
         "git_commit": record["git_commit"],
+        "intervals": "calibrated by revolution" if record.get("draws") == CALIBRATED else "posterior",
         "warnings": list(run.diagnosis.warnings),
     }
 

@@ -24,7 +24,7 @@ from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
-from ridgebayes.runs.intensity import CALIBRATED, fov_flux, intensity_table
+from ridgebayes.runs.intensity import CALIBRATED, calibration_words, fov_flux, intensity_table
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
 from ridgebayes.sky import Sky, from_record
 from ridgebayes.table.formats import read_scws
@@ -112,6 +112,21 @@ class Run:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return here._moved(path, record)
+
+    def __str__(self) -> str:
+        """Ten lines about the run, which end with the verdict on its sampling."""
+        data, sampling = self.record["data"], self.record["sampling"]
+        r_hat, ess, _ = self.diagnosis.worst
+        lines = [
+            f"run of model {self.record['model']['name']!r}{': simulated data' if self.simulated else ''}",
+            f"path: {self.path or 'in memory'}",
+            f"data: {data['path'] or 'in memory'}, bands {', '.join(data['bands'])}",
+            f"{sampling['chains']} chains of {sampling['draws']} draws, seed {sampling['seed']}",
+            calibration_words(self),
+            f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {self.diagnosis.divergences} divergences",
+        ]
+        verdict = [f"NOT CONVERGED: {warning}" for warning in self.diagnosis.warnings[:3]] or ["converged"]
+        return "\n".join(lines + verdict)
 
     def _moved(self, path: Path, record: dict[str, Any]) -> Run:
         """Return the same run elsewhere, with its diagnosis, which takes seconds for many bands."""

@@ -192,6 +192,8 @@ def _sampled(
     run = build_run(model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
     clock.lap("finish")
     run.record["seconds"]["finish"] = round(clock.laps["finish"], 1)
+    for warning in run.diagnosis.warnings:
+        logger.warning("%s", warning)
     return run
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
-from ridgebayes.cli.commands.options import run_argument, scws_option
+from ridgebayes.cli.commands.options import plain_option, run_argument, scws_option
 
 
 @click.command()
 @run_argument
+@plain_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -57,6 +58,7 @@ from ridgebayes.cli.commands.options import run_argument, scws_option
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 def export(
     run: Path,
+    plain: bool,
     out: Path,
     kinds: tuple[str, ...],
     regions: tuple[str, ...],
@@ -80,11 +82,13 @@ def export(
     from ridgebayes.io.atomic import check_folder
     from ridgebayes.products.export import DRAWS, INDEX, KINDS, Options
     from ridgebayes.products.export import export as write
+    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
     crab = read_crab(crab_spectrum)
     check_folder(out, INDEX, overwrite=overwrite)
-    opened = Run.open(run)
+    opened = Run.open(run) if plain else Run.open(run).best
+    click.echo(intervals_used(opened))
     chosen = kinds or KINDS
     calibration = classical_calibration(opened, scws) if "tables" in chosen and not no_classical else None
     options = Options(chosen, regions, draws or DRAWS, formats, every, nside, crab, scws, calibration)

@@ -210,6 +210,7 @@ def _drawn(run: Any) -> Any:
 def _report(run: Any) -> None:
     """Print the intensity table, the warnings and where things are."""
     from ridgebayes.products import CXB_NOTE, format_table
+    from ridgebayes.runs.intensity import calibration_words
 
     click.echo(format_table(run.table(), simulated=run.simulated))
     click.echo(f"\n{CXB_NOTE}")
@@ -223,4 +224,5 @@ def _report(run: Any) -> None:
         click.echo(f"WARNING: {warning}")
     for region in run.record["data"]["unseen_regions"]:
         click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
+    click.echo(calibration_words(run))
     click.echo(f"run: {run.path} (posterior.nc, intensity.ecsv, scws.fits, run.toml, figures/)")

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import pairs, run_argument
+from ridgebayes.cli.commands.options import pairs, plain_option, run_argument
 
 
 @click.command()
 @run_argument
+@plain_option
 @click.option("--region", "names", multiple=True, help="Region (repeatable), or all [default: GB].")
 @click.option(
     "--model",
@@ -51,6 +52,7 @@ from ridgebayes.cli.commands.options import pairs, run_argument
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [default: RUN/fitspec].")
 def fitspec(
     run: Path,
+    plain: bool,
     names: tuple[str, ...],
     model: str,
     regions: str | None,
@@ -83,14 +85,15 @@ def fitspec(
     from ridgebayes.products import fitspec as products
     from ridgebayes.products import spectrum as spectra
     from ridgebayes.products.files import file_stems, whole_file
-    from ridgebayes.runs.intensity import need_sky
+    from ridgebayes.runs.intensity import intervals_used, need_sky
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.spectra.components import read_model
 
     crab, changes = read_crab(crab_spectrum), pairs(priors, "--prior")
     read_model(model)
-    opened = Run.open(run)
+    opened = Run.open(run) if plain else Run.open(run).best
+    click.echo(intervals_used(opened))
     need_sky(opened)
     sky = None if regions is None else skies.load(regions)
     if sky is None:

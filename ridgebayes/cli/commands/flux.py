@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
-from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import out_option, plain_option, run_argument, scws_option
 
 NAME = "05_flux"
 
 
 @click.command()
 @run_argument
+@plain_option
 @click.option("--regions", help="Shipped region set, or a TOML file [default: the regions of the model].")
 @no_classical_option
 @click.option(
@@ -24,6 +25,7 @@ NAME = "05_flux"
 @out_option
 def flux(
     run: Path,
+    plain: bool,
     regions: str | None,
     no_classical: bool,
     crab_spectrum: str | None,
@@ -42,10 +44,11 @@ def flux(
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.products.files import whole_file
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
-    from ridgebayes.runs.intensity import need_sky
+    from ridgebayes.runs.intensity import intervals_used, need_sky
     from ridgebayes.runs.run import Run
 
-    crab, opened = read_crab(crab_spectrum), Run.open(run)
+    crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
+    click.echo(intervals_used(opened))
     need_sky(opened)
     sky = opened.sky if regions is None else skies.load(regions)
     calibration = None if no_classical else classical_calibration(opened, scws)

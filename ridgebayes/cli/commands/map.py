@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument
+from ridgebayes.cli.commands.options import out_option, plain_option, run_argument
 
 NAME = "04_map"
 
 
 @click.command("map")
 @run_argument
+@plain_option
 @click.option("--nside", default=64, show_default=True, help="HEALPix nside: a power of 2 up to 128.")
 @click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
 @click.option(
@@ -23,7 +24,7 @@ NAME = "04_map"
     help="Residuals are averaged over ScWs that point within so many degrees.",
 )
 @out_option
-def sky_map(run: Path, nside: int, bands: tuple[str, ...], radius: float, out: Path) -> None:
+def sky_map(run: Path, plain: bool, nside: int, bands: tuple[str, ...], radius: float, out: Path) -> None:
     """Map the intensity, and the residuals of the ScWs beside what the posterior expects of them.
 
     \b
@@ -35,9 +36,11 @@ def sky_map(run: Path, nside: int, bands: tuple[str, ...], radius: float, out: P
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.mapfiles import write_maps, write_plane
     from ridgebayes.products.maps import sky_maps
+    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
-    opened = Run.open(run)
+    opened = Run.open(run) if plain else Run.open(run).best
+    click.echo(intervals_used(opened))
     maps = sky_maps(opened, nside=nside, bands=bands, radius=radius)
     for name, write in ((NAME, write_maps), (f"{NAME}_plane", write_plane)):
         write(opened, maps, out / f"{name}.fits", radius)

@@ -18,6 +18,11 @@ out_option = click.option(
     show_default=True,
     help="Folder to write into; files of the same names are replaced.",
 )
+plain_option = click.option(
+    "--plain",
+    is_flag=True,
+    help="Take the posterior's own intervals, not those calibrated by revolution.",
+)
 scws_option = click.option(
     "--scws",
     type=click.Path(path_type=Path),

@@ -8,17 +8,18 @@ from typing import Any
 import click
 
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
-from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import out_option, plain_option, run_argument, scws_option
 
 NAME = "06_longitude_profile"
 
 
 @click.command()
 @run_argument
+@plain_option
 @out_option
 @no_classical_option
 @scws_option
-def profile(run: Path, out: Path, no_classical: bool, scws: Path | None) -> None:
+def profile(run: Path, plain: bool, out: Path, no_classical: bool, scws: Path | None) -> None:
     """Intensity and FOV flux against Galactic longitude, with starlight scaled to them.
 
     \b
@@ -33,9 +34,11 @@ def profile(run: Path, out: Path, no_classical: bool, scws: Path | None) -> None
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.files import whole_file
     from ridgebayes.products.profile import fov_profile, intensity_profile
+    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
-    opened = Run.open(run)
+    opened = Run.open(run) if plain else Run.open(run).best
+    click.echo(intervals_used(opened))
     intensity, flux = intensity_profile(opened), fov_profile(opened)
     calibration = None if no_classical else classical_calibration(opened, scws)
     points = None if calibration is None else classical.profile(calibration, np.arange(-185.0, 176.0, 10.0))

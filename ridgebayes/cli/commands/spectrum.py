@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument
+from ridgebayes.cli.commands.options import out_option, plain_option, run_argument
 
 NAME = "07_spectrum"
 
 
 @click.command()
 @run_argument
+@plain_option
 @click.option("--region", "names", multiple=True, help="Region (repeatable), or all [default: GB].")
 @click.option(
     "--quantity",
@@ -28,7 +29,9 @@ NAME = "07_spectrum"
     help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
 )
 @out_option
-def spectrum(run: Path, names: tuple[str, ...], quantity: Any, crab_spectrum: str | None, out: Path) -> None:
+def spectrum(
+    run: Path, plain: bool, names: tuple[str, ...], quantity: Any, crab_spectrum: str | None, out: Path
+) -> None:
     """Spectrum of a region over all bands: table, figure, OGIP file with its response.
 
     \b
@@ -42,9 +45,11 @@ def spectrum(run: Path, names: tuple[str, ...], quantity: Any, crab_spectrum: st
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import spectrum as products
     from ridgebayes.products.files import file_stems, whole_file
+    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
-    crab, opened = read_crab(crab_spectrum), Run.open(run)
+    crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
+    click.echo(intervals_used(opened))
     chosen = products.regions(opened, names)
     spectra = [products.spectrum(opened, region, quantity, crab) for region in chosen]
     table = products.spectrum_table(opened, spectra)
