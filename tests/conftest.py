@@ -28,6 +28,7 @@ def pytest_configure(config):
 
     Slow tests sample for long, so that `-m slow` alone compiles as users do.
     """
+    gc.set_threshold(200_000, 20, 20)  # as the command line does: JAX makes many objects
     flags = os.environ.get("XLA_FLAGS", "").split()
     if config.option.markexpr != "slow":
         flags += [f"{name}={value}" for name, value in QUICK.items() if _known(name)]

@@ -19,8 +19,8 @@ def test_bands_are_apart_unless_they_share(three_regions):
 
 CHANGES = [
     (None, {"response.solid_angle": "LogNormal(0, 0.1)"}),
-    ("correlated_noise", {}),
-    ("outliers", {}),
+    pytest.param("correlated_noise", {}, marks=pytest.mark.slow),
+    pytest.param("outliers", {}, marks=pytest.mark.slow),
 ]
 
 

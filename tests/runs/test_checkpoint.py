@@ -90,6 +90,7 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
     """The fourth of six blocks: a chain is done, the other has begun."""
     model = models.regions(three_regions)
