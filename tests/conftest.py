@@ -1,5 +1,6 @@
 """What all tests share: how they compile, and small simulated missions that several of them fit."""
 
+import ctypes
 import gc
 import mmap
 import os
@@ -57,6 +58,10 @@ def _forget_programs():
     yield
     jax.clear_caches()
     gc.collect()
+    # glibc keeps what was freed: a worker would grow to 3 GB.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,11 +19,12 @@ def test_bands_are_apart_unless_they_share(three_regions):
 
 CHANGES = [
     (None, {"response.solid_angle": "LogNormal(0, 0.1)"}),
-    pytest.param("correlated_noise", {}, marks=pytest.mark.slow),
-    pytest.param("outliers", {}, marks=pytest.mark.slow),
+    ("correlated_noise", {}),
+    ("outliers", {}),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("extra", "prior"), CHANGES)
 def test_a_changed_model_makes_a_whole_run(extra, prior, small_mission, three_regions):
     model = regions(three_regions).with_extras(*([extra] if extra else [])).with_priors(prior)

@@ -121,6 +121,7 @@ def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, mo
     same(resume(out), once)
 
 
+@pytest.mark.slow
 def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` in the middle of sampling, in a process of its own."""
     out = tmp_path / "run"
