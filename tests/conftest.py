@@ -1,5 +1,6 @@
 """What all tests share: how they compile, and small simulated missions that several of them fit."""
 
+import ctypes
 import gc
 import mmap
 import os
@@ -28,6 +29,7 @@ def pytest_configure(config):
 
     Slow tests sample for long, so that `-m slow` alone compiles as users do.
     """
+    gc.set_threshold(200_000, 20, 20)  # as the command line does: JAX makes many objects
     flags = os.environ.get("XLA_FLAGS", "").split()
     if config.option.markexpr != "slow":
         flags += [f"{name}={value}" for name, value in QUICK.items() if _known(name)]
@@ -56,6 +58,10 @@ def _forget_programs():
     yield
     jax.clear_caches()
     gc.collect()
+    # glibc keeps what was freed: a worker would grow to 3 GB.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

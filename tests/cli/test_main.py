@@ -162,6 +162,7 @@ def test_overlapping_regions(mission, tmp_path):
     one_line(call("fit", mission, "--out", tmp_path / "run", "--sky", sky), "one", "two", "overlap")
 
 
+@pytest.mark.slow
 def test_unseen_region_is_a_warning(small_mission, tmp_path):
     away = small_mission.select((small_mission.lon < -160) | (small_mission.lon > -40))
     write_scws(away, tmp_path / "away.fits")

@@ -97,6 +97,7 @@ def test_an_emptied_revolution_says_nothing(kind):
     assert (gradient[block == 0] != 0).any()
 
 
+@pytest.mark.slow
 def test_psis_and_refits_are_the_closed_form():
     """elpd of each revolution: by PSIS where k̂ is low, by a refit where it is not."""
     scws, run, linear = gaussian_run()

@@ -8,7 +8,7 @@ from tests.helpers.readers import MAKERS, encoded, make
 from tests.helpers.trying import attempt
 
 SLOW = {"run": 9, "checkpoint": 9}
-"""Doors that take longer to open, and how many inputs they get."""
+"""Readers that take longer, and how many inputs they get."""
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -107,6 +107,7 @@ def test_toml_without_end_is_refused(text, tmp_path):
 # --- many rows, one row, other orders
 
 
+@pytest.mark.slow
 def test_a_million_rows(tmp_path):
     import numpy as np
 

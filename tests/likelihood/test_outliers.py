@@ -101,6 +101,7 @@ def test_samples_have_its_variance(rng):
     np.testing.assert_allclose(draws.var(0) / expected, 1.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_fraction_of_a_simulated_mission_is_found(three_regions):
     programme = simulate.programme(40, stop=2740, seed=4)
     world = simulate.World(outliers=simulate.world.Outliers(fraction=0.02))

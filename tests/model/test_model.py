@@ -24,6 +24,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("extra", "prior"), CHANGES)
 def test_a_changed_model_makes_a_whole_run(extra, prior, small_mission, three_regions):
     model = regions(three_regions).with_extras(*([extra] if extra else [])).with_priors(prior)

@@ -8,6 +8,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.products.profile import core_starlight
 
 
+@pytest.mark.slow
 def test_the_norm_of_the_starlight_is_recovered(starry_mission, three_regions, pull):
     model = models.template(three_regions)
     assert model.bands_apart

@@ -90,6 +90,7 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
     """The fourth of six blocks: a chain is done, the other has begun."""
     model = models.regions(three_regions)
@@ -120,6 +121,7 @@ def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, mo
     same(resume(out), once)
 
 
+@pytest.mark.slow
 def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` in the middle of sampling, in a process of its own."""
     out = tmp_path / "run"

@@ -28,6 +28,7 @@ def test_density_of_reopened_draws_is_the_sampler_s(small_run, small_mission, tm
     np.testing.assert_allclose(np.moveaxis(densities(few), 0, -1), stored, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_priors_extras_and_response_come_back(small_mission, three_regions, tmp_path):
     priors = {"sky.intensity": "MultivariateNormal([0, 0, 0], [[1, 0, 0], [0, 1, 0.5], [0, 0.5, 1]])"}
     priors |= {"background.scatter": "Shared(HalfNormal(0.02))", "crab.rate": 1.0}

@@ -57,7 +57,7 @@ def densities(again):
     return np.moveaxis([[[-one(z, data) for z in chain] for chain in draws] for draws, data in parts], 0, -1)
 
 
-@pytest.mark.parametrize("way", [WEIGHTED, MOVED])
+@pytest.mark.parametrize("way", [WEIGHTED, pytest.param(MOVED, marks=pytest.mark.slow)])
 def test_old_draws_are_the_fresh_fit_s(old, fresh, small_mission, cut, tmp_path, way, monkeypatch):
     if way == MOVED:
         serves = Reweighed.serves.func

@@ -174,6 +174,7 @@ def test_bad_numbers(go_on, tmp_path, bad):
         go_on(tmp_path, **bad)
 
 
+@pytest.mark.slow
 def test_right_model_is_uniform_and_a_wrong_scale_is_found(go_on, tmp_path):
     right = uniformity(go_on(tmp_path / "right", 40))
     assert right.uniform, str(right)
