@@ -140,6 +140,8 @@ def pareto_k(log_weight: NDArray) -> float:
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
     """Fit mean and covariance to weighted draws, then degrees of freedom and width."""
     size = x.shape[1]
+    if not np.isfinite(log_weight).any():
+        return before
     weight = _tempered(log_weight, 4 * size)
     mean = weight @ x
     off = x - mean

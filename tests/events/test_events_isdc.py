@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from event_maker import SCW, START, make_events, write_events
 
 from ridgebayes.convert.ids import pointings_only
 from ridgebayes.errors import InputError
 from ridgebayes.events import read_events, read_pointings
 from ridgebayes.events.reading import position_angle
+from tests.helpers.event_maker import SCW, START, make_events, write_events
 
 
 def index(path, **columns):

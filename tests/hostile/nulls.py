@@ -152,7 +152,7 @@ _UNITS = {"MJD": "d", "EXPOSURE": "s", "RA": "deg", "DEC": "deg", "ROLL": "deg"}
 def main():
     """Try all combinations in three rows."""
     sys.path.insert(0, str(Path(__file__).parent))
-    from doors import few
+    from tests.helpers.readers import few
 
     scws = few().take_bands("A01")
     count = collections.defaultdict(collections.Counter)

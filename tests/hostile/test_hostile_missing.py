@@ -10,16 +10,16 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 from astropy.utils.masked import Masked
-from doors import few
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nulls import attempt, combinations
 
 from ridgebayes import InputError, read_scws, write_scws
 from ridgebayes.convert import append, convert, screen
 from ridgebayes.io.fits_table import fits_table
 from ridgebayes.table.missing import no_value, split
 from ridgebayes.table.validation import Columns, validate
+from tests.helpers.readers import few
+from tests.hostile.nulls import attempt, combinations
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pytest
 from astropy.io import fits
 from astropy.table import Column, Table
 from click.testing import CliRunner
-from doors import few
 
 from ridgebayes import InputError, read_scws, write_scws
 from ridgebayes.cli.main import main
 from ridgebayes.convert import append, clear, convert, screen
 from ridgebayes.convert.mapping import parse_mapping
 from ridgebayes.convert.times import read_revolutions
+from tests.helpers.readers import few
 
 
 def plain(**changes):

@@ -17,9 +17,9 @@ if len(sys.argv) > 3:
     jax.distributed.initialize(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 
 from ridgebayes import models, read_scws, sky
-from ridgebayes.inference.kernels import Draws, Sampler
-from ridgebayes.inference.laplace import Curvature, Laplace
+from ridgebayes.inference.kernels import Draws, Nuts
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.sharding import Sharded, mesh, several
 from ridgebayes.likelihood.design import prepare
 
@@ -40,16 +40,15 @@ def told(potential, z, data):
 
 def drawn(potential, data, posterior):
     """Draw a few times around the medians of the prior."""
-    approximation = Laplace(posterior.start(jax.random.key(0), data), np.diag(0.01 * posterior.scale))
-    sampler = Sampler(Curvature(potential), warmup=5, max_tree_depth=4)
-    blocks = sampler.chain(jax.random.key(1), data, approximation, 5)
+    around = Gaussian(posterior.start(jax.random.key(0), data), np.diag(0.01 * posterior.scale))
+    nuts = Nuts(potential, warmup=5, target_accept=0.9, max_tree_depth=4)
+    blocks = nuts.chain(jax.random.key(1), data, around, 5)
     return np.concatenate([block.z for block in blocks if isinstance(block, Draws)]).tolist()
 
 
 scws = read_scws(sys.argv[1]).take_bands(["A01"])
 regions = sky.load("coarse").select(["L-20", "GB", "L+20"])
 data = prepare(scws, regions).data
-# With an extra that the vector of the parameters is straightened for.
 posterior = Posterior(models.regions(regions).with_extras("transients"), data)
 if sys.argv[2:] == ["sample"]:
     print(

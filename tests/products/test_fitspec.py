@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 from click.testing import CliRunner
-from synthetic_run import CHAINS, DRAWS, LON, NAMES, make_run
 
 from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
@@ -19,6 +18,7 @@ from ridgebayes.runs.run import Run
 from ridgebayes.sky import Region, build
 from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import COMPONENTS
+from tests.helpers.synthetic_run import CHAINS, DRAWS, LON, NAMES, make_run
 
 TEN = np.geomspace(20.0, 200.0, 9)
 EDGES = np.stack([TEN[:-1], TEN[1:]])

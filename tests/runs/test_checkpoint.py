@@ -15,9 +15,10 @@ import xarray as xr
 
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
-from ridgebayes.inference.independence import with_proposal
-from ridgebayes.inference.kernels import Sampler
+from ridgebayes.inference.kernels import Nuts
+from ridgebayes.inference.metropolis import Metropolis
 from ridgebayes.inference.runner import Settings
+from ridgebayes.inference.sampler import Sampler
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
@@ -46,6 +47,14 @@ def whole(data, three_regions):
     return sample(models.regions(three_regions), data, settings=SETTINGS)
 
 
+@pytest.fixture(scope="module")
+def proposed(data, three_regions):
+    """The same by independent proposals, every draw of which takes one step."""
+    run = sample(models.regions(three_regions), data, settings=PROPOSALS)
+    assert (run.tree["sample_stats"]["n_steps"] == 1).all()
+    return run
+
+
 @pytest.fixture(autouse=True)
 def _always_kept(monkeypatch):
     monkeypatch.setattr("ridgebayes.inference.runner.CHECKPOINT_SECONDS", 0.0)
@@ -53,7 +62,8 @@ def _always_kept(monkeypatch):
 
 def interrupted(monkeypatch, model, data, out, blocks, settings=SETTINGS):
     """Sample until so many blocks are done, then as at Ctrl-C."""
-    advance, left = Sampler._advance, iter(range(blocks))
+    kind, name = (Nuts, "_run") if settings.sampler == "nuts" else (Metropolis, "_block")
+    advance, left = getattr(kind, name), iter(range(blocks))
 
     def counted(self, *args):
         if next(left, None) is None:
@@ -61,7 +71,7 @@ def interrupted(monkeypatch, model, data, out, blocks, settings=SETTINGS):
         return advance(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sampler, "_advance", counted)
+        patch.setattr(kind, name, counted)
         with pytest.raises(KeyboardInterrupt) as stopped:
             sample(model, data, out=out, settings=settings, workers=1)
     return str(stopped.value)
@@ -90,35 +100,21 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.parametrize("blocks", [1, pytest.param(3, marks=pytest.mark.slow), 6])
+def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch, blocks, proposed):
+    """Each of two chains has a block that it leaves out and three that count."""
+    interrupted(monkeypatch, models.regions(three_regions), data, tmp_path / "run", blocks, PROPOSALS)
+    monkeypatch.setattr(Sampler, "begin", None)  # where chains begin is kept
+    same(resume(tmp_path / "run"), proposed)
+
+
 @pytest.mark.slow
-def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
-    """The fourth of six blocks: a chain is done, the other has begun."""
-    model = models.regions(three_regions)
+def test_chains_with_outliers_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
+    """Their state holds which ScWs are outliers; four blocks of a first chain come before theirs."""
+    model = models.regions(three_regions).with_extras("outliers")
     whole = sample(model, data, settings=PROPOSALS)
-    interrupted(monkeypatch, model, data, tmp_path / "run", 4, PROPOSALS)
-    run = resume(tmp_path / "run")
-    assert (run.tree["sample_stats"]["n_steps"] == 0).mean() > 0.9
-    same(run, whole)
-
-
-@pytest.mark.slow
-def test_chains_that_proposals_leave_run_again(data, three_regions, tmp_path, monkeypatch, caplog):
-    """With NUTS alone, here as the posterior is wider than they are; and resumed in the middle of that."""
-
-    def too_narrow(*args):
-        found = with_proposal(*args)
-        assert found.proposal is not None
-        return found._replace(root=0.2 * found.root)
-
-    monkeypatch.setattr("ridgebayes.inference.runner.with_proposal", too_narrow)
-    model, out = models.regions(three_regions), tmp_path / "run"
-    with caplog.at_level("INFO"):
-        once = sample(model, data, settings=PROPOSALS)
-    assert "fit 1 of 1: proposals left chains where they were" in caplog.text
-    assert (once.tree["sample_stats"]["n_steps"].values > 0).all()
-    interrupted(monkeypatch, model, data, out, 16, PROPOSALS)
-    monkeypatch.setattr("ridgebayes.inference.runner.with_proposal", None)  # the mode is known
-    same(resume(out), once)
+    interrupted(monkeypatch, model, data, tmp_path / "run", 10, PROPOSALS)
+    same(resume(tmp_path / "run"), whole)
 
 
 @pytest.mark.slow
@@ -200,7 +196,7 @@ def test_old_run_stands_until_the_new_one_is_there(whole, data, three_regions, t
     old = whole.save(tmp_path / "run")
     other = models.regions(three_regions).with_priors({"crab.rate": 1.0})
     with monkeypatch.context() as patch:
-        patch.setattr(Sampler, "_advance", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Nuts, "_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             sample(other, data, out=old.path, settings=SETTINGS, overwrite=True)
     np.testing.assert_array_equal(Run.open(old.path).intensity(), whole.intensity())

@@ -11,8 +11,6 @@ from scipy import stats
 
 from ridgebayes import models, sample
 from ridgebayes.errors import InputError
-from ridgebayes.inference.kernels import Draws, Sampler
-from ridgebayes.inference.laplace import Curvature, laplace
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.runner import resolve_device
 from ridgebayes.likelihood.design import prepare
@@ -101,55 +99,6 @@ def test_device_is_resolved():
     assert resolve_device(1).workers == 1
     assert resolve_device(12, workers=3).workers == 3
     assert "threads" in str(resolve_device(12, workers=3))
-
-
-class TestEngine:
-    """Laplace start and NUTS on a density known in closed form."""
-
-    @staticmethod
-    def potential(z, data):
-        mean, precision = data
-        return 0.5 * (z - mean) @ precision @ (z - mean)
-
-    @pytest.fixture
-    def target(self, rng):
-        # Neighbours anticorrelated, scales from 1e-2 to 1e2.
-        n = 12
-        chol = np.tril(rng.normal(size=(n, n)) * 0.5) + np.eye(n)
-        scale = np.diag(np.logspace(-2, 2, n))
-        covariance = scale @ chol @ chol.T @ scale
-        return np.arange(n, dtype=float), covariance
-
-    def test_laplace_is_exact_for_a_gaussian(self, target):
-        mean, covariance = target
-        data = (mean, np.linalg.inv(covariance))
-        found = laplace(Curvature(self.potential), np.zeros(12), data, np.ones(12, bool), np.full(12, 100.0))
-        sd = np.sqrt(np.diag(covariance))
-        np.testing.assert_allclose(found.mode / sd, mean / sd, atol=1e-3)
-        np.testing.assert_allclose(
-            found.root @ found.root.T / np.outer(sd, sd), covariance / np.outer(sd, sd), atol=1e-6
-        )
-
-    def test_laplace_stays_within_reach_of_the_prior(self):
-        """A direction that the data leave flat is no wider than a few times what the prior gives it."""
-        flat = lambda z, scale: 0.5 * ((z[0] / 3) ** 2 + 1e-14 * z[1] ** 2)  # noqa: E731
-        found = laplace(Curvature(flat), np.ones(2), None, np.ones(2, bool), np.array([5.0, 2.0]))
-        np.testing.assert_allclose(np.abs(found.root).max(1), [3.0, 2.0 / np.sqrt(0.05)], rtol=1e-6)
-
-    def test_nuts_has_the_moments(self, target):
-        mean, covariance = target
-        data = (mean, np.linalg.inv(covariance))
-        curvature = Curvature(self.potential)
-        approximation = laplace(curvature, np.zeros(12), data, np.ones(12, bool), np.full(12, 100.0))
-        sampler = Sampler(curvature, warmup=200)
-        blocks = [
-            b for b in sampler.chain(jax.random.key(0), data, approximation, 4000) if isinstance(b, Draws)
-        ]
-        z = np.concatenate([b.z for b in blocks])
-        assert z.shape == (4000, 12)
-        sd = np.sqrt(np.diag(covariance))
-        np.testing.assert_allclose(z.mean(0) / sd, mean / sd, atol=0.1)
-        np.testing.assert_allclose(np.cov(z.T) / np.outer(sd, sd), covariance / np.outer(sd, sd), atol=0.12)
 
 
 def test_compiled_code_holds_no_data(small_mission, three_regions):

@@ -1,0 +1,123 @@
+"""A Student t fitted to densities whose moments are known; its own density against SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.proposal import Proposal, acceptance, adapt, pareto_k
+from ridgebayes.inference.sampler import MAX_PARETO_K
+
+ROOT = np.array([[2.0, 0.0, 0.0], [0.5, 0.3, 0.0], [-1.0, 0.2, 0.7]])
+MEAN = np.array([1.0, -2.0, 30.0])
+
+
+@pytest.fixture
+def proposal():
+    return Proposal(MEAN, ROOT, 7.0)
+
+
+def test_density_is_scipys(proposal, rng):
+    x = MEAN + rng.normal(size=(20, 3)) * 3
+    expected = stats.multivariate_t(MEAN, ROOT @ ROOT.T, df=7).logpdf(x)
+    np.testing.assert_allclose(proposal.log_density(x), expected, rtol=1e-10)
+    inside = np.array([proposal.log_density_of(row) for row in x])
+    np.testing.assert_allclose(inside - inside[0], expected - expected[0], rtol=1e-9, atol=1e-10)
+
+
+def test_draws_have_that_density(proposal, rng):
+    """Squared distances over the number of parameters follow an F distribution, directions are even."""
+    u = np.linalg.solve(ROOT, (proposal.draw(rng, 20_000) - MEAN).T).T
+    assert stats.kstest((u**2).sum(1) / 3, stats.f(3, 7).cdf).pvalue > 1e-3
+    direction = u / np.linalg.norm(u, axis=1, keepdims=True)
+    np.testing.assert_allclose(direction.T @ direction / len(u), np.eye(3) / 3, atol=0.015)
+
+
+def adapted(log_densities, start, size, seed=0, width=1.0):
+    return adapt(log_densities, Gaussian(start, width * np.eye(size)), np.random.default_rng(seed))
+
+
+def reweighed(found, log_densities, seed=1, n=20_000):
+    """Mean and sd of the density from weighted draws of the proposal, and how many draws these are worth."""
+    x = found.proposal.draw(np.random.default_rng(seed), n)
+    log_weight = log_densities(x) - found.proposal.log_density(x)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    mean = weight @ x
+    return mean, np.sqrt(weight @ (x - mean) ** 2), 1 / (weight**2).sum()
+
+
+def moments_agree(found, log_densities, mean, sd):
+    """Weighted draws have the moments of the density, and the proposal itself nearly so."""
+    of_weights, spread, worth = reweighed(found, log_densities)
+    error = sd / np.sqrt(worth)
+    assert worth > 2000
+    assert (np.abs(of_weights - mean) < 4.5 * error).all()
+    np.testing.assert_allclose(spread, sd, rtol=6 / np.sqrt(worth))
+    scale = np.sqrt(np.diag(found.proposal.root @ found.proposal.root.T))
+    assert (np.abs(found.proposal.mean - mean) < 0.3 * sd).all()
+    assert (scale > 0.8 * sd).all()
+    assert (scale < 1.5 * sd).all()
+
+
+@pytest.mark.parametrize(("off", "width"), [(0.0, 1.0), (0.0, 3.0), (0.0, 1 / 3), (1.5, 1.0)])
+def test_of_a_gaussian(off, width):
+    """From its mode, with a start as wide, three times or a third as wide; from beside the mode."""
+    covariance = ROOT @ ROOT.T
+    sd = np.sqrt(np.diag(covariance))
+    log_densities = stats.multivariate_normal(MEAN, covariance).logpdf
+    start = Gaussian(MEAN + off * ROOT[:, 0], width * ROOT)
+    found = adapt(log_densities, start, np.random.default_rng(0))
+    moments_agree(found, log_densities, MEAN, sd)
+    assert found.acceptance > 0.65
+    assert found.pareto_k < MAX_PARETO_K
+
+
+def test_of_a_banana():
+    """The second is a parabola of the first plus noise: its mean is that of a chi-square, times a half."""
+    bend, noise = 0.5, 0.5
+
+    def log_densities(x):
+        return stats.norm.logpdf(x[:, 0]) + stats.norm.logpdf(x[:, 1], bend * x[:, 0] ** 2, noise)
+
+    found = adapted(log_densities, np.zeros(2), 2)
+    mean, sd = np.array([0.0, bend]), np.array([1.0, np.sqrt(2 * bend**2 + noise**2)])
+    moments_agree(found, log_densities, mean, sd)
+    assert found.acceptance > 0.4
+
+
+def test_of_a_bounded_density():
+    """Even in a box: nothing outside, where the proposal has its tails."""
+    low, high = np.array([0.0, -3.0]), np.array([1.0, 5.0])
+
+    def log_densities(x):
+        return np.where(((x > low) & (x < high)).all(1), 0.0, -np.inf)
+
+    found = adapt(
+        log_densities, Gaussian(np.array([0.2, 3.0]), np.diag([0.1, 1.0])), np.random.default_rng(0)
+    )
+    moments_agree(found, log_densities, (low + high) / 2, (high - low) / np.sqrt(12))
+
+
+def test_a_density_that_is_nowhere_finite_is_not_fitted():
+    found = adapted(lambda x: np.full(len(x), -np.inf), np.zeros(2), 2)
+    assert found.acceptance == 0.0
+    assert found.pareto_k == np.inf
+
+
+def test_acceptance_is_that_of_a_chain():
+    rng = np.random.default_rng(4)
+    log_ratio = rng.normal(size=4000)
+    current, accepted = log_ratio[0], 0
+    for new, uniform in zip(log_ratio[1:], rng.uniform(size=3999), strict=True):
+        if np.log(uniform) < new - current:
+            current, accepted = new, accepted + 1
+    assert acceptance(log_ratio) == pytest.approx(accepted / 3999, abs=0.04)
+
+
+@pytest.mark.parametrize("narrow", [0.5, 0.8])
+def test_pareto_k_of_a_gaussian_that_is_too_narrow(narrow, rng):
+    """Weights of N(0, 1) over N(0, s²) have a tail of index 1 − s²."""
+    x = narrow * rng.normal(size=20_000)
+    log_weight = stats.norm.logpdf(x) - stats.norm.logpdf(x, scale=narrow)
+    assert pareto_k(log_weight) == pytest.approx(1 - narrow**2, abs=0.15)
