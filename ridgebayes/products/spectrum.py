@@ -24,6 +24,7 @@ from ridgebayes.products.files import ascii_only, provenance_keywords
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import solid_angle
 from ridgebayes.runs.intensity import (
+    CALIBRATED,
     CI_KIND,
     CI_PROB,
     CXB_NOTE,
@@ -228,7 +229,8 @@ def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectr
         constant[truth].sel(region=region).values if known else None,
         Published(value, error, published_source(compared) if np.isfinite(value).any() else ""),
         region not in run.record["data"].get("unseen_regions", []),
-        any(str(name).endswith("_band") for name in run.tree["sample_stats"].dataset),
+        run.record.get("draws") != CALIBRATED
+        and any(str(name).endswith("_band") for name in run.tree["sample_stats"].dataset),
     )
 
 
