@@ -122,6 +122,7 @@ def test_psis_and_refits_are_the_closed_form():
     assert density == pytest.approx(exact[worst], abs=0.3)
 
 
+@pytest.mark.slow
 def test_kfold_is_the_closed_form():
     scws, run, linear = gaussian_run()
     folds = 3

@@ -11,7 +11,9 @@ SLOW = {"run": 9, "checkpoint": 9}
 """Readers that take longer, and how many inputs they get."""
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "run" else ()) for name in MAKERS]
+)
 def test_a_broken_file_is_refused_in_one_line_or_read(name, tmp_path):
     reader = make(name, tmp_path)
     right = encoded(reader.answer(reader.read(reader.folder)))

@@ -370,6 +370,7 @@ def gaussian(levels, centre, covariance):
     return found @ (prior @ centre + data @ estimate), found
 
 
+@pytest.mark.slow
 def test_shared_level_is_one_with_the_posterior_of_both_bands(small_mission, three_regions, levels):
     estimate, variance = levels
     centre = estimate.mean()

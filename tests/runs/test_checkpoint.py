@@ -85,9 +85,7 @@ def same(run, whole, *more):
         )
 
 
-@pytest.mark.parametrize(
-    "blocks", [0, pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(9, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("blocks", [*(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 9)), 4])
 def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
     out = tmp_path / "run"
     message = interrupted(monkeypatch, models.regions(three_regions), data, out, blocks)

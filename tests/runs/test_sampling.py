@@ -71,6 +71,7 @@ def test_few_draws_are_warned_of(small_mission, three_regions):
     assert all("ESS" in str(w) for w in run.table()["warning"])
 
 
+@pytest.mark.slow
 def test_given_crab_rate_holds_it(small_mission, three_regions, caplog):
     caplog.set_level(logging.INFO, logger="ridgebayes")
     bare = small_mission.select(~small_mission.crab).take_bands(["A01"])
