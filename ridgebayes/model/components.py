@@ -223,21 +223,26 @@ class scaled(Messenger):
             shape = fn.batch_shape + fn.event_shape
             shared = tuple(k for k in range(-sd.ndim, 0) if shape[k] == 1)
             sd = jnp.exp(jnp.log(sd).mean(shared, keepdims=True))
-            msg["fn"] = dist.TransformedDistribution(fn, _Scaling(0.0, sd, fn.support))
+            msg["fn"] = dist.TransformedDistribution(fn, _Scaling(0.0, sd, _of_each(fn.support)))
 
 
 class _Scaling(AffineTransform):
-    """Multiplication by a positive number: what is positive, or anything, stays so."""
+    """Multiplication of each number by a positive one: what is positive, or anything, stays so."""
 
     @property
     def codomain(self) -> Any:
         """Where the products lie."""
-        inner = self.domain
-        while isinstance(inner, dist.constraints.independent):
-            inner = inner.base_constraint
-        if inner is dist.constraints.real or getattr(inner, "lower_bound", None) == 0.0:
-            return inner
-        raise InputError("the prior of a sky must allow any number, or any positive one")
+        return self.domain
+
+
+def _of_each(support: Any) -> Any:
+    """Where each number of a parameter may lie."""
+    while isinstance(support, dist.constraints.independent):
+        support = support.base_constraint
+    positive = getattr(support, "lower_bound", None) == 0.0 and not hasattr(support, "upper_bound")
+    if support is dist.constraints.real or positive:
+        return support
+    raise InputError("the prior of a sky must allow any number, or any positive one")
 
 
 def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:

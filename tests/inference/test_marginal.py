@@ -1,0 +1,215 @@
+"""Linear parameters integrated out: against dense matrices, and against the full density."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+from ridgebayes import models
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.marginal import Conditional, Marginal, draw, linear_parameters
+from ridgebayes.likelihood.design import prepare
+from ridgebayes.likelihood.linear_terms import Term
+from ridgebayes.model import Model, components
+from ridgebayes.models.regions import PRIORS
+from ridgebayes.priors import Parameter
+from tests.helpers.dense_algebra import Dense, few_scws
+
+SECOND = {"sky.second": Parameter(dist.Normal(0.0, 1.0), "", ("band", "region"), "a second sky")}
+
+
+def two_tables(p, data):
+    """A second sky of other columns: half as bright, seen through the response at the plane."""
+    crab_rate = components.crab_rate(p, data)
+    intensity = components.measured(p, "sky.intensity")
+    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
+    seen.append(Term(crab_rate / 2000.0, data.exposure * data.plane, p("sky.second"), data.region))
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
+
+
+CASES = {
+    "white": ((), 2),
+    "correlated": (("correlated_noise",), 2),
+    "free latitude": (("free_latitude",), 1),
+    "both": (("free_latitude", "correlated_noise"), 2),
+    "two tables": (("two",), 2),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def dense(request, small_mission, three_regions):
+    """About 60 ScWs in one band or two, and their dense algebra."""
+    extras, bands = CASES[request.param]
+    if extras == ("two",):
+        model = Model("two tables", two_tables, {**PRIORS, **SECOND}, three_regions)
+    else:
+        model = models.regions(three_regions).with_extras(*extras)
+    scws = few_scws(small_mission)
+    return Dense(model, scws.take_bands(["A01", "A02"][:bands]))
+
+
+@pytest.fixture(scope="module")
+def marginal(dense):
+    return Marginal(dense.posterior, dense.linear, dense.data)
+
+
+def some(posterior, data, n=3, spread=0.5):
+    """Vectors around the medians of the prior."""
+    start = posterior.start(jax.random.key(0), data)
+    return start + spread * posterior.scale * np.random.default_rng(1).normal(size=(n, start.size))
+
+
+def test_mean_precision_and_density_are_those_of_dense_matrices(dense, marginal):
+    z = some(dense.posterior, dense.data)
+    assert 50 < len(dense.scws) < 70
+    assert dense.scws.crab.sum() > 10
+    given = marginal.given(z[0], dense.data)
+    found = marginal.conditionals(z[:, ~dense.linear], given)
+    constant = 0.5 * dense.linear.sum() * np.log(2 * np.pi)
+    for theta, value, mean, factor in zip(z[:, ~dense.linear], *found, strict=True):
+        expected, precision = dense.conditional(theta)
+        sd = np.sqrt(np.diag(np.linalg.inv(precision)))
+        np.testing.assert_allclose((mean - expected) / sd, 0.0, atol=1e-6)
+        scale = np.sqrt(np.diag(precision))
+        np.testing.assert_allclose(
+            factor @ factor.T / np.outer(scale, scale), precision / np.outer(scale, scale), atol=1e-8
+        )
+        np.testing.assert_allclose(value + constant, dense.log_density(theta), rtol=1e-9, atol=1e-6)
+    assert np.ptp(found.log_density) > 1.0
+
+
+def test_the_reference_does_not_matter(dense, marginal):
+    """Far from the mean of the linear parameters too; so sizes of slopes are no accident of the start."""
+    z = some(dense.posterior, dense.data)
+    thetas = z[:, ~dense.linear]
+    far = z[0] + 20 * dense.posterior.scale * dense.linear
+    near, other = (marginal.conditionals(thetas, marginal.given(x, dense.data)) for x in (z[0], far))
+    np.testing.assert_allclose(near.log_density, other.log_density, rtol=1e-8, atol=1e-5)
+    np.testing.assert_allclose(near.factor, other.factor, rtol=1e-7, atol=1e-7)
+
+
+def test_gradient_is_that_of_differences(dense, marginal):
+    """NUTS of the nonlinear parameters takes it."""
+    z = some(dense.posterior, dense.data)[0]
+    theta, given = z[~dense.linear], marginal.given(z, dense.data)
+    gradient = np.asarray(jax.jit(jax.grad(marginal.potential))(jnp.asarray(theta), given))
+    step = 1e-5 * np.eye(theta.size)
+    both = marginal.log_densities(np.concatenate([theta + step, theta - step]), given)
+    differences = -(both[: theta.size] - both[theta.size :]) / 2e-5
+    np.testing.assert_allclose(gradient, differences, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("build", ["template", "spectrum", "profile"])
+def test_marginal_and_conditional_make_up_the_full_density(build, small_mission, three_regions):
+    """log p(θ, β, y) = log p(θ, y) + log p(β | θ, y), whatever β; slopes that depend on θ included."""
+    scws = few_scws(small_mission)
+    model = models.MODELS[build](three_regions)
+    data = prepare(scws, three_regions, opened=model.parameters.keys()).data
+    posterior = Posterior(model, data)
+    linear = linear_parameters(posterior, data)
+    assert linear.any()
+    marginal = Marginal(posterior, linear, data)
+    z = some(posterior, data, spread=0.3)
+    found = marginal.conditionals(z[:, ~linear], marginal.given(z[0], data))
+    potential = jax.jit(posterior.potential)
+    for x, value, mean, factor in zip(z, *found, strict=True):
+        whitened = factor.T @ (x[linear] - mean)
+        of_linear = np.log(np.diag(factor)).sum() - 0.5 * whitened @ whitened
+        np.testing.assert_allclose(value + of_linear, -float(potential(x, data)), rtol=1e-8)
+
+
+def test_draws_have_mean_and_precision(rng):
+    root = np.tril(rng.normal(size=(3, 3))) + 3 * np.eye(3)
+    conditional = Conditional(0.0, np.array([1.0, -2.0, 0.5]), root)
+    draws = np.array([draw(conditional, e) for e in rng.normal(size=(40_000, 3))])
+    covariance = np.linalg.inv(root @ root.T)
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose((draws.mean(0) - conditional.mean) / sd, 0.0, atol=0.025)
+    np.testing.assert_allclose(np.cov(draws.T) / np.outer(sd, sd), covariance / np.outer(sd, sd), atol=0.03)
+
+
+@pytest.fixture(scope="module")
+def data(small_mission, three_regions):
+    return prepare(few_scws(small_mission), three_regions, opened={"crab.rate"}).data
+
+
+class TestLinearParameters:
+    @staticmethod
+    def names(model, data):
+        posterior = Posterior(model, data)
+        linear = linear_parameters(posterior, data)
+        return {name for name in posterior.shapes if linear[posterior.named(name)].all()}
+
+    ALL = frozenset({"sky.intensity", "background.level", "background.drift", "background.tracer"})
+
+    def test_of_the_regions(self, data, three_regions):
+        assert self.names(models.regions(three_regions), data) == self.ALL
+
+    @pytest.mark.parametrize("name", ["background.tracer", "sky.intensity"])
+    def test_a_prior_that_is_no_gaussian_demotes(self, data, three_regions, name):
+        """Only the parameter that has it."""
+        model = models.regions(three_regions).with_priors({name: dist.StudentT(4.0, 0.4, 0.5)})
+        assert self.names(model, data) == self.ALL - {name}
+
+    def test_a_positive_sky_is_not_linear(self, data, three_regions):
+        model = models.regions(three_regions).with_priors({"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"})
+        assert self.names(model, data) == self.ALL - {"sky.intensity"}
+
+    def test_of_two_that_are_multiplied_one_is_linear(self, data, three_regions):
+        def product(p, data):
+            background = components.background(p, data)
+            level, tracer = background
+            twisted = [level, Term(level.coefficient * tracer.coefficient / data.level, tracer.column)]
+            components.observe(p, data, twisted, [])
+
+        few = {n: q for n, q in PRIORS.items() if n.startswith("background.")}
+        found = self.names(Model("product", product, few, three_regions), data)
+        assert "background.tracer" not in found or not {"background.level", "background.drift"} & found
+        assert found
+
+    def test_none_where_revolutions_have_parameters(self, data, three_regions):
+        assert self.names(models.regions(three_regions, marginal=False), data) == set()
+
+
+@pytest.mark.parametrize("extra", [36, pytest.param(360, marks=pytest.mark.slow)])
+def test_regions_that_no_scw_sees_leave_the_crab_alone(small_mission, extra):
+    """Mean and sd of its rate, by quadrature, are the same whether there is one such region or many."""
+    from ridgebayes.sky import Region, build
+
+    # The mission looks at the bulge, the Crab and off the plane; what is far from all of these is not seen.
+    scws = few_scws(small_mission).take_bands(["A01"])
+    lon, lat = np.meshgrid(np.arange(0.0, 360.0, 4.0), np.arange(-86.0, 87.0, 4.0))
+    far = _apart(scws, lon.ravel(), lat.ravel()) > 18.0
+    centres = np.stack([lon.ravel(), lat.ravel()], 1)[far]
+    centres = centres[np.linspace(0, len(centres) - 1, extra).astype(int)]
+    seen = Region.box("GB", (-10.0, 10.0), (-5.0, 5.0))
+    unseen = [Region.circle(f"far {k}", *at, 0.5) for k, at in enumerate(centres)]
+    found = []
+    for regions in ([seen, unseen[0]], [seen, *unseen]):
+        model = models.regions(build("far", regions))
+        data = prepare(scws, model.sky, opened=model.parameters.keys()).data
+        posterior = Posterior(model, data)
+        marginal = Marginal(posterior, linear_parameters(posterior, data), data)
+        z = posterior.start(jax.random.key(0), data)
+        place = np.flatnonzero(posterior.named("crab.rate")[marginal.nonlinear])[0]
+        log_rate = np.linspace(-0.4, 0.0, 101)
+        thetas = np.repeat(z[None, marginal.nonlinear], log_rate.size, 0)
+        thetas[:, place] = log_rate
+        log_density = marginal.log_densities(thetas, marginal.given(z, data))
+        weight = np.exp(log_density - log_density.max())
+        weight /= weight.sum()
+        mean = weight @ np.exp(log_rate)
+        # The grid ends where nothing is left, and has several points a spread.
+        assert max(weight[0], weight[-1]) < 1e-9
+        assert (weight > 1e-3).sum() > 10
+        found.append((mean, np.sqrt(weight @ (np.exp(log_rate) - mean) ** 2)))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+def _apart(scws, lon, lat):
+    """Distance of places to the nearest pointing, deg."""
+    of = lambda lon, lat: np.stack(  # noqa: E731
+        [np.cos(np.deg2rad(lat)) * np.cos(np.deg2rad(lon)), np.cos(np.deg2rad(lat)) * np.sin(np.deg2rad(lon)),
+         np.sin(np.deg2rad(lat))], -1)  # fmt: skip
+    return np.rad2deg(np.arccos(np.clip(of(lon, lat) @ of(scws.lon, scws.lat).T, -1, 1))).min(1)
