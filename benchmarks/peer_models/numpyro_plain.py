@@ -20,14 +20,15 @@ from ridgebayes.bench.compilations import Compilations
 def model(given: Problem, regions: int, *, centred: bool) -> None:
     """Write the model down; arrays are arguments, so that they are not compiled in."""
     rev, level = given.revolution, given.level
-    intensity = numpyro.sample("intensity", dist.Normal(0.0, 10.0).expand([regions]).to_event(1))
+    crab_rate = numpyro.sample("crab_rate", dist.LogNormal(0.0, 0.3))
+    wide = dist.Normal(0.0, 2.0 / crab_rate)
+    intensity = numpyro.sample("intensity", wide.expand([regions]).to_event(1))
     mean = numpyro.sample("level", dist.Normal(1.0, 0.1))
     modes = given.drift_basis.shape[1]
     drift = numpyro.sample("drift", dist.Normal(0.0, 1.0).expand([modes]).to_event(1))
     tracer = numpyro.sample("tracer", dist.Normal(0.5, 1.0))
     tau = numpyro.sample("revolution_sd", dist.HalfNormal(0.05).expand([3]).to_event(1))
     scatter = numpyro.sample("scatter", dist.HalfNormal(0.03))
-    crab_rate = numpyro.sample("crab_rate", dist.Normal(1.0, 0.3))
     crab_shape = numpyro.sample("crab_shape", dist.Normal(0.0, 0.3).expand([3]).to_event(1))
     crab_scatter = numpyro.sample("crab_scatter", dist.LogNormal(jnp.log(0.005), 0.5))
     sd = tau if centred else jnp.ones(3)

@@ -17,13 +17,13 @@ def build(given: Problem, *, centred: bool, dense: bool) -> pm.Model:
     """Write the model down; `dense` multiplies by all regions in place of picking those that are seen."""
     rev, level = given.revolution, given.level
     with pm.Model() as model:
-        intensity = pm.Normal("intensity", 0.0, 10.0, shape=given.regions)
+        crab_rate = pm.LogNormal("crab_rate", 0.0, 0.3)
+        intensity = pm.Normal("intensity", 0.0, 2.0 / crab_rate, shape=given.regions)
         mean = pm.Normal("level", 1.0, 0.1)
         drift = pm.Normal("drift", 0.0, 1.0, shape=given.drift_basis.shape[1])
         tracer = pm.Normal("tracer", 0.5, 1.0)
         tau = pm.HalfNormal("revolution_sd", 0.05, shape=3)
         scatter = pm.HalfNormal("scatter", 0.03)
-        crab_rate = pm.Normal("crab_rate", 1.0, 0.3)
         crab_shape = pm.Normal("crab_shape", 0.0, 0.3, shape=3)
         crab_scatter = pm.LogNormal("crab_scatter", np.log(0.005), 0.5)
         shape = (level.size, 3)
@@ -53,10 +53,8 @@ def build(given: Problem, *, centred: bool, dense: bool) -> pm.Model:
 def log_density(given: Problem, point: dict[str, Any], *, centred: bool, dense: bool) -> float:
     """Log density of parameters in their own units."""
     model = build(given, centred=centred, dense=dense)
-    values = {
-        (f"{name}_log__" if name in ("revolution_sd", "scatter", "crab_scatter") else name): x
-        for name, x in point.items()
-    }
+    positive = ("revolution_sd", "scatter", "crab_rate", "crab_scatter")
+    values = {(f"{name}_log__" if name in positive else name): x for name, x in point.items()}
     logged = {name: np.log(x) if name.endswith("_log__") else np.asarray(x) for name, x in values.items()}
     known = {v.name for v in model.value_vars}
     return float(model.compile_logp(jacobian=False)({n: x for n, x in logged.items() if n in known}))

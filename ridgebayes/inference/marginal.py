@@ -125,7 +125,7 @@ class Marginal:
     def conditionals(self, thetas: Any, given: Given) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
         padded = np.concatenate([thetas, np.repeat(thetas[-1:], -len(thetas) % AT_A_TIME, 0)])
-        chunks = padded.reshape(-1, AT_A_TIME, padded.shape[1])
+        chunks = padded.reshape(len(padded) // AT_A_TIME, AT_A_TIME, padded.shape[1])
         found = [jax.tree.map(np.asarray, self._many(chunk, given)) for chunk in chunks]
         joined = [np.concatenate(parts)[: len(thetas)] for parts in zip(*found, strict=True)]
         density = np.where(np.isfinite(joined[0]), joined[0], -np.inf)

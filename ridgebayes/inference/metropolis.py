@@ -137,7 +137,7 @@ class Metropolis:
         rng = np.random.default_rng(seed)
         size, shape = proposal.mean.size, (BLOCK, tries)
         independent = proposal.draw(rng, BLOCK * tries).reshape(*shape, size)
-        length = _STEP / np.sqrt(size) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
+        length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
         local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
         kind = rng.uniform(size=shape)
         changed = rng.uniform(size=(*shape, size)) < _COORDINATES

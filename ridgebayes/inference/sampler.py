@@ -152,6 +152,11 @@ class Sampler:
                 self._curvature, z, data, self.posterior.locations, self.posterior.scale, near=near
             )
             return Start(NUTS, found.mode, found)
+        if not marginal.nonlinear.size:
+            # All draws are exact: there is nothing to propose.
+            nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
+            reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
+            return Start(METROPOLIS, reference, nothing, Proposal(*nothing, 1.0))
         if self.outliers:
             data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
         around, given = self._mode(marginal, z, data)

@@ -41,12 +41,17 @@ class Linear:
         self.position, self.revolutions = position, where.revolutions
 
     def given(self, rows, power=1.0, of_likelihood=1.0, prior_mean=PRIOR_MEAN):
-        """Mean and covariance of the intensities given some rows, prior or likelihood to a power."""
+        """Mean and covariance of the intensities given some rows, prior or likelihood to a power.
+
+        The prior is for intensity times Crab rate over its reference.
+        """
+        crab = FIXED["crab.rate"]
+        prior_mean, prior_sd = prior_mean / crab, PRIOR_SD / crab
         x, y = self.design[rows], (self.y - self.offset)[rows]
         weighted = np.linalg.solve(self.noise[np.ix_(rows, rows)], x).T * of_likelihood
-        precision = power * np.eye(3) / PRIOR_SD**2 + weighted @ x
+        precision = power * np.eye(3) / prior_sd**2 + weighted @ x
         covariance = np.linalg.inv(precision)
-        return covariance @ (weighted @ y + power * prior_mean / PRIOR_SD**2), covariance
+        return covariance @ (weighted @ y + power * prior_mean / prior_sd**2), covariance
 
     def log_density(self, rho, rows, **prior):
         """Log density of the rates of a revolution given other rows."""

@@ -360,11 +360,11 @@ def _sampled(folder, *, stop):
     from unittest import mock
 
     from ridgebayes import models, read_scws, sample, write_scws
-    from ridgebayes.inference.kernels import Sampler
+    from ridgebayes.inference.metropolis import Metropolis
 
     regions, scws = tiny_mission()
     write_scws(scws, folder / "scws.fits", overwrite=True)
-    advance, left = Sampler._advance, iter(range(3))
+    advance, left = Metropolis._block, iter(range(3))
 
     def counted(self, *args):
         if next(left, None) is None:
@@ -373,7 +373,7 @@ def _sampled(folder, *, stop):
 
     with (
         mock.patch("ridgebayes.inference.runner.CHECKPOINT_SECONDS", 0.0),
-        mock.patch.object(Sampler, "_advance", counted if stop else advance),
+        mock.patch.object(Metropolis, "_block", counted if stop else advance),
     ):
         try:
             sample(
@@ -420,7 +420,7 @@ def _checkpoint(folder):
 
     def kept(checkpoint, model, prepared, settings, clock, **_):
         try:
-            return [checkpoint.mode(0), *(checkpoint.chain(0, k) for k in range(2))]
+            return [checkpoint.start(0), *(checkpoint.chain(0, k) for k in range(2))]
         finally:
             checkpoint.close()
 
@@ -429,8 +429,8 @@ def _checkpoint(folder):
             return sampling.resume(f / "run", scws=f / "scws.fits")
 
     def answer(found):
-        mode, *chains = found
-        return [mode.mode.tolist(), [c and [c.warmed, [d.z.tolist() for d in c.draws]] for c in chains]]
+        start, *chains = found
+        return [start.reference.tolist(), [c and [c.warmed, [d.z.tolist() for d in c.draws]] for c in chains]]
 
     place = folder / "run" / CHECKPOINT
     targets = {str(p.relative_to(folder)): "binary" for p in sorted(place.glob("*.npz"))}

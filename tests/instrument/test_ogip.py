@@ -192,7 +192,10 @@ ONE, TWO = Band("A01", 25, 60), Band("A02", 60, 80)
         ({"bands": (TWO, ONE)}, "A02 .60-80 keV. and A01 .25-60 keV. overlap or do not increase"),
         ({"bands": (ONE, Band("A02", 50, 80))}, "overlap or do not increase"),
         ({"bands": ()}, "no rows"),
-        ({"bands": (Band("A01", 0, 60), TWO)}, "A01 0-60 keV: give 0 < E_MIN < E_MAX"),
+        (
+            {"bands": (Band("A01", 0, 60), TWO)},
+            "A01.: E_MIN 0 and E_MAX 60 keV are no interval: give 0 < E_MIN < E_MAX",
+        ),
         ({"bands": (ONE, Band("a01", 60, 80))}, "repeats"),
         ({"mean": [1.0, 2.0, 3.0]}, r"rate has shape \(3,\), the bands ask for \(2,\)"),
         ({"mean": [1.0, np.nan]}, "rate is not finite"),

@@ -1,0 +1,201 @@
+"""Chains of the nonlinear parameters: against a Gaussian in closed form, NUTS, and all sets of outliers."""
+
+import logging
+from dataclasses import replace
+from itertools import product
+
+import arviz_stats  # noqa: F401 (the accessor `azstats`)
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+import xarray as xr
+from numpyro.infer import MCMC, NUTS
+from scipy import stats
+
+from ridgebayes import models
+from ridgebayes.inference.kernels import Draws
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.sampler import METROPOLIS, Sampler
+from ridgebayes.runs.fitted import sites
+from ridgebayes.runs.sampling import meet
+from tests.helpers.dense_algebra import few_scws
+
+
+def prepared(model, scws):
+    model, made = meet(model, scws)
+    return Posterior(model, made.data), made
+
+
+def drawn(posterior, data, draws, *, chains=1, seed=0, method="auto", warmup=200):
+    """Unconstrained draws (chain, draw, parameter), their statistics, and how the chains began."""
+    sampler = Sampler(posterior, data, warmup=warmup, method=method)
+    start = sampler.begin(jax.random.key(seed), data, np.random.default_rng(seed))
+    made = []
+    for number in range(chains):
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        made.append([b for b in sampler.chain(key, data, start, draws) if isinstance(b, Draws)])
+    z = np.stack([np.concatenate([b.z for b in chain]) for chain in made])
+    statistics = {
+        n: np.stack([np.concatenate([b.statistics[n] for b in chain]) for chain in made])
+        for n in made[0][0].statistics
+    }
+    return z, statistics, start
+
+
+def ess(z):
+    """Bulk ESS of each parameter of chains (chain, draw, parameter)."""
+    return xr.DataArray(z, dims=("chain", "draw", "parameter")).azstats.ess().values
+
+
+CLOSED = {
+    "background.drift": 0.0, "background.tracer": 0.4, "background.revolution_sd": 0.03,
+    "background.scatter": 0.016, "crab.rate": 1.0, "crab.scatter": 0.0,
+}  # fmt: skip
+"""With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
+
+
+@pytest.mark.parametrize("method", ["auto", "nuts"])
+def test_of_a_gaussian_in_closed_form(small_mission, method):
+    """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it."""
+    few = few_scws(small_mission).take_bands(["A01"])
+    model = models.crab().with_priors(CLOSED)
+    posterior, made = prepared(model, few)
+    data, chosen = made.data, few.crab
+    rows = lambda x: made.layout.unpack(np.asarray(x))[0]  # noqa: E731
+    vectors = np.vstack([np.zeros(posterior.size), np.eye(posterior.size)])
+    found = [sites(posterior, z, data)["rate"] for z in vectors]
+    loc = np.array([rows(x.loc) for x in found])[:, chosen]
+    design, y = (loc[1:] - loc[0]).T, few.rate[chosen, 0] - loc[0]
+    position = np.searchsorted(made.layout.revolutions, few.revolution)[chosen]
+    terms = (
+        np.asarray(found[0].coef_sd)[0][:, position] * made.layout.unpack(np.asarray(data.basis))[:, chosen]
+    )
+    noise = np.diag(rows(found[0].noise_variance)[chosen])
+    noise = noise + np.einsum("jn,jm->nm", terms, terms) * (position[:, None] == position)
+    level = posterior.named("background.level")
+    prior_mean, prior_sd = np.where(level, 1.0, 0.0), np.where(level, 0.1, 0.3)
+    precision = design.T @ np.linalg.solve(noise, design) + np.diag(prior_sd**-2)
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ (design.T @ np.linalg.solve(noise, y) + prior_mean / prior_sd**2)
+
+    z, statistics, start = drawn(posterior, data, 6000, method=method)
+    assert (start.method == METROPOLIS) == (method == "auto")
+    z, sd, worth = z[0], np.sqrt(np.diag(covariance)), ess(z)
+    assert worth.min() > 1000
+    assert (np.abs(z.mean(0) - mean) < 4.5 * sd / np.sqrt(worth)).all()
+    scale = np.outer(sd, sd)
+    np.testing.assert_allclose(np.cov(z.T) / scale, covariance / scale, atol=6 / np.sqrt(worth.min()))
+    # The log density that is kept is that of all parameters together, up to a constant.
+    expected = -0.5 * np.einsum("di,ij,dj->d", z - mean, precision, z - mean)
+    off = statistics["lp"][0] - expected
+    np.testing.assert_allclose(off, off[0], atol=1e-5)
+
+
+def test_where_nothing_is_nonlinear_every_draw_is_exact(small_mission):
+    """The level alone: no proposal, independent draws."""
+    few = few_scws(small_mission).take_bands(["A01"])
+    fixed = CLOSED | {"crab.shape": 0.0, "background.level": "Normal(1, 0.1)"}
+    posterior, made = prepared(models.crab().with_priors(fixed), few)
+    z, statistics, _ = drawn(posterior, made.data, 500)
+    assert posterior.size == 1
+    assert (statistics["acceptance_rate"] == 1.0).all()
+    assert stats.kstest(z[0, :, 0], stats.norm(z.mean(), z.std()).cdf).pvalue > 1e-3
+    assert abs(np.corrcoef(z[0, 1:, 0], z[0, :-1, 0])[0, 1]) < 0.15
+
+
+OUTLIERS = {
+    "background.drift": 0.0, "background.tracer": 0.0, "background.revolution_sd": 0.01,
+    "background.scatter": 0.01, "outlier.size": 6.0,
+}  # fmt: skip
+
+
+def test_outliers_against_all_sets_of_them(small_mission):
+    """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets."""
+    quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab).take_bands(["A01"])
+    first = quiet.select(np.arange(len(quiet)) % (len(quiet) // 8) == 0)
+    scws = first.select(np.arange(9))
+    rate = scws.rate.copy()
+    rate[3] *= 1.06
+    rate[6] *= 0.97
+    scws = replace(scws, rate=rate)
+    a, b = 1.5, 4.0
+    model = models.background().with_extras("outliers")
+    model = model.with_priors(OUTLIERS | {"outlier.fraction": dist.Beta(a, b)})
+    posterior, made = prepared(model, scws)
+    data, n = made.data, len(scws)
+    assert np.asarray(data.filled).sum() == n
+    usual, level = (made.layout.unpack(np.asarray(x))[0] for x in _variance_and_level(posterior, data))
+    position = np.searchsorted(made.layout.revolutions, made.scws.revolution)
+    terms = 0.01 * level * made.layout.unpack(np.asarray(data.basis))
+    shared = np.einsum("jn,jm->nm", terms, terms) * (position[:, None] == position)
+    shared = shared + 0.1**2 * np.outer(level, level)  # of the level, whose prior is Normal(1, 0.1)
+    log_weight = {}
+    for hit in product((0, 1), repeat=n):
+        k = sum(hit)
+        variance = usual * np.where(hit, 36.0, 1.0)
+        of_rates = stats.multivariate_normal(level, np.diag(variance) + shared).logpdf(made.scws.rate[:, 0])
+        # The share integrated over its prior.
+        log_weight[hit] = (
+            of_rates + stats.betabinom(n, a, b).logpmf(k) - np.log(stats.binom(n, 0.5).pmf(k) * 2**n)
+        )
+    every, weight = np.array(list(log_weight)), np.exp(np.array(list(log_weight.values())))
+    weight /= weight.sum()
+    probability, counts = weight @ every, every.sum(1)
+    mean = weight @ ((a + counts) / (a + b + n))
+    square = weight @ ((a + counts) * (a + counts + 1) / ((a + b + n) * (a + b + n + 1)))
+    assert 0.2 < probability[np.argsort(probability)[-2]] < 1.0
+
+    z, _, start = drawn(posterior, data, 6000, chains=2)
+    assert start.method == METROPOLIS
+    fraction = posterior.constrain(z)["outlier.fraction"]
+    worth = ess(fraction).min()
+    sd = np.sqrt(square - mean**2)
+    assert worth > 500
+    assert abs(fraction.mean() - mean) < 4.5 * sd / np.sqrt(worth)
+    assert fraction.std() == pytest.approx(sd, rel=6 / np.sqrt(worth))
+    # The level given each set, mixed over the sets.
+    column = posterior.named("background.level")
+    levels = z[..., column]
+    expected = 0.0
+    for hit, w in zip(every, weight, strict=True):
+        variance = usual * np.where(hit, 36.0, 1.0)
+        noise = np.diag(variance) + shared - 0.1**2 * np.outer(level, level)
+        solved = np.linalg.solve(noise, level)
+        precision = level @ solved + 100.0
+        expected += w * (solved @ made.scws.rate[:, 0] + 100.0) / precision
+    error = levels.std() / np.sqrt(ess(levels).min())
+    assert abs(levels.mean() - expected) < 4.5 * error
+
+
+def _variance_and_level(posterior, data):
+    """Usual variance of each ScW, and the reference level."""
+    rate = sites(posterior, np.zeros(posterior.size), data)["rate"]
+    level = np.asarray(data.level)[:, np.asarray(data.block_revolution), None] * np.ones(data.filled.shape)
+    return rate.noise_variance, level
+
+
+@pytest.mark.slow
+def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, caplog):
+    """Of all parameters together, none integrated out, with NumPyro's own adaptation."""
+    caplog.set_level(logging.INFO)
+    scws = small_mission.take_bands(["A01"])
+    keep = np.unique(scws.revolution)[::2]
+    scws = scws.select(np.isin(scws.revolution, keep))
+    posterior, made = prepared(models.regions(three_regions), scws)
+    z, _, start = drawn(posterior, made.data, 2000, chains=4)
+    assert start.method == METROPOLIS
+    own = posterior.constrain(z)
+    plain = MCMC(
+        NUTS(posterior.model, target_accept_prob=0.9, dense_mass=True),
+        num_warmup=1000, num_samples=2000, num_chains=2, chain_method="sequential", progress_bar=False,
+    )  # fmt: skip
+    plain.run(jax.random.key(1), made.data)
+    theirs = plain.get_samples(group_by_chain=True)
+    for name in posterior.shapes:
+        a, b = (np.asarray(x[name]).reshape(*x[name].shape[:2], -1) for x in (own, theirs))
+        worth = np.minimum(ess(a), ess(b))
+        assert worth.min() > 400, name
+        sd = b.std((0, 1))
+        assert (np.abs(a.mean((0, 1)) - b.mean((0, 1))) < 4.5 * sd * np.sqrt(2 / worth)).all(), name
+        np.testing.assert_allclose(a.std((0, 1)), sd, rtol=6 / np.sqrt(worth.min()), err_msg=name)
