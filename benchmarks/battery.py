@@ -3,8 +3,9 @@
 python benchmarks/battery.py --number 20 --seed 1 --out battery.ecsv
 
 Every row is a simulated mission with known truth, fitted with default settings. Columns: what was fitted,
-worst R-hat, worst bulk and tail ESS, divergences, seconds of the fit, and the rms of (FOV flux − truth) / sd of all
-regions and bands, by the posterior's own sd and by the calibrated one. Rows are written as they come.
+worst R-hat, worst bulk and tail ESS, divergences, seconds of the fit, and the rms of (FOV flux − truth) / sd
+of all regions and bands, by the own sd of the posterior and by the calibrated one. Rows are written as they
+come.
 """
 
 from __future__ import annotations
