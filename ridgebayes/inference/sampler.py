@@ -34,7 +34,7 @@ from ridgebayes.likelihood.design import FitData
 logger = logging.getLogger(__name__)
 
 METROPOLIS, MARGINAL, NUTS = "metropolis", "marginal", "nuts"
-MIN_ACCEPTANCE, MAX_PARETO_K = 0.08, 1.0
+MIN_ACCEPTANCE, MAX_PARETO_K = 0.03, 2.0
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
 help
 where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
