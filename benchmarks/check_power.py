@@ -5,7 +5,7 @@
 
 Each mission has its own noise and revolution terms; the pointings are the same for all. Every world of the
 simulator is checked under the plain model and under the one with the extra made for it. Draws are those of
-the Laplace approximation (mode and curvature), of which a check needs no better. Missions that are in
+one chain. Missions that are in
 the output already are not done again.
 """
 
@@ -26,8 +26,9 @@ from ridgebayes import checks
 from ridgebayes import simulate as sim
 from ridgebayes.checks.refit import Recipe
 from ridgebayes.cli.commands.simulate import thinned
-from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
 from ridgebayes.runs.reload import Reopened
@@ -136,12 +137,12 @@ class Checker:
         if self.recipe is None:
             posterior = Posterior(self.model, data)
             self.recipe = Recipe(posterior)
-            self.curvature = Curvature(posterior.potential)
+            self.sampler = Sampler(posterior, data, warmup=100)
         posterior = self.recipe.posterior
         key = jax.random.key(seed)
-        mode = posterior.approximate(self.curvature, posterior.start(key, data), data)
-        normal = np.random.default_rng(seed).standard_normal((1000, posterior.size))
-        z = mode.mode + normal @ mode.root.T
+        start = self.sampler.begin(key, data, np.random.default_rng(seed))
+        blocks = self.sampler.chain(key, data, start, 1000)
+        z = np.concatenate([block.z for block in blocks if isinstance(block, Draws)])
         again = Reopened(self.model, prepared, posterior, [data], z[None, None])
         return checks.compare(again, draws=draws, seed=seed, recipe=self.recipe)
 

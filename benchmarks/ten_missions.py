@@ -25,9 +25,9 @@ import ridgebayes as rb
 from ridgebayes import classical
 from ridgebayes import simulate as sim
 from ridgebayes.cli.commands.simulate import thinned
-from ridgebayes.inference.kernels import Draws, Sampler
-from ridgebayes.inference.laplace import Curvature
+from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
 from ridgebayes.runs.fitted import left_sites
@@ -121,14 +121,12 @@ class Fitter:
         data = prepare(mission, self.model.sky, opened=self.model.parameters.keys()).data
         if self.posterior is None:
             self.posterior = Posterior(self.model, data)
-            self.curvature = Curvature(self.posterior.potential)
-            self.sampler = Sampler(self.curvature, warmup=100)
+            self.sampler = Sampler(self.posterior, data, warmup=100)
         key = jax.random.key(seed)
-        start = self.posterior.start(key, data)
-        mode = self.posterior.approximate(self.curvature, start, data)
+        start = self.sampler.begin(key, data, np.random.default_rng(seed))
 
         def chain(number: int) -> np.ndarray:
-            blocks = self.sampler.chain(jax.random.fold_in(key, number), data, mode, 300)
+            blocks = self.sampler.chain(jax.random.fold_in(key, number), data, start, 300)
             return np.concatenate([block.z for block in blocks if isinstance(block, Draws)])
 
         with ThreadPoolExecutor(2) as pool:
