@@ -31,8 +31,8 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 
 MIN_REVOLUTIONS = 150
-"""Of fewer revolutions the scatter says too little: on clean simulated missions the calibrated sd is 0.97 of the
-posterior's with 300 revolutions, and 0.8 with 76."""
+"""Of fewer revolutions the scatter says too little: on clean simulated missions the calibrated sd is 0.97 of
+the posterior's with 300 revolutions, and 0.8 with 76."""
 _MOST_SHARE = 0.9  # of a revolution in the information on a direction
 
 
