@@ -11,7 +11,7 @@ from ridgebayes.comparison.powerscaling import CONFLICT, STRONG, diagnose, forma
 from ridgebayes.plots.sensitivity import sensitivity_figure
 from ridgebayes.plots.style import STYLE
 from ridgebayes.runs.reload import reopen
-from tests.helpers.gaussian_run import PRIOR_MEAN, PRIOR_SD, gaussian_run, other_run
+from tests.helpers.gaussian_run import FIXED, PRIOR_MEAN, PRIOR_SD, gaussian_run, other_run
 
 ALPHAS = (0.99, 1.01)
 
@@ -64,14 +64,15 @@ def test_sensitivity_is_the_analytic_one(found):
 
 
 def test_log_prior_is_scipy_s(found):
+    """It is for intensity times Crab rate over its reference."""
     scws, run, _ = gaussian_run()
     again = reopen(run, scws)
     prior = log_prior(again.posterior, again.z[0, 0, :7], again.parts[0])
     assert list(prior) == ["sky.intensity"]
     values = run.intensity().values[0, :7].reshape(7, -1)
-    np.testing.assert_allclose(
-        prior["sky.intensity"], stats.norm(PRIOR_MEAN, PRIOR_SD).logpdf(values).sum(1), rtol=1e-10
-    )
+    crab = FIXED["crab.rate"]
+    expected = stats.norm(PRIOR_MEAN / crab, PRIOR_SD / crab).logpdf(values).sum(1)
+    np.testing.assert_allclose(prior["sky.intensity"], expected, rtol=1e-10)
 
 
 def test_log_prior_by_parameter(small_run, small_mission):

@@ -80,7 +80,7 @@ def gaussian_run():
     scws = scws.select(np.argsort(scws.scw_id, kind="stable"))
     prior = {"sky.intensity": f"Normal({PRIOR_MEAN}, {PRIOR_SD})"}
     model = rb.models.regions(sky).with_priors({**FIXED, **prior})
-    run = rb.sample(model, scws, seed=1, warmup=100, draws=500)
+    run = rb.sample(model, scws, seed=1, draws=2500)
     return scws, run, Linear(model, scws)
 
 
