@@ -172,13 +172,6 @@ def intensity_table(run: Sampled) -> QTable:
     return table
 
 
-def intervals_used(run: Sampled) -> str:
-    """Say whose intervals the products of a run have."""
-    if run.record.get("draws") == CALIBRATED:
-        return "intervals: calibrated by revolution"
-    return f"intervals: the posterior's own (calibration: {run.record.get('calibration', 'none')})"
-
-
 def calibration_words(run: Sampled) -> str:
     """Say in a line how wide the calibrated intervals are beside those of the posterior."""
     if CALIBRATED not in run.tree.children or "sky.fov_flux" not in run.tree[CALIBRATED].dataset:

@@ -82,13 +82,11 @@ def export(
     from ridgebayes.io.atomic import check_folder
     from ridgebayes.products.export import DRAWS, INDEX, KINDS, Options
     from ridgebayes.products.export import export as write
-    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
     crab = read_crab(crab_spectrum)
     check_folder(out, INDEX, overwrite=overwrite)
     opened = Run.open(run) if plain else Run.open(run).best
-    click.echo(intervals_used(opened))
     chosen = kinds or KINDS
     calibration = classical_calibration(opened, scws) if "tables" in chosen and not no_classical else None
     options = Options(chosen, regions, draws or DRAWS, formats, every, nside, crab, scws, calibration)

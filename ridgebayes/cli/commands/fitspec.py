@@ -85,7 +85,7 @@ def fitspec(
     from ridgebayes.products import fitspec as products
     from ridgebayes.products import spectrum as spectra
     from ridgebayes.products.files import file_stems, whole_file
-    from ridgebayes.runs.intensity import intervals_used, need_sky
+    from ridgebayes.runs.intensity import need_sky
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.spectra.components import read_model
@@ -93,7 +93,6 @@ def fitspec(
     crab, changes = read_crab(crab_spectrum), pairs(priors, "--prior")
     read_model(model)
     opened = Run.open(run) if plain else Run.open(run).best
-    click.echo(intervals_used(opened))
     need_sky(opened)
     sky = None if regions is None else skies.load(regions)
     if sky is None:

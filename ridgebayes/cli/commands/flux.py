@@ -44,11 +44,10 @@ def flux(
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.products.files import whole_file
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
-    from ridgebayes.runs.intensity import intervals_used, need_sky
+    from ridgebayes.runs.intensity import need_sky
     from ridgebayes.runs.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
-    click.echo(intervals_used(opened))
     need_sky(opened)
     sky = opened.sky if regions is None else skies.load(regions)
     calibration = None if no_classical else classical_calibration(opened, scws)

@@ -36,11 +36,9 @@ def sky_map(run: Path, plain: bool, nside: int, bands: tuple[str, ...], radius: 
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.mapfiles import write_maps, write_plane
     from ridgebayes.products.maps import sky_maps
-    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
     opened = Run.open(run) if plain else Run.open(run).best
-    click.echo(intervals_used(opened))
     maps = sky_maps(opened, nside=nside, bands=bands, radius=radius)
     for name, write in ((NAME, write_maps), (f"{NAME}_plane", write_plane)):
         write(opened, maps, out / f"{name}.fits", radius)

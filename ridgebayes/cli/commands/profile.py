@@ -34,11 +34,9 @@ def profile(run: Path, plain: bool, out: Path, no_classical: bool, scws: Path | 
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.files import whole_file
     from ridgebayes.products.profile import fov_profile, intensity_profile
-    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
     opened = Run.open(run) if plain else Run.open(run).best
-    click.echo(intervals_used(opened))
     intensity, flux = intensity_profile(opened), fov_profile(opened)
     calibration = None if no_classical else classical_calibration(opened, scws)
     points = None if calibration is None else classical.profile(calibration, np.arange(-185.0, 176.0, 10.0))

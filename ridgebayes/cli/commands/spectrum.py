@@ -45,11 +45,9 @@ def spectrum(
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import spectrum as products
     from ridgebayes.products.files import file_stems, whole_file
-    from ridgebayes.runs.intensity import intervals_used
     from ridgebayes.runs.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
-    click.echo(intervals_used(opened))
     chosen = products.regions(opened, names)
     spectra = [products.spectrum(opened, region, quantity, crab) for region in chosen]
     table = products.spectrum_table(opened, spectra)
