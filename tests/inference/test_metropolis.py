@@ -10,7 +10,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 import xarray as xr
-from numpyro.infer import MCMC, NUTS
+from numpyro.infer import MCMC, NUTS, init_to_median
 from scipy import stats
 
 from ridgebayes import models
@@ -177,7 +177,11 @@ def _variance_and_level(posterior, data):
 
 @pytest.mark.slow
 def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, caplog):
-    """Of all parameters together, none integrated out, with NumPyro's own adaptation."""
+    """Of all parameters together, none integrated out, with NumPyro's own adaptation.
+
+    It begins at medians of the prior: from a random start a chain was caught where the Crab changes
+    several-fold and everything else is scatter.
+    """
     caplog.set_level(logging.INFO)
     scws = small_mission.take_bands(["A01"])
     keep = np.unique(scws.revolution)[::2]
@@ -187,7 +191,7 @@ def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, ca
     assert start.method == METROPOLIS
     own = posterior.constrain(z)
     plain = MCMC(
-        NUTS(posterior.model, target_accept_prob=0.9, dense_mass=True),
+        NUTS(posterior.model, target_accept_prob=0.9, dense_mass=True, init_strategy=init_to_median),
         num_warmup=1000, num_samples=2000, num_chains=2, chain_method="sequential", progress_bar=False,
     )  # fmt: skip
     plain.run(jax.random.key(1), made.data)
