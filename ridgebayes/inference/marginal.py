@@ -92,7 +92,7 @@ class Marginal:
         self.posterior = posterior
         self.linear, self.nonlinear = np.flatnonzero(linear), np.flatnonzero(~linear)
         self._differentiated = jax.jit(self._differentiate)
-        self._many = jax.jit(self._map)
+        self._many = jax.jit(self._first)
         z = posterior.start(jax.random.key(0), data)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
         self._slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
@@ -124,12 +124,15 @@ class Marginal:
 
     def conditionals(self, thetas: Any, given: Given) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
-        padded = np.concatenate([thetas, np.repeat(thetas[-1:], -len(thetas) % AT_A_TIME, 0)])
-        chunks = padded.reshape(len(padded) // AT_A_TIME, AT_A_TIME, padded.shape[1])
-        found = [jax.tree.map(np.asarray, self._many(chunk, given)) for chunk in chunks]
-        joined = [np.concatenate(parts)[: len(thetas)] for parts in zip(*found, strict=True)]
-        density = np.where(np.isfinite(joined[0]), joined[0], -np.inf)
-        return Conditional(density, *joined[1:])
+        rest = -len(thetas) % AT_A_TIME
+        chunks = np.split(np.pad(thetas, ((0, rest), (0, 0))), (len(thetas) + rest) // AT_A_TIME)
+        used = np.minimum(len(thetas) - AT_A_TIME * np.arange(len(chunks)), AT_A_TIME)
+        found = [
+            [np.asarray(x)[:n] for x in self._many(chunk, n, given)]
+            for chunk, n in zip(chunks, used, strict=True)
+        ]
+        density, *gaussian = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return Conditional(np.where(np.isfinite(density), density, -np.inf), *gaussian)
 
     def log_densities(self, thetas: NDArray, given: Given) -> NDArray[np.float64]:
         """Log densities (n,) of nonlinear vectors (n, nonlinear)."""
@@ -165,8 +168,15 @@ class Marginal:
         log_density = log_likelihood + prior(reference) + 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum()
         return Conditional(log_density, reference + solve_triangular(factor.T, half), factor)
 
-    def _map(self, thetas: Array, given: Given) -> Conditional:
-        return jax.lax.map(lambda theta: self.conditional(theta, given), thetas)
+    def _first(self, thetas: Array, n: Array, given: Given) -> Conditional:
+        """Take the first `n` of the vectors; what stands behind them costs nothing."""
+        one = jax.eval_shape(self.conditional, thetas[0], given)
+        empty = jax.tree.map(lambda x: jnp.zeros((len(thetas), *x.shape)), one)
+
+        def add(i: Array, found: Conditional) -> Conditional:
+            return jax.tree.map(lambda x, y: x.at[i].set(y), found, self.conditional(thetas[i], given))
+
+        return jax.lax.fori_loop(0, n, add, empty)
 
     def _differentiate(self, theta: Array, beta: Array, data: FitData) -> tuple[Array, Array]:
         """Slopes of all plain coefficients (term, band, revolution, linear) and of the tables joined."""

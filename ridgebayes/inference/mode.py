@@ -69,43 +69,43 @@ class Curvature:
         return (np.array(rows) + np.transpose(rows)) / 2
 
 
-def climb(log_densities: LogDensities, start: NDArray, scale: NDArray) -> tuple[Gaussian, float]:
+def climb(log_densities: LogDensities, guess: Gaussian) -> tuple[Gaussian, float]:
     """Find the mode of a density of a few parameters by BFGS with differences; no gradient is compiled.
 
     Parameters
     ----------
     log_densities
         The density, of many vectors at once.
-    start
-        Where to begin, (parameter,).
-    scale
-        Spread that the prior gives each parameter, (parameter,).
+    guess
+        Where to begin, and how far the density may reach.
 
     Returns
     -------
     Gaussian
-        Mode, and the covariance that BFGS has learnt, nowhere much wider than the prior.
+        Mode, and the covariance that BFGS has learnt, nowhere much wider than the guess.
     float
         Log density at the mode.
     """
+    start, root = guess
     steps = _STEP * np.eye(start.size)
-    offsets = np.concatenate([np.zeros((1, start.size)), steps, -steps])
+    offsets = np.concatenate([steps, -steps])
 
-    def objective(u: NDArray) -> tuple[float, NDArray]:
-        found = -log_densities(start + scale * (u + offsets))
-        if not np.isfinite(found).all():
-            return 1e300, np.zeros_like(u)
-        up, down = found[1:].reshape(2, -1)
-        return float(found[0]), (up - down) / (2 * _STEP)
+    def objective(u: NDArray) -> float:
+        found = -float(log_densities((start + root @ u)[None])[0])
+        return found if np.isfinite(found) else 1e300
+
+    def slopes(u: NDArray) -> NDArray:
+        up, down = np.nan_to_num(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
+        return (up - down) / (2 * _STEP)
 
     # Differences leave some noise in the slopes: where no further step helps, that is the mode.
     found = minimize(
-        objective, np.zeros(start.size), jac=True, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
+        objective, np.zeros(start.size), jac=slopes, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
     )
     logger.debug("mode %.3f after %d steps", -found.fun, found.nit)
     eigenvalues, vectors = np.linalg.eigh(found.hess_inv)
     sd = np.sqrt(np.clip(eigenvalues, 1e-12, _WIDEST**2))
-    return Gaussian(start + scale * found.x, scale[:, None] * vectors * sd), -float(found.fun)
+    return Gaussian(start + root @ found.x, root @ (vectors * sd)), -float(found.fun)
 
 
 def laplace(

@@ -19,7 +19,7 @@ from arviz_stats.base import array_stats
 from jax import Array
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln, logsumexp, softmax
 
 from ridgebayes.inference.mode import Gaussian, LogDensities
 
@@ -27,13 +27,20 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 8
 """At most so many rounds of adaptation."""
-ENOUGH = 0.65
+ENOUGH = 0.75
 """Acceptance at which the fit is good enough."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (5.0, 10.0, 25.0, 80.0)  # degrees of freedom that are tried
 _WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
 _FIRST_DEGREES = 7.0
+_FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
+_JUDGED = 60.0  # and to end by them
+_HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
+_A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
+_A_TERM = 1.3  # and for each term of a quadratic form
+_LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
+_FARTHEST = 4.0  # its top, in sd of the proposal before
 
 
 class Proposal(NamedTuple):
@@ -79,7 +86,7 @@ class Adapted(NamedTuple):
     proposal
         The proposal.
     acceptance
-        Share of its draws that an independence sampler accepts, estimated from the last round.
+        Share of its draws that an independence sampler accepts, estimated from all weighted draws.
     pareto_k
         Of the weights of all draws; above 0.7 the proposal misses a part of the density.
     """
@@ -105,28 +112,41 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
     proposal = Proposal(start.mode, np.linalg.cholesky(start.root @ start.root.T), _FIRST_DEGREES)
     n = max(_A_ROUND, _EACH * size)
     used: list[Proposal] = []
-    x, log_p = np.empty((0, size)), np.empty(0)
+    x, log_p, accepted = np.empty((0, size)), np.empty(0), 0.0
     for number in range(ROUNDS):
         used.append(proposal)
-        fresh = proposal.draw(rng, n)
-        fresh_p = log_densities(fresh)
-        accepted = acceptance(fresh_p - proposal.log_density(fresh))
-        x, log_p = np.concatenate([x, fresh]), np.concatenate([log_p, fresh_p])
+        x = np.concatenate([x, proposal.draw(rng, n)])
+        log_p = np.concatenate([log_p, log_densities(x[-n:])])
         log_q = logsumexp([q.log_density(x) for q in used], axis=0) - np.log(len(used))
         log_weight = log_p - log_q
+        if not np.isfinite(log_weight).any():
+            continue
         proposal = _fitted(x, log_p, log_weight, proposal)
-        logger.debug("round %d: accepted %.0f %%", number + 1, 100 * accepted)
-        if number and accepted >= ENOUGH:
+        accepted = acceptance(log_weight, proposal.log_density(x) - log_p)
+        logger.debug("round %d: %.0f %% will be accepted", number + 1, 100 * accepted)
+        if number and accepted >= ENOUGH and _worth(_tempered(log_weight)) >= _JUDGED:
             break
     return Adapted(proposal, accepted, pareto_k(log_weight))
 
 
-def acceptance(log_ratio: NDArray) -> float:
-    """Share of independent proposals that are accepted, from log(density / proposal) of some."""
-    if not np.isfinite(log_ratio).any():
+def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
+    """Share of independent proposals that are accepted.
+
+    Parameters
+    ----------
+    log_weight
+        Weights with which points stand for draws of the density, up to a constant, (n,).
+    log_ratio
+        Log of proposal over density there, up to a constant, (n,).
+    """
+    possible = np.isfinite(log_weight)
+    if not possible.any():
         return 0.0
-    weight = np.exp(log_ratio - logsumexp(log_ratio))
-    return float(np.minimum(weight[:, None], weight[None]).sum() / len(weight))
+    order = np.argsort(log_ratio[possible])
+    log_weight, log_ratio = log_weight[possible][order], log_ratio[possible][order]
+    weight, of_proposal = softmax(log_weight), softmax(log_weight + log_ratio)
+    # Of every pair of points the lesser ratio counts.
+    return float((of_proposal * (2.0 * (1.0 - np.cumsum(weight)) + weight)).sum())
 
 
 def pareto_k(log_weight: NDArray) -> float:
@@ -138,37 +158,83 @@ def pareto_k(log_weight: NDArray) -> float:
 
 
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
-    """Fit mean and covariance to weighted draws, then degrees of freedom and width."""
-    size = x.shape[1]
-    if not np.isfinite(log_weight).any():
+    """Fit centre and covariance by curvature or moments, then degrees of freedom and width."""
+    curved, moments = _curved(x, log_p, log_weight, before), _moments(x, log_weight)
+    found = [shape for shape in (curved, moments) if shape is not None]
+    if not found:
         return before
-    weight = _tempered(log_weight, 4 * size)
+    weight = _tempered(log_weight)
+    if _worth(weight) < _FEWEST:
+        return Proposal(*found[0], _FIRST_DEGREES)
+    best = [_widened(*shape, x, log_p, weight) for shape in found]
+    # Moments fit the very points by which they are judged, the better the fewer these are.
+    handicap = _HANDICAP * (x.shape[1] + 3) * x.shape[1] / 2 / _worth(weight)
+    return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
+
+
+def _widened(
+    mean: NDArray, root: NDArray, x: NDArray, log_p: NDArray, weight: NDArray
+) -> tuple[float, Proposal]:
+    """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
+    tried = [Proposal(mean, width * root, nu) for nu in _DEGREES for width in _WIDTHS]
+    moments = [float(logsumexp(log_p - q.log_density(x), b=weight)) for q in tried]
+    best = int(np.argmin(moments))
+    return moments[best], tried[best]
+
+
+def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
+    """Mean and root of the covariance of weighted points."""
+    weight = _tempered(log_weight, _A_PARAMETER * x.shape[1])
     mean = weight @ x
     off = x - mean
     covariance = (weight[:, None] * off).T @ off / max(1.0 - (weight**2).sum(), 0.5)
     try:
-        root = np.linalg.cholesky(covariance)
+        return mean, np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
-        return before
-    exact = np.exp(log_weight - logsumexp(log_weight))
-    best, least = before, np.inf
-    for degrees in _DEGREES:
-        for width in _WIDTHS:
-            tried = Proposal(mean, width * root, degrees)
-            # Second moment of the weights that draws of this proposal would have.
-            log_ratio = log_p - tried.log_density(x)
-            moment = logsumexp(log_ratio, b=exact)
-            if moment < least:
-                best, least = tried, moment
-    return best
+        return None
 
 
-def _tempered(log_weight: NDArray, least: float) -> NDArray[np.float64]:
+def _curved(
+    x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal
+) -> tuple[NDArray, NDArray] | None:
+    """Top and inverse curvature of a quadratic form that is fitted to the log density.
+
+    The values are exact, so where the density is nearly Gaussian this needs far fewer points than moments.
+    """
+    size = x.shape[1]
+    u = solve_triangular(before.root, (x - before.mean).T, lower=True).T
+    first, second = np.triu_indices(size)
+    terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
+    weight = _tempered(log_weight, _A_TERM * terms.shape[1])
+    if _worth(weight) < _A_TERM * terms.shape[1]:
+        return None
+    near = weight > 0.0
+    root_weight = np.sqrt(weight[near])
+    value = log_p[near] - log_p.max()
+    found = np.linalg.lstsq(root_weight[:, None] * terms[near], root_weight * value)[0]
+    half = np.zeros((size, size))
+    half[first, second] = found[1 + size :]
+    curvature = -(half + half.T)
+    if np.linalg.eigvalsh(curvature).min() < _LEAST_CURVATURE:
+        return None
+    top = np.linalg.solve(curvature, found[1 : 1 + size])
+    if np.abs(top).max() > _FARTHEST:
+        return None
+    root = np.linalg.cholesky(before.root @ np.linalg.inv(curvature) @ before.root.T)
+    return before.mean + before.root @ top, root
+
+
+def _worth(weight: NDArray) -> float:
+    """How many independent draws weighted ones are worth."""
+    return float(1.0 / (weight**2).sum())
+
+
+def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
     """Weights that are worth at least so many draws: raised to a power below one where they are not."""
     least = min(least, 0.5 * log_weight.size)
     for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
         log = np.where(np.isfinite(log_weight), power * log_weight, -np.inf)
         weight = np.exp(log - logsumexp(log))
-        if 1.0 / (weight**2).sum() >= least:
+        if _worth(weight) >= least:
             break
     return weight

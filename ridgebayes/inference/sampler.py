@@ -30,6 +30,7 @@ from ridgebayes.inference.metropolis import SETTLING, SETTLING_OUTLIERS, WHOLE, 
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
 from ridgebayes.inference.proposal import Adapted, Proposal, adapt
 from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.partition import thinned
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
 _CELLS, _OFTEN = 50_000, 0.5
 """Cells of all proposals of a draw together, at most, and the acceptance from which one proposal may do."""
+_THINNED = 25_000
+"""Cells of the thinned mission on which the mode of a longer one is first looked for."""
 _LOOKS = 5  # at most so often the outliers are looked for
 _STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
 """Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
@@ -206,14 +209,27 @@ class Sampler:
     def _mode(self, marginal: Marginal, z: NDArray, data: FitData) -> tuple[Gaussian, Given]:
         """Mode of the nonlinear parameters; the reference of the linear ones is then their mean there."""
         nonlinear = marginal.nonlinear
-        given, scale = marginal.given(z, data), self.posterior.scale[nonlinear]
+        start, scale = z[nonlinear], self.posterior.scale[nonlinear]
         shape = self.posterior.sky_shape[nonlinear]
-        starts = [z[nonlinear] + t * scale * shape for t in (_STARTS if shape.any() else (0.0,))]
-        climbed = [climb(lambda x: marginal.log_densities(x, given), at, scale) for at in starts]
-        best = max(climbed, key=lambda one: one[1])[0]
+        guesses = [
+            Gaussian(start + t * scale * shape, np.diag(scale))
+            for t in (_STARTS if shape.any() else (0.0,))
+        ]
+        if data.rate.size > _THINNED and data.sequence is None:
+            # Some of the revolutions of a long mission tell where to look; the proposal is fitted to all.
+            few = marginal.given(z, thinned(data, data.rate.size // _THINNED + 1))
+            best, given = _highest(marginal, few, guesses), marginal.given(z, data)
+        else:
+            given = marginal.given(z, data)
+            best = _highest(marginal, given, guesses)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
-        given = given._replace(reference=jnp.asarray(mean))
-        return best, given
+        return best, given._replace(reference=jnp.asarray(mean))
+
+
+def _highest(marginal: Marginal, given: Given, guesses: list[Gaussian]) -> Gaussian:
+    """Return the highest of the modes that are found from several guesses."""
+    found = [climb(lambda x: marginal.log_densities(x, given), guess) for guess in guesses]
+    return max(found, key=lambda one: one[1])[0]
 
 
 def _serves(adapted: Adapted) -> bool:

@@ -86,4 +86,4 @@ def test_bands_and_chains_share_what_is_compiled(three_bands, three_regions, mon
     operations = {name for name in all_bands if hasattr(jnp, name[4:-1]) or hasattr(jax.lax, name[4:-1])}
     more = {n: (one[n], all_bands[n]) for n in all_bands.keys() - operations if all_bands[n] > one[n]}
     assert not more
-    assert all_bands["jit(_map)"] == all_bands["jit(_draws)"] == 1
+    assert all_bands["jit(_first)"] == all_bands["jit(_draws)"] == 1

@@ -70,7 +70,7 @@ def test_climb_finds_the_mode_of_gamma_variables():
     """Of their logarithms: at the logarithm of the shape, with curvature equal to the shape."""
     shape = np.array([4.0, 12.0, 40.0])
     log_densities = lambda z: (shape * z - np.exp(z)).sum(1)  # noqa: E731
-    found, value = climb(log_densities, np.zeros(3), np.full(3, 0.5))
+    found, value = climb(log_densities, Gaussian(np.zeros(3), 0.5 * np.eye(3)))
     # The search ends where the slope is small; what it leaves is far less than a spread.
     assert np.abs((found.mode - np.log(shape)) * np.sqrt(shape)).max() < 0.1
     assert value == pytest.approx(log_densities(np.log(shape)[None])[0], abs=0.01)
@@ -83,13 +83,13 @@ def test_climb_goes_around_what_is_not_a_number():
         # Steps of the first iteration would end where this has no value.
         return np.where((z > 0).all(1), (12 * np.log(np.maximum(z, 1e-9)) - z).sum(1), -np.inf)
 
-    found, _ = climb(log_densities, np.full(2, 0.1), np.full(2, 3.0))
+    found, _ = climb(log_densities, Gaussian(np.full(2, 0.1), 3.0 * np.eye(2)))
     np.testing.assert_allclose(found.mode, 12.0, rtol=0.05)
 
 
 def test_climb_is_no_wider_than_the_prior_allows():
     flat = lambda z: -0.5e-8 * (z**2).sum(1)  # noqa: E731
-    found, _ = climb(flat, np.ones(2), np.array([5.0, 2.0]))
+    found, _ = climb(flat, Gaussian(np.ones(2), np.diag([5.0, 2.0])))
     sd = np.sqrt(np.diag(found.root @ found.root.T))
     assert (sd <= 1.5 * np.array([5.0, 2.0]) * (1 + 1e-9)).all()
 
