@@ -93,6 +93,7 @@ class Marginal:
         self.linear, self.nonlinear = np.flatnonzero(linear), np.flatnonzero(~linear)
         self._differentiated = jax.jit(self._differentiate)
         self._many = jax.jit(self._first)
+        self._slopes = jax.jit(jax.grad(self.potential))
         z = posterior.start(jax.random.key(0), data)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
         self._slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
@@ -115,7 +116,7 @@ class Marginal:
         own, index = [_moved(term) for term in either[0]], _moved(either[1])
         take = lambda x, at: jnp.asarray(np.take_along_axis(x, at[:, None], -1))  # noqa: E731
         slopes = Slopes(
-            tuple(take(x, at) for x, at in zip(plain, own, strict=True)),
+            tuple(jnp.swapaxes(take(x, at), 1, 2) for x, at in zip(plain, own, strict=True)),
             tuple(jnp.asarray(at) for at in own),
             take(tables, index),
             jnp.asarray(index),
@@ -138,6 +139,10 @@ class Marginal:
         """Log densities (n,) of nonlinear vectors (n, nonlinear)."""
         return np.asarray(self.conditionals(thetas, given).log_density)
 
+    def slopes(self, theta: NDArray, given: Given) -> NDArray[np.float64]:
+        """Gradient (nonlinear,) of the log density of the nonlinear parameters."""
+        return -np.asarray(self._slopes(theta, given))
+
     def potential(self, theta: Array, given: Given) -> Array:
         """Minus log posterior density of the nonlinear parameters, inside compiled code."""
         return -self.conditional(theta, given).log_density
@@ -151,7 +156,7 @@ class Marginal:
             plain, tables = self._differentiate(theta, reference, data)
             slopes = slopes._replace(
                 plain=tuple(
-                    jnp.take_along_axis(x, at[:, None], -1)
+                    jnp.swapaxes(jnp.take_along_axis(x, at[:, None], -1), 1, 2)
                     for x, at in zip(plain, slopes.plain_index, strict=True)
                 ),
                 tables=jnp.take_along_axis(tables, slopes.tables_index[:, None], -1),

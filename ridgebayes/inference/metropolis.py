@@ -29,11 +29,9 @@ BLOCK = 50
 """Draws a block."""
 SETTLING, SETTLING_OUTLIERS = 20, 50
 """Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
-WHOLE, SOME = 0.4, 0.3
-"""Shares of the proposals that are whole draws of the Student t, and new values of some coordinates; the
-others are steps from where the chain is."""
-WHOLE_OF_ONE, SOME_OF_ONE = 0.9, 0.05
-"""The same where a draw takes one proposal, which is then best a whole draw."""
+OFTEN, RARE = (0.9, 0.05), (0.4, 0.3)
+"""Shares of the proposals that are whole draws of the Student t, and new values of some coordinates, where
+whole draws are accepted often, and where they are not; the others are steps from where the chain is."""
 PILOT = 4
 """Blocks of a first chain, which tells how far the nonlinear parameters go as the indicators change."""
 _COORDINATES = 0.35  # share of the coordinates that get new values
@@ -42,6 +40,21 @@ _STEP = 2.4  # length of a step over the square root of the number of parameters
 _SCALES = 0.8  # spread of the logarithm of its length
 _OWN_SHARE = 0.3  # of the covariance given the indicators, in that of the widened proposal
 _DEGREES = 6.0  # degrees of freedom of the widened proposal
+
+
+class Pace(NamedTuple):
+    """How many proposals are made.
+
+    Attributes
+    ----------
+    tries
+        Proposals of the nonlinear parameters that a draw takes.
+    often
+        Whether whole draws of the Student t are accepted often.
+    """
+
+    tries: int = 1
+    often: bool = True
 
 
 class _State(NamedTuple):
@@ -72,7 +85,7 @@ class Metropolis:
         proposal: Proposal,
         draws: int,
         *,
-        tries: int = 1,
+        pace: Pace,
         after: Progress | None = None,
     ) -> Iterator[Draws | Warmed]:
         """Run one chain: yields the blocks of its warm-up, then blocks of draws.
@@ -87,8 +100,8 @@ class Metropolis:
             Of the nonlinear parameters.
         draws
             Number of draws to keep.
-        tries
-            Proposals that each draw takes.
+        pace
+            How many proposals are made.
         after
             How far it has come; it goes on from there as if it had never stopped.
         """
@@ -101,10 +114,10 @@ class Metropolis:
             state = _State(theta, log_q, Conditional(log_density, mean, factor), hit[0] if hit else None)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         for first, n in blocks(warmed, settling(given.data), BLOCK):
-            state, *_ = self._block(state, given, proposal, n, tries, [*seed, 0, first])
+            state, *_ = self._block(state, given, proposal, n, pace, [*seed, 0, first])
             yield Warmed(n, state)
         for first, n in blocks(kept, draws, BLOCK):
-            state, z, statistics = self._block(state, given, proposal, n, tries, [*seed, 1, first])
+            state, z, statistics = self._block(state, given, proposal, n, pace, [*seed, 1, first])
             yield Draws(z, statistics, state)
 
     def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
@@ -112,12 +125,12 @@ class Metropolis:
         return np.asarray(self._probable(z, data))
 
     def first_chain(
-        self, given: Given, proposal: Proposal, tries: int, seed: int
+        self, given: Given, proposal: Proposal, pace: Pace, seed: int
     ) -> tuple[Proposal, NDArray[np.bool_]]:
         """Fit a proposal, good for some indicators, to all that a first chain meets; and its last ones."""
         state, thetas = self._begun(given, proposal, [seed]), []
         for number in range(PILOT):
-            state, z, _ = self._block(state, given, proposal, BLOCK, tries, [seed, 2, number])
+            state, z, _ = self._block(state, given, proposal, BLOCK, pace, [seed, 2, number])
             thetas.append(z[:, self._marginal.nonlinear])
         later = np.concatenate(thetas[1:])
         own = proposal.root @ proposal.root.T
@@ -131,12 +144,12 @@ class Metropolis:
         return _State(theta, proposal.log_density_of(theta), conditional, given.data.hit)
 
     def _block(
-        self, state: _State, given: Given, proposal: Proposal, n: int, tries: int, seed: list[int]
+        self, state: _State, given: Given, proposal: Proposal, n: int, pace: Pace, seed: list[int]
     ) -> tuple[_State, NDArray, dict[str, NDArray]]:
         """Take `n` draws; the compiled code always takes a whole block, of which the first count."""
         rng = np.random.default_rng(seed)
-        size, shape = proposal.mean.size, (BLOCK, tries)
-        independent = proposal.draw(rng, BLOCK * tries).reshape(*shape, size)
+        size, shape = proposal.mean.size, (BLOCK, pace.tries)
+        independent = proposal.draw(rng, BLOCK * pace.tries).reshape(*shape, size)
         length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
         local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
         kind = rng.uniform(size=shape)
@@ -145,7 +158,7 @@ class Metropolis:
         noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
         uniform = np.log(rng.uniform(size=shape))
-        shares = (WHOLE, SOME) if tries > 1 else (WHOLE_OF_ONE, SOME_OF_ONE)
+        shares = OFTEN if pace.often else RARE
         is_whole, is_some = kind < shares[0], kind < sum(shares)
         moves = independent, local, is_whole, is_some, changed, fresh, uniform
         steps = *moves, noise, keys, np.arange(BLOCK) < n

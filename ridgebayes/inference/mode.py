@@ -18,6 +18,8 @@ Potential = Callable[[Array, Any], Array]
 """Minus log posterior density of a flat unconstrained vector, given the data."""
 LogDensities = Callable[[NDArray], NDArray]
 """Log densities (n,) of vectors (n, parameter); minus infinity where they are not a number."""
+Slopes = Callable[[NDArray], NDArray]
+"""Gradient of a log density at a vector, (parameter,)."""
 
 _STEP = 1e-4
 """Step of the differences of a log density, over the spread that the prior gives."""
@@ -69,8 +71,10 @@ class Curvature:
         return (np.array(rows) + np.transpose(rows)) / 2
 
 
-def climb(log_densities: LogDensities, guess: Gaussian) -> tuple[Gaussian, float]:
-    """Find the mode of a density of a few parameters by BFGS with differences; no gradient is compiled.
+def climb(
+    log_densities: LogDensities, guess: Gaussian, slopes: Slopes | None = None
+) -> tuple[Gaussian, float]:
+    """Find the mode of a density of a few parameters by BFGS.
 
     Parameters
     ----------
@@ -78,11 +82,14 @@ def climb(log_densities: LogDensities, guess: Gaussian) -> tuple[Gaussian, float
         The density, of many vectors at once.
     guess
         Where to begin, and how far the density may reach.
+    slopes
+        Gradient of the log density of one vector; by default from differences, and no gradient is compiled.
 
     Returns
     -------
     Gaussian
-        Mode, and the covariance that BFGS has learnt, nowhere much wider than the guess.
+        Mode, and the covariance that the curvature there or, without `slopes`, BFGS tells: nowhere much wider
+        than the guess.
     float
         Log density at the mode.
     """
@@ -94,16 +101,24 @@ def climb(log_densities: LogDensities, guess: Gaussian) -> tuple[Gaussian, float
         found = -float(log_densities((start + root @ u)[None])[0])
         return found if np.isfinite(found) else 1e300
 
-    def slopes(u: NDArray) -> NDArray:
+    def gradient(u: NDArray) -> NDArray:
+        if slopes is not None:
+            return np.nan_to_num(-root.T @ slopes(start + root @ u))
         up, down = np.nan_to_num(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
         return (up - down) / (2 * _STEP)
 
     # Differences leave some noise in the slopes: where no further step helps, that is the mode.
     found = minimize(
-        objective, np.zeros(start.size), jac=slopes, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
+        objective, np.zeros(start.size), jac=gradient, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
     )
     logger.debug("mode %.3f after %d steps", -found.fun, found.nit)
-    eigenvalues, vectors = np.linalg.eigh(found.hess_inv)
+    covariance = found.hess_inv
+    if slopes is not None:
+        here = gradient(found.x)
+        curvature = np.array([gradient(found.x + step) - here for step in steps]) / _STEP
+        eigenvalues, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+        covariance = (vectors / np.maximum(np.abs(eigenvalues), _WIDEST**-2)) @ vectors.T
+    eigenvalues, vectors = np.linalg.eigh(covariance)
     sd = np.sqrt(np.clip(eigenvalues, 1e-12, _WIDEST**2))
     return Gaussian(start + root @ found.x, root @ (vectors * sd)), -float(found.fun)
 

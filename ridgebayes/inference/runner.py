@@ -54,7 +54,7 @@ class Settings:
 
     chains: int = 4
     warmup: int = 150
-    draws: int = 700
+    draws: int = 500
     seed: int = 0
     target_accept: float = 0.9
     max_tree_depth: int = 10

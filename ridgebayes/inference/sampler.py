@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
-from ridgebayes.inference.metropolis import SETTLING, SETTLING_OUTLIERS, WHOLE, Metropolis
+from ridgebayes.inference.metropolis import RARE, SETTLING, SETTLING_OUTLIERS, Metropolis, Pace
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
 from ridgebayes.inference.proposal import Adapted, Proposal, adapt
 from ridgebayes.likelihood.design import FitData
@@ -39,16 +39,18 @@ MIN_ACCEPTANCE, MAX_PARETO_K = 0.03, 2.0
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
 help
 where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
-_ALL_REFUSED, _MOST_TRIES = (
-    0.02,
-    12,
-)  # wanted chance that all proposals of a draw are refused; at most so many
+_OFTEN, _NO_TAIL = 0.6, 0.35
+"""Acceptance from which, and Pareto's k to which, whole draws of the proposal do nearly alone."""
+_ALL_REFUSED, _MOST_TRIES = 0.02, 12
+"""Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
-_CELLS, _OFTEN = 50_000, 0.5
-"""Cells of all proposals of a draw together, at most, and the acceptance from which one proposal may do."""
+_CELLS = 50_000
+"""Cells of all proposals of a draw together, at most."""
 _THINNED = 25_000
 """Cells of the thinned mission on which the mode of a longer one is first looked for."""
+_FEW = 12
+"""Nonlinear parameters up to which differences are faster than a gradient, with the time to compile it."""
 _LOOKS = 5  # at most so often the outliers are looked for
 _STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
 """Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
@@ -69,8 +71,8 @@ class Start(NamedTuple):
         Of independent draws; None for NUTS.
     hit
         Which ScWs are outliers, where a model has these: (band, block, width).
-    tries
-        Proposals that a draw takes.
+    pace
+        How many proposals are made.
     """
 
     method: str
@@ -78,7 +80,7 @@ class Start(NamedTuple):
     around: Gaussian
     proposal: Proposal | None = None
     hit: NDArray | None = None
-    tries: int = 1
+    pace: Pace = Pace()
 
 
 class Sampler:
@@ -175,16 +177,16 @@ class Sampler:
         around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
-            seed, tries = int(rng.integers(2**31)), _tries(0.3, data.rate.size)
-            _, hit = self._metropolis.first_chain(given, adapted.proposal, tries, seed)
+            seed, pace = int(rng.integers(2**31)), _pace(adapted._replace(acceptance=0.3), data.rate.size)
+            _, hit = self._metropolis.first_chain(given, adapted.proposal, pace, seed)
             given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
-            proposal, hit = self._metropolis.first_chain(given, adapted.proposal, tries, seed)
-            return Start(METROPOLIS, reference, around, proposal, hit, tries)
+            proposal, hit = self._metropolis.first_chain(given, adapted.proposal, pace, seed)
+            return Start(METROPOLIS, reference, around, proposal, hit, pace)
         if self.method == NUTS or not _serves(adapted):
             return Start(MARGINAL, reference, around)
-        tries = _tries(adapted.acceptance, data.rate.size)
-        return Start(METROPOLIS, reference, around, adapted.proposal, tries=tries)
+        pace = _pace(adapted, data.rate.size)
+        return Start(METROPOLIS, reference, around, adapted.proposal, pace=pace)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
@@ -198,9 +200,7 @@ class Sampler:
         given = self.marginal.given(start.reference, data)
         if start.method == METROPOLIS:
             assert start.proposal is not None
-            return self._metropolis.chain(
-                key, given, start.proposal, draws, tries=int(start.tries), after=after
-            )
+            return self._metropolis.chain(key, given, start.proposal, draws, pace=start.pace, after=after)
         seed = np.asarray(jax.random.key_data(key)).tolist()
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0
@@ -212,23 +212,24 @@ class Sampler:
         start, scale = z[nonlinear], self.posterior.scale[nonlinear]
         shape = self.posterior.sky_shape[nonlinear]
         guesses = [
-            Gaussian(start + t * scale * shape, np.diag(scale))
-            for t in (_STARTS if shape.any() else (0.0,))
+            Gaussian(start + t * scale * shape, np.diag(scale)) for t in (_STARTS if shape.any() else (0.0,))
         ]
-        if data.rate.size > _THINNED and data.sequence is None:
-            # Some of the revolutions of a long mission tell where to look; the proposal is fitted to all.
+        long = data.rate.size > _THINNED and data.sequence is None
+        if long:
+            # Some of the revolutions of a long mission tell where to look.
             few = marginal.given(z, thinned(data, data.rate.size // _THINNED + 1))
-            best, given = _highest(marginal, few, guesses), marginal.given(z, data)
-        else:
-            given = marginal.given(z, data)
-            best = _highest(marginal, given, guesses)
+            guesses = [_highest(marginal, few, guesses)]
+        given = marginal.given(z, data)
+        # A fit of the proposal to few parameters needs no better start.
+        best = guesses[0] if long and nonlinear.size <= _FEW else _highest(marginal, given, guesses)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
         return best, given._replace(reference=jnp.asarray(mean))
 
 
 def _highest(marginal: Marginal, given: Given, guesses: list[Gaussian]) -> Gaussian:
     """Return the highest of the modes that are found from several guesses."""
-    found = [climb(lambda x: marginal.log_densities(x, given), guess) for guess in guesses]
+    slopes = (lambda x: marginal.slopes(x, given)) if marginal.nonlinear.size > _FEW else None
+    found = [climb(lambda x: marginal.log_densities(x, given), guess, slopes) for guess in guesses]
     return max(found, key=lambda one: one[1])[0]
 
 
@@ -236,12 +237,14 @@ def _serves(adapted: Adapted) -> bool:
     return adapted.acceptance >= MIN_ACCEPTANCE and adapted.pareto_k <= MAX_PARETO_K
 
 
-def _tries(acceptance: float, cells: int) -> int:
-    """Proposals a draw: so many that one of them is nearly always accepted; few where each is slow."""
-    accepted = WHOLE * min(acceptance, 0.99) + _OTHERS
+def _pace(adapted: Adapted, cells: int) -> Pace:
+    """So many proposals that one of them is nearly always accepted; few where each is slow."""
+    affordable = _CELLS // cells
+    if adapted.acceptance >= _OFTEN and adapted.pareto_k <= _NO_TAIL:
+        return Pace(min(max(affordable, 1), 3))
+    accepted = RARE[0] * adapted.acceptance + _OTHERS
     wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted)))
-    least = 1 if acceptance >= _OFTEN else 2
-    return max(least, min(wanted, _MOST_TRIES, _CELLS // cells))
+    return Pace(max(2, min(wanted, _MOST_TRIES, affordable)), often=False)
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:

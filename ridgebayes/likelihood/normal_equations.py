@@ -29,7 +29,7 @@ class Slopes(NamedTuple):
     Attributes
     ----------
     plain
-        Of the coefficients of terms of one column, each (band, revolution, own): by the parameters that
+        Of the coefficients of terms of one column, each (band, own, revolution): by the parameters that
         move it.
     plain_index
         Which these are, each (band, own).
@@ -75,7 +75,7 @@ def normal_equations(
     offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
     place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
     # Terms that nothing linear moves are part of the residual alone.
-    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[-1]]
+    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
     columns = [plain[t].column for t in moved]
     # The basis of the revolution terms, columns of plain terms but ones, the residual.
     index: list[int] = []
@@ -153,8 +153,8 @@ class _Columns(NamedTuple):
 class _Products(NamedTuple):
     """Products of the columns under the inverse covariance of the noise."""
 
-    own: Array  # of dense columns in each revolution, (revolution, column, column)
-    against: Array  # of dense columns with the places of the table, (revolution, place, column)
+    own: Array  # of dense columns in each revolution, (column, column, revolution)
+    against: Array  # of dense columns with the places of the table, (column, place, revolution)
     square: Array  # of places with each other, (place, place)
     log_det: Array  # of the covariance of the noise
 
@@ -164,29 +164,28 @@ def _white_products(given: _Columns) -> _Products:
     sums = gram(given.weight, tuple(given.dense), tuple(given.slabs))
     lower = jax.ops.segment_sum(
         sums.dense.T, given.block_revolution, given.revolutions, indices_are_sorted=True
-    )
+    ).T
     order = {pair: k for k, pair in enumerate(pairs(n))}
     which = np.array([[order[max(i, j), min(i, j)] for j in range(n)] for i in range(n)])
-    against = jnp.zeros((given.revolutions, given.places, n))
+    against = jnp.zeros((n, given.places, given.revolutions))
     square = jnp.zeros((given.places, given.places))
     if slabs:
         assert given.place is not None
         factor = jnp.stack(given.factors)
-        mixed = jnp.moveaxis(sums.mixed * factor, 0, -1)
-        against = against.at[given.block_revolution[None], given.place].add(mixed)
+        against = against.at[:, given.place, given.block_revolution[None]].add(sums.mixed * factor)
         first, second = np.transpose(pairs(slabs))
         upper = sums.slabs * factor[first] * factor[second]
         upper *= jnp.where(first == second, 0.5, 1.0)[:, None]
         square = square.at[given.place[first], given.place[second]].add(upper)
         square += square.T
     log_det = -jnp.log(jnp.where(given.mask, given.weight, 1.0)).sum()
-    return _Products(lower[:, which], against, square, log_det)
+    return _Products(lower[which], against, square, log_det)
 
 
 def _correlated_products(given: _Columns, sequence: Any, sd: Array, memory: Array) -> _Products:
     n = len(given.dense)
-    own = jnp.zeros((given.revolutions, n, n))
-    against = jnp.zeros((given.revolutions, given.places, n))
+    own = jnp.zeros((n, n, given.revolutions))
+    against = jnp.zeros((n, given.places, given.revolutions))
     square = jnp.zeros((given.places, given.places))
     log_det = -jnp.log(jnp.where(given.mask, given.weight, 1.0)).sum()
     dense = [x.ravel() for x in given.dense]
@@ -199,13 +198,12 @@ def _correlated_products(given: _Columns, sequence: Any, sd: Array, memory: Arra
             columns = jnp.concatenate([columns, flat[group.slab]])
         weight = jnp.where(group.present, given.weight.ravel()[group.index], 0.0)
         white, more = whitened(columns, weight, sd, memory, group)
-        products = jnp.einsum("ctr,dtr->rcd", white, white)
+        products = jnp.einsum("ctr,dtr->cdr", white, white)
         log_det += more
-        own = own.at[group.revolution].set(products[:, :n, :n])
+        own = own.at[:, :, group.revolution].set(products[:n, :n])
         if scaled:
-            place = group.place.T  # (revolution, local)
-            against = against.at[group.revolution[:, None], place].add(products[:, n:, :n])
-            square = square.at[place[:, :, None], place[:, None, :]].add(products[:, n:, n:])
+            against = against.at[:, group.place, group.revolution].add(products[:n, n:])
+            square = square.at[group.place[:, None], group.place[None]].add(products[n:, n:])
     return _Products(own, against, square, log_det)
 
 
@@ -221,37 +219,38 @@ def _solve(
     coef_sd
         Sd of the terms of each revolution, (term, revolution).
     index, slopes
-        Dense column of each plain term, and slopes of its coefficient, (revolution, own).
+        Dense column of each plain term, and slopes of its coefficient, (own, revolution).
     table
         Slopes of the table, (place, own).
     """
     terms = range(len(coef_sd))
-    last = products.own.shape[-1] - 1
-    of = lambda i, j: products.own[:, i, j]  # noqa: E731
-    sky = [products.against[..., k] @ table for k in range(last + 1)]
-    # Each dense column against the whole design, (revolution, own).
+    own, last = products.own, len(products.own) - 1
+    sky, square, later = list(products.against), products.square, table.T
+    if table.shape[1] < table.shape[0]:
+        # Fewer parameters than places: what there is by place becomes smaller at once, otherwise at the end.
+        sky, square, later = [table.T @ x for x in sky], table.T @ square @ table, jnp.eye(table.shape[1])
+    # Each dense column against the whole design, (own, revolution).
     design = [
-        jnp.concatenate([sky[k], *[of(k, i)[:, None] * s for i, s in zip(index, slopes, strict=True)]], 1)
+        jnp.concatenate([sky[k], *[own[k, i] * s for i, s in zip(index, slopes, strict=True)]])
         for k in range(last)
     ]
     sd = list(coef_sd)
-    system = [[of(i, j) for j in range(i + 1)] for i in terms]
-    solved = coefficients.solve(system, [of(j, last) for j in terms], sd)
-    projected = jnp.concatenate(
-        [sum((solved.inverse[i][k] * sd[k])[:, None] * design[k] for k in range(i + 1)) for i in terms]
-    )
-    size = own = table.shape[1]
-    precision = -projected.T @ projected
-    precision = precision.at[:size, :size].add(table.T @ products.square @ table)
-    vector = [sky[last].sum(0)]
+    system = [[own[i, j] for j in range(i + 1)] for i in terms]
+    solved = coefficients.solve(system, [own[j, last] for j in terms], sd)
+    projected = [sum((solved.inverse[i][k] * sd[k]) * design[k] for k in range(i + 1)) for i in terms]
+    precision = -sum(x @ x.T for x in projected)
+    size = n_sky = len(square)
+    precision = precision.at[:size, :size].add(square)
+    vector = [sky[last].sum(-1)]
     for k, slope in zip(index, slopes, strict=True):
-        at = slice(size, size + slope.shape[1])
-        row = slope.T @ design[k]
+        at = slice(size, size + len(slope))
+        row = slope @ design[k].T
         precision = precision.at[at].add(row)
-        precision = precision.at[:own, at].add(row[:, :own].T)
-        vector.append(slope.T @ of(k, last))
-        size += slope.shape[1]
-    gradient = jnp.concatenate(vector) - projected.T @ jnp.concatenate(solved.forward)
+        precision = precision.at[:n_sky, at].add(row[:, :n_sky].T)
+        vector.append(slope @ own[k, last])
+        size += len(slope)
+    gradient = jnp.concatenate(vector) - sum(x @ f for x, f in zip(projected, solved.forward, strict=True))
     of_terms = sum((0.5 * f**2 + jnp.log(solved.inverse[j][j])).sum() for j, f in enumerate(solved.forward))
-    value = of_terms - 0.5 * (of(last, last).sum() + products.log_det)
-    return precision, gradient, value
+    value = of_terms - 0.5 * (own[last, last].sum() + products.log_det)
+    by_place = jax.scipy.linalg.block_diag(later, jnp.eye(size - n_sky))
+    return by_place @ precision @ by_place.T, by_place @ gradient, value

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Draws, Progress
+from ridgebayes.inference.metropolis import Pace
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import Start
@@ -108,14 +109,15 @@ class Checkpoint:
             return None
         proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "degrees" in kept else None
         around = Gaussian(kept["around_mode"], kept["around_root"])
-        hit, tries = kept.get("hit"), int(kept["tries"])
-        return Start(str(kept["method"]), kept["reference"], around, proposal, hit, tries)
+        tries, often = kept["pace"].tolist()
+        pace = Pace(tries, bool(often))
+        return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), pace)
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep where the chains of a part begin."""
         more: dict[str, Any] = start.proposal._asdict() if start.proposal else {}
         more |= {} if start.hit is None else {"hit": start.hit}
-        more |= {"around_mode": start.around.mode, "around_root": start.around.root, "tries": start.tries}
+        more |= {"around_mode": start.around.mode, "around_root": start.around.root, "pace": start.pace}
         self._write(f"start-{part}.npz", {"method": start.method, "reference": start.reference, **more})
 
     def chain(self, part: int, number: int) -> Progress | None:

@@ -30,7 +30,7 @@ def result(case, **changes):
         "gradient_ms": 3.0 * case.scws / 5000, "floor_ms": 1.5 * case.scws / 5000, "steps_a_draw": 7.5,
         "worst_ess_sky": 400.0, "worst_r_hat": 1.004, "divergences": 0,
         "stages_s": {"prepare": 1.0, "sampling": 5.0},
-        "sampling": {"chains": 4, "warmup": 150, "draws": 700},
+        "sampling": {"chains": 4, "warmup": 150, "draws": 500},
         "fit": {"wall_s": 10.0 * case.bands * (case.scws / 5000), "compile_s": 2.0, "peak_gib": 0.75,
                 "programs": 40, "device": "1 × cpu"},
         **changes,

@@ -8,6 +8,7 @@ import pytest
 from ridgebayes import models, sample
 from ridgebayes.bench.compilations import Compilations
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.metropolis import Pace
 from ridgebayes.likelihood.design import prepare
 
 
@@ -74,7 +75,7 @@ def test_bands_and_chains_share_what_is_compiled(three_bands, three_regions, mon
     The proposals that a draw takes, a number that each band chooses by itself, are the length of an array:
     here they are as many in all.
     """
-    monkeypatch.setattr("ridgebayes.inference.sampler._tries", lambda *_: 4)
+    monkeypatch.setattr("ridgebayes.inference.sampler._pace", lambda *_: Pace(4))
     model = models.regions(three_regions)
     counts = []
     for scws, chains in ((three_bands.take_bands(["A01"]), 1), (three_bands, 4)):

@@ -27,7 +27,7 @@ def sampling_options(command: Callable) -> Callable:
     options = [
         click.option("--chains", default=4, show_default=True, help="Chains."),
         click.option("--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."),
-        click.option("--draws", default=700, show_default=True, help="Draws a chain to keep."),
+        click.option("--draws", default=500, show_default=True, help="Draws a chain to keep."),
         click.option("--seed", default=0, show_default=True, help="Everything random follows from it."),
         click.option("--target-accept", default=0.9, show_default=True, help="Acceptance NUTS aims at."),
         click.option(
