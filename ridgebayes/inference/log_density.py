@@ -13,11 +13,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 from numpyro import handlers
-from numpyro.distributions import biject_to
-from numpyro.distributions.transforms import IdentityTransform
 from numpyro.infer import init_to_median
-from numpyro.infer.util import potential_energy, transform_fn
+from numpyro.infer.util import log_density, transform_fn
 
+from ridgebayes.inference.coordinates import FromZero, coordinates, is_real, may_vanish
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model
 
@@ -57,27 +56,30 @@ class Posterior:
 
     def __init__(self, model: Model, data: FitData) -> None:
         self.model = model
-        transforms: dict[str, Any] = {}
+        kinds: dict[str, Any] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
-        def medians(key: Array, data: FitData) -> tuple[dict[str, Array], dict[str, Array]]:
+        def medians(key: Array, data: FitData) -> tuple[dict[str, Array], ...]:
             # Under jit the likelihood, which nothing here depends on, is never computed.
             start = init_to_median(num_samples=15)
             seeded = handlers.substitute(handlers.seed(model, key), substitute_fn=start)
             trace = handlers.trace(seeded).get_trace(data)
             sites = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
-            transforms.update({n: biject_to(s["fn"].support) for n, s in sites.items()})
+            scales = {n: s["fn"].mean for n, s in sites.items() if may_vanish(s["fn"])}
+            transforms = {n: coordinates(s["fn"], scales.get(n)) for n, s in sites.items()}
+            kinds.update({n: t for n, t in transforms.items() if n not in scales})
             self.shapes.update({n: jnp.shape(s["value"]) for n, s in sites.items()})
             middle = {n: transforms[n].inv(s["value"]) for n, s in sites.items()}
             spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
-            return middle, spread
+            return middle, spread, scales
 
         self._medians, self._prior = jax.jit(medians), jax.jit(self._draw_prior)
-        example, spread = self._medians(jax.random.key(0), data)
+        example, spread, scales = self._medians(jax.random.key(0), data)
+        transforms = kinds | {n: FromZero(np.asarray(scale)) for n, scale in scales.items()}
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
         self.size = flat.size
-        real = {n: np.full(np.shape(z), _is_real(transforms[n])) for n, z in example.items()}
+        real = {n: np.full(np.shape(z), is_real(transforms[n])) for n, z in example.items()}
         self.locations = np.asarray(ravel_pytree(real)[0])
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}
         bends = {n: np.full(np.shape(z), n in nonlinear) for n, z in example.items()}
@@ -90,14 +92,19 @@ class Posterior:
 
     def potential(self, z: Array, data: FitData) -> Array:
         """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
-        with _MODEL:
-            return potential_energy(self.model, (data,), {}, self._unravel(z))
+        return self._potential(self.model, z, data)
 
     def prior_potential(self, z: Array, data: FitData) -> Array:
         """Minus log prior density of the unconstrained vector `z`, Jacobians included."""
         hidden = lambda site: site["name"] == "rate"  # noqa: E731
+        return self._potential(handlers.block(self.model, hidden), z, data)
+
+    def _potential(self, model: Any, z: Array, data: FitData) -> Array:
+        free = self._unravel(z)
+        named = {n: t(free[n]) for n, t in self._transforms.items()}
+        jacobian = sum(t.log_abs_det_jacobian(free[n], named[n]).sum() for n, t in self._transforms.items())
         with _MODEL:
-            return potential_energy(handlers.block(self.model, hidden), (data,), {}, self._unravel(z))
+            return -log_density(model, (data,), {}, named)[0] - jacobian
 
     def rates(self, z: Array, data: FitData) -> Any:
         """Distribution of the rates given the unconstrained vector `z`."""
@@ -152,9 +159,3 @@ def _spread(prior: Any, transform: Any, key: Array) -> Array:
     draws = jax.vmap(transform.inv)(prior.sample(key, (_DRAWS,)))
     low, high = jnp.quantile(draws, jnp.array([0.16, 0.84]), 0)
     return (high - low) / 2
-
-
-def _is_real(transform: Any) -> bool:
-    while hasattr(transform, "base_transform"):
-        transform = transform.base_transform
-    return isinstance(transform, IdentityTransform)

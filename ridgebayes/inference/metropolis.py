@@ -29,9 +29,6 @@ BLOCK = 50
 """Draws a block."""
 SETTLING, SETTLING_OUTLIERS = 20, 50
 """Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
-OFTEN, RARE = (0.9, 0.05), (0.4, 0.3)
-"""Shares of the proposals that are whole draws of the Student t, and new values of some coordinates, where
-whole draws are accepted often, and where they are not; the others are steps from where the chain is."""
 PILOT = 4
 """Blocks of a first chain, which tells how far the nonlinear parameters go as the indicators change."""
 _COORDINATES = 0.35  # share of the coordinates that get new values
@@ -49,12 +46,13 @@ class Pace(NamedTuple):
     ----------
     tries
         Proposals of the nonlinear parameters that a draw takes.
-    often
-        Whether whole draws of the Student t are accepted often.
+    whole
+        Share of them that are whole draws of the Student t. Half of the others are new values of some
+        coordinates, half are steps from where the chain is.
     """
 
     tries: int = 1
-    often: bool = True
+    whole: float = 0.9
 
 
 class _State(NamedTuple):
@@ -158,8 +156,7 @@ class Metropolis:
         noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
         uniform = np.log(rng.uniform(size=shape))
-        shares = OFTEN if pace.often else RARE
-        is_whole, is_some = kind < shares[0], kind < sum(shares)
+        is_whole, is_some = kind < pace.whole, kind < (1.0 + pace.whole) / 2
         moves = independent, local, is_whole, is_some, changed, fresh, uniform
         steps = *moves, noise, keys, np.arange(BLOCK) < n
         state, found = self._run(state, steps, given, proposal)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
-from ridgebayes.inference.metropolis import RARE, SETTLING, SETTLING_OUTLIERS, Metropolis, Pace
+from ridgebayes.inference.metropolis import SETTLING, SETTLING_OUTLIERS, Metropolis, Pace
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
 from ridgebayes.inference.proposal import Adapted, Proposal, adapt
 from ridgebayes.likelihood.design import FitData
@@ -41,12 +41,14 @@ help
 where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
 _OFTEN, _NO_TAIL = 0.6, 0.35
 """Acceptance from which, and Pareto's k to which, whole draws of the proposal do nearly alone."""
+_NEARLY_ALL, _SOME, _MOST = 0.9, 0.4, 0.7
+"""Share of the proposals that are then whole draws; elsewhere, where many can be made and where few can."""
 _ALL_REFUSED, _MOST_TRIES = 0.02, 12
 """Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
-_CELLS = 50_000
-"""Cells of all proposals of a draw together, at most."""
+_CELLS, _CELLS_ELSEWHERE = 50_000, 100_000
+"""Cells of all proposals of a draw together, at most, likewise."""
 _THINNED = 25_000
 """Cells of the thinned mission on which the mode of a longer one is first looked for."""
 _FEW = 12
@@ -239,12 +241,12 @@ def _serves(adapted: Adapted) -> bool:
 
 def _pace(adapted: Adapted, cells: int) -> Pace:
     """So many proposals that one of them is nearly always accepted; few where each is slow."""
-    affordable = _CELLS // cells
     if adapted.acceptance >= _OFTEN and adapted.pareto_k <= _NO_TAIL:
-        return Pace(min(max(affordable, 1), 3))
-    accepted = RARE[0] * adapted.acceptance + _OTHERS
-    wanted = int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted)))
-    return Pace(max(2, min(wanted, _MOST_TRIES, affordable)), often=False)
+        return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL)
+    accepted = _SOME * adapted.acceptance + _OTHERS
+    wanted = min(int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted))), _MOST_TRIES)
+    affordable = _CELLS_ELSEWHERE // cells
+    return Pace(wanted, _SOME) if affordable >= wanted else Pace(max(affordable, 2), _MOST)
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:
