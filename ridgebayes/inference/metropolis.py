@@ -29,14 +29,12 @@ BLOCK = 50
 """Draws a block."""
 SETTLING, SETTLING_OUTLIERS = 20, 50
 """Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
-PILOT = 4
-"""Blocks of a first chain, which tells how far the nonlinear parameters go as the indicators change."""
+PILOT = 2
+"""Blocks of a first chain, after which the indicators are as probable as any."""
 _COORDINATES = 0.35  # share of the coordinates that get new values
 _TAIL = 4.0  # degrees of freedom of these
 _STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
 _SCALES = 0.8  # spread of the logarithm of its length
-_OWN_SHARE = 0.3  # of the covariance given the indicators, in that of the widened proposal
-_DEGREES = 6.0  # degrees of freedom of the widened proposal
 
 
 class Pace(NamedTuple):
@@ -62,6 +60,13 @@ class _State(NamedTuple):
     hit: Any  # indicators (band, block, width); None without outliers
 
 
+class _Aim(NamedTuple):
+    """What tells how other indicators move the density of the nonlinear parameters (`Metropolis._aimed`)."""
+
+    residual: Array  # of the rates, at the first indicators (band, block, width)
+    slope: Array  # of the log density of the noise by the nonlinear parameters there
+
+
 class Metropolis:
     """Chains of a posterior whose linear parameters are integrated out; compiled once for data of one shape.
 
@@ -75,6 +80,7 @@ class Metropolis:
         self._marginal, self._posterior = marginal, marginal.posterior
         self._run = jax.jit(self._draws)
         self._probable = jax.jit(self._most_probable)
+        self._aim = jax.jit(self._first_aim)
 
     def chain(
         self,
@@ -111,29 +117,24 @@ class Metropolis:
             theta, log_q, log_density, mean, factor, *hit = (jnp.asarray(x) for x in after.state)
             state = _State(theta, log_q, Conditional(log_density, mean, factor), hit[0] if hit else None)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
+        aim = self._aim(given, proposal) if given.data.hit is not None else None
         for first, n in blocks(warmed, settling(given.data), BLOCK):
-            state, *_ = self._block(state, given, proposal, n, pace, [*seed, 0, first])
+            state, *_ = self._block(state, given, proposal, aim, n, pace, [*seed, 0, first])
             yield Warmed(n, state)
         for first, n in blocks(kept, draws, BLOCK):
-            state, z, statistics = self._block(state, given, proposal, n, pace, [*seed, 1, first])
+            state, z, statistics = self._block(state, given, proposal, aim, n, pace, [*seed, 1, first])
             yield Draws(z, statistics, state)
 
     def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
         """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
         return np.asarray(self._probable(z, data))
 
-    def first_chain(
-        self, given: Given, proposal: Proposal, pace: Pace, seed: int
-    ) -> tuple[Proposal, NDArray[np.bool_]]:
-        """Fit a proposal, good for some indicators, to all that a first chain meets; and its last ones."""
-        state, thetas = self._begun(given, proposal, [seed]), []
+    def drawn(self, given: Given, proposal: Proposal, seed: int) -> NDArray[np.bool_]:
+        """Draw indicators of outliers, by a first short chain."""
+        state, aim = self._begun(given, proposal, [seed]), self._aim(given, proposal)
         for number in range(PILOT):
-            state, z, _ = self._block(state, given, proposal, BLOCK, pace, [seed, 2, number])
-            thetas.append(z[:, self._marginal.nonlinear])
-        later = np.concatenate(thetas[1:])
-        own = proposal.root @ proposal.root.T
-        covariance = np.atleast_2d(np.cov(later.T)) + _OWN_SHARE * own
-        return Proposal(later.mean(0), np.linalg.cholesky(covariance), _DEGREES), np.asarray(state.hit)
+            state, *_ = self._block(state, given, proposal, aim, BLOCK, Pace(), [seed, 2, number])
+        return np.asarray(state.hit)
 
     def _begun(self, given: Given, proposal: Proposal, seed: list[int]) -> _State:
         theta = jnp.asarray(proposal.draw(np.random.default_rng(seed), 1)[0])
@@ -142,7 +143,14 @@ class Metropolis:
         return _State(theta, proposal.log_density_of(theta), conditional, given.data.hit)
 
     def _block(
-        self, state: _State, given: Given, proposal: Proposal, n: int, pace: Pace, seed: list[int]
+        self,
+        state: _State,
+        given: Given,
+        proposal: Proposal,
+        aim: _Aim | None,
+        n: int,
+        pace: Pace,
+        seed: list[int],
     ) -> tuple[_State, NDArray, dict[str, NDArray]]:
         """Take `n` draws; the compiled code always takes a whole block, of which the first count."""
         rng = np.random.default_rng(seed)
@@ -159,27 +167,35 @@ class Metropolis:
         is_whole, is_some = kind < pace.whole, kind < (1.0 + pace.whole) / 2
         moves = independent, local, is_whole, is_some, changed, fresh, uniform
         steps = *moves, noise, keys, np.arange(BLOCK) < n
-        state, found = self._run(state, steps, given, proposal)
+        state, found = self._run(state, steps, given, proposal, aim)
         z, lp, accepted = (np.asarray(x)[:n] for x in found)
         return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
 
-    def _draws(self, state: _State, steps: Any, given: Given, proposal: Proposal) -> tuple[_State, Any]:
+    def _draws(
+        self, state: _State, steps: Any, given: Given, proposal: Proposal, aim: _Aim | None
+    ) -> tuple[_State, Any]:
         def draw(state: _State, now: Any) -> tuple[_State, Any]:
             *moves, noise, key, used = now
             data = given.data._replace(hit=state.hit)
             own = given._replace(data=data)
-            # New indicators make it another density.
-            now_here = (
-                state.conditional if state.hit is None else self._marginal.conditional(state.theta, own)
-            )
-            here = state.theta, state.log_q, now_here
+            here, q = (state.theta, state.log_q, state.conditional), proposal
+            if aim is not None:
+                # New indicators make it another density.
+                q = self._aimed(proposal, own, aim)
+                here = (
+                    state.theta,
+                    q.log_density_of(state.theta),
+                    self._marginal.conditional(state.theta, own),
+                )
 
             def move(here: tuple[Array, Array, Conditional], by: Any) -> tuple[Any, Array]:
                 independent, local, whole, some, changed, fresh, log_uniform = by
-                u = solve_triangular(proposal.root, here[0] - proposal.mean, lower=True)
-                partly = proposal.mean + proposal.root @ jnp.where(changed, fresh, u)
-                theta = jnp.where(whole, independent, jnp.where(some, partly, here[0] + local))
-                log_q = proposal.log_density_of(theta)
+                u = solve_triangular(q.root, here[0] - q.mean, lower=True)
+                partly = q.mean + q.root @ jnp.where(changed, fresh, u)
+                theta = jnp.where(
+                    whole, independent + q.mean - proposal.mean, jnp.where(some, partly, here[0] + local)
+                )
+                log_q = q.log_density_of(theta)
                 there = theta, log_q, self._marginal.conditional(theta, own)
                 log_ratio = there[2].log_density - here[2].log_density
                 of_some = jnp.where(changed, _log_tail(fresh) - _log_tail(u), 0.0).sum()
@@ -198,6 +214,33 @@ class Metropolis:
 
         return jax.lax.scan(draw, state, steps)
 
+    def _aimed(self, proposal: Proposal, given: Given, aim: _Aim) -> Proposal:
+        """Move a proposal to where other indicators have moved the density: one step of Newton's method.
+
+        They change the noise of a few ScWs, whose residuals stay nearly what they were at the first
+        indicators. So the shift depends on nothing but the indicators, and the rule of acceptance holds.
+        """
+        slope = jax.grad(self._noise)(proposal.mean, given, aim.residual) - aim.slope
+        return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ slope))
+
+    def _first_aim(self, given: Given, proposal: Proposal) -> _Aim:
+        theta = jnp.asarray(proposal.mean)
+        z = self._marginal.join(theta, self._marginal.conditional(theta, given).mean)
+        residual = self._left(z, given.data)
+        return _Aim(residual, jax.grad(self._noise)(theta, given, residual))
+
+    def _noise(self, theta: Array, given: Given, residual: Array) -> Array:
+        """Log density of given residuals and of the indicators."""
+        rates = self._posterior.rates(self._marginal.join(theta, given.reference), given.data)
+        each = -0.5 * (residual**2 / rates.noise_variance + jnp.log(rates.noise_variance))
+        return jnp.where(given.data.filled, each, 0.0).sum() + rates.log_prob_of_hits()
+
+    def _left(self, z: Array, data: FitData) -> Array:
+        """Residuals of the rates after the most probable revolution terms."""
+        rates = self._posterior.rates(z, data)
+        mean, _ = rates.coefficient_posterior(data.rate)
+        return data.rate - rates.loc - rates.revolution_terms(jnp.swapaxes(mean, -1, -2))
+
     def _redrawn(self, key: Array, z: Array, data: FitData) -> Array:
         """Draw the indicators given the parameters, the revolution terms drawn too."""
         rates = self._posterior.rates(z, data)
@@ -208,10 +251,8 @@ class Metropolis:
         return drawn & data.filled
 
     def _most_probable(self, z: Array, data: FitData) -> Array:
-        rates = self._posterior.rates(z, data)
-        mean, _ = rates.coefficient_posterior(data.rate)
-        terms = rates.revolution_terms(jnp.swapaxes(mean, -1, -2))
-        return (rates.log_odds(data.rate - rates.loc - terms) > 0) & data.filled
+        odds = self._posterior.rates(z, data).log_odds(self._left(z, data))
+        return (odds > 0) & data.filled
 
 
 def _log_tail(u: Array) -> Array:

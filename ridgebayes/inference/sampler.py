@@ -168,27 +168,25 @@ class Sampler:
             data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
         around, given = self._mode(marginal, z, data)
         for _ in range(_LOOKS if self.outliers else 0):
-            hit = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
-            if np.array_equal(hit, np.asarray(given.data.hit)):
+            likely = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
+            if np.array_equal(likely, np.asarray(given.data.hit)):
                 break
             z = np.asarray(marginal.join(around.mode, given.reference))
-            around, given = self._mode(marginal, z, data._replace(hit=jnp.asarray(hit)))
+            around, given = self._mode(marginal, z, data._replace(hit=jnp.asarray(likely)))
         reference = np.asarray(marginal.join(around.mode, given.reference))
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
+        hit: NDArray | None = None
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
-            seed, pace = int(rng.integers(2**31)), _pace(adapted._replace(acceptance=0.3), data.rate.size)
-            _, hit = self._metropolis.first_chain(given, adapted.proposal, pace, seed)
+            hit = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
             given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
-            proposal, hit = self._metropolis.first_chain(given, adapted.proposal, pace, seed)
-            return Start(METROPOLIS, reference, around, proposal, hit, pace)
-        if self.method == NUTS or not _serves(adapted):
+        if not self.outliers and (self.method == NUTS or not _serves(adapted)):
             return Start(MARGINAL, reference, around)
         pace = _pace(adapted, data.rate.size)
-        return Start(METROPOLIS, reference, around, adapted.proposal, pace=pace)
+        return Start(METROPOLIS, reference, around, adapted.proposal, hit, pace)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
