@@ -182,7 +182,7 @@ def writers(base: Path) -> dict[str, Callable[[Path], tuple]]:
         "append": lambda f: ("append", data / "one.fits", data / "two.fits", "--out", f / "a.fits",
                              "--overwrite"),
         "screen": lambda f: ("screen", data / "scws.fits", "--out", f / "a.parquet", "--overwrite"),
-        "spectrum": lambda f: ("spectrum", run, "--region", "GB", "--out", f),
+        "spectrum": lambda f: ("region-spectrum", run, "--region", "GB", "--out", f),
         "report": lambda f: ("report", run, "--out", f / "report.html"),
     }  # fmt: skip
     for name in products:
@@ -255,7 +255,7 @@ def mounted(place: Path, size: int, read_only: bool = False):
 
 def part_rates(base: Path, moments: int) -> None:
     """Kill the measuring of event lists; the same command must go on, and end with the same table."""
-    arguments = ("rates", base / "data" / "events", "--revolutions", base / "data" / "revolutions.csv")
+    arguments = ("rates", base / "data" / "events", "--revolution-table", base / "data" / "revolutions.csv")
     log, folder = base / "log", fresh(base / "out")
     code, _ = command(*arguments, "--out", folder / "a.fits", log=log)
     new = contents(folder)

@@ -68,7 +68,7 @@ def need_crab(run: Sampled) -> None:
 def _refuse(run: Sampled, what: str, others: str) -> None:
     name = run.record.get("model", {}).get("name", "")
     where = run.path or "the run"
-    raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others} (--model)")
+    raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others}")
 
 
 def fov_flux(tree: xr.DataTree) -> xr.DataArray:
@@ -216,6 +216,23 @@ def _warning(unseen: bool, ess: float, r_hat: float) -> str:
     marks += [f"R-hat > {MAX_R_HAT}"] if not r_hat <= MAX_R_HAT else []
     marks += [f"ESS < {MIN_ESS}"] if not ess >= MIN_ESS else []
     return "; ".join(marks)
+
+
+def main_regions(table: QTable, n: int = 6) -> QTable:
+    """Return the rows of the regions measured best, in their order: highest FOV flux over its error.
+
+    Parameters
+    ----------
+    table
+        As `intensity_table` returns it.
+    n
+        How many regions to keep.
+    """
+    if not table.colnames:
+        return table
+    first = table[table["band"] == table["band"][0]]
+    order = np.argsort(-np.asarray(first["fov_mean"] / first["fov_sd"], float), kind="stable")
+    return table[np.isin(table["region"], first["region"][order[:n]])]
 
 
 def format_table(table: QTable, *, simulated: bool) -> str:

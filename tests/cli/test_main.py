@@ -9,6 +9,7 @@ import pytest
 from astropy.table import QTable
 
 from ridgebayes import Run, write_scws
+from ridgebayes.cli.main import main
 from tests.helpers.cli import call, one_line
 
 QUICK = ["--warmup", "30", "--draws", "20", "--chains", "2", "--quiet", "--seed", "5"]
@@ -40,7 +41,7 @@ def fitted(mission, sky, tmp_path_factory):
     return out, result
 
 
-@pytest.mark.parametrize("command", ["", "inspect", "fit", "demo", "simulate"])
+@pytest.mark.parametrize("command", sorted(["", *main.commands]))
 def test_help_has_an_example(command):
     result = call(*command.split(), "--help")
     assert result.exit_code == 0
@@ -185,7 +186,7 @@ def test_simulate_and_refuse_to_overwrite(tmp_path):
     one_line(call(*arguments), "--overwrite")
     assert out.read_bytes() == before
     one_line(call(*arguments, "--overwrite", "--world", "outlier"), "outliers")
-    result = call(*arguments, "--overwrite", "--bands", 5)
+    result = call(*arguments, "--overwrite", "--n-bands", 5)
     assert "in 5 bands" in result.output
 
 

@@ -119,7 +119,7 @@ def test_two_candidates_are_refused_with_the_line_that_settles_it(mission, tmp_p
         ("MJD", lambda m: (m.mjd - 51544) * 24, 'MJD = "h"'),
         ("MJD", lambda m: Time(m.mjd, format="mjd").isot, 'scale = "utc"'),
         ("EXPOSURE", None, 'exposure = "COLUMN"'),
-        ("PHASE", None, "--revolutions"),
+        ("PHASE", None, "revolutions=..."),
         ("MJD", None, 'time = "COLUMN"'),
         ("DEC", None, 'ra = "COLUMN"'),
         ("RATE_25_60", None, "[[bands]]"),
