@@ -224,14 +224,15 @@ def main_regions(table: QTable, n: int = 6) -> QTable:
     Parameters
     ----------
     table
-        As `intensity_table` returns it.
+        As `intensity_table` returns it, or `ridgebayes.products.flux.flux_table`.
     n
         How many regions to keep.
     """
     if not table.colnames:
         return table
     first = table[table["band"] == table["band"][0]]
-    order = np.argsort(-np.asarray(first["fov_mean"] / first["fov_sd"], float), kind="stable")
+    mean, sd = ("fov_mean", "fov_sd") if "fov_mean" in table.colnames else ("mean", "sd")
+    order = np.argsort(-np.asarray(first[mean] / first[sd], float), kind="stable")
     return table[np.isin(table["region"], first["region"][order[:n]])]
 
 

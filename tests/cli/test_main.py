@@ -95,6 +95,19 @@ def test_fit_prints_table_and_warnings(fitted):
     assert "ESS" in result.output
 
 
+def test_fit_ends_with_warnings_verdict_and_what_to_do_next(fitted):
+    out, result = fitted
+    lines = result.stdout.splitlines()
+    where = {word: max(i for i, line in enumerate(lines) if line.startswith(word)) for word in
+             ("SIMULATED", "wrote", "WARNING", "verdict", "next:")}  # fmt: skip
+    assert sorted(where, key=where.get) == list(where)
+    assert lines[where["verdict"]].startswith("verdict: NOT CONVERGED")  # 20 draws
+    assert lines[-2:] == [
+        f"next: ridgebayes check {out}   do the data look like data of the model?",
+        f"      ridgebayes report {out}  one page about the run",
+    ]
+
+
 def test_fov_flux_is_the_matrix_times_intensity(fitted):
     run = Run.open(fitted[0])
     expected = np.einsum(

@@ -51,7 +51,7 @@ def flux(
     from ridgebayes.classical import fluxes
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
-    from ridgebayes.runs.intensity import need_sky
+    from ridgebayes.runs.intensity import main_regions, need_sky
 
     crab = read_crab(crab_spectrum)
     files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
@@ -63,7 +63,12 @@ def flux(
     table = flux_table(opened, regions, crab=crab, classical=beside)
     files.table(f"{NAME}.ecsv", table)
     files.text(f"{NAME}.tex", latex(table))
-    click.echo(format_fluxes(table))
+    shown = main_regions(table)
+    click.echo(format_fluxes(shown))
+    if len(shown) < len(table):
+        click.echo(
+            f"… {len(table) - len(shown)} more rows, of the other regions, in {files.folder / NAME}.ecsv"
+        )
     click.echo(f"for the Crab: {crab.describe()}")
     for warning in table.meta["warnings"]:
         click.echo(f"WARNING: {warning}")
