@@ -217,8 +217,9 @@ def _figure(
     width = 170 / columns
     height = (width - 12) / 3 + 30 if plane else width / 2 + 16
     figure = new_figure(title, height_mm=13 + height * len(shown))
-    if plane and (engine := figure.get_layout_engine()):
-        engine.set(h_pad=0.1)  # inches: the layout does not see all texts around WCS axes
+    if plane:
+        # Inches: the layout does not see all texts around WCS axes.
+        figure.set_layout_engine("constrained", h_pad=0.1)
     grid = figure.add_gridspec(len(shown), columns)
     project: Reprojection | None = None  # panels of a figure are alike
     for row, (one, found) in enumerate(zip(shown, of_band, strict=True)):
