@@ -252,7 +252,7 @@ def format_table(table: QTable, *, simulated: bool) -> str:
     header = f"{'region':<10}{'band':<8}{'intensity':>19}{'94 % interval':>21}"
     header += (f"{'truth':>9}" if truth else "") + f"{'FOV flux':>19}" + (f"{'truth':>9}" if truth else "")
     header += f"{'ESS':>8}{'R-hat':>8}"
-    unit = f"{'':<18}{'mCrab/deg2':>19}{'':>21}" + " " * (9 * truth) + f"{'mCrab':>19}"
+    unit = f"{'':<18}{'mCrab/deg²':>19}{'':>21}" + " " * (9 * truth) + f"{'mCrab':>19}"
     lines = ["SIMULATED data"] if simulated else []
     lines += [header, unit]
     for row in table:

@@ -61,7 +61,7 @@ def test_table(rng):
     assert table.meta["simulated"]
     page = format_comparison(comparison)
     assert "150 of 150 revolutions have k̂ > 0.70" in page
-    assert "--folds 10" in page
+    assert "folds=10" in page
 
 
 @pytest.mark.parametrize(

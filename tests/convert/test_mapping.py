@@ -234,7 +234,7 @@ def test_files_of_bands_that_do_not_fit_each_other(mission, tmp_path, rng):
     table = Table.read(paths[1])
     table.remove_rows([0, 1])
     saved(table, tmp_path, paths[1].name)
-    assert "--common" in refusal(paths)
+    assert "common=True" in refusal(paths)
     kept = convert(paths, common=True).scws
     assert len(kept) == len(mission) - 2
     rows = np.searchsorted(mission.scw_id, kept.scw_id)

@@ -16,6 +16,7 @@ from ridgebayes.cli.commands.options import (
     scws_option,
 )
 from ridgebayes.cli.ending import Products
+from ridgebayes.cli.wording import in_options, options_of
 
 NAME = "compare"
 
@@ -56,5 +57,5 @@ def compare(
     for name, table in ((NAME, comparison.table), (f"{NAME}_revolutions", comparison.pointwise_table())):
         files.table(f"{name}.ecsv", table)
     files.figure(f"{NAME}.png", lambda: difference_figure(comparison))
-    click.echo(format_comparison(comparison))
+    click.echo(in_options(format_comparison(comparison), options_of(click.get_current_context().command)))
     files.end(*((f"ridgebayes check {run}", "does this one describe the data?") for run in runs[:2]))
