@@ -143,7 +143,7 @@ def _kept(tables: Sequence[ScWTable], ids: NDArray[np.str_], duplicates: str) ->
         named = ", ".join(unique[twice][:3]) + (", …" if twice.sum() > 3 else "")
         raise InputError(
             f"{_name(tables[-1])}: {twice.sum()} SCW_IDs are in more than one table ({named}): "
-            "choose duplicates='first' or 'last'"
+            "choose duplicates='first' or duplicates='last'"
         )
     _, from_end = np.unique(ids[::-1], return_index=True)
     return np.asarray(ids.size - 1 - from_end)
