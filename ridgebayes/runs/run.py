@@ -259,8 +259,8 @@ def open_run(path: str | Path) -> Run:
     --------
     >>> import ridgebayes as rb
     >>> run = rb.open_run("runs/first")
-    >>> run.diagnosis.warnings
-    ()
+    >>> run.record["sampling"]["chains"]
+    4
     """
     return Run.open(path)
 
