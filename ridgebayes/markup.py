@@ -16,7 +16,7 @@ def facts(values: Mapping[str, object]) -> str:
 
     Examples
     --------
-    >>> facts({"a": "<b>"})[-64:]
+    >>> facts({"a": "<b>"})[-63:]
     '<td style="text-align:left">&lt;b&gt;</td></tr></tbody></table>'
     """
     rows = (_cell(name, "th") + _cell(value) for name, value in values.items())
