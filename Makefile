@@ -10,7 +10,7 @@ WORKERS ?= 2
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
-	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in products/"
+	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the quick tests, about five minutes on two cores"
 	@echo "make test-all   all tests: also the slow ones, such as coverage of intervals over simulated missions"
@@ -33,7 +33,7 @@ runs/demo/run.toml: | $(BIN)/.installed
 	$(BIN)/ridgebayes demo --overwrite
 
 pipeline: $(BIN)/.installed runs/demo/run.toml
-	set -e; for step in scripts/0*.py; do echo "== $$step"; $(BIN)/python $$step; done
+	set -e; for step in scripts/0*.py; do echo "== $$step"; $(BIN)/python $$step runs/demo --overwrite; done
 
 # Readers are heavy, and some are built from source (Sherpa: compilers, bison, flex, FFTW): each may be missing.
 $(READERS)/.installed: benchmarks/readers.txt

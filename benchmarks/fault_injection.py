@@ -173,7 +173,7 @@ def spread(total: int, most: int) -> list[int]:
 def writers(base: Path) -> dict[str, Callable[[Path], tuple]]:
     """Commands that write tables and products: part → arguments for an output folder."""
     data, run = base / "data", base / "data" / "run"
-    products = ("crab", "background", "residuals", "map", "flux", "profile")
+    products = ("crab-history", "background-history", "residuals", "map", "flux", "longitude-profile")
     made: dict[str, Callable[[Path], tuple]] = {
         "simulate": lambda f: ("simulate", "--revolutions", 3, "--out", f / "a.fits", "--overwrite"),
         "simulate csv": lambda f: ("simulate", "--revolutions", 3, "--out", f / "a.csv", "--overwrite"),
@@ -182,11 +182,11 @@ def writers(base: Path) -> dict[str, Callable[[Path], tuple]]:
         "append": lambda f: ("append", data / "one.fits", data / "two.fits", "--out", f / "a.fits",
                              "--overwrite"),
         "screen": lambda f: ("screen", data / "scws.fits", "--out", f / "a.parquet", "--overwrite"),
-        "spectrum": lambda f: ("spectrum", run, "--region", "GB", "--out", f),
-        "report": lambda f: ("report", run, "--out", f / "report.html"),
+        "spectrum": lambda f: ("region-spectrum", run, "--region", "GB", "--out", f, "--overwrite"),
+        "report": lambda f: ("report", run, "--out", f / "report.html", "--overwrite"),
     }  # fmt: skip
     for name in products:
-        made[name] = lambda f, name=name: (name, run, "--out", f)
+        made[name] = lambda f, name=name: (name, run, "--out", f, "--overwrite")
     return made
 
 
@@ -255,7 +255,7 @@ def mounted(place: Path, size: int, read_only: bool = False):
 
 def part_rates(base: Path, moments: int) -> None:
     """Kill the measuring of event lists; the same command must go on, and end with the same table."""
-    arguments = ("rates", base / "data" / "events", "--revolutions", base / "data" / "revolutions.csv")
+    arguments = ("rates", base / "data" / "events", "--revolution-table", base / "data" / "revolutions.csv")
     log, folder = base / "log", fresh(base / "out")
     code, _ = command(*arguments, "--out", folder / "a.fits", log=log)
     new = contents(folder)

@@ -1,6 +1,6 @@
 """What campaigns of simulation-based calibration found: a table for RESULTS.md, and all numbers in sbc.json.
 
-    python benchmarks/sbc_table.py sbc/regions sbc/template …
+    python benchmarks/sbc_table.py runs/sbc/regions runs/sbc/template …
 
 Campaigns that the file has of other models stay in it.
 """

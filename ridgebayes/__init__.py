@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ridgebayes.errors import InputError
     from ridgebayes.priors import Shared
     from ridgebayes.products.prior_predictive import prior_predictive
-    from ridgebayes.runs.run import Run
+    from ridgebayes.runs.run import Run, open_run
     from ridgebayes.runs.sampling import sample
     from ridgebayes.table.formats import read_scws, write_scws
     from ridgebayes.table.scw import ScWTable
@@ -40,6 +40,7 @@ _WHERE = {
     "compare": "ridgebayes.comparison",
     "kfold": "ridgebayes.comparison",
     "loo": "ridgebayes.comparison",
+    "open_run": "ridgebayes.runs.run",
     "prior_predictive": "ridgebayes.products.prior_predictive",
     "read_scws": "ridgebayes.table.formats",
     "sample": "ridgebayes.runs.sampling",
@@ -58,6 +59,7 @@ __all__ = [
     "kfold",
     "loo",
     "models",
+    "open_run",
     "prior_predictive",
     "read_scws",
     "sample",
@@ -78,3 +80,7 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'ridgebayes' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)  # those that are loaded only when they are asked for, too

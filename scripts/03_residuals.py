@@ -1,6 +1,6 @@
 """Step 3: rate less background of every ScW in mCrab with its error, and how they are distributed.
 
-    python scripts/03_residuals.py runs/demo --out products
+    python scripts/03_residuals.py runs/demo
 
 Options are those of ``ridgebayes residuals``.
 """

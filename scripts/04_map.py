@@ -1,6 +1,6 @@
 """Step 4: sky maps of the posterior intensity and of the residuals, HEALPix and WCS FITS with figures.
 
-    python scripts/04_map.py runs/demo --out products
+    python scripts/04_map.py runs/demo
 
 Options are those of ``ridgebayes map``.
 """

@@ -38,7 +38,7 @@ class Case:
     def __post_init__(self) -> None:
         for name in ("scws", "regions", "bands"):
             if getattr(self, name) < 1:
-                raise InputError(f"--{name} {getattr(self, name)}: must be at least 1")
+                raise InputError(f"n_{name}={getattr(self, name)}: must be at least 1")
 
     def __str__(self) -> str:
         return f"{self.scws} ScWs, {self.regions} regions, {self.bands} band{'s' * (self.bands > 1)}"
@@ -63,7 +63,7 @@ class Case:
         command = ["simulate", "--out", str(self.mission(folder)), "--overwrite"]
         command += ["--revolutions", str(revolutions), "--seed", "1"]
         if self.bands > 3 or self.bands == 2:
-            command += ["--bands", str(self.bands)]
+            command += ["--n-bands", str(self.bands)]
         return [*command, "--programme", str(programme.absolute())] if programme else command
 
     def sky(self, folder: Path) -> Path:
@@ -83,7 +83,7 @@ def read_case(text: str) -> Case:
     try:
         return Case(*(int(word) for word in text.split(",")))
     except (TypeError, ValueError):
-        raise InputError(f"--case {text}: give three numbers, such as 160000,40,3") from None
+        raise InputError(f"case {text}: give three numbers, such as 160000,40,3") from None
 
 
 QUICK = (Case(5_000, 10, 1), Case(5_000, 40, 1), Case(5_000, 40, 3), Case(20_000, 40, 1))

@@ -136,7 +136,7 @@ def around(path: Path) -> tuple[str, str]:
         When there is no such file, or only one of the marks.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file: give a Markdown file (--markdown)")
+        raise InputError(f"{path}: no such file: give a Markdown file")
     old = path.read_text(encoding="utf-8")
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -73,11 +73,11 @@ def measure(
         When the folder cannot be written, or the programme is not there.
     """
     if settings.programme is not None and not settings.programme.is_file():
-        raise InputError(f"{settings.programme}: no such file: give a table of pointings (--programme)")
+        raise InputError(f"{settings.programme}: no such file: give a table of pointings")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}): choose another --out") from error
+        raise InputError(f"{folder}: cannot be made ({error.strerror}): choose another folder") from error
     common: dict[str, Any] = {
         "programme": settings.programme.name if settings.programme else "simulated",
         "options": list(settings.options),
@@ -115,7 +115,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}): remove it, or choose another --out") from error
+        raise InputError(f"{path}: cannot be read ({error}): remove it, or choose another folder") from error
 
 
 def machine() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
+from ridgebayes import markup
 from ridgebayes.checks.pvalues import FALSE_ALARM
 from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
 from ridgebayes.io.atomic import whole_file
@@ -230,6 +231,10 @@ class Checks:
         with whole_file(folder / JSON) as path:
             path.write_text(json.dumps(self.as_dict(), indent=1, default=_plain), encoding="utf-8")
         return [folder / TABLE, folder / JSON]
+
+    def _repr_html_(self) -> str:
+        rows = [("FOUND" if v.found else "quiet", v.subject, str(v)) for v in self.verdicts]
+        return markup.page(self.verdict, markup.table(("", "subject", "what"), rows))
 
     def __str__(self) -> str:
         lines = [self.verdict, ""]

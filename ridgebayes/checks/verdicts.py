@@ -92,7 +92,7 @@ SUBJECTS = {
         "some revolutions are further off than a normal distribution of their terms allows",
         "the terms of the revolutions are normal",
         "",
-        "look for solar flares and odd revolutions (ridgebayes background, ridgebayes screen)",
+        "look for solar flares and odd revolutions (ridgebayes background-history, ridgebayes screen)",
     ),
     "scatter": Words(
         "the scatter is larger in some years, revolutions or at some levels than in others",

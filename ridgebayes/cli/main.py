@@ -16,40 +16,78 @@ from typing import Any
 import click
 
 from ridgebayes.cli.commands.append import append
-from ridgebayes.cli.commands.background import background
+from ridgebayes.cli.commands.background_history import background_history
 from ridgebayes.cli.commands.bench import bench
 from ridgebayes.cli.commands.check import check
 from ridgebayes.cli.commands.compare import compare
+from ridgebayes.cli.commands.completion import completion
 from ridgebayes.cli.commands.convert import convert
-from ridgebayes.cli.commands.crab import crab
+from ridgebayes.cli.commands.crab_history import crab_history
 from ridgebayes.cli.commands.export import export
 from ridgebayes.cli.commands.fit import demo, fit, resume, update
 from ridgebayes.cli.commands.fitspec import fitspec
 from ridgebayes.cli.commands.flux import flux
 from ridgebayes.cli.commands.inspect import inspect
+from ridgebayes.cli.commands.longitude_profile import longitude_profile
 from ridgebayes.cli.commands.loo import loo
 from ridgebayes.cli.commands.map import sky_map
-from ridgebayes.cli.commands.model import model
+from ridgebayes.cli.commands.model import model, models
 from ridgebayes.cli.commands.prior import prior
-from ridgebayes.cli.commands.profile import profile
 from ridgebayes.cli.commands.rates import rates
+from ridgebayes.cli.commands.region_spectrum import region_spectrum
 from ridgebayes.cli.commands.report import report
 from ridgebayes.cli.commands.residuals import residuals
 from ridgebayes.cli.commands.sbc import sbc
 from ridgebayes.cli.commands.screen import screen
 from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
-from ridgebayes.cli.commands.spectrum import spectrum
+from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.environment import for_commands, in_utf8, platform_problem
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, nearest
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "A first look": (demo, simulate),
+    "The table of ScWs": (rates, convert, append, screen, inspect),
+    "Models": (models, model, prior),
+    "Fit": (fit, resume, update),
+    "Is it right?": (check, loo, compare, sensitivity, sbc),
+    "Products of a run": (
+        crab_history,
+        background_history,
+        residuals,
+        sky_map,
+        flux,
+        longitude_profile,
+        region_spectrum,
+        fitspec,
+        export,
+        report,
+    ),
+    "This machine": (bench, completion),
+}
+"""The commands, as help shows them."""
+
+
 class _Commands(click.Group):
-    """A group whose unknown commands and errors read well."""
+    """A group whose help, unknown commands and errors read well."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for, in the order of their use."""
+        formatter.width = max(formatter.width, 100)  # lines that are cut off say little
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(c.name), c.get_short_help_str(76)) for c in commands])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """Find a command; for an unknown name, say which is near."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command '{args[0]}'{nearest(args[0], self.commands)}.")
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         if not args and kwargs.get("args") is None:  # not called from Python
@@ -63,7 +101,9 @@ class _Commands(click.Group):
         except InputError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"ridgebayes: {error}", err=True)
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            message = in_options(str(error), options_of(command) if command else {})
+            click.echo(f"ridgebayes: {message}", err=True)
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -102,34 +142,6 @@ def main(debug: bool) -> None:
     logging.getLogger("ridgebayes").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
-for command in (
-    inspect,
-    convert,
-    append,
-    screen,
-    fit,
-    demo,
-    resume,
-    update,
-    check,
-    simulate,
-    rates,
-    model,
-    prior,
-    crab,
-    background,
-    residuals,
-    sky_map,
-    flux,
-    profile,
-    spectrum,
-    fitspec,
-    export,
-    report,
-    loo,
-    compare,
-    sensitivity,
-    bench,
-    sbc,
-):
-    main.add_command(command)
+for commands in SECTIONS.values():
+    for command in commands:
+        main.add_command(command)

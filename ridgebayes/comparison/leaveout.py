@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from tqdm.auto import tqdm
 
+from ridgebayes import markup
 from ridgebayes.comparison.densities import LogLikelihood, log_likelihood
 from ridgebayes.comparison.refit import Refit, without
 from ridgebayes.errors import InputError
@@ -59,6 +60,17 @@ class Loo:
     table: xr.Dataset
     method: str
     threshold: float
+
+    def _repr_html_(self) -> str:
+        about = {
+            "elpd": f"{self.elpd:.1f} ± {self.se:.1f}",
+            "effective parameters": round(self.p_loo, 1),
+            "worst k̂": self.worst_k,
+            "advice": self.advice,
+        }
+        return markup.page(
+            f"Loo: {self.pointwise.size} revolutions left out, {self.method}", markup.facts(about)
+        )
 
     @property
     def pointwise(self) -> NDArray:
@@ -107,8 +119,8 @@ class Loo:
         )
         some = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
         if len(numbers) <= _MOST_REFITS:
-            return f"{share} ({some}): --refit fits again without each of them, one by one"
-        return f"{share} ({some}): too many to refit one by one: take --folds 10"
+            return f"{share} ({some}): refit=True fits again without each of them, one by one"
+        return f"{share} ({some}): too many to refit one by one: take folds=10"
 
 
 def standard_error(pointwise: NDArray) -> float:

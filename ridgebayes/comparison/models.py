@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
+from ridgebayes import markup
 from ridgebayes.comparison.leaveout import Loo, kfold, loo, standard_error
 from ridgebayes.errors import InputError
 from ridgebayes.runs.intensity import provenance
@@ -52,6 +53,13 @@ class Comparison:
     def clear(self, i: int) -> bool:
         """Tell whether the best is better than model `i` by more than chance."""
         return float(-self.difference(i).sum()) >= CLEAR and -self.ratio(i) >= SIGMA
+
+    def _repr_html_(self) -> str:
+        head = ("model", "elpd", "se", "less the best", "its error", "worst k̂", "revolutions above the limit")
+        shown = ("model", "elpd", "se", "elpd_diff", "diff_se", "k_max", "k_bad")
+        rows = [[row[name].item() for name in shown] for row in self.table]
+        title = f"Comparison of {len(self.names)} models: one revolution left out, {self.loos[0].method}"
+        return markup.page(title, markup.table(head, rows), markup.lines(self.sentences()))
 
     @property
     def table(self) -> QTable:
@@ -196,7 +204,7 @@ def _check_same(first: str, a: Run, name: str, b: Run) -> None:
     if one["bands"] != other["bands"]:
         raise InputError(
             f"{name}: was fitted in {', '.join(other['bands'])} and {first} in {', '.join(one['bands'])}: "
-            "fit the same bands (--band) to compare"
+            "fit the same bands to compare"
         )
     if one["fingerprint"] != other["fingerprint"]:
         raise InputError(f"{name}: was not fitted to the table of {first}: fit both to one table to compare")

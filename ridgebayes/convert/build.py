@@ -116,7 +116,7 @@ def _join(sources: Sequence[Source], name: str, common: bool) -> list[_File]:
         if alone.size and not common:
             raise InputError(
                 f"{c.source}: {alone.size} ScWs are not in every file ({', '.join(alone[:3])}): "
-                "add them to the others, or keep those that all have with --common"
+                "add them to the others, or keep those that all have with common=True"
             )
     if kept.size == 0:
         raise InputError(f"{columns[0].source}: no ScW is in all files: give files of the same ScWs")
@@ -211,7 +211,7 @@ def _when(
     if mjd is not None and phase is not None:
         return mjd, phase
     if calendar is None or (mjd is None and phase is None):
-        raise InputError(f"{columns.source}: time or phase is missing: give --revolutions TABLE")
+        raise InputError(f"{columns.source}: time or phase is missing: give a table of revolutions=...")
     revolution = revolution_of(ids)
     if mjd is None:
         assert phase is not None

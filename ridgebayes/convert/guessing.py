@@ -225,7 +225,7 @@ def _guess_time(draft: Draft, revolutions: bool) -> None:
             draft.problem(
                 f"no column for the {key}",
                 f'{key} = "COLUMN"',
-                "(or give --revolutions TABLE) under [columns]",
+                "(or give a table of revolutions=...) under [columns]",
             )
     if draft.mapping.columns.get("time") == draft.mapping.columns.get("phase") == "":
         draft.problem("neither time nor phase", 'time = "COLUMN"', "under [columns]")

@@ -116,7 +116,7 @@ def _check_kind(tables: Sequence[ScWTable], mix_osa: bool) -> None:
         if versions[0] != versions[1] and not mix_osa:
             raise InputError(
                 f"{_name(table)}: OSA version {versions[1]}, {_name(first)}: {versions[0]}: "
-                "their rates differ in meaning; join them all the same with --mix-osa"
+                "their rates differ in meaning; join them all the same with mix_osa=True"
             )
 
 
@@ -128,7 +128,7 @@ def _optional(tables: Sequence[ScWTable], name: str, drop: bool) -> NDArray[np.f
     if len(missing) < len(tables) and not drop:
         raise InputError(
             f"{_name(missing[0])}: has no {name.upper()}, which another has: add it, "
-            "or leave it out of all with --drop-optional"
+            "or leave it out of all with drop_optional=True"
         )
     return None
 
@@ -143,7 +143,7 @@ def _kept(tables: Sequence[ScWTable], ids: NDArray[np.str_], duplicates: str) ->
         named = ", ".join(unique[twice][:3]) + (", …" if twice.sum() > 3 else "")
         raise InputError(
             f"{_name(tables[-1])}: {twice.sum()} SCW_IDs are in more than one table ({named}): "
-            "choose with --duplicates first or last"
+            "choose duplicates='first' or duplicates='last'"
         )
     _, from_end = np.unique(ids[::-1], return_index=True)
     return np.asarray(ids.size - 1 - from_end)

@@ -93,7 +93,7 @@ def screen(scws: ScWTable, cuts: Cuts | None = None) -> ScWTable:
             what = other if other != name else "without a name"
             raise InputError(
                 f"{_name(scws)}: bit {BITS[name]} of SCREEN, for {name}, is taken ({what}): "
-                "clear the flags with --undo"
+                "clear the flags first (ridgebayes screen FILE --undo)"
             )
         flags |= bad.astype(np.int64) << BITS[name]
         screening[name] = {"bit": BITS[name], "log": f"{log}: {int(bad.sum())} of {len(scws)} ScWs"}

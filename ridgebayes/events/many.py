@@ -131,7 +131,7 @@ def _results(job: _Job, paths: list[Path], workers: int) -> Iterable[tuple[Path,
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
-        usual = "a worker was killed, perhaps for want of memory: give fewer --workers; what is done is kept"
+        usual = "a worker was killed, perhaps for want of memory: fewer workers=...; what is done is kept"
         raise InputError(lost_worker(started, usual)) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -243,4 +243,4 @@ def _make(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error
+        raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another place") from error

@@ -140,7 +140,7 @@ def parse_bands(text: str) -> tuple[Band, ...]:
         except ValueError:
             edges = (1.0, 0.0)
         if not dash or not 0 <= edges[0] < edges[1] < np.inf:
-            raise InputError(f"--bands: '{entry.strip()}' is no interval LOW-HIGH in keV, like 25-60")
+            raise InputError(f"bands=...: '{entry.strip()}' is no interval LOW-HIGH in keV, like 25-60")
         bands.append(Band(f"A{number:02d}", *edges))
     return tuple(bands)
 

@@ -122,8 +122,8 @@ def assemble(
     """
     if revolutions is None:
         raise InputError(
-            "PHASE cannot be known from an event list: give --revolutions TABLE with columns REVOL, START "
-            "(MJD, TT) and PERIOD (d) or END (MJD, TT)"
+            "PHASE cannot be known from an event list: give revolutions=..., a table with columns REVOL, "
+            "START (MJD, TT) and PERIOD (d) or END (MJD, TT)"
         )
     if not rates:
         raise InputError("no ScW gave a rate: nothing to write")
@@ -171,14 +171,14 @@ def _pointing(rates: Sequence[ScWRates], pointings: Pointings | None) -> tuple[F
         more = f" (and of {unknown.size - 1} more)" if unknown.size > 1 else ""
         raise InputError(
             f"{rates[unknown[0]].source}: the pointing of ScW {rates[unknown[0]].scw_id}{more} is not known: "
-            "its header lacks RA_SCX and DEC_SCX: give --pointing TABLE with columns SCW_ID, RA, DEC, ROLL"
+            "its header lacks RA_SCX and DEC_SCX: give pointings=..., a table of SCW_ID, RA, DEC, ROLL"
         )
     return where[:, 0], where[:, 1], where[:, 2]
 
 
 def _live(rates: Sequence[ScWRates], pointings: Pointings | None, default: float | None) -> Floats:
     if default is not None and not 0 < default <= 1:
-        raise InputError(f"live fraction {default:g}: must be in (0, 1]: give --dead-time from 0 to below 1")
+        raise InputError(f"live fraction {default:g}: give live=... above 0 and up to 1")
     live = np.array([np.nan if r.live is None else r.live for r in rates])
     if pointings is not None:
         for number, r in enumerate(rates):
@@ -187,13 +187,13 @@ def _live(rates: Sequence[ScWRates], pointings: Pointings | None, default: float
                 live[number] = pointings.live[row]
     unknown = np.isnan(live)
     if default is None and unknown.all():
-        _log.warning("no dead time is known: rates are per second of good time (see --dead-time)")
+        _log.warning("no dead time is known: rates are per second of good time (no file says it)")
         return np.ones(live.size)
     if default is None and unknown.any():
         first = rates[int(np.argmax(unknown))]
         raise InputError(
             f"{first.source}: dead time is known of some ScWs and not of {unknown.sum()}, such as "
-            f"{first.scw_id}: give it to all, by DEADC in --pointing TABLE or by --dead-time FRACTION"
+            f"{first.scw_id}: give it to all, by DEADC in the table of pointings=... or by live=..."
         )
     return np.where(unknown, 1.0 if default is None else default, live)
 

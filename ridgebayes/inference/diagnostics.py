@@ -88,7 +88,7 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         where = _divergent_bands(statistics)
         warnings.append(
             f"{divergences} draws diverged ({share:.1%}){where}: do not trust the tails; "
-            "raise --target-accept or mend the prior"
+            "raise the target acceptance (target_accept) or mend the prior"
         )
     saturated = int(statistics["reached_max_treedepth"].sum())
     if saturated:

@@ -42,7 +42,7 @@ def mesh(devices: int | None = None) -> Mesh:
     """
     found = jax.devices()
     if devices is not None and not 1 <= devices <= len(found):
-        raise InputError(f"--devices {devices}: there are {len(found)} {found[0].platform} devices")
+        raise InputError(f"devices={devices}: there are {len(found)} {found[0].platform} devices")
     return Mesh(np.array(found[:devices]), (AXIS,))
 
 
@@ -87,7 +87,7 @@ class Sharded:
             When the order of ScWs in time matters (correlated noise), which cannot be shared out yet.
         """
         if data.sequence is not None:
-            raise InputError("extra 'correlated_noise': runs on one device: leave --devices away")
+            raise InputError("extra 'correlated_noise': runs on one device: leave devices=... away")
         n = self.over.size
         # Copies on the host: the whole never has to fit on one device.
         whole = {name: None if x is None else np.asarray(x) for name, x in data._asdict().items()}
@@ -132,7 +132,7 @@ def several(posterior: Posterior, parts: Sequence[FitData], devices: int) -> tup
         return posterior.potential, list(parts)
     if posterior.by_revolution:
         name = posterior.by_revolution[0]
-        raise InputError(f"--devices {devices}: {name} is sampled for every revolution: leave --devices away")
+        raise InputError(f"devices={devices}: {name} is sampled for every revolution: leave devices=... away")
     shared = Sharded(posterior.potential, mesh(devices))
     return shared, [shared.share(part) for part in parts]
 

@@ -55,7 +55,7 @@ def whole_files(*paths: Path) -> Iterator[list[Path]]:
                     path.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{paths[-1]}: cannot be written ({error.strerror or error}): choose another folder (--out)"
+            f"{paths[-1]}: cannot be written ({error.strerror or error}): choose another folder"
         ) from error
 
 
@@ -90,7 +90,7 @@ def whole_folder(path: Path, mark: str, *, overwrite: bool = False) -> Iterator[
             new.rename(path)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): choose another folder (--out)"
+            f"{path}: cannot be written ({error.strerror or error}): choose another folder"
         ) from error
 
 
@@ -99,9 +99,9 @@ def check_folder(path: Path, mark: str, *, overwrite: bool = False) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not (path / mark).is_file():
-        raise InputError(f"{path}: exists and has no {mark}, so it is not replaced: choose another --out")
+        raise InputError(f"{path}: exists and has no {mark}, so it is not replaced: choose another place")
     if not overwrite:
-        raise InputError(f"{path}: exists already: choose another --out, or --overwrite it")
+        raise InputError(f"{path}: exists already: choose another place, or overwrite=True")
 
 
 def make_room(path: Path, size: int) -> None:

@@ -47,7 +47,7 @@ def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray
     """
     if revolutions < n:
         raise InputError(
-            f"--devices {n}: the table has {revolutions} revolutions: give at most so many devices"
+            f"devices={n}: the table has {revolutions} revolutions: give at most so many devices"
         )
     ends = np.searchsorted(block_revolution, np.arange(revolutions + 1))
     cut = np.searchsorted(ends, np.arange(n + 1) * block_revolution.size / n)

@@ -153,7 +153,7 @@ def reference_crab(
     if given is None or missing:
         raise InputError(
             f"{source}: no ScW contains the Crab (SOURCE = Crab) and no Crab rate is given for "
-            f"{', '.join(missing)}: give the rate of each band in cts/s (--crab-rate {missing[0]}=...)"
+            f"{', '.join(missing)}: give the rate of each band in cts/s (crab_rate=... for {missing[0]})"
         )
     rates = np.array([float(given[name]) for name in names])
     if not (np.isfinite(rates) & (rates > 0)).all():

@@ -11,10 +11,11 @@ import numpy as np
 import numpyro.distributions as dist
 from numpy.typing import NDArray
 
+from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.likelihood.design import CRAB_ORDER, FitData
 from ridgebayes.model.components import EXTRAS
-from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, with_priors
+from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, parameter_rows, with_priors
 from ridgebayes.sky import Sky
 from ridgebayes.table.scw import ScWTable
 
@@ -123,6 +124,11 @@ class Model:
     def bands_apart(self) -> bool:
         """True where each band may be sampled by itself: no shared parameter, no prior spanning bands."""
         return self.factorises and not any(_spans_bands(p) for p in self.parameters.values())
+
+    def _repr_html_(self) -> str:
+        title, *_, axes = str(self).splitlines()
+        head, *rows = parameter_rows(self.parameters)
+        return markup.page(title, markup.table(head, rows), markup.lines([axes]))
 
     def __str__(self) -> str:
         title = f"{self.name}: {len(self.sky.names)} sky regions ({self.sky.name})"

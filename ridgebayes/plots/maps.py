@@ -215,8 +215,11 @@ def _figure(
     of_band = [layers(one) for one in shown]
     columns = len(of_band[0])
     width = 170 / columns
-    height = (width - 12) / 3 + 24 if plane else width / 2 + 16
+    height = (width - 12) / 3 + 30 if plane else width / 2 + 16
     figure = new_figure(title, height_mm=13 + height * len(shown))
+    if plane:
+        # Inches: the layout does not see all texts around WCS axes.
+        figure.set_layout_engine("constrained", h_pad=0.1)
     grid = figure.add_gridspec(len(shown), columns)
     project: Reprojection | None = None  # panels of a figure are alike
     for row, (one, found) in enumerate(zip(shown, of_band, strict=True)):

@@ -56,7 +56,7 @@ def _posterior(row: Row, fit: xr.DataTree, ax: Axes) -> None:
         ax.plot(grid, density, color=colour, ls=dash, lw=1.1, label=_WORDS[alpha])
     name = " ".join(part for part in (row["parameter"], row["element"], row["band"]) if part)
     ax.set_title(name, loc="left")
-    unit = f" [{row['unit'].replace(' / ', '/')}]" if row["unit"] else ""
+    unit = f" [{row['unit'].replace(' / ', '/').replace('deg2', 'deg²')}]" if row["unit"] else ""
     ax.set_xlabel(f"{row['parameter'].split('.')[-1]}{unit}")
     ax.set_yticks([])
     ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the note

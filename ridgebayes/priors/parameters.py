@@ -322,6 +322,14 @@ def priors_toml(parameters: Mapping[str, Parameter]) -> str:
     return tomlkit.dumps(document)
 
 
+def parameter_rows(parameters: Mapping[str, Parameter]) -> list[tuple[str, str, str, str, str]]:
+    """Return the names of the columns, then name, prior, unit, axes and meaning of each parameter."""
+    return [("parameter", "prior", "unit", "axes", "meaning")] + [
+        (name, describe(p.prior), p.unit.replace(" / ", "/"), "×".join(p.dims) or "-", p.meaning)
+        for name, p in parameters.items()
+    ]
+
+
 def format_parameters(parameters: Mapping[str, Parameter], width: int = _COLUMNS) -> str:
     """Lay out parameters in columns: name, prior, unit, axes, meaning; long texts go on below.
 
@@ -332,11 +340,7 @@ def format_parameters(parameters: Mapping[str, Parameter], width: int = _COLUMNS
     width
         Columns of the terminal.
     """
-    rows = [("parameter", "prior", "unit", "axes", "meaning")]
-    rows += [
-        (name, describe(p.prior), p.unit.replace(" / ", "/"), "×".join(p.dims) or "-", p.meaning)
-        for name, p in parameters.items()
-    ]
+    rows = parameter_rows(parameters)
     most = (40, 30, 12, 20)
     widths = [min(max(len(row[i]) for row in rows), most[i]) for i in range(4)]
     widths.append(max(width - sum(widths) - 2 * len(widths), 20))

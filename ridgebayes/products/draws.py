@@ -86,7 +86,7 @@ def posterior_draws(
         if name not in known:
             raise InputError(f"{run.path or 'the run'}: no draws of '{name}'{nearest(name, known)}")
     if every < 1:
-        raise InputError(f"--every {every}: keep one draw in 1 or more")
+        raise InputError(f"every={every}: keep one draw in 1 or more")
     wanted = list(
         dict.fromkeys(n for name in names for n in (parameters if name == "parameters" else [name]))
     )

@@ -98,7 +98,7 @@ def region_spectrum(
     if sky is None:
         return spectra.spectrum(run, region, quantity, crab)
     if quantity != "fov":
-        raise InputError("regions of a file have a FOV flux, no intensity of their own: take --quantity fov")
+        raise InputError("regions of a file have a FOV flux, no intensity of their own: take quantity='fov'")
     if region not in sky.names:
         raise InputError(f"{sky.name}: has no region '{region}'{nearest(region, sky.names)}")
     own = spectra.spectrum(run, str(run.sky.names[0]), "fov", crab)
@@ -175,15 +175,15 @@ def fit_region(
     check_bands(components, spectrum.edges)
     low, high = share_band
     if not 0 < low < high < np.inf:
-        raise InputError(f"--share-band {low:g} {high:g}: give two energies in keV, the lower first")
+        raise InputError(f"share_band=...: {low:g} to {high:g}: give two energies in keV, the lower first")
     check_bands(components, np.array([[low], [high]]))
-    for name, value in (("--distance", distance), ("--stellar-mass", stellar_mass)):
+    for name, value in (("distance", distance), ("stellar_mass", stellar_mass)):
         if value is not None and not 0 < value < np.inf:
-            raise InputError(f"{name} {value:g}: give a positive number")
+            raise InputError(f"{name}={value:g}: give a positive number")
     if distance is not None and spectrum.quantity != "fov":
-        raise InputError("--distance: an intensity has no luminosity: take --quantity fov")
+        raise InputError("distance=...: an intensity has no luminosity: take quantity='fov'")
     if stellar_mass is not None and distance is None:
-        raise InputError("--stellar-mass: the luminosity over it needs --distance too")
+        raise InputError("stellar_mass=...: the luminosity over it needs distance=... too")
     count, bands = spectrum.draws.shape
     if count < 10 * bands:
         raise InputError(
@@ -357,7 +357,7 @@ def _about_luminosity(result: RegionFit) -> str:
     if result.spectrum.quantity != "fov":
         return "no luminosity: that of an intensity depends on an area"
     if result.distance is None:
-        return "no luminosity: no distance was stated (--distance)"
+        return "no luminosity: no distance was stated"
     if result.stellar_mass is None:
-        return f"luminosity at {result.distance:g} kpc; none per solar mass: no --stellar-mass was stated"
+        return f"luminosity at {result.distance:g} kpc; none per solar mass: no stellar mass was stated"
     return f"luminosity at {result.distance:g} kpc, and over {result.stellar_mass:g} solar masses of stars"

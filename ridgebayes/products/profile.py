@@ -49,7 +49,7 @@ def near_plane(run: Run) -> NDArray[np.int64]:
     if not rows.size:
         raise InputError(
             f"{run.path or 'the run'}: no region within {PLANE_LAT:g} degrees of the Galactic plane, so no "
-            "longitude profile: fit with a sky that has some (--sky)"
+            "longitude profile: fit with a sky that has some"
         )
     return rows
 

@@ -85,7 +85,7 @@ def sky_template(run: Run, crab: CrabSpectrum = CRAB, *, step: float = STEP_DEG)
     for k in np.flatnonzero(low[1:] < high[:-1]).tolist():
         raise InputError(
             f"{run.path or 'the run'}: bands {bands[k]} and {bands[k + 1]} overlap: no one spectrum for a "
-            "sky model; fit with bands that do not (--band)"
+            "sky model; fit bands that do not"
         )
     crab.photons_per_mcrab(low, high)  # refuses edges in which there is no spectrum
     reach = 5 * np.ceil(max(_reach(run)) / 5)

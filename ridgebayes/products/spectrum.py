@@ -251,7 +251,7 @@ def regions(run: Run, names: Sequence[str] = ()) -> list[str]:
     known = _names(run)
     if not names and DEFAULT not in known:
         raise InputError(
-            f"{run.path or 'the run'}: the sky has no region '{DEFAULT}': choose --region {', '.join(known)}"
+            f"{run.path or 'the run'}: the sky has no region '{DEFAULT}': choose one of {', '.join(known)}"
         )
     if ALL in names and ALL not in known:
         return known

@@ -52,10 +52,10 @@ class Checkpoint:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise InputError(
-                f"{run}: another process is sampling into it: wait, or choose another --out"
+                f"{run}: another process is sampling into it: wait, or choose another place"
             ) from None
         except OSError as error:
-            raise InputError(f"{run}: cannot be written ({error.strerror}): choose another --out") from error
+            raise InputError(f"{run}: cannot be written ({error.strerror}): choose another place") from error
 
     @classmethod
     def begin(cls, run: Path, record: Mapping[str, Any], response: Response) -> Checkpoint:
@@ -159,7 +159,7 @@ class Checkpoint:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 return dict(kept)
         except Exception as error:  # whatever zip and npy readers do with a broken file
-            raise InputError(f"{path}: cannot be read ({error}): fit again with --overwrite") from error
+            raise InputError(f"{path}: cannot be read ({error}): fit again with overwrite=True") from error
 
     def _whole(self, name: str):
         return whole_file(self.folder / name)

@@ -68,7 +68,7 @@ def need_crab(run: Sampled) -> None:
 def _refuse(run: Sampled, what: str, others: str) -> None:
     name = run.record.get("model", {}).get("name", "")
     where = run.path or "the run"
-    raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others} (--model)")
+    raise InputError(f"{where}: its model {name!r} has no {what}: fit another, such as {others}")
 
 
 def fov_flux(tree: xr.DataTree) -> xr.DataArray:
@@ -218,6 +218,24 @@ def _warning(unseen: bool, ess: float, r_hat: float) -> str:
     return "; ".join(marks)
 
 
+def main_regions(table: QTable, n: int = 6) -> QTable:
+    """Return the rows of the regions measured best, in their order: highest FOV flux over its error.
+
+    Parameters
+    ----------
+    table
+        As `intensity_table` returns it, or `ridgebayes.products.flux.flux_table`.
+    n
+        How many regions to keep.
+    """
+    if not table.colnames:
+        return table
+    first = table[table["band"] == table["band"][0]]
+    mean, sd = ("fov_mean", "fov_sd") if "fov_mean" in table.colnames else ("mean", "sd")
+    order = np.argsort(-np.asarray(first[mean] / first[sd], float), kind="stable")
+    return table[np.isin(table["region"], first["region"][order[:n]])]
+
+
 def format_table(table: QTable, *, simulated: bool) -> str:
     """Lay out an intensity table for the terminal: value ± sd and interval, truth where there is one.
 
@@ -234,7 +252,7 @@ def format_table(table: QTable, *, simulated: bool) -> str:
     header = f"{'region':<10}{'band':<8}{'intensity':>19}{'94 % interval':>21}"
     header += (f"{'truth':>9}" if truth else "") + f"{'FOV flux':>19}" + (f"{'truth':>9}" if truth else "")
     header += f"{'ESS':>8}{'R-hat':>8}"
-    unit = f"{'':<18}{'mCrab/deg2':>19}{'':>21}" + " " * (9 * truth) + f"{'mCrab':>19}"
+    unit = f"{'':<18}{'mCrab/deg²':>19}{'':>21}" + " " * (9 * truth) + f"{'mCrab':>19}"
     lines = ["SIMULATED data"] if simulated else []
     lines += [header, unit]
     for row in table:

@@ -19,12 +19,13 @@ import tomlkit
 import xarray as xr
 from astropy.table import QTable
 
+from ridgebayes import markup
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
-from ridgebayes.runs.intensity import CALIBRATED, calibration_words, fov_flux, intensity_table
+from ridgebayes.runs.intensity import CALIBRATED, calibration_words, fov_flux, intensity_table, main_regions
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
 from ridgebayes.sky import Sky, from_record
 from ridgebayes.table.formats import read_scws
@@ -72,7 +73,7 @@ class Run:
             if not (path / name).is_file():
                 if (path / CHECKPOINT / RECORD).is_file():
                     raise InputError(f"{path}: is unfinished: go on with `ridgebayes resume {path}`")
-                raise InputError(f"{path}: not a run directory ({name} is missing): give the --out of a fit")
+                raise InputError(f"{path}: not a run directory ({name} is missing): give the folder of a fit")
         record = read_record(path / RECORD)
         check_closed(path / POSTERIOR)
         check_digest(path, POSTERIOR, record)  # HDF5 can crash on a changed byte
@@ -127,6 +128,20 @@ class Run:
         ]
         verdict = [f"NOT CONVERGED: {warning}" for warning in self.diagnosis.warnings[:3]] or ["converged"]
         return "\n".join(lines + verdict)
+
+    def _repr_html_(self) -> str:
+        title, *lines = str(self).splitlines()
+        table = main_regions(self.table())
+        pages = [markup.lines(lines)]
+        if table.colnames:
+            truth = ["fov_truth"] if "fov_truth" in table.colnames else []
+            shown = ("region", "band", "mean", "sd", "lo", "hi", "fov_mean", "fov_sd", *truth)
+            head = ("region", "band", "intensity, mCrab/deg²", "sd", "3 %", "97 %", "FOV flux, mCrab", "sd")
+            rows = [[getattr(row[name], "value", row[name]) for name in shown] for row in table]
+            rows = [[float(x) if i > 1 else str(x) for i, x in enumerate(row)] for row in rows]
+            pages.append(markup.table((*head, *(["truth"] if truth else [])), rows))
+            pages.append(markup.lines([f"the regions measured best; all {len(self.sky.names)}: run.table()"]))
+        return markup.page(title, *pages)
 
     def _moved(self, path: Path, record: dict[str, Any]) -> Run:
         """Return the same run elsewhere, with its diagnosis, which takes seconds for many bands."""
@@ -227,6 +242,29 @@ class Run:
         return intensity_table(self)
 
 
+def open_run(path: str | Path) -> Run:
+    """Read a run directory that a fit wrote.
+
+    Parameters
+    ----------
+    path
+        The directory: ``--out`` of ``ridgebayes fit``, `out` of `ridgebayes.sample`.
+
+    Raises
+    ------
+    InputError
+        When it is not one, or is not whole.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> run = rb.open_run("runs/first")
+    >>> run.record["sampling"]["chains"]
+    4
+    """
+    return Run.open(path)
+
+
 def _size(tree: xr.DataTree) -> int:
     """Bytes that a tree takes on disk, at most."""
     each = [
@@ -240,10 +278,10 @@ def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> Sc
     told = record["data"]
     where = Path(path or told["path"])
     if not (path or told["path"]) or not where.is_file():
-        raise InputError(f"{where}: the table that was fitted is not there: say where it is (--scws)")
+        raise InputError(f"{where}: the table that was fitted is not there: say where it is (scws=...)")
     scws = read_scws(where).take_bands(told["bands"])
     if scws.fingerprint() != told["fingerprint"]:
-        raise InputError(f"{where}: is not the table that was fitted: say where that is (--scws)")
+        raise InputError(f"{where}: is not the table that was fitted: say where that is (scws=...)")
     return scws
 
 
@@ -253,21 +291,21 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         if (path / CHECKPOINT / RECORD).is_file():
             raise InputError(
-                f"{path}: holds an unfinished run: go on with `ridgebayes resume {path}`, or --overwrite it"
+                f"{path}: holds an unfinished run: go on with `ridgebayes resume {path}`, or overwrite=True"
             )
-        raise InputError(f"{path}: exists already: choose another --out, or --overwrite it")
+        raise InputError(f"{path}: exists already: choose another place, or overwrite=True")
     ours = (path / RECORD).is_file() or (path / CHECKPOINT).is_dir()
     if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(
-            f"{path}: exists and is not a run directory, so it is not overwritten: choose another --out"
+            f"{path}: exists and is not a run directory, so it is not overwritten: choose another place"
         )
     parent = path.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{parent}: cannot be made ({error.strerror}): choose another --out") from error
+        raise InputError(f"{parent}: cannot be made ({error.strerror}): choose another place") from error
     if not os.access(parent, os.W_OK):
-        raise InputError(f"{parent}: cannot be written: choose another --out")
+        raise InputError(f"{parent}: cannot be written: choose another place")
 
 
 def _replace(new: Path, path: Path) -> None:

@@ -142,7 +142,7 @@ def _check_versions(record: Mapping[str, Any], out: Path) -> None:
         if then[package] != number:
             raise InputError(
                 f"{out}: was begun with {package} {then[package]}, and this is {number}: install that one, "
-                "or fit again with --overwrite"
+                "or fit again with overwrite=True"
             )
 
 
@@ -154,7 +154,7 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> N
         else:
             same = then[what] == now[what]
         if not same:
-            raise InputError(f"{out}: was begun with another {what}: fit again with --overwrite")
+            raise InputError(f"{out}: was begun with another {what}: fit again with overwrite=True")
 
 
 def _kept(checkpoint: Checkpoint, model: Model, prepared: Prepared, *given: Any, **options: Any) -> Run:

@@ -127,9 +127,11 @@ class Folder:
             self._lock = FileLock(path / LOCK)
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"{path}: another process is at it: wait, or give another --out") from None
+            raise InputError(f"{path}: another process is at it: wait, or give another folder") from None
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}): choose another --out") from error
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}): choose another folder"
+            ) from error
         try:
             self._begin(record)
         except BaseException:
@@ -139,7 +141,7 @@ class Folder:
     def _begin(self, record: Mapping[str, Any]) -> None:
         if not (self.path / RECORD).is_file():
             if self.table.exists():
-                raise InputError(f"{self.table}: says not of what ({RECORD} is missing): give another --out")
+                raise InputError(f"{self.table}: says not of what ({RECORD} is missing): give another folder")
             text = tomlkit.dumps(record)
             with whole_file(self.path / RECORD) as new:
                 new.write_text(text, encoding="utf-8")
@@ -180,7 +182,7 @@ def versions(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    remedy = "give another --out"
+    remedy = "give another folder"
     for what in _SAME:
         if not _alike(then[what], now[what]):
             raise InputError(f"{path}: holds a campaign with {_difference(then, now, what)}: {remedy}")
@@ -218,7 +220,7 @@ def _read_record(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `ridgebayes sbc`") from None
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path / RECORD}: cannot be read ({error}): give another --out") from error
+        raise InputError(f"{path / RECORD}: cannot be read ({error}): give another folder") from error
 
 
 def _whole_lines(text: bytes) -> bytes:

@@ -18,6 +18,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, poisson
 
+from ridgebayes import markup
 from ridgebayes.sbc.folder import Ranks
 
 PROB = 0.95
@@ -174,6 +175,10 @@ class Uniformity:
         rows = self.table[np.argsort(self.table["p"], kind="stable")]
         rows = rows[rows["p_adjusted"] < 1 - self.prob]
         return {str(row["quantity"]): _words(row["mean"], row["spread"], self.simulations) for row in rows}
+
+    def _repr_html_(self) -> str:
+        title, *lines = str(self).splitlines()
+        return markup.page(title, markup.lines(lines))
 
     def __str__(self) -> str:
         table = self.table

@@ -95,7 +95,7 @@ def _processes(task: Task, numbers: Collection[int], workers: int) -> Iterator[R
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
-            usual = "a worker process died (too little memory?): run again to go on, with fewer --workers"
+            usual = "a worker process died (too little memory?): run again to go on, with fewer workers=..."
             raise InputError(lost_worker(started, usual)) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -107,7 +107,7 @@ def _dask(task: Task, numbers: Collection[int], workers: int | None, scheduler: 
         import distributed
     except ImportError:
         raise InputError(
-            "--scheduler needs dask.distributed, which is not installed: pip install 'ridgebayes[dask]'"
+            "scheduler=... needs dask.distributed, which is not installed: pip install 'ridgebayes[dask]'"
         ) from None
     check_guard()
     with _client(distributed, workers, scheduler) as client:
@@ -143,13 +143,13 @@ def _client(distributed: Any, workers: int | None, scheduler: str) -> Iterator[A
             yield client
         return
     if workers is not None:
-        raise InputError("--workers is for this machine: a Dask scheduler at an address has its own workers")
+        raise InputError("workers=... is for this machine: a Dask scheduler at an address has its own")
     address = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
     try:
         client = distributed.Client(**address, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"--scheduler {scheduler}: no Dask scheduler answers there ({str(error).splitlines()[0]})"
+            f"scheduler={scheduler!r}: no Dask scheduler answers there ({str(error).splitlines()[0]})"
         ) from None
     with client:
         if not client.scheduler_info()["workers"]:

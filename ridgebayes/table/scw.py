@@ -16,6 +16,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 from numpy.typing import ArrayLike, NDArray
 
+from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
 
 Floats = NDArray[np.float64]
@@ -167,6 +168,27 @@ class ScWTable:
             f"<ScWTable: {len(self)} {kind}ScWs of {np.unique(self.revolution).size} revolutions, "
             f"bands {', '.join(self.band_names)}>"
         )
+
+    def _repr_html_(self) -> str:
+        kind = "simulated " if self.meta["simulated"] else ""
+        title = f"ScWTable: {len(self)} {kind}ScWs of {np.unique(self.revolution).size} revolutions"
+        about: dict[str, object] = {"file": self.meta["path"] or "in memory"}
+        if len(self):
+            about["revolutions"] = f"{self.revolution.min()} to {self.revolution.max()}"
+            about["MJD (TT)"] = f"{self.mjd.min():.1f} to {self.mjd.max():.1f}"
+            about["exposure"] = f"{self.exposure.sum() / 1e6:.3g} Ms"
+        about["with the Crab"] = int(self.crab.sum())
+        about["columns besides"] = ", ".join(n for n in _OPTIONAL if getattr(self, n) is not None) or "none"
+        rows = [
+            (
+                band.name,
+                f"{band.e_min:g}–{band.e_max:g}",
+                *(float(np.median(x[:, k])) if len(self) else "" for x in (self.rate, self.stat_err)),
+            )
+            for k, band in enumerate(self.bands)
+        ]
+        head = ("band", "keV", "median rate, cts/s", "median error, cts/s")
+        return markup.page(title, markup.facts(about), markup.table(head, rows))
 
     @property
     def band_names(self) -> tuple[str, ...]:

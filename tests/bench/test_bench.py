@@ -185,14 +185,14 @@ def test_markdown_between_marks(tmp_path):
 
 
 def test_refusals(tmp_path):
-    answer = call("bench", "--scws", "0", "--out", tmp_path)
+    answer = call("bench", "--n-scws", "0", "--out", tmp_path)
     assert answer.exit_code == 2
-    assert "--scws 0: must be at least 1" in answer.output
-    answer = call("bench", "--scws", "60", "--programme", "none.csv", "--out", tmp_path)
+    assert "--n-scws 0: must be at least 1" in answer.output
+    answer = call("bench", "--n-scws", "60", "--programme", "none.csv", "--out", tmp_path)
     assert answer.exit_code == 2
     assert "none.csv: no such file" in answer.output
     (tmp_path / "results.jsonl").write_text("{")
-    answer = call("bench", "--scws", "60", "--out", tmp_path)
+    answer = call("bench", "--n-scws", "60", "--out", tmp_path)
     assert answer.exit_code == 2
     assert "results.jsonl: cannot be read" in answer.output
     answer = call("bench", "--markdown", "none.md", "--out", tmp_path / "new")
@@ -205,7 +205,9 @@ def test_refusals(tmp_path):
 def test_a_small_case_from_end_to_end(tmp_path):
     out = tmp_path / "bench"
     arguments = ["--chains", "2", "--warmup", "50", "--draws", "50"]
-    answer = call("bench", "--scws", "4000", "--regions", "10", "--bands", "1", "--out", out, *arguments)
+    answer = call(
+        "bench", "--n-scws", "4000", "--n-regions", "10", "--n-bands", "1", "--out", out, *arguments
+    )
     assert answer.exit_code == 0, answer.output
     (found,) = read_results(out)
     assert "failed" not in found

@@ -9,6 +9,7 @@ import pytest
 from astropy.table import QTable
 
 from ridgebayes import Run, write_scws
+from ridgebayes.cli.main import main
 from tests.helpers.cli import call, one_line
 
 QUICK = ["--warmup", "30", "--draws", "20", "--chains", "2", "--quiet", "--seed", "5"]
@@ -40,7 +41,7 @@ def fitted(mission, sky, tmp_path_factory):
     return out, result
 
 
-@pytest.mark.parametrize("command", ["", "inspect", "fit", "demo", "simulate"])
+@pytest.mark.parametrize("command", sorted(["", *main.commands]))
 def test_help_has_an_example(command):
     result = call(*command.split(), "--help")
     assert result.exit_code == 0
@@ -92,6 +93,19 @@ def test_fit_prints_table_and_warnings(fitted):
     assert "GB" in result.output
     assert "WARNING" in result.output
     assert "ESS" in result.output
+
+
+def test_fit_ends_with_warnings_verdict_and_what_to_do_next(fitted):
+    out, result = fitted
+    lines = result.stdout.splitlines()
+    where = {word: max(i for i, line in enumerate(lines) if line.startswith(word)) for word in
+             ("SIMULATED", "wrote", "WARNING", "verdict", "next:")}  # fmt: skip
+    assert sorted(where, key=where.get) == list(where)
+    assert lines[where["verdict"]].startswith("verdict: NOT CONVERGED")  # 20 draws
+    assert lines[-2:] == [
+        f"next: ridgebayes check {out}   do the data look like data of the model?",
+        f"      ridgebayes report {out}  one page about the run",
+    ]
 
 
 def test_fov_flux_is_the_matrix_times_intensity(fitted):
@@ -185,7 +199,7 @@ def test_simulate_and_refuse_to_overwrite(tmp_path):
     one_line(call(*arguments), "--overwrite")
     assert out.read_bytes() == before
     one_line(call(*arguments, "--overwrite", "--world", "outlier"), "outliers")
-    result = call(*arguments, "--overwrite", "--bands", 5)
+    result = call(*arguments, "--overwrite", "--n-bands", 5)
     assert "in 5 bands" in result.output
 
 

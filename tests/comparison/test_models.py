@@ -61,7 +61,7 @@ def test_table(rng):
     assert table.meta["simulated"]
     page = format_comparison(comparison)
     assert "150 of 150 revolutions have k̂ > 0.70" in page
-    assert "--folds 10" in page
+    assert "folds=10" in page
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_commands(far, tmp_path):
     assert (tmp_path / "out" / "sensitivity.png").stat().st_size > 1000
     one = command("compare", str(tmp_path / "near"))
     assert (one.exit_code, one.output.count("\n")) == (2, 1)
-    folds = command("loo", str(tmp_path / "near"), "--folds", "99")
+    folds = command("loo", str(tmp_path / "near"), "--folds", "99", "--overwrite")
     assert folds.exit_code == 2
     assert "--folds 99" in folds.output

@@ -72,7 +72,7 @@ def test_simulated_and_real_never_mix(halves):
 
 def test_osa_versions_mix_only_when_asked(halves):
     old, new = changed(halves[0], osa_version="10.2"), changed(halves[1], osa_version="11.2")
-    assert "--mix-osa" in refusal(old, new)
+    assert "mix_osa=True" in refusal(old, new)
     assert "not stated" in refusal(old, changed(new, osa_version=None))
     assert append([old, new], mix_osa=True).meta["osa_version"] == "10.2+11.2"
 

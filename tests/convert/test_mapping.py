@@ -119,7 +119,7 @@ def test_two_candidates_are_refused_with_the_line_that_settles_it(mission, tmp_p
         ("MJD", lambda m: (m.mjd - 51544) * 24, 'MJD = "h"'),
         ("MJD", lambda m: Time(m.mjd, format="mjd").isot, 'scale = "utc"'),
         ("EXPOSURE", None, 'exposure = "COLUMN"'),
-        ("PHASE", None, "--revolutions"),
+        ("PHASE", None, "revolutions=..."),
         ("MJD", None, 'time = "COLUMN"'),
         ("DEC", None, 'ra = "COLUMN"'),
         ("RATE_25_60", None, "[[bands]]"),
@@ -234,7 +234,7 @@ def test_files_of_bands_that_do_not_fit_each_other(mission, tmp_path, rng):
     table = Table.read(paths[1])
     table.remove_rows([0, 1])
     saved(table, tmp_path, paths[1].name)
-    assert "--common" in refusal(paths)
+    assert "common=True" in refusal(paths)
     kept = convert(paths, common=True).scws
     assert len(kept) == len(mission) - 2
     rows = np.searchsorted(mission.scw_id, kept.scw_id)

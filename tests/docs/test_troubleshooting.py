@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ridgebayes.cli.main import main
+from ridgebayes.cli.wording import in_options, options_of
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"^### `+ ?(.+?) ?`+$", PAGE, re.MULTILINE)
@@ -24,7 +27,9 @@ def texts():
     return "\n".join(re.sub(r"%(\.\d)?[defs]", "…", text) for text in found)
 
 
-SOURCES = texts()
+# As the library says it, and as the command line does.
+OPTIONS = {k: v for command in main.commands.values() for k, v in options_of(command).items()}
+SOURCES = f"{texts()}\n{in_options(texts(), OPTIONS)}"
 
 
 def test_there_are_messages():

@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 def rates_command(folder, *more):
     given = ["rates", str(folder), "--pixels", "all", "--out", str(folder / "scws.fits")]
-    given += ["--revolutions", str(folder / "revolutions.csv"), *map(str, more)]
+    given += ["--revolution-table", str(folder / "revolutions.csv"), *map(str, more)]
     return call(*given)
 
 
@@ -58,7 +58,7 @@ def test_what_the_user_must_give(folder):
     out = str(folder / "scws.fits")
     result = call("rates", folder, "--out", out)
     assert result.exit_code == 2
-    assert "give --revolutions TABLE" in result.stderr
+    assert "give --revolution-table TABLE" in result.stderr
     assert rates_command(folder, "--bands", "60-25").exit_code == 2
     assert rates_command(folder, "--dead-time", "1.5").exit_code == 2
     assert rates_command(folder, "--pointing", folder / "none.csv").exit_code == 2
@@ -84,7 +84,7 @@ def test_killed_at_any_moment(folder, workers):
         write_events(folder / f"isgri_events{k}.fits", drawn, scw_id=f"2559{k:04d}0010")
     command = [sys.executable, "-c", "from ridgebayes.cli.main import main; main()", "rates", str(folder)]
     command += ["--workers", str(workers)]
-    command += ["--revolutions", str(folder / "revolutions.csv"), "--out", str(folder / "scws.fits")]
+    command += ["--revolution-table", str(folder / "revolutions.csv"), "--out", str(folder / "scws.fits")]
     parts = folder / "scws.fits.parts"
     for wanted in (1, 8, 15):  # killed three times, each time further on
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -145,12 +145,12 @@ def test_convert_says_all_at_once_and_gives_bands_to_edit(tmp_path):
 
 def test_the_options_that_append_and_screen_advise_work(tmp_path):
     write_scws(few(), tmp_path / "a.fits")
-    advice = [(["--duplicates", "first"], "choose with --duplicates first or last")]
+    advice = [(["--duplicates", "first"], "choose --duplicates first or --duplicates last")]
     both = ["append", str(tmp_path / "a.fits"), str(tmp_path / "a.fits"), "--out", str(tmp_path / "b.fits")]
     for option, words in advice:
         assert words in CliRunner().invoke(main, both).stderr
         assert CliRunner().invoke(main, [*both, *option]).exit_code == 0
-    assert "--overwrite it" in CliRunner().invoke(main, [*both, *advice[0][0]]).stderr
+    assert "or --overwrite" in CliRunner().invoke(main, [*both, *advice[0][0]]).stderr
     assert CliRunner().invoke(main, [*both, *advice[0][0], "--overwrite"]).exit_code == 0
     # All flagged: the command that is advised takes the flags back.
     flagged = screen(few())

@@ -89,5 +89,5 @@ def test_refusals(small_mission, three_regions):
     with pytest.raises(InputError, match=f"there are {jax.device_count()} cpu devices"):
         mesh(1000)
     correlated = prepare(small_mission, three_regions, opened=("crab.rate", "background.correlated")).data
-    with pytest.raises(InputError, match=r"correlated_noise.*--devices"):
+    with pytest.raises(InputError, match=r"correlated_noise.*devices="):
         Sharded(lambda z, data: z.sum(), mesh(1)).share(correlated)

@@ -244,31 +244,31 @@ def test_command(tmp_path):
     out = tmp_path / "products"
     dates = Time(np.linspace(MJD[0], MJD[-1], 40), format="mjd").iso
     csv = written(tmp_path, "date,OULU\n" + "".join(f"{d},{i}\n" for i, d in enumerate(dates)))
-    result = call("background", saved.path, "--monitor", csv, "--out", out)
+    result = call("background-history", saved.path, "--monitor", csv, "--out", out)
     assert result.exit_code == 0, result.output
-    names = {f"02_background{part}.png" for part in ("", "_phase", "_scatter", "_residuals")}
+    names = {f"background_history{part}.png" for part in ("", "_phase", "_scatter", "_residuals")}
     assert {path.name for path in out.iterdir()} == names | {
-        "02_background.ecsv",
-        "02_background_scatter.ecsv",
+        "background_history.ecsv",
+        "background_history_scatter.ecsv",
     }
     assert "rank correlation with OULU" in result.output
-    table = QTable.read(out / "02_background.ecsv")
+    table = QTable.read(out / "background_history.ecsv")
     np.testing.assert_allclose(table["phase2"].value, coefficients(1)[0, 2])
     assert table.meta["simulated"]
 
 
 def test_nothing_off_the_plane_is_said(tmp_path):
     saved = step_run(1, off_plane=False, crab=False, held=True).save(tmp_path / "run")
-    result = call("background", saved.path, "--out", tmp_path / "p")
+    result = call("background-history", saved.path, "--out", tmp_path / "p")
     assert result.exit_code == 0, result.output
     assert sum("no ScW is pointed off the plane" in line for line in result.output.splitlines()) == 1
-    assert not (tmp_path / "p" / "02_background_residuals.png").exists()
+    assert not (tmp_path / "p" / "background_history_residuals.png").exists()
 
 
 def test_a_bad_monitor_stops_before_anything_is_written(tmp_path):
     path, out = step_run(1).save(tmp_path / "run").path, tmp_path / "p"
-    one_line(call("background", path, "--monitor", tmp_path / "none.csv", "--out", out), "none.csv")
+    one_line(call("background-history", path, "--monitor", tmp_path / "none.csv", "--out", out), "none.csv")
     early = written(tmp_path, "date,OULU\n1990-01-01,1\n1990-02-01,2\n")
-    one_line(call("background", path, "--monitor", early, "--out", out), "no value in the mission")
-    one_line(call("background", path, "--monitor-column", "OULU", "--out", out), "--monitor")
+    one_line(call("background-history", path, "--monitor", early, "--out", out), "no value in the mission")
+    one_line(call("background-history", path, "--monitor-column", "OULU", "--out", out), "--monitor")
     assert not out.exists()

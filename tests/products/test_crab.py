@@ -180,12 +180,12 @@ def test_thirty_bands_fit_a_page():
 def test_command(tmp_path):
     saved = step_run(1).save(tmp_path / "run")
     out = tmp_path / "products"
-    result = call("crab", saved.path, "--out", out)
+    result = call("crab-history", saved.path, "--out", out)
     assert result.exit_code == 0, result.output
-    names = {"01_crab_model.ecsv", "01_crab_model.png", "01_crab_model_residuals.png"}
+    names = {"crab_history.ecsv", "crab_history.png", "crab_history_residuals.png"}
     assert {path.name for path in out.iterdir()} == names
     assert "SIMULATED" in result.output
-    table = QTable.read(out / "01_crab_model.ecsv")
+    table = QTable.read(out / "crab_history.ecsv")
     assert table.meta["crab_scws"] == 80
     np.testing.assert_allclose(table["mean"].value, crab_table(saved)["mean"].value)
 
@@ -196,16 +196,16 @@ def test_without_a_crab_the_held_rate_is_drawn(tmp_path):
     assert "held" in ax.get_title("left")
     assert "no ScW contains the Crab" in ax.get_title("left")
     out = tmp_path / "p"
-    result = call("crab", run.save(tmp_path / "run").path, "--out", out)
+    result = call("crab-history", run.save(tmp_path / "run").path, "--out", out)
     assert result.exit_code == 0, result.output
-    assert {path.name for path in out.iterdir()} == {"01_crab_model.ecsv", "01_crab_model.png"}
+    assert {path.name for path in out.iterdir()} == {"crab_history.ecsv", "crab_history.png"}
     assert sum("no ScW contains the Crab" in line for line in result.output.splitlines()) == 1
-    assert QTable.read(out / "01_crab_model.ecsv").meta["crab_rate"] == "given, not fitted"
+    assert QTable.read(out / "crab_history.ecsv").meta["crab_rate"] == "given, not fitted"
 
 
 def test_a_wrong_table_is_one_line(tmp_path):
     path = step_run(1).save(tmp_path / "run").path
-    result = call("crab", path, "--scws", tmp_path / "none.fits", "--out", tmp_path / "p")
+    result = call("crab-history", path, "--scws", tmp_path / "none.fits", "--out", tmp_path / "p")
     assert result.exit_code == 2
     assert len(result.output.strip().splitlines()) == 1
     assert "none.fits" in result.output

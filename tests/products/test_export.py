@@ -32,7 +32,7 @@ def saved(small_run, small_mission, tmp_path_factory):
 def folder(saved):
     """All of a run, with histories among the draws and every format."""
     out = saved / "export"
-    chosen = [f"--draws={name}" for name in ("intensity", "fov_flux", "e2", "level", "crab", "crab.rate")]
+    chosen = [f"--draws-of={name}" for name in ("intensity", "fov_flux", "e2", "level", "crab", "crab.rate")]
     formats = [f"--draws-as={name}" for name in ("nc", "fits", "csv")]
     result = invoke(saved, "--out", out, *chosen, *formats, "--every", 5, "--nside", 16)
     assert result.exit_code == 0, result.output
@@ -144,8 +144,8 @@ def test_e2_is_the_intensity_times_the_crab(folder, small_run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--draws", "intensty"], "did you mean 'intensity'"),
-        (["--region", "GBB"], "did you mean 'GB'"),
+        (["--draws-of", "intensty"], "did you mean 'intensity'"),
+        (["--spectra-of", "GBB"], "did you mean 'GB'"),
         (["--nside", "48"], "not a power of 2"),
         (["--every", "0"], "1 or more"),
         (["--crab-spectrum", "norm=x"], "Crab spectrum"),
@@ -161,7 +161,7 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(saved, tmp_path, options, 
 
 def test_histories_need_the_table_that_was_fitted(saved, tmp_path, small_mission):
     write_scws(small_mission.select(np.arange(1, len(small_mission))), tmp_path / "other.fits")
-    command = ["export", saved / "run", "--out", tmp_path / "e", "--only", "draws", "--draws", "level"]
+    command = ["export", saved / "run", "--out", tmp_path / "e", "--only", "draws", "--draws-of", "level"]
     for scws, message in ([], "say where it is"), (["--scws", tmp_path / "other.fits"], "not the table"):
         result = call(*command, *scws)
         assert result.exit_code == 2

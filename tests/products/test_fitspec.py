@@ -141,7 +141,7 @@ def test_region_of_a_file(demo_like):
     np.testing.assert_allclose(found.draws[:, 0], 1.1 * intensity @ seen)  # its solid angle is 1.1
     with pytest.raises(InputError, match="no region 'GB'"):
         products.region_spectrum(run, "GB", sky=sky)
-    with pytest.raises(InputError, match="take --quantity fov"):
+    with pytest.raises(InputError, match="take quantity='fov'"):
         products.region_spectrum(run, "elsewhere", "intensity", sky=sky)
 
 
@@ -157,8 +157,8 @@ def demo_like(monkeypatch):
 def test_refusals(run, result):
     spectrum = result.spectrum
     for options, message in (
-        ({"distance": -1.0}, "--distance -1: give a positive number"),
-        ({"stellar_mass": 1e10}, "needs --distance too"),
+        ({"distance": -1.0}, "distance=-1: give a positive number"),
+        ({"stellar_mass": 1e10}, r"needs distance=\.\.\. too"),
         ({"share_band": (80.0, 30.0)}, "the lower first"),
         ({"share_band": (1.0, 5.0)}, "the table of white dwarfs holds 10 to 1000 keV"),
         ({"priors": {"whitedwarf.mas": 0.6}}, "did you mean 'whitedwarf.mass'"),
@@ -187,20 +187,20 @@ def test_figure_shows_posterior_and_prior(run, result, tmp_path):
 
 def test_command(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Run, "open", classmethod(lambda _cls, _path: run))
-    arguments = ["fitspec", str(tmp_path / "run"), "--model", "cutoff", "--draws", "100", "--band", "E01",
-                 "--band", "E03", "--region", "L+20"]  # fmt: skip
+    arguments = ["fitspec", str(tmp_path / "run"), "--components", "cutoff", "--draws", "100",
+                 "--band", "E01", "--band", "E03", "--region", "L+20"]  # fmt: skip
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    folder = tmp_path / "run" / "fitspec"
+    folder = tmp_path / "run" / "products"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "L+20_cutoff.ecsv", "L+20_cutoff.png", "L+20_cutoff_bands.ecsv",
+        "fitspec_L+20_cutoff.ecsv", "fitspec_L+20_cutoff.png", "fitspec_L+20_cutoff_bands.ecsv",
     ]  # fmt: skip
-    table = QTable.read(folder / "L+20_cutoff.ecsv")
+    table = QTable.read(folder / "fitspec_L+20_cutoff.ecsv")
     assert list(table["name"][:2]) == ["cutoff.amplitude", "cutoff.temperature"]
-    bands = QTable.read(folder / "L+20_cutoff_bands.ecsv")
+    bands = QTable.read(folder / "fitspec_L+20_cutoff_bands.ecsv")
     np.testing.assert_allclose(bands["pull"], (bands["mean"] - bands["model"]) / bands["sd"])
     assert re.search(r"posterior predictive check: p = 0\.\d+", done.output)
-    for bad in (["--model", "iron"], ["--region", "Nowhere"], ["--prior", "x"]):
+    for bad in (["--components", "iron"], ["--region", "Nowhere"], ["--prior", "x"]):
         failed = CliRunner().invoke(main, ["fitspec", str(tmp_path), *bad])
         assert failed.exit_code == 2
         assert len(failed.output.strip().splitlines()) == 1

@@ -97,15 +97,18 @@ def test_command(small_run, small_mission, tmp_path):
     assert alone.exit_code == 0, alone.output
     assert "no classical estimate" in alone.output
     write_scws(small_mission, tmp_path / "mission.fits")
+    refused = call(*arguments)
+    assert (refused.exit_code, "exists already" in refused.output) == (2, True)
+    arguments.append("--overwrite")
     both = call(*arguments, "--scws", tmp_path / "mission.fits")
     assert both.exit_code == 0, both.output
-    written = QTable.read(tmp_path / "products" / "05_flux.ecsv")
+    written = QTable.read(tmp_path / "products" / "flux.ecsv")
     assert "classical" in written.colnames
-    assert (tmp_path / "products" / "05_flux.tex").read_text().startswith("%")
+    assert (tmp_path / "products" / "flux.tex").read_text().startswith("%")
     write_scws(small_mission.select(np.arange(1, len(small_mission))), tmp_path / "other.fits")
     other = call(*arguments, "--scws", tmp_path / "other.fits")
     assert other.exit_code == 2
     assert "is not the table that was fitted" in other.output
-    wrong = call(*arguments, "--regions", "milkywy")
+    wrong = call(*arguments, "--sky", "milkywy")
     assert wrong.exit_code == 2
     assert "milkyway" in wrong.output

@@ -472,16 +472,16 @@ def test_command(run, tmp_path):
     result = call("map", saved.path, "--nside", 16, "--band", "E02", "--out", out)
     assert result.exit_code == 0, result.output
     names = {path.name for path in out.iterdir()}
-    assert names == {"04_map.fits", "04_map_plane.fits"} | {
-        f"04_map_{what}{where}.png" for what in ("intensity", "residuals") for where in ("", "_plane")
+    assert names == {"map.fits", "map_plane.fits"} | {
+        f"map_{what}{where}.png" for what in ("intensity", "residuals") for where in ("", "_plane")
     }
     for name in names:
-        assert str(out / name) in result.output
+        assert name in result.output.split(f"wrote {out}: ")[1]
     assert "SIMULATED data" in result.output
-    with fits.open(out / "04_map.fits") as hdus:
+    with fits.open(out / "map.fits") as hdus:
         assert [hdu.name for hdu in hdus[1:]] == ["E02"]
         assert hdus[1].header["DATAHASH"] == "f" * 64
-    bad = call("map", saved.path, "--band", "E9", "--out", out)
+    bad = call("map", saved.path, "--band", "E9", "--out", out, "--overwrite")
     assert (bad.exit_code, bad.output.count("\n")) == (2, 1)
 
 

@@ -179,7 +179,7 @@ def test_too_few_draws(small_mission, three_regions):
 
 def test_command(small_mission, tmp_path):
     rb.write_scws(small_mission, tmp_path / "m.fits")
-    given = ["prior", str(tmp_path / "m.fits"), "--sky", "coarse", "--band", "A01", "--draws", "10"]
+    given = ["prior", str(tmp_path / "m.fits"), "--sky", "coarse", "--band", "A01", "--prior-draws", "10"]
     found = call(*given, "--out", tmp_path / "p")
     assert found.exit_code == 0, found.output
     assert (tmp_path / "p" / "prior_predictive.png").stat().st_size > 10_000

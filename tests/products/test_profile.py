@@ -347,15 +347,15 @@ def test_an_unknown_band_is_one_line(run, tables, ax):
 def test_command(run, tables, tmp_path):
     saved = run.save(tmp_path / "run")
     out = tmp_path / "products"
-    result = call("profile", saved.path, "--out", out)
+    result = call("longitude-profile", saved.path, "--out", out)
     assert result.exit_code == 0, result.output
-    names = {f"06_longitude_profile{what}.{kind}" for what in ("", "_fov") for kind in ("ecsv", "png")}
+    names = {f"longitude_profile{what}.{kind}" for what in ("", "_fov") for kind in ("ecsv", "png")}
     assert {path.name for path in out.iterdir()} == names
     for name in names:
-        assert str(out / name) in result.output
+        assert name in result.output.split(f"wrote {out}: ")[1]
     assert "SIMULATED data" in result.output
     for name, table in zip(("", "_fov"), tables, strict=True):
-        read = QTable.read(out / f"06_longitude_profile{name}.ecsv")
+        read = QTable.read(out / f"longitude_profile{name}.ecsv")
         assert read.colnames == table.colnames
         np.testing.assert_allclose(read["mean"].value, table["mean"].value)
         assert read["mean"].unit == table["mean"].unit
@@ -364,11 +364,12 @@ def test_command(run, tables, tmp_path):
 
 def test_classical_needs_the_table(run, tmp_path):
     saved = run.save(tmp_path / "run")
-    result = call("profile", saved.path, "--out", tmp_path / "products")
+    result = call("longitude-profile", saved.path, "--out", tmp_path / "products")
     assert result.exit_code == 0
     assert "no classical estimate: " in result.output
     assert "the table that was fitted is not there" in result.output
-    gone = call("profile", saved.path, "--out", tmp_path / "products", "--scws", tmp_path / "gone.fits")
+    command = ("longitude-profile", saved.path, "--out", tmp_path / "products", "--overwrite")
+    gone = call(*command, "--scws", tmp_path / "gone.fits")
     assert gone.exit_code == 2
     assert "gone.fits" in gone.output
 
@@ -384,8 +385,8 @@ def test_command_with_the_classical_points(small_mission, tmp_path):
     saved = run.save(tmp_path / "run")
     write_scws(small_mission, tmp_path / "mission.fits")
     out = tmp_path / "products"
-    result = call("profile", saved.path, "--out", out, "--scws", tmp_path / "mission.fits")
+    result = call("longitude-profile", saved.path, "--out", out, "--scws", tmp_path / "mission.fits")
     assert result.exit_code == 0, result.output
-    points = QTable.read(out / "06_longitude_profile_classical.ecsv")
+    points = QTable.read(out / "longitude_profile_classical.ecsv")
     assert set(points["band"]) == set(bands)
     assert np.isfinite(points["flux"]).any()

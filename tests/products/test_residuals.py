@@ -171,9 +171,9 @@ def test_thirty_bands_fit_a_page():
 def test_command(tmp_path, region):
     saved = step_run(1).save(tmp_path / "run")
     out = tmp_path / "products"
-    result = call("residuals", saved.path, "--region", region, "--out", out)
+    result = call("residuals", saved.path, "--where", region, "--out", out)
     assert result.exit_code == 0, result.output
-    name = f"03_residuals_{region.upper()}"
+    name = f"residuals_{region.upper()}"
     assert {path.name for path in out.iterdir()} == {f"{name}.fits", f"{name}.png"}
     assert "SIMULATED" in result.output
     number = len(fits.getdata(out / f"{name}.fits", "RESIDUAL"))
@@ -184,7 +184,7 @@ def test_command(tmp_path, region):
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path):
     path = step_run(1, off_plane=False).save(tmp_path / "run").path
     out = tmp_path / "products"
-    one_line(call("residuals", path, "--region", "BKG", "--out", out), "no ScW in BKG", "|b| > 20 deg")
+    one_line(call("residuals", path, "--where", "BKG", "--out", out), "no ScW in BKG", "|b| > 20 deg")
     one_line(call("residuals", path, "--latitude", 95, "--out", out), "latitude 95")
     assert not out.exists()
     (tmp_path / "file").write_text("")
@@ -199,4 +199,4 @@ def test_only_crab_scws_give_a_table_and_no_figure(tmp_path):
     result = call("residuals", run.save(tmp_path / "run").path, "--out", tmp_path / "p")
     assert result.exit_code == 0, result.output
     assert "nothing to draw" in result.output
-    assert [path.name for path in (tmp_path / "p").iterdir()] == ["03_residuals_ALL.fits"]
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["residuals_ALL.fits"]

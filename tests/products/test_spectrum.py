@@ -208,7 +208,7 @@ def test_regions_that_are_asked_for():
     run.tree["constant_data"] = xr.DataTree(
         run.tree["constant_data"].to_dataset().assign_coords(region=names)
     )
-    with pytest.raises(InputError, match=r"no region 'GB': choose --region P0, P1, ") as caught:
+    with pytest.raises(InputError, match=r"no region 'GB': choose one of P0, P1, ") as caught:
         products.regions(run)
     assert "\n" not in str(caught.value)
 
@@ -292,35 +292,35 @@ def test_the_figure_says_what_a_reader_must_know(run):
 
 def test_command_writes_what_readers_read(run, tmp_path, monkeypatch):
     out = tmp_path / "products"
-    result = call("spectrum", save(run, tmp_path, monkeypatch), "--region", "GB", "--region", "L+20",
+    result = call("region-spectrum", save(run, tmp_path, monkeypatch), "--region", "GB", "--region", "L+20",
                     "--crab-spectrum", "norm=9.7,index=2.1", "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.output
-    names = {"07_spectrum.ecsv"} | {
-        f"07_spectrum_{region}.{end}" for region in ("GB", "L+20") for end in ("png", "pha", "rsp")
+    names = {"spectrum.ecsv"} | {
+        f"spectrum_{region}.{end}" for region in ("GB", "L+20") for end in ("png", "pha", "rsp")
     }
     assert {path.name for path in out.iterdir()} == names
     for name in names:
-        assert str(out / name) in result.output.splitlines()
+        assert name in result.output.split(f"wrote {out}: ")[1]
     assert "SIMULATED data" in result.output
-    table = QTable.read(out / "07_spectrum.ecsv", format="ascii.ecsv")
+    table = QTable.read(out / "spectrum.ecsv", format="ascii.ecsv")
     assert table["mean"].unit == MCRAB
     assert table["covariance"].shape == (6, 3)
     assert table.meta["simulated"] is True
     assert "9.7 E^-2.1" in table.meta["crab"]
     gb = table[table["region"] == "GB"]
     np.testing.assert_allclose(gb["covariance"].value, np.cov(draws_of(run, "sky.fov_flux", "GB").T))
-    with fits.open(out / "07_spectrum_GB.pha") as hdus:
+    with fits.open(out / "spectrum_GB.pha") as hdus:
         header = hdus["SPECTRUM"].header
         assert header["OBJECT"] == "GB"
         assert header["SIMUL"] is True
-        assert header["RESPFILE"] == "07_spectrum_GB.rsp"
+        assert header["RESPFILE"] == "spectrum_GB.rsp"
         comment = " ".join(header["COMMENT"])
         assert "FOV flux" in comment
         assert "joint draws" in comment
         np.testing.assert_allclose(hdus["SPECTRUM"].data["RATE"], gb["mean"].value, rtol=1e-6)
         np.testing.assert_allclose(hdus["SPECTRUM"].data["STAT_ERR"], gb["sd"].value, rtol=1e-6)
         np.testing.assert_allclose(hdus["COVMAT"].data, gb["covariance"].value)
-    with fits.open(out / "07_spectrum_GB.rsp") as hdus:
+    with fits.open(out / "spectrum_GB.rsp") as hdus:
         np.testing.assert_allclose(hdus["EBOUNDS"].data["E_MIN"], THREE[0])
         assert "9.7 E^-2.1" in " ".join(hdus["SPECRESP MATRIX"].header["COMMENT"])
 
@@ -347,11 +347,11 @@ def test_intensity_says_that_it_is_per_square_degree(run, tmp_path):
 
 def test_bands_that_overlap_go_without_an_ogip_file(tmp_path, monkeypatch):
     run = changed(edges=np.array([[25.0, 50.0, 80.0], [60.0, 80.0, 200.0]]))
-    result = call("spectrum", save(run, tmp_path, monkeypatch), "--out", tmp_path / "o")
+    result = call("region-spectrum", save(run, tmp_path, monkeypatch), "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     assert "WARNING: no OGIP file: " in result.output
-    assert "overlap" in result.output.splitlines()[-1]
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"07_spectrum.ecsv", "07_spectrum_GB.png"}
+    assert "overlap" in result.output.split("WARNING: no OGIP file: ")[1].splitlines()[0]
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"spectrum.ecsv", "spectrum_GB.png"}
 
 
 @pytest.mark.parametrize(
@@ -365,10 +365,12 @@ def test_bands_that_overlap_go_without_an_ogip_file(tmp_path, monkeypatch):
 def test_one_band_a_gap_and_thirty(tmp_path, monkeypatch, bands, edges, mean):
     run = changed(bands, edges=edges, mean=mean)
     path = save(run, tmp_path, monkeypatch)
-    result = call("spectrum", path, "--quantity", "intensity", "--region", "L+20", "--out", tmp_path / "o")
+    result = call(
+        "region-spectrum", path, "--quantity", "intensity", "--region", "L+20", "--out", tmp_path / "o"
+    )
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "o").iterdir())) == 4
-    assert len(QTable.read(tmp_path / "o" / "07_spectrum.ecsv", format="ascii.ecsv")) == bands
+    assert len(QTable.read(tmp_path / "o" / "spectrum.ecsv", format="ascii.ecsv")) == bands
     assert "WARNING" not in result.output
 
 
@@ -379,7 +381,7 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch):
         (["--crab-spectrum", "norm=10"], "index is missing"),
         (["--out", __file__], "cannot be written"),
     ):
-        result = call("spectrum", path, "--out", out, *options)
+        result = call("region-spectrum", path, "--out", out, *options)
         assert result.exit_code == 2
         assert message in result.output
         assert len(result.output.strip().splitlines()) == 1

@@ -91,7 +91,7 @@ def test_bad_settings(small_mission, three_regions, settings, words):
 
 
 def test_devices_that_are_not_there(small_mission, three_regions):
-    with pytest.raises(InputError, match="--devices 99: there are 1 cpu devices"):
+    with pytest.raises(InputError, match="devices=99: there are 1 cpu devices"):
         sample(models.regions(three_regions), small_mission, devices=99)
 
 

@@ -108,8 +108,8 @@ def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, setting
     model = quick_model.write(tmp_path / "quick.py")
     command = [
         *(sys.executable, "-c", "from ridgebayes.cli.main import main; main()"),
-        *("sbc", str(model), "--scws", str(scws), "--out", str(out), "--workers", "2", "--quiet"),
-        *("--simulations", "500", "--draws", "39", "--warmup", str(settings.warmup), "--seed", "3"),
+        *("sbc", str(scws), "--model", str(model), "--out", str(out), "--workers", "2", "--quiet"),
+        *("--simulations", "500", "--rank-draws", "39", "--warmup", str(settings.warmup), "--seed", "3"),
     ]
     process = subprocess.Popen(command)
     while not (out / TABLE).exists() or (out / TABLE).read_bytes().count(b"\n") < 3:
@@ -141,11 +141,11 @@ def test_dask_cluster_gives_the_same(campaign, go_on, tmp_path):
 
 def test_scheduler_that_is_not_there(go_on, tmp_path, monkeypatch):
     monkeypatch.setattr("ridgebayes.sbc.workers.CONNECT_S", 0.5)
-    with pytest.raises(InputError, match=r"--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there"):
+    with pytest.raises(InputError, match=r"scheduler='tcp://127.0.0.1:9': no Dask scheduler answers there"):
         go_on(tmp_path, workers=None, scheduler="tcp://127.0.0.1:9")
-    with pytest.raises(InputError, match="--scheduler nonsense://x: no Dask scheduler answers there"):
+    with pytest.raises(InputError, match="scheduler='nonsense://x': no Dask scheduler answers there"):
         go_on(tmp_path, workers=None, scheduler="nonsense://x")
-    with pytest.raises(InputError, match="--workers is for this machine"):
+    with pytest.raises(InputError, match=r"workers=\.\.\. is for this machine"):
         go_on(tmp_path, workers=2, scheduler="tcp://127.0.0.1:9")
 
 

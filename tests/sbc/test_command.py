@@ -19,7 +19,7 @@ from tests.helpers.synthetic_ranks import synthetic_ranks
 def test_help_has_an_example():
     result = call("sbc", "--help")
     assert result.exit_code == 0
-    assert "ridgebayes sbc regions --simulations 20" in result.output
+    assert "ridgebayes sbc --simulations 20" in result.output
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,10 @@ def command(pointings, tmp_path_factory):
     model = quick_model.write(folder / "quick.py")
     return [
         "sbc",
-        model,
-        "--scws",
         folder / "scws.fits",
-        "--draws",
+        "--model",
+        model,
+        "--rank-draws",
         39,
         "--warmup",
         100,
@@ -57,12 +57,15 @@ def test_campaign_and_what_it_leaves(command, campaign, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sbc", "region"], "model 'region': there is none of this name (did you mean 'regions'?)"),
-        (["sbc", "regions", "--simulations", 0], "simulations = 0, draws = 99: must be at least 1"),
-        (["sbc", "regions", "--workers", 0], "workers = 0: must be at least 1"),
-        (["sbc", "regions", "--extra", "outlier"], "did you mean 'outliers'?"),
-        (["sbc", "regions", "--crab-rate", "A01"], "not of the form NAME=VALUE"),
-        (["sbc", "regions", "--scws", "nowhere.fits"], "nowhere.fits"),
+        (
+            ["sbc", "--model", "region"],
+            "model 'region': there is none of this name (did you mean 'regions'?)",
+        ),
+        (["sbc", "--simulations", 0], "simulations = 0, draws = 99: must be at least 1"),
+        (["sbc", "--workers", 0], "workers = 0: must be at least 1"),
+        (["sbc", "--extra", "outlier"], "did you mean 'outliers'?"),
+        (["sbc", "--crab-rate", "A01"], "not of the form NAME=VALUE"),
+        (["sbc", "nowhere.fits"], "nowhere.fits"),
     ],
 )
 def test_one_line_errors(arguments, message, tmp_path):
@@ -105,10 +108,10 @@ def test_figure_shows_the_band_and_what_is_wrong(rng):
 
 @pytest.mark.slow
 def test_short_run_of_a_shipped_model(tmp_path):
-    """What `ridgebayes sbc template` does, on fewer revolutions, with a known unknown opened."""
-    given = ["--revolutions", 12, "--simulations", 12, "--draws", 29, "--warmup", 100, "--workers", 1]
+    """What `ridgebayes sbc --model template` does, on fewer revolutions, with a known unknown opened."""
+    given = ["--revolutions", 12, "--simulations", 12, "--rank-draws", 29, "--warmup", 100, "--workers", 1]
     fixed = ["--prior", "background.drift=0", "--extra", "smooth_crab", "--prior", "crab.smooth=0"]
-    result = call("sbc", "template", *given, *fixed, "--out", tmp_path, "--quiet")
+    result = call("sbc", "--model", "template", *given, *fixed, "--out", tmp_path, "--quiet")
     assert result.exit_code == 0, result.output
     ranks = read_ranks(tmp_path)
     assert ranks.record["model"]["extras"] == ["smooth_crab"]
@@ -121,7 +124,7 @@ def test_short_run_of_a_shipped_model(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", models.MODELS)
 def test_shipped_models_are_uniform(model, tmp_path):
-    result = call("sbc", model, "--simulations", 60, "--out", tmp_path, "--quiet")
+    result = call("sbc", "--model", model, "--simulations", 60, "--out", tmp_path, "--quiet")
     assert result.exit_code == 0, result.output
     ranks = read_ranks(tmp_path)
     assert not ranks.failures

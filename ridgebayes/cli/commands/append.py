@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.errors import InputError
+from ridgebayes.cli.commands.options import FILE, table_out_option
+from ridgebayes.cli.ending import check_new, say_next
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
-@click.argument("new", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="ScW table to write.")
+@click.argument("file", type=FILE)
+@click.argument("more", nargs=-1, required=True, type=FILE, metavar="FILE...")
 @click.option(
     "--duplicates",
     type=click.Choice(["refuse", "first", "last"]),
@@ -22,14 +22,14 @@ from ridgebayes.errors import InputError
 )
 @click.option("--mix-osa", is_flag=True, help="Join tables of different OSA versions.")
 @click.option("--drop-optional", is_flag=True, help="Leave out ROLL or TRACER where a table lacks it.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@table_out_option()
 def append(
-    table: Path,
-    new: tuple[Path, ...],
-    out: Path,
+    file: Path,
+    more: tuple[Path, ...],
     duplicates: str,
     mix_osa: bool,
     drop_optional: bool,
+    out: Path,
     overwrite: bool,
 ) -> None:
     """Join ScW tables of the same bands; simulated and real data never mix.
@@ -37,12 +37,11 @@ def append(
     \b
     Example:  ridgebayes append scws.fits new.fits --out both.fits
     """
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
+    check_new([out], overwrite=overwrite)
     from ridgebayes import convert as doors
     from ridgebayes.table.formats import read_scws, write_scws
 
-    tables = [read_scws(path, screened=False) for path in (table, *new)]
+    tables = [read_scws(path, screened=False) for path in (file, *more)]
     joined = doors.append(tables, duplicates=duplicates, mix_osa=mix_osa, drop_optional=drop_optional)
     write_scws(joined, out, overwrite=overwrite)
     dropped = sum(map(len, tables)) - len(joined)
@@ -55,4 +54,5 @@ def append(
         new_to = [text for text in cut["log"].split("; ") if text.startswith("not applied")]
         if new_to:
             click.echo(f"{name}: {'; '.join(new_to)}: ridgebayes screen {out}")
-    click.echo(f"{out}: {len(joined)} ScWs of {len(tables)} tables, {dropped} duplicates left out")
+    click.echo(f"wrote {out}: {len(joined)} ScWs of {len(tables)} tables, {dropped} duplicates left out")
+    say_next((f"ridgebayes inspect {out}", "what is in it"))

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from ridgebayes.cli.commands.options import FILE, programme_option
+from ridgebayes.cli.ending import say_next, say_written
+
 
 @click.command()
 @click.option("--full", is_flag=True, help="The whole grid, hours on two cores [default: a minute or two].")
-@click.option("--scws", multiple=True, type=int, help="Only missions of about so many ScWs (repeatable).")
-@click.option("--regions", multiple=True, type=int, help="Only so many sky regions (repeatable).")
-@click.option("--bands", multiple=True, type=int, help="Only so many bands (repeatable).")
+@click.option("--n-scws", multiple=True, type=int, help="Only missions of about so many ScWs (repeatable).")
+@click.option("--n-regions", multiple=True, type=int, help="Only so many sky regions (repeatable).")
+@click.option("--n-bands", multiple=True, type=int, help="Only so many bands (repeatable).")
 @click.option(
     "--case",
     "chosen",
@@ -21,31 +24,25 @@ import click
 )
 @click.option("--demo", is_flag=True, help="Measure `ridgebayes demo` too, from an empty cache and again.")
 @click.option("--again", is_flag=True, help="Fit each a second time, with what is compiled already.")
-@click.option(
-    "--programme",
-    type=click.Path(path_type=Path),
-    help="Table of real pointings for the missions [default: the simulator's own].",
-)
+@programme_option
 @click.option("--chains", type=int, help="Chains of each fit [default: as fit].")
 @click.option("--warmup", type=int, help="Adaptive draws a chain [default: as fit].")
 @click.option("--draws", type=int, help="Draws a chain [default: as fit].")
 @click.option("--limit", default=60.0, show_default=True, help="Minutes after which a fit is given up.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE,
     default=Path("runs/bench"),
     show_default=True,
     help="Folder of missions, runs, results.jsonl, results.md and scaling.png.",
 )
-@click.option(
-    "--markdown", type=click.Path(path_type=Path), help="Put the table into this file, between its marks."
-)
-@click.option("--figure", type=click.Path(path_type=Path), help="Write the figure here too.")
+@click.option("--markdown", type=FILE, help="Put the table into this file, between its marks.")
+@click.option("--figure", type=FILE, help="Write the figure here too.")
 def bench(
     full: bool,
-    scws: tuple[int, ...],
-    regions: tuple[int, ...],
-    bands: tuple[int, ...],
+    n_scws: tuple[int, ...],
+    n_regions: tuple[int, ...],
+    n_bands: tuple[int, ...],
     chosen: tuple[str, ...],
     demo: bool,
     again: bool,
@@ -75,9 +72,9 @@ def bench(
 
     if chosen:
         cases = [bench_cases.read_case(text) for text in chosen]
-    elif full or scws or regions or bands:
+    elif full or n_scws or n_regions or n_bands:
         cases = bench_cases.grid(
-            scws or bench_cases.SCWS, regions or bench_cases.REGIONS, bands or bench_cases.BANDS
+            n_scws or bench_cases.SCWS, n_regions or bench_cases.REGIONS, n_bands or bench_cases.BANDS
         )
     else:
         cases = list(bench_cases.QUICK)
@@ -90,10 +87,13 @@ def bench(
     with whole_file(out / "results.md") as path:
         path.write_text(text, encoding="utf-8")
     click.echo(text)
+    written = [out / "results.jsonl", out / "results.md"]
     pictures = [out / "scaling.png", *([figure] if figure else [])]
     if any("case" in r and r["case"] != "demo" and "failed" not in r for r in results):
         for picture in pictures:
-            click.echo(write_figure(lambda: scaling_figure(results), picture))
+            written.append(write_figure(lambda: scaling_figure(results), picture))
     if markdown:
         insert(text, markdown)
-        click.echo(markdown)
+        written.append(markdown)
+    say_written(written)
+    say_next(("docs/timings.md", "what the times depend on"))

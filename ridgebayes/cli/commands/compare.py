@@ -6,19 +6,40 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, scws_option
+from ridgebayes.cli.commands.options import (
+    FILE,
+    PRODUCTS,
+    folds_option,
+    out_option,
+    quiet_option,
+    refit_option,
+    scws_option,
+)
+from ridgebayes.cli.ending import Products
+from ridgebayes.cli.wording import in_options, options_of
 
 NAME = "compare"
 
 
 @click.command()
-@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--refit", is_flag=True, help="Fit again without each revolution whose k̂ is too high.")
-@click.option("--folds", type=int, help="Refit to all but a share of the revolutions, in place of PSIS.")
+@click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN RUN...")
+@refit_option
+@folds_option
 @scws_option
-@out_option
-def compare(runs: tuple[Path, ...], refit: bool, folds: int | None, scws: Path | None, out: Path) -> None:
+@out_option()
+@quiet_option
+def compare(
+    runs: tuple[Path, ...],
+    refit: bool,
+    folds: int | None,
+    scws: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
     """Compare fits of one table: which predicts revolutions that it has not seen better, and by how much.
+
+    RUN/products is that of the first run. --folds takes the place of importance sampling.
 
     \b
     Example:  ridgebayes compare runs/regions runs/starlight
@@ -26,17 +47,15 @@ def compare(runs: tuple[Path, ...], refit: bool, folds: int | None, scws: Path |
     from ridgebayes.comparison import compare
     from ridgebayes.comparison.models import format_comparison
     from ridgebayes.plots.compare import difference_figure
-    from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
 
+    files = Products(out or runs[0] / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()
     opened = [Run.open(path) for path in runs]
-    comparison = compare(opened, scws, folds=folds, refit=refit, progress=True)
+    comparison = compare(opened, scws, folds=folds, refit=refit, progress=not quiet)
     for name, table in ((NAME, comparison.table), (f"{NAME}_revolutions", comparison.pointwise_table())):
-        with whole_file(out / f"{name}.ecsv") as path:
-            table.write(path, format="ascii.ecsv")
-        click.echo(out / f"{name}.ecsv")
-    click.echo(write_figure(lambda: difference_figure(comparison), out / f"{NAME}.png"))
-    click.echo(format_comparison(comparison))
+        files.table(f"{name}.ecsv", table)
+    files.figure(f"{NAME}.png", lambda: difference_figure(comparison))
+    click.echo(in_options(format_comparison(comparison), options_of(click.get_current_context().command)))
+    files.end(*((f"ridgebayes check {run}", "does this one describe the data?") for run in runs[:2]))

@@ -6,30 +6,25 @@ from pathlib import Path
 
 import click
 
+from ridgebayes.cli.commands.options import FILE, revolution_table_option, table_out_option
+from ridgebayes.cli.ending import check_new, say_next
 from ridgebayes.errors import InputError
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="ScW table to write (.fits, .ecsv).")
-@click.option(
-    "--mapping", "mapping_file", type=click.Path(path_type=Path), help="TOML: what is known of the columns."
-)
+@click.argument("sources", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.option("--mapping", "mapping_file", type=FILE, help="TOML: what is known of the columns.")
 @click.option("--guess", "only_guess", is_flag=True, help="Print the mapping as inferred, and write nothing.")
-@click.option(
-    "--revolutions",
-    type=click.Path(path_type=Path),
-    help="Table REVOL, START (MJD, TT), END or PERIOD (d): for a phase or a time that is missing.",
-)
+@revolution_table_option
 @click.option("--common", is_flag=True, help="One file a band: keep the ScWs that all files have.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@table_out_option(required=False)
 def convert(
     sources: tuple[Path, ...],
-    out: Path | None,
     mapping_file: Path | None,
     only_guess: bool,
     revolutions: Path | None,
     common: bool,
+    out: Path | None,
     overwrite: bool,
 ) -> None:
     """Convert a rate table, or one a band, in FITS, ECSV, CSV, ASCII, Parquet or VOTable.
@@ -57,8 +52,7 @@ def convert(
         return
     if out is None:
         raise InputError("no --out: name the ScW table to write, or ask for the mapping with --guess")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
+    check_new([out], overwrite=overwrite)
     try:
         done = doors.convert(sources, mapping, revolutions=revolutions, common=common)
     except Unclear as error:
@@ -74,4 +68,5 @@ def convert(
         click.echo(line)
     write_scws(done.scws, out, overwrite=overwrite)
     kind = "simulated " if done.scws.meta["simulated"] else ""
-    click.echo(f"{out}: {len(done.scws)} {kind}ScWs in {len(done.scws.bands)} bands")
+    click.echo(f"wrote {out}: {len(done.scws)} {kind}ScWs in {len(done.scws.bands)} bands")
+    say_next((f"ridgebayes inspect {out}", "what is in it, and what looks suspicious"))

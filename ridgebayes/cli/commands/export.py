@@ -7,31 +7,38 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
-from ridgebayes.cli.commands.options import plain_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import (
+    crab_spectrum_option,
+    nside_option,
+    open_run,
+    out_option,
+    plain_option,
+    run_argument,
+    scws_option,
+)
+from ridgebayes.cli.ending import say_next
 
 
 @click.command()
 @run_argument
 @plain_option
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("export"),
-    show_default=True,
-    help="Folder to write.",
-)
-@click.option(
     "--only",
     "kinds",
     multiple=True,
     type=click.Choice(["tables", "maps", "spectra", "draws", "template"]),
-    help="Only these products (repeat for more) [default: all].",
+    help="Only these products (repeatable) [default: all].",
 )
 @click.option(
-    "--region", "regions", multiple=True, help="Spectra of this region (repeatable) [default: all]."
+    "--spectra-of",
+    "regions",
+    multiple=True,
+    metavar="REGION",
+    help="Spectra of this region (repeatable) [default: all].",
 )
 @click.option(
-    "--draws",
+    "--draws-of",
+    "draws",
     multiple=True,
     metavar="NAME",
     help="Posterior draws of intensity, fov_flux, energy_flux, e2, plane (FOV flux along the plane), level "
@@ -48,18 +55,14 @@ from ridgebayes.cli.commands.options import plain_option, run_argument, scws_opt
     help="Format of the draws (repeatable).",
 )
 @click.option("--every", default=1, show_default=True, help="Export one draw in so many.")
-@click.option("--nside", default=64, show_default=True, help="Of the HEALPix maps: a power of 2 up to 128.")
-@click.option(
-    "--crab-spectrum",
-    help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
-)
+@nside_option
+@crab_spectrum_option
 @no_classical_option
 @scws_option
-@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@out_option("export")
 def export(
     run: Path,
     plain: bool,
-    out: Path,
     kinds: tuple[str, ...],
     regions: tuple[str, ...],
     draws: tuple[str, ...],
@@ -69,24 +72,24 @@ def export(
     crab_spectrum: str | None,
     no_classical: bool,
     scws: Path | None,
+    out: Path | None,
     overwrite: bool,
 ) -> None:
     """Tables, maps, spectra, posterior draws and a sky model for other software, with an index.
 
     \b
     Examples:
-      ridgebayes export runs/first --out export
-      ridgebayes export runs/first --only draws --draws level --draws crab --draws-as fits
+      ridgebayes export runs/first
+      ridgebayes export runs/first --only draws --draws-of level --draws-of crab --draws-as fits
     """
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.io.atomic import check_folder
     from ridgebayes.products.export import DRAWS, INDEX, KINDS, Options
     from ridgebayes.products.export import export as write
-    from ridgebayes.runs.run import Run
 
-    crab = read_crab(crab_spectrum)
+    crab, out = read_crab(crab_spectrum), out or run / "export"
     check_folder(out, INDEX, overwrite=overwrite)
-    opened = Run.open(run) if plain else Run.open(run).best
+    opened = open_run(run, plain=plain)
     chosen = kinds or KINDS
     calibration = classical_calibration(opened, scws) if "tables" in chosen and not no_classical else None
     options = Options(chosen, regions, draws or DRAWS, formats, every, nside, crab, scws, calibration)
@@ -97,4 +100,5 @@ def export(
         click.echo(f"{name:<34} {what}")
     for name, why in found.left_out.items():
         click.echo(f"left out: {name}: {why}")
-    click.echo(f"{out / INDEX}: {len(found.files)} files")
+    click.echo(f"wrote {out}: {INDEX} and {len(found.files)} files")
+    say_next((str(out / INDEX), "says what each file is, and what reads it"))

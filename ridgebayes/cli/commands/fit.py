@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,24 @@ from typing import Any
 import click
 
 from ridgebayes.cli.commands.model import change_priors, model_options, priors_option
-from ridgebayes.cli.commands.options import number, pairs, run_argument, scws_option
+from ridgebayes.cli.commands.options import (
+    FILE,
+    band_option,
+    crab_rate_option,
+    crab_rates_of,
+    draws_option,
+    model_option,
+    overwrite_option,
+    quiet_option,
+    run_argument,
+    scws_option,
+    seed_option,
+    stacked,
+    table_argument,
+    warmup_option,
+    workers_option,
+)
+from ridgebayes.cli.ending import say_next
 
 
 def _offer_devices(context: click.Context, option: click.Parameter, devices: int) -> int:
@@ -24,11 +41,11 @@ def _offer_devices(context: click.Context, option: click.Parameter, devices: int
 
 def sampling_options(command: Callable) -> Callable:
     """Options of every command that samples."""
-    options = [
+    return stacked(
         click.option("--chains", default=4, show_default=True, help="Chains."),
-        click.option("--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."),
-        click.option("--draws", default=500, show_default=True, help="Draws a chain to keep."),
-        click.option("--seed", default=0, show_default=True, help="Everything random follows from it."),
+        warmup_option,
+        draws_option,
+        seed_option,
         click.option("--target-accept", default=0.9, show_default=True, help="Acceptance NUTS aims at."),
         click.option(
             "--sampler",
@@ -37,7 +54,7 @@ def sampling_options(command: Callable) -> Callable:
             show_default=True,
             help="NUTS alone, or with independent proposals where these are accepted (docs/model.md).",
         ),
-        click.option("--workers", type=int, help="Chains at a time [default: the cores]."),
+        workers_option,
         click.option(
             "--devices",
             type=click.IntRange(1),
@@ -46,34 +63,36 @@ def sampling_options(command: Callable) -> Callable:
             callback=_offer_devices,
             help="GPUs among which the revolutions are shared (without a GPU: parts of the CPU).",
         ),
-        click.option("--overwrite", is_flag=True, help="Replace an existing run directory."),
-        click.option("--quiet", is_flag=True, help="No progress bar."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    )(command)
+
+
+def run_out_option(default: Path | None = None) -> Callable[[Callable], Callable]:
+    """``--out``, ``--overwrite`` and ``--quiet`` of a command that writes a run directory."""
+    return stacked(
+        click.option(
+            "--out",
+            type=FILE,
+            required=default is None,
+            default=default,
+            show_default=default is not None,
+            help="Run directory to write.",
+        ),
+        overwrite_option,
+        quiet_option,
+    )
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to write.")
-@click.option(
-    "--model",
-    "name",
-    default="regions",
-    show_default=True,
-    help="Model, as in models/, or a Python file of your own, which is run (docs/cookbook.md).",
-)
+@table_argument
+@model_option
 @model_options()
-@click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
-@click.option("--response", type=click.Path(path_type=Path), help="Measured response, a FITS image.")
-@click.option(
-    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
-)
+@band_option
+@crab_rate_option
+@click.option("--response", type=FILE, help="Measured response, a FITS image.")
 @sampling_options
+@run_out_option()
 def fit(
     file: Path,
-    out: Path,
     name: str,
     sky: str,
     bands: tuple[str, ...],
@@ -82,6 +101,7 @@ def fit(
     prior_file: Path | None,
     response: Path | None,
     crab_rates: tuple[str, ...],
+    out: Path,
     **settings: Any,
 ) -> None:
     """Sample the posterior of a model given a ScW rate table.
@@ -101,9 +121,7 @@ def fit(
 
     build = models.find(name)
     model = change_priors(build(skies.load(sky)).with_extras(*extras), priors, prior_file)
-    rates = {
-        band: number(value, f"--crab-rate {band}") for band, value in pairs(crab_rates, "--crab-rate").items()
-    }
+    rates = crab_rates_of(crab_rates)
     scws = read_scws(file)
     if bands:
         scws = scws.take_bands(bands)
@@ -112,17 +130,17 @@ def fit(
         scws,
         out,
         response=ImageResponse.from_fits(response) if response else None,
-        crab_rate=rates or None,
+        crab_rate=rates,
         **settings,
     )
     _report(run)
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 @priors_option
 @sampling_options
-def demo(out: Path, prior_file: Path | None, **settings: Any) -> None:
+@run_out_option(Path("runs/demo"))
+def demo(prior_file: Path | None, out: Path, **settings: Any) -> None:
     """Fit the bundled simulated mission in three bands and show the result beside the truth.
 
     \b
@@ -146,8 +164,8 @@ def demo(out: Path, prior_file: Path | None, **settings: Any) -> None:
 @click.command()
 @run_argument
 @scws_option
-@click.option("--workers", type=int, help="Chains at a time [default: the cores].")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@workers_option
+@quiet_option
 def resume(run: Path, scws: Path | None, workers: int | None, quiet: bool) -> None:
     """Go on with a fit that was interrupted, as if it had never been.
 
@@ -163,13 +181,11 @@ def resume(run: Path, scws: Path | None, workers: int | None, quiet: bool) -> No
 
 @click.command()
 @run_argument
-@click.argument("new", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to write.")
+@table_argument
 @scws_option
-@click.option("--workers", type=int, help="Chains at a time [default: the cores].")
-@click.option("--overwrite", is_flag=True, help="Replace an existing run directory.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-def update(run: Path, new: Path, quiet: bool, **options: Any) -> None:
+@workers_option
+@run_out_option()
+def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     """Bring a fit up to date with a table of new ScWs (alone, or with the old ones).
 
     \b
@@ -181,13 +197,13 @@ def update(run: Path, new: Path, quiet: bool, **options: Any) -> None:
     from ridgebayes.runs.update import update as bring_up_to_date
 
     use_compilation_cache()
-    result = _drawn(bring_up_to_date(Run.open(run), new, progress=not quiet, **options))
-    _report(result)
+    result = _drawn(bring_up_to_date(Run.open(run), file, progress=not quiet, **options))
     told = result.record["update"]
-    click.echo(f"{told['new_scws']} new ScWs")
+    lines = [f"{told['new_scws']} new ScWs"]
     for part, how in told["how"].items():
         worth = f"worth {told['efficiency'][part]:.0%} of them, Pareto k {told['pareto_k'][part]:.2f}"
-        click.echo(f"{part}: {how}" + (f" ({worth})" if how != CHAINS else ""))
+        lines.append(f"{part}: {how}" + (f" ({worth})" if how != CHAINS else ""))
+    _report(result, lines)
 
 
 def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
@@ -207,12 +223,17 @@ def _drawn(run: Any) -> Any:
     return run
 
 
-def _report(run: Any) -> None:
-    """Print the intensity table, the warnings and where things are."""
+def _report(run: Any, lines: Iterable[str] = ()) -> None:
+    """Print a short table, what was written, and last the warnings, the verdict and what to do next."""
     from ridgebayes.products import CXB_NOTE, format_table
-    from ridgebayes.runs.intensity import calibration_words
+    from ridgebayes.runs.intensity import calibration_words, main_regions
+    from ridgebayes.runs.run import TABLE
 
-    click.echo(format_table(run.table(), simulated=run.simulated))
+    table = run.table()
+    shown = main_regions(table)
+    click.echo(format_table(shown, simulated=run.simulated))
+    if len(shown) < len(table):
+        click.echo(f"… {len(table) - len(shown)} more rows, of the other regions, in {run.path / TABLE}")
     click.echo(f"\n{CXB_NOTE}")
     r_hat, ess, _ = run.diagnosis.worst
     seconds = sum(run.record["seconds"].values())
@@ -220,9 +241,25 @@ def _report(run: Any) -> None:
         f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {run.diagnosis.divergences} divergences; "
         f"{seconds:.0f} s, {run.record['peak_memory_gib']:.1f} GiB"
     )
+    click.echo(calibration_words(run))
+    for line in lines:
+        click.echo(line)
+    click.echo(f"wrote {run.path}: posterior.nc, intensity.ecsv, scws.fits, run.toml, figures/")
+    unseen = run.record["data"]["unseen_regions"]
+    for region in unseen:
+        click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
     for warning in run.diagnosis.warnings:
         click.echo(f"WARNING: {warning}")
-    for region in run.record["data"]["unseen_regions"]:
-        click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
-    click.echo(calibration_words(run))
-    click.echo(f"run: {run.path} (posterior.nc, intensity.ecsv, scws.fits, run.toml, figures/)")
+    click.echo(f"verdict: {_verdict(run)}")
+    say_next(
+        (f"ridgebayes check {run.path}", "do the data look like data of the model?"),
+        (f"ridgebayes report {run.path}", "one page about the run"),
+    )
+
+
+def _verdict(run: Any) -> str:
+    """Say in one line whether the draws can be used."""
+    if run.diagnosis.warnings:
+        return "NOT CONVERGED: do not use these numbers; see the warnings in docs/troubleshooting.md"
+    unseen = run.record["data"]["unseen_regions"]
+    return "the chains agree" + (f"; {len(unseen)} regions are prior only" if unseen else "")

@@ -8,29 +8,38 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import pairs, plain_option, run_argument
+from ridgebayes.cli.commands.options import (
+    PRODUCTS,
+    band_option,
+    crab_spectrum_option,
+    draws_option,
+    open_run,
+    other_sky_option,
+    out_option,
+    pairs,
+    plain_option,
+    quantity_option,
+    region_option,
+    run_argument,
+    seed_option,
+)
+from ridgebayes.cli.ending import Products
 
 
 @click.command()
 @run_argument
 @plain_option
-@click.option("--region", "names", multiple=True, help="Region (repeatable), or all [default: GB].")
+@region_option
 @click.option(
-    "--model",
+    "--components",
     "model",
     default="whitedwarf+powerlaw",
     show_default=True,
-    help="Components joined by +: whitedwarf, cutoff, powerlaw.",
+    help="Of the spectral model, joined by +: whitedwarf, cutoff, powerlaw.",
 )
-@click.option("--regions", help="Shipped region set, or a TOML file, to take regions from.")
-@click.option("--band", "bands", multiple=True, help="Fit only this band (repeat for more) [default: all].")
-@click.option(
-    "--quantity",
-    type=click.Choice(["fov", "intensity"]),
-    default="fov",
-    show_default=True,
-    help="FOV flux, or intensity of the region's core.",
-)
+@other_sky_option
+@band_option
+@quantity_option
 @click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")
 @click.option(
     "--share-band",
@@ -43,19 +52,16 @@ from ridgebayes.cli.commands.options import pairs, plain_option, run_argument
 )
 @click.option("--distance", type=float, help="Distance in kpc; without it there is no luminosity.")
 @click.option("--stellar-mass", type=float, help="Stars that are seen, solar masses: luminosity over it.")
-@click.option(
-    "--crab-spectrum",
-    help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
-)
-@click.option("--draws", type=click.IntRange(min=100), default=1000, show_default=True, help="Of each chain.")
-@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [default: RUN/fitspec].")
+@crab_spectrum_option
+@draws_option
+@seed_option
+@out_option()
 def fitspec(
     run: Path,
     plain: bool,
     names: tuple[str, ...],
     model: str,
-    regions: str | None,
+    sky: str | None,
     bands: tuple[str, ...],
     quantity: Any,
     priors: tuple[str, ...],
@@ -66,6 +72,7 @@ def fitspec(
     draws: int,
     seed: int,
     out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Fit a spectral model to the posterior of a region: white dwarfs by mass, cut-off, power law.
 
@@ -74,35 +81,34 @@ def fitspec(
     \b
     Examples:
       ridgebayes fitspec runs/first
-      ridgebayes fitspec runs/first --region L+20 --model cutoff+powerlaw
+      ridgebayes fitspec runs/first --region L+20 --components cutoff+powerlaw
       ridgebayes fitspec runs/first --prior 'whitedwarf.mass=TruncatedNormal(0.8, 0.1, low=0.3, high=1.35)'
       ridgebayes fitspec runs/first --distance 8.2 --share-band 17 60
     """
     from ridgebayes import sky as skies
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.plots.fitspec import fitspec_figure
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products import fitspec as products
     from ridgebayes.products import spectrum as spectra
-    from ridgebayes.products.files import file_stems, whole_file
+    from ridgebayes.products.files import file_stems
     from ridgebayes.runs.intensity import need_sky
-    from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.spectra.components import read_model
 
     crab, changes = read_crab(crab_spectrum), pairs(priors, "--prior")
     read_model(model)
-    opened = Run.open(run) if plain else Run.open(run).best
+    opened = open_run(run, plain=plain)
     need_sky(opened)
-    sky = None if regions is None else skies.load(regions)
-    if sky is None:
+    regions = None if sky is None else skies.load(sky)
+    if regions is None:
         chosen = spectra.regions(opened, names)
     else:
-        chosen = list(sky.names) if not names or "all" in names else list(dict.fromkeys(names))
-    folder = run / "fitspec" if out is None else out
+        chosen = list(regions.names) if not names or "all" in names else list(dict.fromkeys(names))
+    stems = file_stems(f"fitspec_{region}_{model}" for region in chosen)
+    files = Products(out or run / PRODUCTS, *(f"{stem}.ecsv" for stem in stems), overwrite=overwrite)
     use_compilation_cache()
-    for region, stem in zip(chosen, file_stems(f"{region}_{model}" for region in chosen), strict=True):
-        spectrum = products.region_spectrum(opened, region, quantity, sky=sky, crab=crab)
+    for region, stem in zip(chosen, stems, strict=True):
+        spectrum = products.region_spectrum(opened, region, quantity, sky=regions, crab=crab)
         if bands:
             spectrum = products.take_bands(spectrum, bands)
         result = products.fit_region(
@@ -117,8 +123,7 @@ def fitspec(
         )
         table = products.fit_table(opened, result)
         for suffix, written in (("", table), ("_bands", products.band_table(opened, result))):
-            with whole_file(folder / f"{stem}{suffix}.ecsv") as path:
-                written.write(path, format="ascii.ecsv")
-            click.echo(folder / f"{stem}{suffix}.ecsv")
-        click.echo(write_figure(partial(fitspec_figure, opened, result), folder / f"{stem}.png"))
+            files.table(f"{stem}{suffix}.ecsv", written)
+        files.figure(f"{stem}.png", partial(fitspec_figure, opened, result))
         click.echo(products.format_fit(table))
+    files.end((f"ridgebayes export {run}", "all products in one folder, for other software"))

@@ -7,58 +7,69 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
-from ridgebayes.cli.commands.options import out_option, plain_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import (
+    PRODUCTS,
+    crab_spectrum_option,
+    open_run,
+    other_sky_option,
+    out_option,
+    plain_option,
+    run_argument,
+    scws_option,
+)
+from ridgebayes.cli.ending import Products
 
-NAME = "05_flux"
+NAME = "flux"
 
 
 @click.command()
 @run_argument
 @plain_option
-@click.option("--regions", help="Shipped region set, or a TOML file [default: the regions of the model].")
+@other_sky_option
 @no_classical_option
-@click.option(
-    "--crab-spectrum",
-    help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
-)
+@crab_spectrum_option
 @scws_option
-@out_option
+@out_option()
 def flux(
     run: Path,
     plain: bool,
-    regions: str | None,
+    sky: str | None,
     no_classical: bool,
     crab_spectrum: str | None,
     scws: Path | None,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
 ) -> None:
     """FOV flux in every region: posterior, classical estimate, published value; ECSV and LaTeX.
 
     \b
     Examples:
       ridgebayes flux runs/first
-      ridgebayes flux runs/first --regions my_regions.toml --crab-spectrum norm=9.7,index=2.1
+      ridgebayes flux runs/first --sky my_regions.toml --crab-spectrum norm=9.7,index=2.1
     """
     from ridgebayes import sky as skies
     from ridgebayes.classical import fluxes
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
-    from ridgebayes.runs.intensity import need_sky
-    from ridgebayes.runs.run import Run
+    from ridgebayes.runs.intensity import main_regions, need_sky
 
-    crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
+    crab = read_crab(crab_spectrum)
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
+    opened = open_run(run, plain=plain)
     need_sky(opened)
-    sky = opened.sky if regions is None else skies.load(regions)
+    regions = opened.sky if sky is None else skies.load(sky)
     calibration = None if no_classical else classical_calibration(opened, scws)
-    beside = None if calibration is None else fluxes(calibration, sky)
-    table = flux_table(opened, sky, crab=crab, classical=beside)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
-    with whole_file(out / f"{NAME}.tex") as path:
-        path.write_text(latex(table), encoding="utf-8")
-    click.echo(format_fluxes(table))
+    beside = None if calibration is None else fluxes(calibration, regions)
+    table = flux_table(opened, regions, crab=crab, classical=beside)
+    files.table(f"{NAME}.ecsv", table)
+    files.text(f"{NAME}.tex", latex(table))
+    shown = main_regions(table)
+    click.echo(format_fluxes(shown))
+    if len(shown) < len(table):
+        click.echo(
+            f"… {len(table) - len(shown)} more rows, of the other regions, in {files.folder / NAME}.ecsv"
+        )
     click.echo(f"for the Crab: {crab.describe()}")
     for warning in table.meta["warnings"]:
         click.echo(f"WARNING: {warning}")
-    click.echo(f"{out / NAME}.ecsv\n{out / NAME}.tex")
+    files.end((f"ridgebayes longitude-profile {run}", "the plane along longitude"))

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from ridgebayes.cli.commands.options import table_argument
+from ridgebayes.cli.ending import say_next
+
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@table_argument
 def inspect(file: Path) -> None:
     """Print what is in a ScW rate table, and what looks suspicious.
 
@@ -19,3 +22,4 @@ def inspect(file: Path) -> None:
     from ridgebayes.table.summary import summary
 
     click.echo(summary(read_scws(file)))
+    say_next((f"ridgebayes fit {file} --out runs/first", "sample the posterior"))

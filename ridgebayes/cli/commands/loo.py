@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import (
+    PRODUCTS,
+    folds_option,
+    out_option,
+    quiet_option,
+    refit_option,
+    run_argument,
+    scws_option,
+)
+from ridgebayes.cli.ending import Products
+from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.errors import InputError
 
 NAME = "loo"
@@ -14,17 +24,24 @@ NAME = "loo"
 
 @click.command()
 @run_argument
-@click.option("--refit", is_flag=True, help="Fit again without each revolution whose k̂ is too high.")
-@click.option(
-    "--folds", type=int, help="Also leave out a share of the revolutions at a time, so many times, and refit."
-)
+@refit_option
+@folds_option
 @scws_option
-@out_option
-def loo(run: Path, refit: bool, folds: int | None, scws: Path | None, out: Path) -> None:
+@out_option()
+@quiet_option
+def loo(
+    run: Path,
+    refit: bool,
+    folds: int | None,
+    scws: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
     """Leave one revolution out: the log predictive density of each, given all others.
 
-    By importance sampling from the draws (seconds); k̂ tells where that fails. --folds is the check: as many
-    fits as folds, a band.
+    By importance sampling from the draws (seconds); k̂ tells where that fails. --folds is the check, beside
+    it: as many fits as folds, a band.
 
     \b
     Examples:
@@ -32,20 +49,19 @@ def loo(run: Path, refit: bool, folds: int | None, scws: Path | None, out: Path)
       ridgebayes loo runs/first --folds 10
     """
     from ridgebayes.comparison.leaveout import format_loo, kfold, loo, pointwise_table
-    from ridgebayes.products.files import whole_file
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
 
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     opened = Run.open(run)
     n = int(opened.record["data"]["revolutions"])
     if folds is not None and not 2 <= folds <= n:
         raise InputError(f"--folds {folds}: give from 2 to {n}, the number of revolutions")
     use_compilation_cache()
-    found = [loo(opened, scws, refit=refit, progress=True)]
+    found = [loo(opened, scws, refit=refit, progress=not quiet)]
     if folds is not None:
-        found.append(kfold(opened, folds, scws, progress=True))
+        found.append(kfold(opened, folds, scws, progress=not quiet))
     table = pointwise_table(opened, found)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
-    click.echo(out / f"{NAME}.ecsv")
-    click.echo(format_loo(opened, found))
+    files.table(f"{NAME}.ecsv", table)
+    click.echo(in_options(format_loo(opened, found), options_of(click.get_current_context().command)))
+    files.end((f"ridgebayes compare {run} OTHER", "which of two models predicts better"))

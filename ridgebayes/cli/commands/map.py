@@ -7,24 +7,41 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, plain_option, run_argument
+from ridgebayes.cli.commands.options import (
+    PRODUCTS,
+    band_option,
+    nside_option,
+    open_run,
+    out_option,
+    plain_option,
+    run_argument,
+)
+from ridgebayes.cli.ending import Products
 
-NAME = "04_map"
+NAME = "map"
 
 
 @click.command("map")
 @run_argument
 @plain_option
-@click.option("--nside", default=64, show_default=True, help="HEALPix nside: a power of 2 up to 128.")
-@click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
+@nside_option
+@band_option
 @click.option(
     "--radius",
     default=2.0,
     show_default=True,
     help="Residuals are averaged over ScWs that point within so many degrees.",
 )
-@out_option
-def sky_map(run: Path, plain: bool, nside: int, bands: tuple[str, ...], radius: float, out: Path) -> None:
+@out_option()
+def sky_map(
+    run: Path,
+    plain: bool,
+    nside: int,
+    bands: tuple[str, ...],
+    radius: float,
+    out: Path | None,
+    overwrite: bool,
+) -> None:
     """Map the intensity, and the residuals of the ScWs beside what the posterior expects of them.
 
     \b
@@ -33,24 +50,23 @@ def sky_map(run: Path, plain: bool, nside: int, bands: tuple[str, ...], radius: 
       ridgebayes map runs/first --band A01 --nside 128
     """
     from ridgebayes.plots import maps as plots
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products.mapfiles import write_maps, write_plane
     from ridgebayes.products.maps import sky_maps
-    from ridgebayes.runs.run import Run
 
-    opened = Run.open(run) if plain else Run.open(run).best
+    files = Products(out or run / PRODUCTS, f"{NAME}.fits", overwrite=overwrite)
+    opened = open_run(run, plain=plain)
     maps = sky_maps(opened, nside=nside, bands=bands, radius=radius)
     for name, write in ((NAME, write_maps), (f"{NAME}_plane", write_plane)):
-        write(opened, maps, out / f"{name}.fits", radius)
-        click.echo(out / f"{name}.fits")
+        write(opened, maps, files.path(f"{name}.fits"), radius)
     for suffix, plane in (("", False), ("_plane", True)):
         figures = {
             "intensity": lambda plane=plane: plots.intensity_figure(opened, maps, plane=plane),
             "residuals": lambda plane=plane: plots.residual_figure(opened, maps, radius, plane=plane),
         }
         for name, make in figures.items():
-            click.echo(write_figure(make, out / f"{NAME}_{name}{suffix}.png"))
+            files.figure(f"{NAME}_{name}{suffix}.png", make)
     click.echo(_summary(opened, maps))
+    files.end((f"ridgebayes flux {run}", "flux of every region, beside what is published"))
 
 
 def _summary(run: Any, maps: Any) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import pairs
+from ridgebayes.cli.commands.options import FILE, model_option, pairs, stacked
+from ridgebayes.cli.completion import complete_extras, complete_skies
+from ridgebayes.cli.ending import say_next
 
 priors_option = click.option(
     "--priors",
     "prior_file",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE.toml",
     help="Priors from a TOML file, as `ridgebayes model --toml` writes it; --prior goes before it.",
 )
@@ -21,13 +23,20 @@ priors_option = click.option(
 
 def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
     """Options that choose sky (`sky` by default), known unknowns and priors of a model."""
-    options = [
-        click.option("--sky", default=sky, show_default=True, help="Shipped region set, or a TOML file."),
+    return stacked(
+        click.option(
+            "--sky",
+            default=sky,
+            show_default=True,
+            shell_complete=complete_skies,
+            help="Shipped region set, or a TOML file.",
+        ),
         click.option(
             "--extra",
             "extras",
             multiple=True,
             metavar="NAME",
+            shell_complete=complete_extras,
             help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
             "free_latitude.",
         ),
@@ -35,14 +44,7 @@ def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
             "--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable)."
         ),
         priors_option,
-    ]
-
-    def add(command: Callable) -> Callable:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    )
 
 
 def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -> Any:
@@ -61,7 +63,7 @@ def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -
 
 
 @click.command()
-@click.argument("name", default="regions", metavar="[NAME]")
+@model_option
 @model_options()
 @click.option("--toml", is_flag=True, help="Print the priors as a TOML file that --priors reads back.")
 def model(
@@ -77,11 +79,40 @@ def model(
     \b
     Examples:
       ridgebayes model
-      ridgebayes model regions --extra outliers --prior 'background.scatter=Shared(HalfNormal(0.02), band)'
+      ridgebayes model --extra outliers --prior 'background.scatter=Shared(HalfNormal(0.02), band)'
       ridgebayes model --toml > priors.toml
     """
     from ridgebayes import models, sky as skies  # noqa: I001
     from ridgebayes.priors import priors_toml
 
     built = change_priors(models.find(name)(skies.load(sky)).with_extras(*extras), priors, prior_file)
-    click.echo(priors_toml(built.parameters).rstrip() if toml else str(built))
+    if toml:
+        click.echo(priors_toml(built.parameters).rstrip())
+        return
+    click.echo(built)
+    say_next(
+        ("ridgebayes models", "the other models"),
+        (f"ridgebayes prior FILE --model {name}", "what these priors expect of the data in a table"),
+    )
+
+
+@click.command()
+def models() -> None:
+    """List the models: name, and what each says of the sky.
+
+    \b
+    Example:  ridgebayes models
+    """
+    from importlib import import_module
+    from inspect import getdoc
+
+    from ridgebayes.models import MODELS
+
+    width = max(map(len, MODELS))
+    for name, build in MODELS.items():
+        about = getdoc(import_module(build.__module__)) or ""
+        click.echo(f"{name:<{width}}  {about.splitlines()[0]}")
+    say_next(
+        ("ridgebayes model --model NAME", "its parameters and priors"),
+        ("ridgebayes fit FILE --model NAME --out runs/NAME", "sample its posterior"),
+    )

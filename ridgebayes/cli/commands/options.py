@@ -1,23 +1,60 @@
-"""Options that several commands take, and how their texts are read."""
+"""Options that several commands take, each with one name, meaning and default."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ridgebayes.cli.completion import complete_models, complete_skies
 from ridgebayes.errors import InputError
 
-run_argument = click.argument("run", type=click.Path(path_type=Path))
+PRODUCTS = "products"
+"""Folder in a run directory for what is made from the run."""
+
+FILE = click.Path(path_type=Path)
+
+run_argument = click.argument("run", type=FILE)
 """The run directory that a product is made from."""
 
-out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("products"),
-    show_default=True,
-    help="Folder to write into; files of the same names are replaced.",
-)
+table_argument = click.argument("file", type=FILE, metavar="FILE")
+"""The ScW table that a command reads."""
+
+
+def stacked(*options: Callable) -> Callable[[Callable], Callable]:
+    """Make one decorator of several, in the order in which help shows them."""
+
+    def add(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+
+
+def out_option(default: str = PRODUCTS) -> Callable[[Callable], Callable]:
+    """``--out`` and ``--overwrite`` of a command whose files go to a folder of the run."""
+    return stacked(
+        click.option("--out", type=FILE, help=f"Folder to write into [default: RUN/{default}]."),
+        overwrite_option,
+    )
+
+
+def table_out_option(*, required: bool = True) -> Callable[[Callable], Callable]:
+    """``--out`` and ``--overwrite`` of a command that writes a ScW table."""
+    return stacked(
+        click.option(
+            "--out", type=FILE, required=required, help="ScW table to write (.fits, .ecsv, .csv, .parquet)."
+        ),
+        overwrite_option,
+    )
+
+
 plain_option = click.option(
     "--plain",
     is_flag=True,
@@ -25,8 +62,76 @@ plain_option = click.option(
 )
 scws_option = click.option(
     "--scws",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="The ScW table that was fitted, where it is no longer where it was.",
+)
+model_option = click.option(
+    "--model",
+    "name",
+    default="regions",
+    show_default=True,
+    shell_complete=complete_models,
+    help="Model, as `ridgebayes models` lists them, or a Python file of your own, which is run "
+    "(docs/cookbook.md).",
+)
+band_option = click.option(
+    "--band", "bands", multiple=True, help="Only this band (repeatable) [default: all]."
+)
+region_option = click.option(
+    "--region", "names", multiple=True, help="Region of the sky (repeatable), or all [default: GB]."
+)
+sky_option = click.option(
+    "--sky",
+    default="milkyway",
+    show_default=True,
+    shell_complete=complete_skies,
+    help="Shipped region set, or a TOML file.",
+)
+other_sky_option = click.option(
+    "--sky",
+    shell_complete=complete_skies,
+    help="Shipped region set, or a TOML file [default: the regions of the model].",
+)
+quantity_option = click.option(
+    "--quantity",
+    type=click.Choice(["fov", "intensity"]),
+    default="fov",
+    show_default=True,
+    help="FOV flux, as published ones are, or intensity of the region's core.",
+)
+crab_rate_option = click.option(
+    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
+)
+crab_spectrum_option = click.option(
+    "--crab-spectrum",
+    help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
+)
+nside_option = click.option(
+    "--nside", default=64, show_default=True, help="Of the HEALPix maps: a power of 2 up to 128."
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+warmup_option = click.option(
+    "--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."
+)
+draws_option = click.option("--draws", default=500, show_default=True, help="Draws a chain to keep.")
+workers_option = click.option("--workers", type=int, help="How many at a time [default: the cores].")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+refit_option = click.option(
+    "--refit", is_flag=True, help="Fit again without each revolution whose k̂ is too high."
+)
+folds_option = click.option(
+    "--folds", type=int, help="Leave out a share of the revolutions at a time, so many times, and refit."
+)
+programme_option = click.option(
+    "--programme",
+    type=FILE,
+    help="Pointings from a table with scw, rev and positions [default: generated].",
+)
+revolution_table_option = click.option(
+    "--revolution-table",
+    "revolutions",
+    type=FILE,
+    help="Table with REVOL, START (MJD, TT) and PERIOD (d) or END: for a phase or a time that is missing.",
 )
 
 
@@ -47,3 +152,17 @@ def number(text: str, what: str) -> float:
         return float(text)
     except ValueError:
         raise InputError(f"{what}={text}: not a number") from None
+
+
+def crab_rates_of(texts: tuple[str, ...]) -> dict[str, float] | None:
+    """Read the Crab rates that ``--crab-rate`` gives; None without any."""
+    given = pairs(texts, "--crab-rate")
+    return {band: number(rate, f"--crab-rate {band}") for band, rate in given.items()} or None
+
+
+def open_run(path: Path, *, plain: bool = False) -> Any:
+    """Open a run, with calibrated draws where it has these and `plain` does not ask for the others."""
+    from ridgebayes.runs.run import Run
+
+    run = Run.open(path)
+    return run if plain else run.best

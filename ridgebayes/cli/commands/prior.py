@@ -7,35 +7,50 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.model import change_priors, model_options
-from ridgebayes.cli.commands.options import number, pairs
+from ridgebayes.cli.commands.options import (
+    FILE,
+    band_option,
+    crab_rate_option,
+    crab_rates_of,
+    model_option,
+    overwrite_option,
+    seed_option,
+    table_argument,
+)
+from ridgebayes.cli.ending import Products
 
 NAME = "prior_predictive"
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("prior"), show_default=True,
-              help="Folder to write into; files of the same names are replaced.")  # fmt: skip
-@click.option("--model", "name", default="regions", show_default=True, help="Model, as in models/.")
-@click.option("--band", "bands", multiple=True, help="Only this band (repeat for more) [default: all].")
+@table_argument
+@model_option
 @model_options()
-@click.option("--draws", default=200, show_default=True, help="Draws from the prior.")
-@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@band_option
+@crab_rate_option
+@click.option("--prior-draws", default=200, show_default=True, help="Draws from the prior.")
+@seed_option
 @click.option(
-    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
+    "--out",
+    type=FILE,
+    default=Path("runs/prior"),
+    show_default=True,
+    help="Folder to write into.",
 )
+@overwrite_option
 def prior(
     file: Path,
-    out: Path,
     name: str,
-    bands: tuple[str, ...],
     sky: str,
     extras: tuple[str, ...],
     priors: tuple[str, ...],
     prior_file: Path | None,
-    draws: int,
-    seed: int,
+    bands: tuple[str, ...],
     crab_rates: tuple[str, ...],
+    prior_draws: int,
+    seed: int,
+    out: Path,
+    overwrite: bool,
 ) -> None:
     """Draw from the priors of a model, for the pointings of a table, beside the data and published values.
 
@@ -45,26 +60,24 @@ def prior(
     \b
     Examples:
       ridgebayes prior scws.fits
-      ridgebayes prior scws.fits --band A01 --prior 'sky.intensity=HalfNormal(2)' --out prior/positive
+      ridgebayes prior scws.fits --band A01 --prior 'sky.intensity=HalfNormal(2)' --out runs/positive
     """
     from ridgebayes import models, sky as skies  # noqa: I001
     from ridgebayes.plots.prior import prior_figure
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products.prior_predictive import format_prior_table, prior_predictive, prior_table
-    from ridgebayes.products.files import whole_file
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.table.formats import read_scws
 
+    files = Products(out, f"{NAME}.ecsv", overwrite=overwrite)
     model = change_priors(models.find(name)(skies.load(sky)).with_extras(*extras), priors, prior_file)
-    rates = {b: number(v, f"--crab-rate {b}") for b, v in pairs(crab_rates, "--crab-rate").items()}
+    rates = crab_rates_of(crab_rates)
     scws = read_scws(file)
     if bands:
         scws = scws.take_bands(bands)
     use_compilation_cache()
-    tree = prior_predictive(model, scws, draws, seed, crab_rate=rates or None)
+    tree = prior_predictive(model, scws, prior_draws, seed, crab_rate=rates)
     table = prior_table(tree)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
-    click.echo(out / f"{NAME}.ecsv")
-    click.echo(write_figure(lambda: prior_figure(tree), out / f"{NAME}.png"))
+    files.table(f"{NAME}.ecsv", table)
+    files.figure(f"{NAME}.png", lambda: prior_figure(tree))
     click.echo(format_prior_table(table))
+    files.end((f"ridgebayes fit {file} --out runs/first", "sample the posterior, with the same options"))

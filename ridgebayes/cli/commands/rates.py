@@ -7,29 +7,31 @@ from typing import Any
 
 import click
 
+from ridgebayes.cli.commands.options import (
+    FILE,
+    quiet_option,
+    revolution_table_option,
+    table_out_option,
+    workers_option,
+)
+from ridgebayes.cli.ending import check_new, say_next, say_written
 from ridgebayes.errors import InputError
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("events", nargs=-1, required=True, type=_FILE)
-@click.option("--out", type=_FILE, required=True, help="ScW table to write (.fits, .ecsv, .csv, .parquet).")
-@click.option(
-    "--revolutions",
-    type=_FILE,
-    help="Table with REVOL, START (MJD, TT) and PERIOD (d) or END: needed, for the phase.",
-)
+@click.argument("events", nargs=-1, required=True, type=FILE)
+@revolution_table_option
 @click.option(
     "--pointing",
-    type=_FILE,
+    "pointings",
+    type=FILE,
     help="Table with SCW_ID, RA, DEC, optional ROLL and DEADC (live fraction) [default: headers].",
 )
 @click.option(
     "--pif",
     "pifs",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     help="Pixel illumination fractions of sources to remove (repeatable): files, or a folder of them.",
 )
 @click.option(
@@ -62,19 +64,13 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--dead-time", type=float, help="Fraction of the time that is dead, where no file says it.")
 @click.option("--osa-version", help="Version of OSA that made the energies; it is recorded.")
-@click.option(
-    "--workers",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Event lists at once, 0.5 GB each.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing table.")
+@workers_option
+@table_out_option()
+@quiet_option
 def rates(
     events: tuple[Path, ...],
-    out: Path,
     revolutions: Path | None,
-    pointing: Path | None,
+    pointings: Path | None,
     pifs: tuple[Path, ...],
     keep: tuple[str, ...],
     bands: str,
@@ -83,28 +79,31 @@ def rates(
     pixels: str,
     dead_time: float | None,
     osa_version: str | None,
-    workers: int,
+    workers: int | None,
+    out: Path,
     overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Make a ScW rate table from ISGRI event lists (ISGR-EVTS-ALL), or from folders that hold them.
 
     What each event list gave is kept in the folder OUT.parts: the same command goes on where it was stopped,
-    and with more event lists measures only the new ones. Bad event lists are named and left out. How the
-    rates came about is in <OUT>.report.ecsv, sources that were fitted in <OUT>.sources.ecsv.
+    and with more event lists measures only the new ones. Bad event lists are named and left out. A worker
+    takes 0.5 GB. How the rates came about is in
+    <OUT>.report.ecsv, sources that were fitted in <OUT>.sources.ecsv.
 
     \b
-    Example:  ridgebayes rates scw/ --revolutions revolutions.csv --workers 4 --out scws.fits
+    Example:  ridgebayes rates scw/ --revolution-table revolutions.csv --out scws.fits
     """
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
+    check_new([out], overwrite=overwrite)
     if revolutions is None:
         raise InputError(
-            "the phase cannot be known from event lists: give --revolutions TABLE with columns REVOL, START "
-            "(MJD, TT) and PERIOD (d) or END (MJD, TT)"
+            "the phase cannot be known from event lists: give --revolution-table TABLE with columns REVOL, "
+            "START (MJD, TT) and PERIOD (d) or END (MJD, TT)"
         )
     from ridgebayes import events as ev
     from ridgebayes.convert.times import read_revolutions
-    from ridgebayes.products.files import whole_file
+    from ridgebayes.io.atomic import whole_file
+    from ridgebayes.parallel.cores import cores
     from ridgebayes.table.formats import write_scws
 
     # All that can be wrong before hours of counting.
@@ -113,17 +112,17 @@ def rates(
     energy = ev.parse_bands(bands)
     cuts = ev.Cuts(noisy_sigma, burst_sigma, pixels == "all", keep=keep)
     table = read_revolutions(revolutions)
-    pointings = None if pointing is None else ev.read_pointings(pointing)
+    known = None if pointings is None else ev.read_pointings(pointings)
     paths = _files(events, "*isgri_events*.fits*", "event lists")
 
-    with click.progressbar(length=len(paths), label="event lists", hidden=len(paths) < 3) as bar:
+    with click.progressbar(length=len(paths), label="event lists", hidden=quiet or len(paths) < 3) as bar:
         outcome = ev.measure_files(
             paths,
             energy,
             pifs=_files(pifs, "*.fits*", "PIF files"),
             cuts=cuts,
             folder=out.with_name(out.name + ".parts"),
-            workers=workers,
+            workers=workers or cores(),
             progress=lambda: bar.update(1),
         )
     for line in outcome.skipped.values():
@@ -131,18 +130,21 @@ def rates(
     if not outcome.rates:
         raise InputError(f"none of {len(paths)} event lists gave a rate: see above why")
     live = None if dead_time is None else 1.0 - dead_time
-    scws = ev.assemble(outcome.rates, energy, table, pointings=pointings, live=live, osa_version=osa_version)
+    scws = ev.assemble(outcome.rates, energy, table, pointings=known, live=live, osa_version=osa_version)
     write_scws(scws, out, overwrite=overwrite)
     skipped = f", {len(outcome.skipped)} event lists skipped" if outcome.skipped else ""
     again = f", {outcome.reused} of them measured before" if outcome.reused else ""
-    click.echo(f"{out}: {len(scws)} ScWs in {len(scws.bands)} bands{again}{skipped}")
+    click.echo(f"{len(scws)} ScWs in {len(scws.bands)} bands{again}{skipped}")
+    written = [out]
     for name, side in (("report", ev.report), ("sources", ev.source_report)):
         content = side(outcome.rates, energy)
         if len(content):
             with whole_file(out.with_name(f"{out.stem}.{name}.ecsv")) as scratch:
                 content.write(scratch, format="ascii.ecsv")
-            click.echo(str(out.with_name(f"{out.stem}.{name}.ecsv")))
+            written.append(out.with_name(f"{out.stem}.{name}.ecsv"))
     _summary(scws, outcome.rates)
+    say_written(written)
+    say_next((f"ridgebayes inspect {out}", "what is in it, and what looks suspicious"))
 
 
 def _files(given: tuple[Path, ...], pattern: str, what: str) -> list[Path]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.options import run_argument
+from ridgebayes.cli.commands.options import FILE, overwrite_option, run_argument
+from ridgebayes.cli.ending import check_new, say_next, say_written
 
 
 @click.command()
 @run_argument
-@click.option("--out", type=click.Path(path_type=Path), help="File to write [default: RUN/report.html].")
-def report(run: Path, out: Path | None) -> None:
+@click.option("--out", type=FILE, help="File to write [default: RUN/report.html].")
+@overwrite_option
+def report(run: Path, out: Path | None, overwrite: bool) -> None:
     """One self-contained HTML page: verdicts, intensities, sky, checks, diagnostics, provenance.
 
     \b
@@ -21,4 +23,12 @@ def report(run: Path, out: Path | None) -> None:
     from ridgebayes.report import write_report
     from ridgebayes.runs.run import Run
 
-    click.echo(write_report(Run.open(run), out))
+    out = out or run / "report.html"
+    check_new([out], overwrite=overwrite)
+    say_written([write_report(Run.open(run), out)])
+    steps = [(str(out), "open it in a browser")]
+    if not (run / "checks").is_dir():
+        steps.append(
+            (f"ridgebayes check {run}", "do the data look like data of the model? then report again")
+        )
+    say_next(*steps)

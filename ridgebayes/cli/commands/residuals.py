@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument
+from ridgebayes.cli.commands.options import PRODUCTS, out_option, run_argument
+from ridgebayes.cli.ending import Products
 
-NAME = "03_residuals"
+NAME = "residuals"
 
 
 @click.command()
 @run_argument
 @click.option(
-    "--region",
+    "--where",
+    "region",
     type=click.Choice(["GAL", "BKG", "ALL"], case_sensitive=False),
     metavar="[GAL|BKG|ALL]",
     default="ALL",
@@ -33,8 +35,10 @@ NAME = "03_residuals"
     show_default=True,
     help="Of the table.",
 )
-@out_option
-def residuals(run: Path, region: str, latitude: float, suffix: str, out: Path) -> None:
+@out_option()
+def residuals(
+    run: Path, region: str, latitude: float, suffix: str, out: Path | None, overwrite: bool
+) -> None:
     """Rate less background in mCrab of every ScW, with its error, and how the residuals are distributed.
 
     The table has three columns a band: RES_<band> (rate less background), ERR_<band> (its error) and
@@ -43,24 +47,24 @@ def residuals(run: Path, region: str, latitude: float, suffix: str, out: Path) -
 
     \b
     Examples:
-      ridgebayes residuals runs/first --region GAL
-      ridgebayes residuals runs/first --region BKG --latitude 30 --format ecsv
+      ridgebayes residuals runs/first --where GAL
+      ridgebayes residuals runs/first --where BKG --latitude 30 --format ecsv
     """
     from ridgebayes.errors import InputError
     from ridgebayes.plots import residuals as plots
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products import residuals as products
     from ridgebayes.runs.run import Run
 
+    name = f"{NAME}_{region}"
+    files = Products(out or run / PRODUCTS, f"{name}.{suffix}", overwrite=overwrite)
     opened = Run.open(run)
     table = products.residual_table(opened, region, latitude)
-    path = out / f"{NAME}_{region}.{suffix}"
-    products.write_residuals(table, path)
-    click.echo(path)
+    products.write_residuals(table, files.path(f"{name}.{suffix}"))
     try:
         bare = products.normalised(opened, region, latitude)
     except InputError as error:  # only Crab ScWs: the table is whole, there is nothing to draw
         click.echo(error)
+        files.end()
         return
     with_sky = products.normalised(opened, region, latitude, less_sky=False)
     title = f"Residuals of {region}: {products.described(region, latitude).replace('<=', '≤')}"
@@ -69,9 +73,10 @@ def residuals(run: Path, region: str, latitude: float, suffix: str, out: Path) -
     }
     if plots.needs_overview(opened):
         figures["_bands"] = lambda: plots.spread_figure(opened, f"{title}, sky taken off", bare)
-    for name, make in figures.items():
-        click.echo(write_figure(make, out / f"{NAME}_{region}{name}.png"))
+    for part, make in figures.items():
+        files.figure(f"{name}{part}.png", make)
     click.echo(_summary(opened, table, bare, with_sky))
+    files.end((f"ridgebayes map {run}", "maps of the posterior and of the residuals"))
 
 
 def _summary(run: Any, table: Any, bare: dict[str, Any], with_sky: dict[str, Any]) -> str:

@@ -7,73 +7,80 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.model import change_priors, model_options
-from ridgebayes.cli.commands.options import number, pairs
+from ridgebayes.cli.commands.options import (
+    FILE,
+    crab_rate_option,
+    crab_rates_of,
+    model_option,
+    quiet_option,
+    seed_option,
+    warmup_option,
+    workers_option,
+)
+from ridgebayes.cli.ending import say_next, say_written
 
 NAME = "sbc"
 
 
 @click.command()
-@click.argument("name", metavar="MODEL")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of the campaign, which goes on there [default: sbc/MODEL].",
-)
-@click.option("--simulations", default=200, show_default=True, help="How many there are to be in the end.")
+@click.argument("file", type=FILE, metavar="[FILE]", required=False)
+@model_option
 @model_options(sky="coarse")
+@click.option("--simulations", default=200, show_default=True, help="How many there are to be in the end.")
 @click.option(
     "--own-priors",
     is_flag=True,
     help="Draw truths from the model's own priors also where they are very wide.",
 )
+@crab_rate_option
 @click.option(
-    "--scws",
-    type=click.Path(path_type=Path),
-    help="Table whose pointings and errors are simulated for [default: a small simulated mission].",
+    "--revolutions", default=24, show_default=True, help="Of the small mission, where no FILE is given."
 )
-@click.option(
-    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
-)
-@click.option("--revolutions", default=24, show_default=True, help="Of the small mission, where no --scws.")
-@click.option("--draws", default=99, show_default=True, help="Posterior draws to rank a truth among.")
-@click.option("--warmup", default=150, show_default=True, help="Adaptive draws of each fit.")
-@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
-@click.option("--workers", type=int, help="Processes on this machine [default: the cores].")
+@click.option("--rank-draws", default=99, show_default=True, help="Posterior draws to rank a truth among.")
+@warmup_option
+@seed_option
+@workers_option
 @click.option(
     "--scheduler",
     metavar="local|ADDRESS",
     help="Run on a Dask cluster: one on this machine, or that of the scheduler at this address.",
 )
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option(
+    "--out",
+    type=FILE,
+    help="Folder of the campaign, which goes on there [default: runs/sbc/MODEL].",
+)
+@quiet_option
 def sbc(
+    file: Path | None,
     name: str,
-    out: Path | None,
-    simulations: int,
     sky: str,
     extras: tuple[str, ...],
     priors: tuple[str, ...],
     prior_file: Path | None,
+    simulations: int,
     own_priors: bool,
-    scws: Path | None,
     crab_rates: tuple[str, ...],
     revolutions: int,
-    draws: int,
+    rank_draws: int,
     warmup: int,
     seed: int,
     workers: int | None,
     scheduler: str | None,
+    out: Path | None,
     quiet: bool,
 ) -> None:
-    """Calibrate MODEL by simulation: whether its posteriors are right for data of that model.
+    """Calibrate a model by simulation: whether its posteriors are right for data of that model.
 
     Draws parameters from the prior, simulates data, fits them, and ranks the truths among the draws, many
-    times. If all is right the ranks are uniform. What is in --out already is kept: run again to go on.
+    times. Pointings and errors are those of the ScW table FILE, or of a small simulated mission. If all is
+    right the ranks are uniform. What is in --out already is kept: run again to go on.
 
     \b
     Examples:
-      ridgebayes sbc regions --simulations 20
-      ridgebayes sbc template --extra correlated_noise --out sbc/correlated
-      ridgebayes sbc my_model.py --scws mission.fits --scheduler tcp://10.0.0.1:8786
+      ridgebayes sbc --simulations 20
+      ridgebayes sbc --model template --extra correlated_noise --out runs/sbc/correlated
+      ridgebayes sbc mission.fits --model my_model.py --scheduler tcp://10.0.0.1:8786
     """
     from ridgebayes import models, sky as skies  # noqa: I001
     from ridgebayes.inference.runner import Settings
@@ -89,15 +96,14 @@ def sbc(
     if not own_priors:
         model = campaign_priors(model)
     model = change_priors(model, priors, prior_file)
-    rates = pairs(crab_rates, "--crab-rate")
-    out = out or Path("sbc") / model.name
+    out = out or Path("runs/sbc") / model.name
     ranks = run_sbc(
         model,
         simulations,
         out=out,
-        scws=read_scws(scws) if scws else base_mission(model, revolutions),
-        crab_rate={band: number(rate, f"--crab-rate {band}") for band, rate in rates.items()} or None,
-        draws=draws,
+        scws=read_scws(file) if file else base_mission(model, revolutions),
+        crab_rate=crab_rates_of(crab_rates),
+        draws=rank_draws,
         settings=Settings(warmup=warmup, seed=seed),
         workers=workers,
         scheduler=scheduler,
@@ -106,6 +112,7 @@ def sbc(
     found = uniformity(ranks)
     with whole_file(out / "uniformity.ecsv") as path:
         found.table.write(path, format="ascii.ecsv")
-    click.echo(out / "uniformity.ecsv")
-    click.echo(write_figure(lambda: sbc_figure(ranks), out / f"{NAME}.png"))
+    figure = write_figure(lambda: sbc_figure(ranks), out / f"{NAME}.png")
     click.echo(found)
+    say_written([out / "uniformity.ecsv", figure])
+    say_next(("docs/sbc.md", "how to read the verdict"))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.errors import InputError
+from ridgebayes.cli.commands.options import table_argument, table_out_option
+from ridgebayes.cli.ending import check_new, say_next
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="ScW table to write.")
+@table_argument
 @click.option(
     "--flare",
     default=6.0,
@@ -35,16 +35,16 @@ from ridgebayes.errors import InputError
 @click.option("--short", default=300.0, show_default=True, help="SHORT: least exposure, s; 0: no such cut.")
 @click.option("--clear", "cleared", multiple=True, metavar="CUT", help="Only take the flags of a cut back.")
 @click.option("--undo", is_flag=True, help="Only take all flags back, and the column SCREEN.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@table_out_option()
 def screen(
-    table: Path,
-    out: Path,
+    file: Path,
     flare: float,
     phase: tuple[float, float],
     outlier: float,
     short: float,
     cleared: tuple[str, ...],
     undo: bool,
+    out: Path,
     overwrite: bool,
 ) -> None:
     """Flag solar flares, belts, outlying rates and short ScWs in the column SCREEN.
@@ -55,12 +55,11 @@ def screen(
     Example:  ridgebayes screen scws.fits --out screened.fits --flare 8
               ridgebayes screen screened.fits --clear FLARE --out cleared.fits
     """
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: exists already: choose another --out, or --overwrite it")
+    check_new([out], overwrite=overwrite)
     from ridgebayes import convert as doors
     from ridgebayes.table.formats import read_scws, write_scws
 
-    scws = read_scws(table, screened=False)
+    scws = read_scws(file, screened=False)
     if undo or cleared:
         done = doors.clear(scws, None if undo else [name.upper() for name in cleared])
     else:
@@ -72,4 +71,5 @@ def screen(
         if name not in done.meta.get("screening", {}):
             click.echo(f"{name:<8} taken back")
     out_of = 0 if done.screen is None else int((done.screen != 0).sum())
-    click.echo(f"{out}: {out_of} of {len(done)} ScWs flagged")
+    click.echo(f"wrote {out}: {out_of} of {len(done)} ScWs flagged")
+    say_next((f"ridgebayes inspect {out}", "what is in it"))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import PRODUCTS, out_option, run_argument, scws_option
+from ridgebayes.cli.ending import Products
 
 NAME = "sensitivity"
 
@@ -14,8 +15,8 @@ NAME = "sensitivity"
 @click.command()
 @run_argument
 @scws_option
-@out_option
-def sensitivity(run: Path, scws: Path | None, out: Path) -> None:
+@out_option()
+def sensitivity(run: Path, scws: Path | None, out: Path | None, overwrite: bool) -> None:
     """Say how much each parameter would move with a weaker or stronger prior, or likelihood.
 
     By power scaling: the draws are reweighted, nothing is fitted again. Above 0.05 a prior matters.
@@ -26,20 +27,17 @@ def sensitivity(run: Path, scws: Path | None, out: Path) -> None:
     from ridgebayes.comparison import sensitivity
     from ridgebayes.comparison.powerscaling import format_sensitivity
     from ridgebayes.plots.sensitivity import sensitivity_figure
-    from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
 
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()
     opened = Run.open(run)
     table, fits = sensitivity(opened, scws)
-    figure = write_figure(lambda: sensitivity_figure(opened, table, fits), out / f"{NAME}.png")
+    files.figure(f"{NAME}.png", lambda: sensitivity_figure(opened, table, fits))
     table.remove_columns(["fit", "place"])
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
-    click.echo(out / f"{NAME}.ecsv")
-    click.echo(figure)
+    files.table(f"{NAME}.ecsv", table)
     click.echo(format_sensitivity(table, simulated=opened.simulated))
     for warning in table.meta["warnings"]:
         click.echo(f"WARNING: {warning}")
+    files.end((f"ridgebayes report {run}", "one page about the run"))

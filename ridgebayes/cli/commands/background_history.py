@@ -1,4 +1,4 @@
-"""``ridgebayes background``: level, terms of the revolutions, scatter."""
+"""``ridgebayes background-history``: level, terms of the revolutions, scatter."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import FILE, PRODUCTS, out_option, run_argument, scws_option
+from ridgebayes.cli.ending import Products
 
-NAME = "02_background"
+NAME = "background_history"
 
 
-@click.command()
+@click.command("background-history")
 @run_argument
 @click.option(
     "--monitor",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Series to draw beside the level: a CSV with date, mjd, or year and month, and values.",
 )
 @click.option("--monitor-column", metavar="NAME", help="Its column of values [default: the first].")
-@out_option
 @scws_option
-def background(
-    run: Path, monitor: Path | None, monitor_column: str | None, out: Path, scws: Path | None
+@out_option()
+def background_history(
+    run: Path,
+    monitor: Path | None,
+    monitor_column: str | None,
+    scws: Path | None,
+    out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Background over time: level, terms of the revolutions, phase curves, scatter, residuals off the plane.
 
@@ -32,21 +38,20 @@ def background(
 
     \b
     Examples:
-      ridgebayes background runs/first
-      ridgebayes background runs/first --monitor neutrons.csv --monitor-column OULU
+      ridgebayes background-history runs/first
+      ridgebayes background-history runs/first --monitor neutrons.csv --monitor-column OULU
     """
     from ridgebayes.errors import InputError
     from ridgebayes.plots import background as plots
     from ridgebayes.plots import residuals as distributions
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products import background as products
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.monitor import read_monitor
     from ridgebayes.products.truth import read_truth
     from ridgebayes.runs.run import Run
 
     if monitor_column and not monitor:
         raise InputError(f"--monitor-column {monitor_column}: of which file? give --monitor FILE too")
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     series = read_monitor(monitor, monitor_column) if monitor else None
     opened = Run.open(run)
     if series is not None:
@@ -54,9 +59,7 @@ def background(
     truth = read_truth(opened, scws)
     scatter = products.scatter_table(opened, truth)
     for name, table in ((NAME, products.coefficient_table(opened)), (f"{NAME}_scatter", scatter)):
-        with whole_file(out / f"{name}.ecsv") as path:
-            table.write(path, format="ascii.ecsv")
-        click.echo(f"{out / name}.ecsv")
+        files.table(f"{name}.ecsv", table)
     quiet = products.quiet_residuals(opened)
     figures = {
         "": lambda: plots.level_figure(opened, truth, series),
@@ -70,10 +73,11 @@ def background(
         title = "Normalised residuals of the ScWs off the plane"
         figures["_residuals_bands"] = lambda: distributions.spread_figure(opened, title, quiet)
     for name, make in figures.items():
-        click.echo(write_figure(make, out / f"{NAME}{name}.png"))
+        files.figure(f"{NAME}{name}.png", make)
     if not seen:
         click.echo("no ScW is pointed off the plane (|b| > 20 deg): there are no residuals to draw")
     click.echo(_summary(opened, scatter, quiet, series))
+    files.end((f"ridgebayes residuals {run}", "rate less background of every ScW"))
 
 
 def _summary(run: Any, scatter: Any, quiet: dict[str, Any], monitor: Any) -> str:

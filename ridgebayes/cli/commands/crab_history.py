@@ -1,4 +1,4 @@
-"""``ridgebayes crab``: the Crab's rate over time."""
+"""``ridgebayes crab-history``: the Crab's rate over time."""
 
 from __future__ import annotations
 
@@ -7,40 +7,38 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import PRODUCTS, out_option, run_argument, scws_option
+from ridgebayes.cli.ending import Products
 
-NAME = "01_crab_model"
+NAME = "crab_history"
 
 
-@click.command()
+@click.command("crab-history")
 @run_argument
-@out_option
 @scws_option
-def crab(run: Path, out: Path, scws: Path | None) -> None:
+@out_option()
+def crab_history(run: Path, scws: Path | None, out: Path | None, overwrite: bool) -> None:
     """Rate of the Crab over time, over the ScWs that contain the Crab, and their residuals.
 
     Where the data are simulated and the fitted table is at hand, the true rate is drawn too.
 
     \b
-    Example:  ridgebayes crab runs/first --out products
+    Example:  ridgebayes crab-history runs/first
     """
     import numpy as np
 
     from ridgebayes.plots import crab as plots
     from ridgebayes.plots import residuals as distributions
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products.crab import crab_table
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.residuals import fit_residuals
     from ridgebayes.products.truth import read_truth
     from ridgebayes.runs.run import Run
 
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     opened = Run.open(run)
     truth = read_truth(opened, scws)
     table = crab_table(opened, truth)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
-    click.echo(out / f"{NAME}.ecsv")
+    files.table(f"{NAME}.ecsv", table)
     rows = np.asarray(opened.scws["CRAB"])
     pulls = fit_residuals(opened, rows)
     figures = {"": lambda: plots.history_figure(opened, truth)}
@@ -49,10 +47,11 @@ def crab(run: Path, out: Path, scws: Path | None) -> None:
     if rows.any() and distributions.needs_overview(opened):
         figures["_residuals_bands"] = lambda: distributions.spread_figure(opened, plots.RESIDUAL_TITLE, pulls)
     for name, make in figures.items():
-        click.echo(write_figure(make, out / f"{NAME}{name}.png"))
+        files.figure(f"{NAME}{name}.png", make)
     if not rows.any():
         click.echo("no ScW contains the Crab: its rate is held as given, and there are no residuals to draw")
     click.echo(_summary(opened, table, pulls))
+    files.end((f"ridgebayes background-history {run}", "the background over time"))
 
 
 def _summary(run: Any, table: Any, pulls: dict[str, Any]) -> str:

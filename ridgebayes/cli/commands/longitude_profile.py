@@ -1,4 +1,4 @@
-"""``ridgebayes profile``: the Galactic plane along longitude."""
+"""``ridgebayes longitude-profile``: the Galactic plane along longitude."""
 
 from __future__ import annotations
 
@@ -8,35 +8,43 @@ from typing import Any
 import click
 
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
-from ridgebayes.cli.commands.options import out_option, plain_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import (
+    PRODUCTS,
+    open_run,
+    out_option,
+    plain_option,
+    run_argument,
+    scws_option,
+)
+from ridgebayes.cli.ending import Products
 
-NAME = "06_longitude_profile"
+NAME = "longitude_profile"
 
 
-@click.command()
+@click.command("longitude-profile")
 @run_argument
 @plain_option
-@out_option
 @no_classical_option
 @scws_option
-def profile(run: Path, plain: bool, out: Path, no_classical: bool, scws: Path | None) -> None:
+@out_option()
+def longitude_profile(
+    run: Path, plain: bool, no_classical: bool, scws: Path | None, out: Path | None, overwrite: bool
+) -> None:
     """Intensity and FOV flux against Galactic longitude, with starlight scaled to them.
 
     \b
     Examples:
-      ridgebayes profile runs/first
-      ridgebayes profile runs/first --no-classical --out products
+      ridgebayes longitude-profile runs/first
+      ridgebayes longitude-profile runs/first --no-classical --out figures
     """
     import numpy as np
 
     from ridgebayes import classical
     from ridgebayes.plots import profile as plots
-    from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.profile import fov_profile, intensity_profile
-    from ridgebayes.runs.run import Run
 
-    opened = Run.open(run) if plain else Run.open(run).best
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
+    opened = open_run(run, plain=plain)
     intensity, flux = intensity_profile(opened), fov_profile(opened)
     calibration = None if no_classical else classical_calibration(opened, scws)
     points = None if calibration is None else classical.profile(calibration, np.arange(-185.0, 176.0, 10.0))
@@ -44,16 +52,15 @@ def profile(run: Path, plain: bool, out: Path, no_classical: bool, scws: Path | 
     if points is not None:
         tables[f"{NAME}_classical"] = points
     for name, table in tables.items():
-        with whole_file(out / f"{name}.ecsv") as path:
-            table.write(path, format="ascii.ecsv")
-        click.echo(f"{out / name}.ecsv")
+        files.table(f"{name}.ecsv", table)
     figures = {
         NAME: lambda: plots.intensity_figure(opened, intensity),
         f"{NAME}_fov": lambda: plots.fov_figure(opened, flux, points),
     }
     for name, make in figures.items():
-        click.echo(write_figure(make, out / f"{name}.png"))
+        files.figure(f"{name}.png", make)
     click.echo(_summary(flux))
+    files.end((f"ridgebayes region-spectrum {run}", "the bulge over all bands"))
 
 
 def _summary(flux: Any) -> str:

@@ -1,4 +1,4 @@
-"""``ridgebayes spectrum``: regions of the sky over all bands, for the eye and for XSPEC, Sherpa and 3ML."""
+"""``ridgebayes region-spectrum``: regions over all bands, for the eye and for XSPEC, Sherpa and 3ML."""
 
 from __future__ import annotations
 
@@ -8,64 +8,70 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import out_option, plain_option, run_argument
+from ridgebayes.cli.commands.options import (
+    PRODUCTS,
+    crab_spectrum_option,
+    open_run,
+    out_option,
+    plain_option,
+    quantity_option,
+    region_option,
+    run_argument,
+)
+from ridgebayes.cli.ending import Products, check_new
 
-NAME = "07_spectrum"
+NAME = "spectrum"
 
 
-@click.command()
+@click.command("region-spectrum")
 @run_argument
 @plain_option
-@click.option("--region", "names", multiple=True, help="Region (repeatable), or all [default: GB].")
-@click.option(
-    "--quantity",
-    type=click.Choice(["fov", "intensity"]),
-    default="fov",
-    show_default=True,
-    help="FOV flux, as published ones are, or intensity of the region's core.",
-)
-@click.option(
-    "--crab-spectrum",
-    help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
-)
-@out_option
-def spectrum(
-    run: Path, plain: bool, names: tuple[str, ...], quantity: Any, crab_spectrum: str | None, out: Path
+@region_option
+@quantity_option
+@crab_spectrum_option
+@out_option()
+def region_spectrum(
+    run: Path,
+    plain: bool,
+    names: tuple[str, ...],
+    quantity: Any,
+    crab_spectrum: str | None,
+    out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Spectrum of a region over all bands: table, figure, OGIP file with its response.
 
     \b
     Examples:
-      ridgebayes spectrum runs/first
-      ridgebayes spectrum runs/first --region GB --region L+20 --crab-spectrum norm=9.7,index=2.1
+      ridgebayes region-spectrum runs/first
+      ridgebayes region-spectrum runs/first --region GB --region L+20 --crab-spectrum norm=9.7,index=2.1
     """
     from ridgebayes.errors import InputError
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.plots.spectrum import spectrum_figure
-    from ridgebayes.plots.style import write_figure
     from ridgebayes.products import spectrum as products
-    from ridgebayes.products.files import file_stems, whole_file
-    from ridgebayes.runs.run import Run
+    from ridgebayes.products.files import file_stems
 
-    crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
+    crab = read_crab(crab_spectrum)
+    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
+    opened = open_run(run, plain=plain)
     chosen = products.regions(opened, names)
     spectra = [products.spectrum(opened, region, quantity, crab) for region in chosen]
     table = products.spectrum_table(opened, spectra)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
-    click.echo(out / f"{NAME}.ecsv")
+    files.table(f"{NAME}.ecsv", table)
     refused: list[str] = []
     for one, stem in zip(spectra, file_stems(f"{NAME}_{region}" for region in chosen), strict=True):
-        click.echo(write_figure(partial(spectrum_figure, opened, one), out / f"{stem}.png"))
+        files.figure(f"{stem}.png", partial(spectrum_figure, opened, one))
         try:
-            for path in products.write_ogip(opened, one, out / f"{stem}.pha"):
-                click.echo(path)
+            check_new([files.folder / f"{stem}.pha"], overwrite=overwrite)
+            files.written += products.write_ogip(opened, one, files.folder / f"{stem}.pha")
         except InputError as error:
             refused.append(str(error))
     click.echo(_summary(table))
     if refused:
         which = f" of {len(refused)} of {len(chosen)} regions" if len(chosen) > 1 else ""
         click.echo(f"WARNING: no OGIP file{which}: {refused[0]}")
+    files.end((f"ridgebayes fitspec {run}", "fit white dwarfs, a cut-off, a power law to it"))
 
 
 def _summary(table: Any) -> str:

@@ -1,0 +1,94 @@
+"""What every command ends with: what it wrote, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgebayes.errors import InputError
+
+Step = tuple[str, str]
+"""A command to go on with, and what it is for."""
+
+
+def check_new(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Refuse files that are there already, before minutes are spent on them.
+
+    Raises
+    ------
+    InputError
+        When one exists and may not be replaced.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise InputError(f"{path}: exists already: choose another --out, or --overwrite")
+
+
+class Products:
+    """Files that a command writes into a folder.
+
+    Parameters
+    ----------
+    folder
+        Where they go.
+    names
+        Those that are always written: where one is there already, nothing is computed.
+    overwrite
+        Replace what is there.
+    """
+
+    def __init__(self, folder: Path, *names: str, overwrite: bool) -> None:
+        self.folder, self.overwrite = folder, overwrite
+        self.written: list[Path] = []
+        check_new((folder / name for name in names), overwrite=overwrite)
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file that is about to be written."""
+        path = self.folder / name
+        check_new([path], overwrite=self.overwrite)
+        self.written.append(path)
+        return path
+
+    def table(self, name: str, table: Any) -> None:
+        """Write a table in ECSV."""
+        from ridgebayes.io.atomic import whole_file
+
+        with whole_file(self.path(name)) as scratch:
+            table.write(scratch, format="ascii.ecsv")
+
+    def text(self, name: str, text: str) -> None:
+        """Write a text."""
+        from ridgebayes.io.atomic import whole_file
+
+        with whole_file(self.path(name)) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+
+    def figure(self, name: str, make: Callable[[], Any]) -> None:
+        """Draw and write a figure."""
+        from ridgebayes.plots.style import write_figure
+
+        write_figure(make, self.path(name))
+
+    def end(self, *steps: Step) -> None:
+        """Say what was written, and what to do next."""
+        say_written(self.written)
+        say_next(*steps)
+
+
+def say_written(paths: Iterable[Path]) -> None:
+    """Name the files that were written, a line a folder."""
+    folders: dict[Path, list[str]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(path.name)
+    for folder, names in folders.items():
+        click.echo(f"wrote {folder}: {', '.join(names)}")
+
+
+def say_next(*steps: Step) -> None:
+    """Say what to go on with, a line a command."""
+    width = max((len(command) for command, _ in steps), default=0)
+    for k, (command, why) in enumerate(steps):
+        click.echo(f"{'next:' if k == 0 else '':<6}{command:<{width}}  {why}".rstrip())

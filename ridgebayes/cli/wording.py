@@ -1,0 +1,43 @@
+"""Errors name arguments as Python does (``overwrite=True``); on the command line they name options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import click
+
+_OTHER_NAMES = {"live": "--dead-time"}
+"""Arguments that no option is named after."""
+
+
+def options_of(command: click.Command) -> dict[str, str]:
+    """Return the option of each argument that a command can give: ``overwrite`` → ``--overwrite``."""
+    found = dict(_OTHER_NAMES)
+    for parameter in command.params:
+        longest = max(parameter.opts, key=len)
+        if longest.startswith("--"):
+            found[str(parameter.name)] = found[longest[2:].replace("-", "_")] = longest
+    return found
+
+
+def in_options(message: str, options: Mapping[str, str]) -> str:
+    """Name options in place of arguments.
+
+    Examples
+    --------
+    >>> in_options("give other scws=..., or overwrite=True", {"overwrite": "--overwrite", "scws": "--scws"})
+    'give other --scws, or --overwrite'
+    >>> in_options("take quantity='fov'", {"quantity": "--quantity"})
+    'take --quantity fov'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        option, value = options.get(found["name"]), found["value"]
+        if option is None:
+            return found[0]
+        return option if value in ("True", "...") else f"{option} {value.strip(chr(39))}"
+
+    return re.sub(
+        r"(?<![\w.'-])(?P<name>[a-z_]+)=(?P<value>True\b|\.\.\.|'[^']*'|-?[\d.]*\d)", named, message
+    )

@@ -1,0 +1,165 @@
+"""One way of saying it: options of all commands, errors in both languages, what is written and said last."""
+
+import ast
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+import ridgebayes
+from ridgebayes.cli.completion import complete_extras, complete_models, complete_skies
+from ridgebayes.cli.ending import Products, say_next
+from ridgebayes.cli.main import SECTIONS, main
+from ridgebayes.cli.wording import in_options, options_of
+from ridgebayes.errors import InputError
+from ridgebayes.model.components import EXTRAS
+from ridgebayes.models import MODELS
+from ridgebayes.sky import shipped
+from tests.helpers.cli import call, one_line
+
+SOURCES = Path(ridgebayes.__file__).parent
+COMMANDS = sorted(main.commands.items())
+
+# Where a default must be another: a campaign fits hundreds of times, a spectrum is of one region, and so on.
+MAY_REPEAT = {"--n-bands"}  # a grid of `bench`, one mission of `simulate`
+OWN_DEFAULT = {"--sky", "--out", "--chains", "--warmup", "--draws", "--revolutions"}
+
+
+def options():
+    for name, command in COMMANDS:
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                yield name, parameter
+
+
+def test_an_option_is_the_same_everywhere():
+    kinds, defaults = {}, {}
+    for _, option in options():
+        key = max(option.opts, key=len)
+        several = option.multiple and key not in MAY_REPEAT
+        kinds.setdefault(key, set()).add((option.type.name, several, option.nargs, option.is_flag))
+        defaults.setdefault(key, set()).add(str(option.default))
+    assert not {key: found for key, found in kinds.items() if len(found) > 1}
+    assert not {k: found for k, found in defaults.items() if len(found) > 1 and k not in OWN_DEFAULT}
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS)
+def test_what_writes_can_be_told_where_and_to_replace(name, command):
+    flags = {flag for option in command.params for flag in option.opts}
+    goes_on = {"sbc", "bench"}  # what is in their folder is kept, and the same command goes on
+    if "--out" in flags and name not in goes_on:
+        assert "--overwrite" in flags
+
+
+def test_no_word_is_a_command_and_a_model():
+    assert not set(main.commands) & set(MODELS)
+
+
+def test_every_command_is_in_a_section():
+    shown = [str(command.name) for commands in SECTIONS.values() for command in commands]
+    assert sorted(shown) == sorted(main.commands)
+    text = call("--help").output
+    for title in SECTIONS:
+        assert f"{title}:" in text
+
+
+def test_models_are_listed():
+    lines = call("models").output.splitlines()
+    assert [line.split()[0] for line in lines[: len(MODELS)]] == list(MODELS)
+    assert lines[len(MODELS)].startswith("next: ridgebayes model --model NAME")
+
+
+def test_unknown_command_names_the_nearest():
+    result = call("crab")
+    assert result.exit_code == 2
+    assert "did you mean 'crab-history'?" in result.output
+
+
+@pytest.mark.parametrize(
+    ("complete", "typed", "expected"),
+    [
+        (complete_models, "re", ["regions"]),
+        (complete_models, "", list(MODELS)),
+        (complete_extras, "out", ["outliers"]),
+        (complete_skies, "", shipped()),
+    ],
+)
+def test_names_are_completed(complete, typed, expected):
+    option = main.commands["fit"].params[1]
+    found = complete(click.Context(main.commands["fit"]), option, typed)
+    assert [item.value for item in found] == expected
+
+
+def test_a_path_is_completed_by_the_shell():
+    (item,) = complete_models(click.Context(main), main.params[0], "mine/mo")
+    assert item.type == "file"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script(shell):
+    result = call("completion", shell)
+    assert result.exit_code == 0
+    assert f"_RIDGEBAYES_COMPLETE={shell}_complete" in result.output
+
+
+def test_completion_of_another_shell(monkeypatch):
+    monkeypatch.setenv("SHELL", "/bin/ksh")
+    one_line(call("completion"), "ksh", "bash, zsh, fish")
+
+
+def test_extras_in_help():
+    text = " ".join(call("fit", "--help").output.split())
+    for extra in EXTRAS:
+        assert extra in text
+
+
+def test_errors_of_the_library_name_no_option():
+    """A whole command (`ridgebayes screen --undo`) may be there."""
+    found = []
+    for path in [*SOURCES.rglob("*.py"), *(SOURCES.parent / "models").glob("*.py")]:
+        if "cli" in path.relative_to(SOURCES.parent).parts or path.name == "fault_injection.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "InputError"):
+                continue
+            texts = [
+                c.value for c in ast.walk(node) if isinstance(c, ast.Constant) and isinstance(c.value, str)
+            ]
+            text = re.sub(r"(ridgebayes \w+|fitscheck)[^;,]*", "", "…".join(texts))
+            found += [f"{path.name}: {text}"] if re.search(r"(^|[\s(])--[a-z]", text) else []
+    assert not found
+
+
+def test_errors_name_options_on_the_command_line(tmp_path):
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    words = in_options("x=...: choose out=... or overwrite=True, n=3", options_of(main.commands["fit"]))
+    assert words == "x=...: choose --out or --overwrite, n=3"
+    assert in_options("crab_rate=... for A01", options_of(main.commands["fit"])) == "--crab-rate for A01"
+    words = in_options("a table of revolutions=...", options_of(main.commands["convert"]))
+    assert words == "a table of --revolution-table"
+    for name, command in COMMANDS:
+        assert all(flag.startswith("--") for flag in options_of(command).values()), name
+
+
+def test_products_are_not_replaced_in_silence(tmp_path, capsys):
+    first = Products(tmp_path, "a.txt", overwrite=False)
+    first.text("a.txt", "one")
+    first.end(("ridgebayes report RUN", "one page"), ("ridgebayes check", "more"))
+    said = capsys.readouterr().out
+    assert said == (
+        f"wrote {tmp_path}: a.txt\nnext: ridgebayes report RUN  one page\n      ridgebayes check       more\n"
+    )
+    with pytest.raises(InputError, match=r"a\.txt: exists already"):
+        Products(tmp_path, "a.txt", overwrite=False)
+    second = Products(tmp_path, "b.txt", overwrite=False)
+    with pytest.raises(InputError, match=r"a\.txt: exists already"):
+        second.text("a.txt", "two")
+    assert (tmp_path / "a.txt").read_text() == "one"
+    Products(tmp_path, "a.txt", overwrite=True).text("a.txt", "three")
+    assert (tmp_path / "a.txt").read_text() == "three"
+
+
+def test_nothing_next(capsys):
+    say_next()
+    assert capsys.readouterr().out == ""
