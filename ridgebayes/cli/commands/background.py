@@ -36,11 +36,11 @@ def background(
       ridgebayes background runs/first --monitor neutrons.csv --monitor-column OULU
     """
     from ridgebayes.errors import InputError
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots import background as plots
     from ridgebayes.plots import residuals as distributions
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import background as products
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.monitor import read_monitor
     from ridgebayes.products.truth import read_truth
     from ridgebayes.runs.run import Run
@@ -54,8 +54,7 @@ def background(
     truth = read_truth(opened, scws)
     scatter = products.scatter_table(opened, truth)
     for name, table in ((NAME, products.coefficient_table(opened)), (f"{NAME}_scatter", scatter)):
-        with whole_file(out / f"{name}.ecsv") as path:
-            table.write(path, format="ascii.ecsv")
+        write_ecsv(table, out / f"{name}.ecsv")
         click.echo(f"{out / name}.ecsv")
     quiet = products.quiet_residuals(opened)
     figures = {

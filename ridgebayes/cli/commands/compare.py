@@ -25,9 +25,9 @@ def compare(runs: tuple[Path, ...], refit: bool, folds: int | None, scws: Path |
     """
     from ridgebayes.comparison import compare
     from ridgebayes.comparison.models import format_comparison
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots.compare import difference_figure
     from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
 
@@ -35,8 +35,7 @@ def compare(runs: tuple[Path, ...], refit: bool, folds: int | None, scws: Path |
     opened = [Run.open(path) for path in runs]
     comparison = compare(opened, scws, folds=folds, refit=refit, progress=True)
     for name, table in ((NAME, comparison.table), (f"{NAME}_revolutions", comparison.pointwise_table())):
-        with whole_file(out / f"{name}.ecsv") as path:
-            table.write(path, format="ascii.ecsv")
+        write_ecsv(table, out / f"{name}.ecsv")
         click.echo(out / f"{name}.ecsv")
     click.echo(write_figure(lambda: difference_figure(comparison), out / f"{NAME}.png"))
     click.echo(format_comparison(comparison))

@@ -26,11 +26,11 @@ def crab(run: Path, out: Path, scws: Path | None) -> None:
     """
     import numpy as np
 
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots import crab as plots
     from ridgebayes.plots import residuals as distributions
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.crab import crab_table
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.residuals import fit_residuals
     from ridgebayes.products.truth import read_truth
     from ridgebayes.runs.run import Run
@@ -38,8 +38,7 @@ def crab(run: Path, out: Path, scws: Path | None) -> None:
     opened = Run.open(run)
     truth = read_truth(opened, scws)
     table = crab_table(opened, truth)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
+    write_ecsv(table, out / f"{NAME}.ecsv")
     click.echo(out / f"{NAME}.ecsv")
     rows = np.asarray(opened.scws["CRAB"])
     pulls = fit_residuals(opened, rows)

@@ -80,11 +80,12 @@ def fitspec(
     """
     from ridgebayes import sky as skies
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots.fitspec import fitspec_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import fitspec as products
     from ridgebayes.products import spectrum as spectra
-    from ridgebayes.products.files import file_stems, whole_file
+    from ridgebayes.products.files import file_stems
     from ridgebayes.runs.intensity import need_sky
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
@@ -117,8 +118,7 @@ def fitspec(
         )
         table = products.fit_table(opened, result)
         for suffix, written in (("", table), ("_bands", products.band_table(opened, result))):
-            with whole_file(folder / f"{stem}{suffix}.ecsv") as path:
-                written.write(path, format="ascii.ecsv")
+            write_ecsv(written, folder / f"{stem}{suffix}.ecsv")
             click.echo(folder / f"{stem}{suffix}.ecsv")
         click.echo(write_figure(partial(fitspec_figure, opened, result), folder / f"{stem}.png"))
         click.echo(products.format_fit(table))

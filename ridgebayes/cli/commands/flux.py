@@ -42,6 +42,7 @@ def flux(
     from ridgebayes import sky as skies
     from ridgebayes.classical import fluxes
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.products.files import whole_file
     from ridgebayes.products.flux import flux_table, format_fluxes, latex
     from ridgebayes.runs.intensity import need_sky
@@ -53,8 +54,7 @@ def flux(
     calibration = None if no_classical else classical_calibration(opened, scws)
     beside = None if calibration is None else fluxes(calibration, sky)
     table = flux_table(opened, sky, crab=crab, classical=beside)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
+    write_ecsv(table, out / f"{NAME}.ecsv")
     with whole_file(out / f"{NAME}.tex") as path:
         path.write_text(latex(table), encoding="utf-8")
     click.echo(format_fluxes(table))

@@ -32,7 +32,7 @@ def loo(run: Path, refit: bool, folds: int | None, scws: Path | None, out: Path)
       ridgebayes loo runs/first --folds 10
     """
     from ridgebayes.comparison.leaveout import format_loo, kfold, loo, pointwise_table
-    from ridgebayes.products.files import whole_file
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
 
@@ -45,7 +45,6 @@ def loo(run: Path, refit: bool, folds: int | None, scws: Path | None, out: Path)
     if folds is not None:
         found.append(kfold(opened, folds, scws, progress=True))
     table = pointwise_table(opened, found)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
+    write_ecsv(table, out / f"{NAME}.ecsv")
     click.echo(out / f"{NAME}.ecsv")
     click.echo(format_loo(opened, found))

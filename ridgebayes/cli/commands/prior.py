@@ -51,7 +51,7 @@ def prior(
     from ridgebayes.plots.prior import prior_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products.prior_predictive import format_prior_table, prior_predictive, prior_table
-    from ridgebayes.products.files import whole_file
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.table.formats import read_scws
 
@@ -63,8 +63,7 @@ def prior(
     use_compilation_cache()
     tree = prior_predictive(model, scws, draws, seed, crab_rate=rates or None)
     table = prior_table(tree)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
+    write_ecsv(table, out / f"{NAME}.ecsv")
     click.echo(out / f"{NAME}.ecsv")
     click.echo(write_figure(lambda: prior_figure(tree), out / f"{NAME}.png"))
     click.echo(format_prior_table(table))

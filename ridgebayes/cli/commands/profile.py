@@ -30,9 +30,9 @@ def profile(run: Path, plain: bool, out: Path, no_classical: bool, scws: Path | 
     import numpy as np
 
     from ridgebayes import classical
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots import profile as plots
     from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
     from ridgebayes.products.profile import fov_profile, intensity_profile
     from ridgebayes.runs.run import Run
 
@@ -44,8 +44,7 @@ def profile(run: Path, plain: bool, out: Path, no_classical: bool, scws: Path | 
     if points is not None:
         tables[f"{NAME}_classical"] = points
     for name, table in tables.items():
-        with whole_file(out / f"{name}.ecsv") as path:
-            table.write(path, format="ascii.ecsv")
+        write_ecsv(table, out / f"{name}.ecsv")
         click.echo(f"{out / name}.ecsv")
     figures = {
         NAME: lambda: plots.intensity_figure(opened, intensity),

@@ -25,9 +25,9 @@ def sensitivity(run: Path, scws: Path | None, out: Path) -> None:
     """
     from ridgebayes.comparison import sensitivity
     from ridgebayes.comparison.powerscaling import format_sensitivity
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots.sensitivity import sensitivity_figure
     from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
     from ridgebayes.runs.run import Run
     from ridgebayes.runs.sampling import use_compilation_cache
 
@@ -36,8 +36,7 @@ def sensitivity(run: Path, scws: Path | None, out: Path) -> None:
     table, fits = sensitivity(opened, scws)
     figure = write_figure(lambda: sensitivity_figure(opened, table, fits), out / f"{NAME}.png")
     table.remove_columns(["fit", "place"])
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
+    write_ecsv(table, out / f"{NAME}.ecsv")
     click.echo(out / f"{NAME}.ecsv")
     click.echo(figure)
     click.echo(format_sensitivity(table, simulated=opened.simulated))

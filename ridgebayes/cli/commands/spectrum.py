@@ -41,18 +41,18 @@ def spectrum(
     """
     from ridgebayes.errors import InputError
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.plots.spectrum import spectrum_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.products import spectrum as products
-    from ridgebayes.products.files import file_stems, whole_file
+    from ridgebayes.products.files import file_stems
     from ridgebayes.runs.run import Run
 
     crab, opened = read_crab(crab_spectrum), Run.open(run) if plain else Run.open(run).best
     chosen = products.regions(opened, names)
     spectra = [products.spectrum(opened, region, quantity, crab) for region in chosen]
     table = products.spectrum_table(opened, spectra)
-    with whole_file(out / f"{NAME}.ecsv") as path:
-        table.write(path, format="ascii.ecsv")
+    write_ecsv(table, out / f"{NAME}.ecsv")
     click.echo(out / f"{NAME}.ecsv")
     refused: list[str] = []
     for one, stem in zip(spectra, file_stems(f"{NAME}_{region}" for region in chosen), strict=True):
