@@ -181,3 +181,90 @@ def test_what_is_not_known_is_refused_in_memory_too(tmp_path):
 
 def screen_and_write(folder):
     return lambda scws: write_scws(screen(scws), folder / "s.fits", overwrite=True)
+
+
+def written(folder, change, cards=None):
+    """Write a FITS table of the ScW contract that `change` has edited, with further cards in its header."""
+    table = few().take_bands("A01").to_table()
+    change(table)
+    bands = Table({"BAND": ["A01"], "E_MIN": [25.0], "E_MAX": [60.0]})
+    scw = fits.table_to_hdu(table, name="SCW")
+    scw.header.update({"SIMUL": True} | (cards or {}))
+    hdus = [fits.PrimaryHDU(), scw, fits.table_to_hdu(bands, name="EBOUNDS")]
+    fits.HDUList(hdus).writeto(folder / "t.fits", overwrite=True)
+    return folder / "t.fits"
+
+
+@pytest.mark.parametrize(
+    ("unit", "zero", "cards", "scale"),
+    [
+        (u.d, 0.0, {"TIMESYS": "TT"}, "tt"),
+        (u.d, 0.0, {"TIMESYS": "UTC"}, "utc"),
+        (u.d, 0.0, {"TIMESYS": "TAI", "MJDREF": 51544.0}, "tai"),  # with that zero none would fit
+        (u.d, 51544.0, {"MJDREF": 51544.0}, "tt"),
+        (u.s, 52200.0, {"MJDREFI": 52200, "MJDREFF": 0.0, "TIMEUNIT": "s"}, "tt"),
+        (u.d, 52544.0, {"MJDREF": 51544.0, "TIMEZERO": 1000.0, "TIMESYS": "UTC"}, "utc"),
+    ],
+)
+def test_zero_and_scale_of_the_header_count_in_every_reader(tmp_path, unit, zero, cards, scale):
+    given = getattr(Time(few().mjd, format="mjd", scale="tt"), scale).mjd
+
+    def change(table):
+        table["MJD"] = ((given - zero) * u.d).to(unit)
+
+    path = written(tmp_path, change, cards)
+    for found in (read_scws(path), convert([path]).scws):
+        np.testing.assert_allclose(found.mjd, few().mjd, atol=1e-8, rtol=0)
+
+
+def test_a_scale_that_is_not_known_is_refused(tmp_path):
+    path = written(tmp_path, lambda table: None, {"TIMESYS": "LOCAL"})
+    for read in (read_scws, lambda p: convert([p])):
+        with pytest.raises(InputError, match=r"TIMESYS is '?LOCAL"):
+            read(path)
+
+
+def test_a_column_crab_counts_in_every_reader(tmp_path):
+    scws = few()
+    crab = np.arange(15) < 4
+
+    def change(table):
+        table.remove_column("SOURCE")
+        table["CRAB"] = crab
+
+    path = written(tmp_path, change)
+    assert read_scws(path).crab.tolist() == convert([path]).scws.crab.tolist() == crab.tolist()
+    path = written(tmp_path, lambda table: table.add_column(~scws.crab, name="CRAB"))
+    with pytest.raises(InputError, match=r"row 1 .*CRAB is 'True', SOURCE says the opposite: mend one"):
+        read_scws(path)
+
+
+def test_an_empty_tracer_is_left_out_and_said_in_every_reader(tmp_path, caplog):
+    def change(table):
+        table["TRACER"] = np.full(15, np.nan)
+
+    path = written(tmp_path, change)
+    for read in (read_scws, lambda p: convert([p]).scws):
+        caplog.clear()
+        with caplog.at_level("INFO", "ridgebayes"):
+            found = read(path)
+        assert found.tracer is None
+        assert found.tracer_err is None
+        assert "column TRACER has no value: left out" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary"])
+def test_null_texts_of_parquet(tmp_path, kind):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    scws = few().take_bands("A01")
+    write_scws(scws, tmp_path / "p.parquet")
+    arrow = parquet.read_table(tmp_path / "p.parquet")
+    ids = pa.array([None if k == 3 else name for k, name in enumerate(scws.scw_id.tolist())])
+    ids = ids.dictionary_encode() if kind == "dictionary" else ids.cast(getattr(pa, kind)())
+    arrow = arrow.set_column(arrow.schema.get_field_index("SCW_ID"), "SCW_ID", ids)
+    parquet.write_table(arrow, tmp_path / "p.parquet")
+    for read in (read_scws, lambda p: convert([p])):
+        with pytest.raises(InputError, match=r"row 4 .*SCW_ID"):
+            read(tmp_path / "p.parquet")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 
 
 @click.command()
@@ -54,5 +54,5 @@ def append(
     for name, cut in joined.meta.get("screening", {}).items():
         new_to = [text for text in cut["log"].split("; ") if text.startswith("not applied")]
         if new_to:
-            click.echo(f"{name}: {'; '.join(new_to)}: ridgebayes screen {out}")
+            click.echo(f"{name}: {'; '.join(new_to)}: {command('screen', out, '--out', 'NEW.fits')}")
     click.echo(f"{out}: {len(joined)} ScWs of {len(tables)} tables, {dropped} duplicates left out")
