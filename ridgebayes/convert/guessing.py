@@ -194,9 +194,11 @@ def _guess_position(draft: Draft) -> None:
         )
         return
     for key in pair:
-        _guess_column(draft, key)
-        if key not in draft.mapping.columns and not candidates(draft, key):
+        given = draft.mapping.columns.get(key)
+        if given == "" or (given is None and not candidates(draft, key)):
             draft.problem(f"no column for the {key}", f'{key} = "COLUMN"', "under [columns]")
+        else:
+            _guess_column(draft, key)
     if draft.mapping.frame is None and pair == ("ra", "dec"):
         header = draft.sources[0].header
         system, equinox = str(header.get("RADESYS", "")).strip().lower(), str(header.get("EQUINOX", ""))

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from ridgebayes import InputError, read_scws, write_scws
 from ridgebayes.convert import append, convert, screen
 from ridgebayes.io.fits_table import fits_table
+from ridgebayes.products.monitor import read_monitor
+from ridgebayes.simulate import read_programme
 from ridgebayes.table.missing import no_value, split
 from ridgebayes.table.validation import Columns, validate
 from tests.helpers.readers import few
@@ -268,3 +270,39 @@ def test_null_texts_of_parquet(tmp_path, kind):
     for read in (read_scws, lambda p: convert([p])):
         with pytest.raises(InputError, match=r"row 4 .*SCW_ID"):
             read(tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RA", -999.0, "RA is missing"),
+        ("RA", -1.0, "RA is missing"),
+        ("DEC", 1e30, "DEC is missing"),
+        ("MJD", -1.0, "MJD is -1"),
+        ("EXPOSURE", -1.0, "EXPOSURE is -1"),
+        ("PHASE", -1.0, "PHASE is -1, far from 0 to 1"),
+        ("PHASE", 99.0, "PHASE is 99, far from 0 to 1"),
+    ],
+)
+def test_a_programme_refuses_what_stands_for_none(tmp_path, name, value, said):
+    scws = few()
+    names = ("revolution", "ra", "dec", "mjd", "exposure", "phase")
+    table = Table({"SCW_ID": scws.scw_id} | {n.upper(): getattr(scws, n) for n in names})
+    table.rename_column("REVOLUTION", "REVOL")
+    table[name][5] = value
+    table.write(tmp_path / "p.ecsv")
+    with pytest.raises(InputError, match=rf"row 6 .*{said}"):
+        read_programme(tmp_path / "p.ecsv")
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "-999", "-1", "-9.0", "1e30", "nan", "9999", "99999", "---"])
+def test_a_series_leaves_out_what_stands_for_none(tmp_path, cell):
+    (tmp_path / "m.csv").write_text(f"date,OULU\n2003-01-01,96\n2004-01-01,{cell}\n2005-01-01,98\n")
+    assert read_monitor(tmp_path / "m.csv").value.tolist() == [96, 98]
+
+
+def test_a_series_keeps_its_own_large_and_negative_values(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "date,x\n2003-01-01,-1\n2004-01-01,9999\n2005-01-01,9000\n2006-01-01,-3\n"
+    )
+    assert read_monitor(tmp_path / "m.csv").value.tolist() == [-1, 9999, 9000, -3]

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ from ridgebayes.convert.mapping import parse_mapping
 from ridgebayes.events import measure, parse_bands, read_events
 from ridgebayes.instrument.crab_spectrum import crab_spectrum
 from ridgebayes.priors.text import parse_prior
+from ridgebayes.products.draws import posterior_draws
 from ridgebayes.products.monitor import read_monitor
 from tests.helpers.cli import call
 from tests.helpers.event_maker import make_events, write_events
 from tests.helpers.readers import few
+from tests.helpers.step_run import step_run
 
 
 def run(line):
@@ -211,6 +214,7 @@ FLARE = {"FLARE": {"bit": 0, "log": "x"}}
 OTHER = {"DUST": {"bit": 0, "log": "y"}}
 BAND = '[[bands]]\nname = "A01"\ne_min = 25\ne_max = 60\n'
 RISE = written("x", "out.fits")
+EXPORT = "export run --only draws"
 
 
 def region(text, name="r.toml"):
@@ -260,6 +264,19 @@ def prior(text):
     return lambda folder, **_: models.regions(sky.load("coarse")).with_priors(
         {"background.scatter": parse_prior(text)}
     )
+
+
+@cache
+def made():
+    return step_run(1)
+
+
+def saved(folder):
+    return made().save(folder / "run")
+
+
+def saving(folder, **_):
+    saved(folder)
 
 
 CASES = {
@@ -725,6 +742,136 @@ CASES = {
         r"did you mean 'A01'",
         lambda folder, **_: few().take_bands("A1"),
         lambda folder, **_: few().take_bands("A01"),
+    ),
+    # more of conversion
+    "two errors of a band": (
+        r'put  stat_err = "ERR_25_60"  under its \[\[bands\]\]',
+        both(foreign(ERROR_25_60=lambda s: s.stat_err[:, 0]), converted("f.ecsv")),
+        converted("f.ecsv", BAND + 'rate = "RATE_25_60"\nstat_err = "ERR_25_60"'),
+    ),
+    "no rates": (
+        r"no column of rates or counts: put  \[\[bands\]\]",
+        both(foreign(RATE_25_60=None, ERR_25_60=None, X=lambda s: s.rate[:, 0]), converted("f.ecsv")),
+        converted("f.ecsv", BAND + 'rate = "X"\n[units]\nX = "ct/s"'),
+    ),
+    "two rates of a band": (
+        r'put  \[\[bands\]\] .*rate = "RATE_25_60"',
+        both(foreign(COUNTS_25_60=lambda s: s.rate[:, 0]), converted("f.ecsv")),
+        converted("f.ecsv", BAND + 'rate = "RATE_25_60"\nstat_err = "ERR_25_60"'),
+    ),
+    "rates that are not clear": (
+        r'put  rate = "COLUMN"  under its',
+        both(foreign(), converted("f.ecsv", BAND.replace("A01", "soft"))),
+        converted("f.ecsv", BAND.replace("A01", "soft") + 'rate = "RATE_25_60"\nstat_err = "ERR_25_60"'),
+    ),
+    "a vector without bands": (
+        r'put  \[\[bands\]\] .*element = 1',
+        both(
+            foreign(
+                RATE_25_60=None,
+                ERR_25_60=None,
+                RATE=lambda s: Column(np.repeat(s.rate, 2, 1), unit="ct/s"),
+            ),
+            converted("f.ecsv"),
+        ),
+        converted("f.ecsv", BAND + 'rate = "RATE"\nelement = 1'),
+    ),
+    "a unit that is not clear": (
+        r'put  X = "ct/s"  under \[units\]',
+        both(
+            foreign(X=lambda s: s.rate[:, 0]),
+            converted("f.ecsv", BAND + 'rate = "X"\nstat_err = "ERR_25_60"'),
+        ),
+        converted("f.ecsv", BAND + 'rate = "X"\nstat_err = "ERR_25_60"\n[units]\nX = "ct/s"'),
+    ),
+    "half a position": (
+        r'no column for the dec: put  dec = "COLUMN"',
+        both(foreign(DEC=None, DELTA=lambda s: s.dec), converted("f.ecsv", '[columns]\nra = "RA"')),
+        converted("f.ecsv", '[columns]\nra = "RA"\ndec = "DELTA"'),
+    ),
+    "a TIMESYS of no kind (convert)": (
+        r'put  scale = "tt"  under \[time\]',
+        both(header(TIMESYS="LOCAL"), converted("a.fits")),
+        converted("a.fits", '[time]\nscale = "tt"'),
+    ),
+    "an extension misspelt": (
+        "did you mean 'SCW'",
+        converted("a.fits", 'extension = "SWC"'),
+        converted("a.fits", 'extension = "SCW"'),
+    ),
+    # models, skies and formats by name
+    "a model misspelt": (
+        "did you mean 'regions'", lambda f, **_: models.find("region"), lambda f, **_: models.find("regions"),
+    ),
+    "a sky misspelt": (
+        "did you mean 'milkyway'", lambda f, **_: sky.load("milkiway"), lambda f, **_: sky.load("milkyway"),
+    ),
+    "a region of a sky misspelt": (
+        "did you mean 'GB'",
+        lambda f, **_: sky.load("coarse").select(["Gb1"]),
+        lambda f, **_: sky.load("coarse").select(["GB"]),
+    ),
+    "a format misspelt": (
+        "did you mean 'fits'",
+        lambda f, **_: read_scws(f / "a.fits", format="fit"),
+        lambda f, **_: read_scws(f / "a.fits", format="fits"),
+    ),
+    "write over a table": (
+        "choose another name or set overwrite",
+        lambda f, **_: write_scws(few(), f / "a.fits"),
+        lambda f, **_: write_scws(few(), f / "a.fits", overwrite=True),
+    ),
+    "a key of the Crab misspelt": (
+        "did you mean 'index'",
+        lambda f, **_: crab_spectrum("norm=10,indx=2.1"),
+        lambda f, **_: crab_spectrum("norm=10,index=2.1"),
+    ),
+    # a run
+    "save over a run": (
+        "--overwrite it",
+        lambda f, **_: saved(f) and made().save(f / "run"),
+        lambda f, **_: made().save(f / "run", overwrite=True),
+    ),
+    "save over another folder": (
+        "is not a run directory, so it is not overwritten: choose another",
+        lambda f, **_: ((f / "d").mkdir(), (f / "d" / "x").touch(), made().save(f / "d", overwrite=True)),
+        lambda f, **_: made().save(f / "e", overwrite=True),
+    ),
+    "no run directory": (
+        "give the --out of a fit", both(saving, run("background . --out p")), run("background run --out p"),
+    ),
+    "a column without its file": (
+        "give --monitor FILE too",
+        both(saving, run("background run --monitor-column OULU --out p")),
+        both(
+            written("date,OULU\n2005-01-01,96\n2010-01-01,97\n", "m.csv"),
+            run("background run --monitor m.csv --monitor-column OULU --out p"),
+        ),
+    ),
+    "draws misspelt": (
+        "did you mean 'fov_flux'",
+        lambda f, **_: posterior_draws(made(), ["fov_flx"]),
+        lambda f, **_: posterior_draws(made(), ["fov_flux"]),
+    ),
+    "no draw in 0": (
+        "keep one draw in 1 or more",
+        lambda f, **_: posterior_draws(made(), ["fov_flux"], every=0),
+        lambda f, **_: posterior_draws(made(), ["fov_flux"], every=1),
+    ),
+    "an export over another folder": (
+        "choose another --out",
+        both(saving, lambda f, **_: ((f / "d").mkdir(), (f / "d" / "x").touch()), run(f"{EXPORT} --out d")),
+        run(f"{EXPORT} --out e"),
+    ),
+    "an export over an export": (
+        "--overwrite it",
+        both(saving, *[run(f"{EXPORT} --out e")] * 2),
+        run(f"{EXPORT} --out e --overwrite"),
+    ),
+    "an export of no kind of draws": (
+        "did you mean 'intensity'",
+        both(saving, run("export run --only draws --draws intensty --out e")),
+        run("export run --only draws --draws intensity --out e"),
     ),
 }  # fmt: skip
 """Name → message, step that meets it, step that it advises."""
