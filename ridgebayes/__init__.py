@@ -8,11 +8,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ridgebayes.environment import settle
+from ridgebayes.environment import import_problem, settle
 
 settle()  # before JAX reads its variables
 
-import jax  # noqa: E402
+try:
+    import jax
+except ValueError as error:
+    raise import_problem(error) from error
 
 # Rates of 300 cts/s with errors of 0.1 over 160,000 ScWs: float32 loses the answer.
 jax.config.update("jax_enable_x64", True)
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from ridgebayes.checks import check
     from ridgebayes.comparison import compare, kfold, loo, sensitivity
     from ridgebayes.errors import InputError
+    from ridgebayes.io.product_tables import read_table
     from ridgebayes.priors import Shared
     from ridgebayes.products.prior_predictive import prior_predictive
     from ridgebayes.runs.run import Run, open_run
@@ -43,6 +47,7 @@ _WHERE = {
     "open_run": "ridgebayes.runs.run",
     "prior_predictive": "ridgebayes.products.prior_predictive",
     "read_scws": "ridgebayes.table.formats",
+    "read_table": "ridgebayes.io.product_tables",
     "sample": "ridgebayes.runs.sampling",
     "sensitivity": "ridgebayes.comparison",
     "write_scws": "ridgebayes.table.formats",
@@ -62,6 +67,7 @@ __all__ = [
     "open_run",
     "prior_predictive",
     "read_scws",
+    "read_table",
     "sample",
     "sbc",
     "sensitivity",

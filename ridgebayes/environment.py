@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 _UNGUARDED = 77  # exit code of a worker that began to run the script that started it
@@ -25,6 +26,18 @@ def settle() -> None:
     backend = os.environ.get("MPLBACKEND", "")
     if backend.startswith("module://") and "matplotlib" not in sys.modules and not _is_there(backend[9:]):
         del os.environ["MPLBACKEND"]  # of the notebook that this process was started from
+
+
+def import_problem(error: ValueError) -> ValueError:
+    """Return what to raise where JAX refuses a variable: one line, with which the command line ends here."""
+    asked = sorted(name for name in os.environ if name.startswith("JAX_") and name in str(error).upper())
+    if not asked:
+        return error
+    line = f"{asked[0]} is '{os.environ[asked[0]]}', which JAX does not take: unset {asked[0]}"
+    if Path(sys.argv[0]).stem in ("ridgebayes", "-m"):  # nothing of the command line is there yet
+        print(f"ridgebayes: {line}", file=sys.stderr)
+        raise SystemExit(2)
+    return ValueError(line)
 
 
 def _is_there(module: str) -> bool:

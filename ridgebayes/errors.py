@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -29,6 +30,18 @@ class InputError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_plain(str(message)))
+
+
+def command(*words: object) -> str:
+    """Return a command of ridgebayes as a shell takes it, for a message that advises it.
+
+    Examples
+    --------
+    >>> from ridgebayes.errors import command
+    >>> command("resume", "runs/my first")
+    "ridgebayes resume 'runs/my first'"
+    """
+    return shlex.join(["ridgebayes", *map(str, words)])
 
 
 def _plain(text: str) -> str:

@@ -64,6 +64,16 @@ def test_a_command_draws_to_files_whatever_the_backend(monkeypatch):
     assert os.environ["MPLBACKEND"] == "agg"
 
 
+@pytest.mark.parametrize("name", ["JAX_DEBUG_NANS", "JAX_NUM_CPU_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION"])
+def test_a_variable_that_jax_does_not_take_is_named(name, tmp_path):
+    for command in (["-m", "ridgebayes", "inspect", "a.fits"], ["-c", "import ridgebayes"]):
+        done = started(*command, cwd=tmp_path, **{name: "perhaps"})
+        lines = done.stderr.decode().strip().splitlines()
+        assert f"{name} is 'perhaps', which JAX does not take: unset {name}" in lines[-1]
+        if command[0] == "-m":
+            assert (done.returncode, len(lines)) == (2, 1)
+
+
 @pytest.mark.parametrize("name", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
 def test_a_platform_that_is_not_there_is_named(name, tmp_path):
     simulate = ["-m", "ridgebayes", "simulate", "--revolutions", "2", "--out", "a.fits"]

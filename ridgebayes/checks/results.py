@@ -15,6 +15,7 @@ from ridgebayes import markup
 from ridgebayes.checks.pvalues import FALSE_ALARM
 from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.io.product_tables import write_ecsv
 
 TABLE, JSON = "checks.ecsv", "checks.json"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
@@ -226,8 +227,7 @@ class Checks:
             When the folder cannot be written.
         """
         folder = Path(folder)
-        with whole_file(folder / TABLE) as path:
-            self.table().write(path, format="ascii.ecsv")
+        write_ecsv(self.table(), folder / TABLE)
         with whole_file(folder / JSON) as path:
             path.write_text(json.dumps(self.as_dict(), indent=1, default=_plain), encoding="utf-8")
         return [folder / TABLE, folder / JSON]

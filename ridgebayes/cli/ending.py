@@ -54,10 +54,9 @@ class Products:
 
     def table(self, name: str, table: Any) -> None:
         """Write a table in ECSV."""
-        from ridgebayes.io.atomic import whole_file
+        from ridgebayes.io.product_tables import write_ecsv
 
-        with whole_file(self.path(name)) as scratch:
-            table.write(scratch, format="ascii.ecsv")
+        write_ecsv(table, self.path(name))
 
     def text(self, name: str, text: str) -> None:
         """Write a text."""

@@ -51,7 +51,7 @@ def skeleton(draft: Draft, unused: list[str]) -> str:
     for k, rate in enumerate(rates or ["COLUMN"]):
         edges = energies(rate) or ("…", "…")
         lines += ["[[bands]]", f'name = "A{k + 1:02d}"', f"e_min = {edges[0]}  # keV", f"e_max = {edges[1]}"]
-        error = errors[k] if len(errors) == len(rates) else ""
+        error = errors[k] if rates and len(errors) == len(rates) else ""
         lines += [f'rate = "{rate}"', f'stat_err = "{error}"', ""]
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
-from ridgebayes.table.formats import known_roll, parse_truth
+from ridgebayes.table.formats import crab_flags, known_roll, parse_truth
 from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
 from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
 
@@ -274,13 +274,8 @@ def _revolution(columns: Columns, ids: NDArray[np.str_], name: str) -> Ints:
 def _crab(columns: Columns, ids: NDArray[np.str_], name: str) -> Bools:
     if not name:
         return np.zeros(ids.size, dtype=np.bool_)
-    text = np.char.lower(columns.flags(name))
-    crab = np.isin(text, ("crab", "true", "1", "t", "yes", "y"))
-    ok = crab | np.isin(text, ("", "false", "0", "f", "no", "n"))
-    must = "must be 'Crab' (or true) where the Crab was not removed, else empty"
     remedy = 'mend the column, or put  source = ""  under [columns] where it is of something else'
-    check_rows(columns.source, ids, name, text, ok, must, remedy)
-    return crab
+    return crab_flags(columns, ids, name, remedy)
 
 
 def _meta(sources: Sequence[Source], mapping: Mapping) -> dict[str, Any]:

@@ -194,9 +194,11 @@ def _guess_position(draft: Draft) -> None:
         )
         return
     for key in pair:
-        _guess_column(draft, key)
-        if key not in draft.mapping.columns and not candidates(draft, key):
+        given = draft.mapping.columns.get(key)
+        if given == "" or (given is None and not candidates(draft, key)):
             draft.problem(f"no column for the {key}", f'{key} = "COLUMN"', "under [columns]")
+        else:
+            _guess_column(draft, key)
     if draft.mapping.frame is None and pair == ("ra", "dec"):
         header = draft.sources[0].header
         system, equinox = str(header.get("RADESYS", "")).strip().lower(), str(header.get("EQUINOX", ""))
@@ -346,15 +348,17 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
 
     fits = [system for system in ZERO if inside(ZERO[system])]
     named = [system for system in ZERO if system.upper() in words]
+    # Beside a header a name says nothing where the values cannot be what it says.
+    denied = [system for system in named if system in fits and abs(ZERO[system] - (stated or 0.0)) > 1e-6]
     likely = stated is not None and (stated > _EARLIEST or any(abs(z - stated) < 1e-6 for z in ZERO.values()))
-    if stated is not None and likely and inside(stated) and all(abs(ZERO[n] - stated) < 1e-6 for n in named):
+    if stated is not None and likely and inside(stated) and not denied:
         same = next((system for system in ZERO if abs(ZERO[system] - stated) < 1e-6), None)
         if same is not None:
             draft.put(f"time: {name} is {same.upper()}, from the header", system=same)
         else:
             note = f"time: {name} counts from MJD {stated:.10g}, from the header"
             draft.put(note, system="mjd", zero=stated)
-    elif len(fits) == 1 and stated is None and named in ([], fits):
+    elif len(fits) == 1 and (named == fits if stated is not None else named in ([], fits)):
         draft.put(f"time: {name} is {fits[0].upper()}, from its values", system=fits[0])
     else:
         if not fits and (unit := _unit_of_time(draft, name)):
@@ -363,8 +367,11 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
         why = f"the time system of {name} is not clear"
         if stated is not None:
             why += f" (by the header it counts from MJD {stated:.10g})"
-        line = f'system = "{fits[0]}"' if fits else "zero = 51544.0, the MJD at which it is 0,"
-        draft.problem(why, line, "under [time]")
+        if fits:
+            line, where = f'system = "{fits[0]}"', "under [time]"
+        else:
+            line, where = "zero = 51544.0", "with the MJD at which it is 0, under [time]"
+        draft.problem(why, line, where)
 
 
 def _unit_of_time(draft: Draft, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 from ridgebayes.table.scw import Bools, Ints, ScWTable
 from ridgebayes.table.validation import validate
 
@@ -89,6 +89,11 @@ def _name(table: ScWTable) -> str:
     return str(table.meta["path"] or "ScW table")
 
 
+def _screen(table: ScWTable) -> str:
+    """Begin the command that takes flags of a table back."""
+    return command("screen", _name(table), "--out", "NEW.fits")
+
+
 def _same_bands(first: ScWTable, table: ScWTable) -> ScWTable:
     """Return a table with its bands in the order of the first."""
     if set(table.bands) != set(first.bands):
@@ -163,7 +168,7 @@ def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
             if bit not in own and np.any(_flags(table) >> bit & 1):
                 raise InputError(
                     f"{_name(table)}: bit {bit} of SCREEN has no name, of another table it is {name}: "
-                    "clear the flags with ridgebayes screen --undo and screen the joined table"
+                    f"screen the joined table, after  {_screen(table)} --undo"
                 )
     for table in tables:
         for name, cut in table.meta.get("screening", {}).items():
@@ -171,7 +176,7 @@ def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
             if other != name or cuts.get(name, cut)["bit"] != cut["bit"]:
                 raise InputError(
                     f"{_name(table)}: bit {cut['bit']} of SCREEN is {name}, of another table {other}: "
-                    "clear it with ridgebayes screen --clear and screen the joined table"
+                    f"screen the joined table, after  {_screen(table)} --clear {name}"
                 )
             log = dict.fromkeys([*cuts.get(name, cut)["log"].split("; "), *cut["log"].split("; ")])
             cuts[name] = {"bit": cut["bit"], "log": "; ".join(log)}

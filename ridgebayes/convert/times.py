@@ -164,8 +164,8 @@ def read_revolutions(path: str | PathLike[str]) -> Revolutions:
             number, start, end = number[known], start[known], end[known]
         if number.size == 0:
             raise InputError(f"{name}: no row has REVOL, START and END: fill the table")
-        good = (number == np.floor(number)) & (np.abs(number) < 1e6) & (end > start) & (end < start + 10)
-        good &= (start > MISSION[0]) & (start < MISSION[1])
+        good = (number == np.floor(number)) & (number >= 1) & (number < 1e6)
+        good &= (end > start) & (end < start + 10) & (start > MISSION[0]) & (start < MISSION[1])
         if not good.all():
             row = int(np.argmin(good))
             raise InputError(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian, Potential
@@ -168,7 +168,7 @@ def run_chains(
             if checkpoint and isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(
                     f"stopped after {bar.n} of {bar.total} iterations, which are kept: go on with "
-                    f"`ridgebayes resume {checkpoint.run}`"
+                    f"`{command('resume', checkpoint.run)}`"
                 ) from None
             raise
     shape = (len(parts), settings.chains, settings.draws)

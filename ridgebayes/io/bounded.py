@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,7 @@ def one_line(path: Path, what: str) -> Iterator[None]:
         if "verification failed" in reason:
             raise InputError(
                 f"{path}: its checksum does not fit: the file was damaged, or changed by a program that left "
-                f"the checksum as it was: write it again, or accept it: fitscheck --write --force {path}"
+                f"the checksum as it was: write it again, or accept it: "
+                f"fitscheck --write --force {shlex.quote(str(path))}"
             ) from error
         raise InputError(f"{path}: not {what} ({reason[:160]}): check the file, or write it again") from error

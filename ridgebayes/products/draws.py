@@ -230,17 +230,23 @@ def _write_netcdf(run: Run, dataset: xr.Dataset, path: Path) -> None:
 def _write_fits(run: Run, dataset: xr.Dataset, path: Path) -> None:
     chain, draw = np.meshgrid(dataset["chain"].values, dataset["draw"].values, indexing="ij")
     columns = [fits.Column(n, "J", array=x.ravel()) for n, x in (("CHAIN", chain), ("DRAW", draw))]
-    comments = []
+    comments, in_mcrab = [], {}
     for name, array in dataset.data_vars.items():
         axes = [str(axis) for axis in array.dims if axis not in ("chain", "draw")]
         values = array.transpose("chain", "draw", *axes).values
         values = values.reshape(-1, *values.shape[2:])
         label, size = str(name).replace(".", "_").upper(), int(np.prod(values.shape[1:]))
-        unit = array.attrs.get("units")
+        unit = array.attrs.get("units") or ""
+        if "mCrab" in unit:  # no unit of the FITS standard, of which readers warn
+            in_mcrab[label], unit = unit, ""
         dim = f"({','.join(str(n) for n in reversed(values.shape[1:]))})" if len(axes) > 1 else None
-        columns.append(fits.Column(label, f"{size}D", unit and _fits_unit(unit), dim=dim, array=values))
+        columns.append(
+            fits.Column(label, f"{size}D", unit and u.Unit(unit).to_string("fits"), dim=dim, array=values)
+        )
         comments.append(f"{label}: {' x '.join(axes) or 'a number'}; {array.attrs['long_name']}")
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="DRAWS")])
+    for label, unit in in_mcrab.items():
+        hdus[1].header.comments[f"TTYPE{hdus[1].columns.names.index(label) + 1}"] = f"[{unit}]"
     for axis in dict.fromkeys(a for x in dataset.data_vars.values() for a in x.dims):
         if axis not in ("chain", "draw"):
             hdus.append(_axis(dataset, str(axis)))
@@ -264,11 +270,6 @@ def _axis(dataset: xr.Dataset, axis: str) -> fits.BinTableHDU:
             form = {"f": "D", "i": "K", "u": "K"}.get(values.dtype.kind, f"{values.dtype.itemsize // 4}A")
             columns.append(fits.Column(str(name).upper(), form, coordinate.attrs.get("units"), array=values))
     return fits.BinTableHDU.from_columns(columns, name=axis.upper())
-
-
-def _fits_unit(text: str) -> str:
-    """Spell a unit as FITS does; mCrab is none of its units, and stands as it is."""
-    return text.replace(" / ", "/") if "mCrab" in text else u.Unit(text).to_string("fits")
 
 
 def _write_csv(run: Run, dataset: xr.Dataset, path: Path) -> None:

@@ -14,6 +14,7 @@ from ridgebayes.classical import Calibration, fluxes
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.io.atomic import check_folder, whole_file, whole_folder
+from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.products import provenance
 from ridgebayes.products import spectrum as spectra
 from ridgebayes.products.background import coefficient_table
@@ -25,7 +26,7 @@ from ridgebayes.products.mapfiles import write_maps, write_plane
 from ridgebayes.products.maps import RADIUS_DEG, sky_maps
 from ridgebayes.products.profile import fov_profile, intensity_profile
 from ridgebayes.products.skytemplate import sky_template, write_template
-from ridgebayes.products.tablefiles import latex_table, meta_lines, write_csv, write_ecsv
+from ridgebayes.products.tablefiles import latex_table, meta_lines, write_csv
 from ridgebayes.runs.intensity import CXB_NOTE, need_sky
 from ridgebayes.runs.run import Run
 from ridgebayes.table.scw import ScWTable
@@ -38,14 +39,14 @@ DRAWS = ("intensity", "fov_flux")
 _NSIDES = tuple(2**k for k in range(8))
 
 _READ = {
-    ".ecsv": '`astropy.table.QTable.read("FILE")`',
+    ".ecsv": '`ridgebayes.read_table("FILE")`, `astropy.table.Table.read("FILE")`',
     ".csv": '`pandas.read_csv("FILE", comment="#")`',
     ".tex": r"`\input{FILE}`",
     ".nc": '`xarray.open_dataset("FILE")`',
     ".pha": '`sherpa.astro.ui.load_pha("FILE", use_errors=True)`, XSPEC `data FILE`',
     "healpix.fits": '`healpy.read_map("FILE", hdu=1)`, an hdu a band',
     "plane.fits": '`astropy.io.fits.open("FILE")`, DS9',
-    "draws.fits": '`astropy.table.QTable.read("FILE", hdu="DRAWS")`, TOPCAT',
+    "draws.fits": '`ridgebayes.read_table("FILE", extension="DRAWS")`, TOPCAT',
     "diffuse.fits": '`gammapy.modeling.models.TemplateSpatialModel(gammapy.maps.Map.read("FILE"), '
     "normalize=False)`, times a `PowerLawNormSpectralModel()`",
 }

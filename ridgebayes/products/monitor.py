@@ -67,6 +67,10 @@ def read_monitor(path: str | Path, column: str | None = None) -> Monitor:
     return Monitor(mjd[good][order], value[good][order], column)
 
 
+_FAR = 2.0
+"""A series does not double from one value to the next."""
+
+
 def _cells(path: Path) -> Table:
     """Read the file as a table of texts."""
     try:
@@ -142,4 +146,11 @@ def _numbers(path: Path, table: Table, column: str) -> Array:
         except ValueError as error:
             raise InputError(f"{path}: row {row}: {column} is '{text}', not a number: mend it") from error
     values = np.array(found, dtype=np.float64)
-    return np.where(no_value(values), np.nan, values)
+    # −1 and −9 where nothing else is below 0; 9999 and the like where nothing else is as large.
+    values = np.where(no_value(values) | no_value(values, "longitude"), np.nan, values)
+    large = no_value(values, "rate") & (values > _FAR * np.nanmax(values, initial=0.0, where=~_nines(values)))
+    return np.where(large, np.nan, values)
+
+
+def _nines(values: Array) -> NDArray[np.bool_]:
+    return no_value(values, "rate") & (values > 0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import write_fits
+from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.products.files import ascii_only, provenance_keywords, whole_file
 from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.intensity import CXB_NOTE, MCRAB, need_crab, provenance
@@ -130,11 +131,11 @@ def write_residuals(table: QTable, path: Path) -> None:
     InputError
         When it cannot be written.
     """
+    if path.suffix == ".ecsv":
+        write_ecsv(table, path)
+        return
     with whole_file(path) as scratch:
-        if path.suffix == ".ecsv":
-            table.write(scratch, format="ascii.ecsv")
-        else:
-            write_fits(_hdus(table), scratch)
+        write_fits(_hdus(table), scratch)
 
 
 def normalised(

@@ -15,12 +15,6 @@ from ridgebayes.products.files import whole_file
 _WIDE = 6  # bands that stand side by side on a page
 
 
-def write_ecsv(table: QTable, path: Path) -> None:
-    """Write a table as ECSV, whole or not at all."""
-    with whole_file(path) as scratch:
-        table.write(scratch, format="ascii.ecsv")
-
-
 def write_csv(table: QTable, path: Path) -> None:
     """Write a table as CSV, whole or not at all.
 

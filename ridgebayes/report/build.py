@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from astropy.table import QTable
 
+from ridgebayes.errors import command
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_BFMI, MIN_ESS
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.report.checks import checks_of
@@ -114,4 +115,4 @@ def _diagnostics(run: Run) -> list[tuple[str, float, float, float]]:
 
 def _commands(run: Run) -> list[str]:
     """Commands that make this run and its report again."""
-    return [run.record["command"], f"ridgebayes check {run.path}", f"ridgebayes report {run.path}"]
+    return [run.record["command"], command("check", run.path), command("report", run.path)]

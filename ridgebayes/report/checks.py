@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from ridgebayes.checks.results import JSON
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 from ridgebayes.report.figures import Figure, embedded
 from ridgebayes.report.verdict import Verdict
 from ridgebayes.runs.run import Run
@@ -40,7 +40,7 @@ def checks_of(run: Run) -> Checked:
     assert run.path is not None
     folder = run.path / FOLDER
     if not (folder / JSON).is_file():
-        words = f"not made yet: ridgebayes check {run.path}"
+        words = f"not made yet: {command('check', run.path)}"
         return Checked([Verdict("open", "Checks", words)], missing=f"The checks were {words}")
     try:
         told = json.loads((folder / JSON).read_text(encoding="utf-8"))
@@ -48,7 +48,9 @@ def checks_of(run: Run) -> Checked:
         verdicts = [Verdict("bad" if found else "good", "Checks", told["verdict"])]
         rows = [_row(result) for result in told["results"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / JSON}: cannot be read ({error}): ridgebayes check {run.path}") from error
+        raise InputError(
+            f"{folder / JSON}: cannot be read ({error}): {command('check', run.path)}"
+        ) from error
     rows.sort(key=lambda row: row[-1] == "")
     pictures = sorted(folder.glob("*.png"), key=lambda path: (path.stem != "overview", path.stem))
     figures = [Figure(p.stem, CAPTION.format(name=p.stem.replace("_", " ")), embedded(p)) for p in pictures]

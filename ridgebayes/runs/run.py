@@ -20,10 +20,11 @@ import xarray as xr
 from astropy.table import QTable
 
 from ridgebayes import markup
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room
+from ridgebayes.io.product_tables import readable_by_all
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
 from ridgebayes.runs.intensity import CALIBRATED, calibration_words, fov_flux, intensity_table, main_regions
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
@@ -72,7 +73,7 @@ class Run:
         for name in (RECORD, POSTERIOR):
             if not (path / name).is_file():
                 if (path / CHECKPOINT / RECORD).is_file():
-                    raise InputError(f"{path}: is unfinished: go on with `ridgebayes resume {path}`")
+                    raise InputError(f"{path}: is unfinished: go on with `{command('resume', path)}`")
                 raise InputError(f"{path}: not a run directory ({name} is missing): give the folder of a fit")
         record = read_record(path / RECORD)
         check_closed(path / POSTERIOR)
@@ -101,7 +102,7 @@ class Run:
         try:
             make_room(scratch / POSTERIOR, _size(self.tree))
             self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
-            here.table().write(scratch / TABLE, format="ascii.ecsv")
+            readable_by_all(here.table()).write(scratch / TABLE, format="ascii.ecsv")
             if self.fit is not None:
                 write_scw_fit(self.fit, scratch / SCWS)
             record = self.record | {"files": digests(scratch, (POSTERIOR, SCWS))}
@@ -291,7 +292,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         if (path / CHECKPOINT / RECORD).is_file():
             raise InputError(
-                f"{path}: holds an unfinished run: go on with `ridgebayes resume {path}`, or overwrite=True"
+                f"{path}: holds an unfinished run: go on with `{command('resume', path)}`, or overwrite=True"
             )
         raise InputError(f"{path}: exists already: choose another place, or overwrite=True")
     ours = (path / RECORD).is_file() or (path / CHECKPOINT).is_dir()

@@ -194,9 +194,9 @@ class _Columns:
         x, y = (self.values(key) for key in keys)
         ids = self.known.ids
         assert ids is not None
-        good = np.isfinite(x) & (np.abs(y) <= 90)
-        check_rows(str(self.path), ids, f"{self.name(keys[0])} or {self.name(keys[1])}", y, good,
-                   "not a position in degrees", "mend it or drop these ScWs")  # fmt: skip
+        for key, angles, good in ((keys[0], x, np.isfinite(x)), (keys[1], y, np.abs(y) <= 90)):
+            must, remedy = "not a position in degrees", "mend it or drop these ScWs"
+            check_rows(str(self.path), ids, self.name(key), angles, good, must, remedy)
         if keys[0] == "lon":
             icrs = SkyCoord(x, y, unit="deg", frame=Galactic()).icrs
             x, y = icrs.ra.deg, icrs.dec.deg
@@ -209,6 +209,9 @@ class _Columns:
             mjd = self.values("ijd") + IJD_ZERO
         if self.has("phase"):
             phase = self.values("phase")
+            near = np.abs(phase - 0.5) < _PAST_THE_END
+            must = "far from 0 to 1, or stands for a missing one"
+            check_rows(str(self.path), ids, self.name("phase"), phase, near, must, "drop these ScWs")
         elif mjd is not None:
             phase = orbit.phase_at(revolution, mjd)
         else:
@@ -218,6 +221,10 @@ class _Columns:
         if mjd is None:
             return orbit.mjd_at(revolution, squeezed), squeezed
         return np.where(squeezed == phase, mjd, orbit.mjd_at(revolution, squeezed)), squeezed
+
+
+_PAST_THE_END = 1.0
+"""From the middle of a revolution: phases beyond 0 to 1 by as much as half of it are squeezed."""
 
 
 def _spread(revolution: NDArray[np.int64]) -> Array:

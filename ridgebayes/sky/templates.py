@@ -16,6 +16,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 from astropy_healpix import HEALPix
 from astropy_healpix.core import ring_to_nested
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits
@@ -72,8 +73,10 @@ def _read(path: Path, hdus: fits.HDUList) -> Array:
     for hdu in hdus:
         if isinstance(hdu, fits.BinTableHDU) and "ORDERING" in hdu.header:
             return _healpix(path, hdu)
-        if hdu.is_image and np.ndim(hdu.data) == 2:
-            return _image(path, np.array(hdu.data, float), hdu.header)  # astropy makes BLANK of integers NaN
+        shape = np.shape(hdu.data) if hdu.is_image else ()
+        if len(shape) > 1 and all(size == 1 for size in shape[:-2]):  # further axes of one element
+            image = np.array(hdu.data, float).reshape(shape[-2:])
+            return _image(path, image, hdu.header)  # astropy makes BLANK of integers NaN
     raise InputError(f"{path}: no HEALPix table (with ORDERING) and no two-dimensional image in it")
 
 
@@ -235,4 +238,29 @@ def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale:
         neighbours.append(np.where(here, row * columns + column, 0))
         weights.append(weight)
     values[inside] = interpolated(image.ravel(), np.array(neighbours), np.array(weights))
+    return _over_seams(values, inside, image, wcs, where, scale)
+
+
+def _over_seams(
+    values: Array, inside: NDArray[np.bool_], image: Array, wcs: WCS, where: SkyCoord, scale: float
+) -> Array:
+    """Fill positions at the edge of a projection, whose neighbours in the image are not on the sky.
+
+    The nearest pixel on the sky counts, also across the seam; where it has no data there are none.
+    """
+    gaps = np.flatnonzero(inside & np.isnan(values))
+    if gaps.size == 0 or np.isnan(image).all():
+        return values
+    row, column = np.indices(image.shape)
+    world = wcs.wcs_pix2world(column.ravel(), row.ravel(), 0)
+    lon, lat = world[wcs.wcs.lng], world[wcs.wcs.lat]
+    real = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90))
+    if real.size == image.size:  # no edge of a projection
+        return values
+    spherical = where[gaps].spherical
+    tree = cKDTree(_vectors(lon[real], lat[real]).T)
+    apart, nearest_pixel = tree.query(_vectors(spherical.lon.deg, spherical.lat.deg).T)
+    close = apart < 2 * np.sin(np.deg2rad(_NEAR * scale) / 2)
+    filled = image.ravel()[real[np.minimum(nearest_pixel, real.size - 1)]]
+    values[gaps] = np.where(close, filled, np.nan)
     return values

@@ -21,16 +21,26 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
 from numpy.typing import NDArray
 
-from ridgebayes.errors import InputError, nearest
+from ridgebayes.errors import InputError, command, nearest
 from ridgebayes.io import bounded
 from ridgebayes.io.atomic import whole_files
 from ridgebayes.io.bounded import one_line, text_of, write_fits
 from ridgebayes.io.fits_table import fits_table
+from ridgebayes.table.headertime import header_scale, header_zero
 from ridgebayes.table.missing import split
 from ridgebayes.table.scw import Band, ScWTable
-from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
+from ridgebayes.table.validation import (
+    MISSION,
+    Columns,
+    check_bands,
+    check_ids,
+    check_rows,
+    revolution_of,
+    validate,
+)
 
 _SUFFIXES = dict.fromkeys((".fits", ".fit", ".fts"), "fits") | dict.fromkeys((".parquet", ".pq"), "parquet")
 _SUFFIXES |= {".ecsv": "ecsv", ".csv": "csv"}
@@ -150,7 +160,8 @@ def _kept(path: Path, scws: ScWTable) -> ScWTable:
     assert scws.screen is not None
     out = scws.screen != 0
     if out.all():
-        raise InputError(f"{path}: SCREEN flags all {len(scws)} ScWs: ridgebayes screen {path} --clear CUT")
+        undo = command("screen", path, "--undo", "--out", "NEW.fits")
+        raise InputError(f"{path}: SCREEN flags all {len(scws)} ScWs: take the flags back: {undo}")
     cuts = scws.meta.get("screening", {})
     count = {name: int(np.sum(scws.screen >> cut["bit"] & 1)) for name, cut in cuts.items()}
     if out.any():
@@ -263,8 +274,13 @@ def _unread(kind: Any, nulls: int, pa: Any) -> bool:
     """Whether astropy does not read a column of an Arrow type."""
     tests = [pa.types.is_null, pa.types.is_dictionary, pa.types.is_nested, pa.types.is_decimal]
     if nulls:
-        tests += [pa.types.is_string, pa.types.is_large_string]
+        tests += [pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary]
+        tests += [getattr(pa.types, f"is_{name}_view", _never) for name in ("string", "binary")]
     return any(test(kind) for test in tests)
+
+
+def _never(kind: Any) -> bool:
+    return False
 
 
 def _need_pyarrow(path: Path) -> None:
@@ -284,6 +300,8 @@ def _with_sides(path: Path, table: Table) -> _Raw:
 def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
     source = str(path)
     columns = Columns(source, raw.table)
+    otherwise = command("convert", source, "--out", "NEW.fits")
+    columns.remedy = f"add it, rename one, or make a ScW table of it: {otherwise}"
     if not any(name in columns for name in _REQUIRED):
         raise InputError(f"{source}: not a ScW table: it has none of the columns {', '.join(_REQUIRED)}")
     if len(raw.table) == 0:
@@ -293,12 +311,13 @@ def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
     bands = _bands(path, kind, raw.ebounds)
     columns.bands = [band.name for band in bands]
     ra, dec = _position(columns, ids)
-    tracer = columns.scalars("TRACER", _RATE) if "TRACER" in columns else None
+    tracer = columns.optional("TRACER", _RATE)
+    empty = tracer is None and "TRACER" in columns
     scws = ScWTable(
         scw_id=ids,
         revolution=_revolution(columns, ids),
         phase=columns.scalars("PHASE", u.dimensionless_unscaled),
-        mjd=columns.scalars("MJD", u.d),
+        mjd=_mjd(columns, raw.header),
         exposure=columns.scalars("EXPOSURE", u.s),
         ra=ra,
         dec=dec,
@@ -306,7 +325,7 @@ def _assemble(path: Path, kind: str, raw: _Raw) -> ScWTable:
         rate=_per_band(columns, "RATE", bands),
         stat_err=_per_band(columns, "STAT_ERR", bands),
         tracer=tracer,
-        tracer_err=columns.optional("TRACER_ERR", _RATE),
+        tracer_err=None if empty else columns.optional("TRACER_ERR", _RATE),
         crab=_crab(columns, ids),
         screen=_screen(columns, ids),
         bands=bands,
@@ -343,6 +362,33 @@ def _revolution(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64]:
     remedy = "mend it or leave out REVOL"
     check_rows(columns.source, ids, "REVOL", values, whole, "must be a whole number", remedy)
     return values.astype(np.int64)
+
+
+def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return times as MJD (TT), from the zero and the scale of the header where it states them."""
+    values = columns.scalars("MJD", u.d)
+    column = columns.column("MJD")
+    if isinstance(column, Time):
+        return values
+    if np.mean(_in_mission(values)) < 0.5 and np.isfinite(values).any():
+        zero = header_zero(header, str(getattr(column, "unit", None) or "d"))
+        if zero is not None and np.mean(_in_mission(values + zero)) > 0.5:
+            _log.info("%s: MJD counts from MJD %.10g, from the header", columns.source, zero)
+            values = values + zero
+    scale = header_scale(header)
+    if scale == "":
+        raise InputError(f"{columns.source}: TIMESYS is {header['TIMESYS']!r}: give times in TT, and say so")
+    inside = _in_mission(values)
+    if scale not in (None, "tt") and inside.any():
+        _log.info("%s: MJD is in %s (TIMESYS): turned into TT", columns.source, str(scale).upper())
+        whole = np.floor(values[inside])
+        values = values.copy()
+        values[inside] = Time(whole, values[inside] - whole, format="mjd", scale=scale).tt.mjd
+    return values
+
+
+def _in_mission(mjd: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (mjd > MISSION[0]) & (mjd < MISSION[1])
 
 
 def _position(columns: Columns, ids: NDArray[np.str_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -390,12 +436,25 @@ def _bands(path: Path, kind: str, ebounds: Table | None) -> tuple[Band, ...]:
 
 
 def _crab(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.bool_]:
-    if "SOURCE" not in columns:
+    names = [name for name in ("SOURCE", "CRAB") if name in columns]
+    if not names:
         return np.zeros(ids.size, dtype=np.bool_)
-    text = columns.flags("SOURCE")
-    crab = np.char.lower(text) == "crab"
-    must = "must be 'Crab' (not removed) or empty"
-    check_rows(columns.source, ids, "SOURCE", text, crab | (text == ""), must, "mend the column")
+    remedy = "mend the column, or rename it where it is of something else"
+    crab, *other = (crab_flags(columns, ids, name, remedy) for name in names)
+    for flag in other:
+        must, remedy = "SOURCE says the opposite", "mend one of them, or leave out CRAB"
+        check_rows(columns.source, ids, "CRAB", flag.astype(np.str_), flag == crab, must, remedy)
+    return crab
+
+
+def crab_flags(columns: Columns, ids: NDArray[np.str_], name: str, remedy: str) -> NDArray[np.bool_]:
+    """Read where the Crab was not removed, (N,), from a column of names, truth values or numbers."""
+    text = columns.flags(name)
+    lower = np.char.lower(text)
+    crab = np.isin(lower, ("crab", "true", "1", "t", "yes", "y"))
+    ok = crab | np.isin(lower, ("", "false", "0", "f", "no", "n"))
+    must = "must be 'Crab' (or true) where the Crab was not removed, else empty"
+    check_rows(columns.source, ids, name, text, ok, must, remedy)
     return crab
 
 

@@ -55,8 +55,8 @@ def split(column: Any) -> tuple[NDArray[Any], Mask]:
     Parameters
     ----------
     column
-        Array, masked array, astropy column, Quantity (masked or not), or list; any shape. Objects become
-        numbers, truth values or text where all that are there are such.
+        Array, masked array, astropy column, Quantity (masked or not), column of pandas, or list; any shape.
+        Objects become numbers, truth values or text where all that are there are such.
 
     Returns
     -------
@@ -64,6 +64,8 @@ def split(column: Any) -> tuple[NDArray[Any], Mask]:
         Of the same shape. What stands under a mask has no meaning. NaN and NaT are missing; an empty text is
         the text it is.
     """
+    if hasattr(column, "to_numpy"):  # of pandas, whose own types NumPy does not know
+        column = column.to_numpy()
     if isinstance(column, Masked):
         values, mask = np.asarray(column.unmasked), np.asarray(column.mask)
     else:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.table.arrays import floats, integers, texts, truths
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +53,8 @@ class ScWTable:
     """Detector rates of N ScWs in K bands.
 
     Arrays are converted on construction to native float64, int64, bool and str and are read-only; make a
-    changed copy with :func:`dataclasses.replace`. Only shapes are checked here: the values are checked by
+    changed copy with :func:`dataclasses.replace`. What is masked becomes NaN, or is refused where there is no
+    NaN; quantities are converted. Only shapes are checked here: the values are checked by
     :func:`ridgebayes.table.validation.validate`, which reading and writing both call. All arguments by
     keyword.
 
@@ -94,7 +96,8 @@ class ScWTable:
     Raises
     ------
     InputError
-        When the shapes do not fit each other.
+        When the shapes do not fit each other, a value of `revolution`, `crab` or `screen` is missing, or a
+        unit is of another kind.
 
     Examples
     --------
@@ -129,21 +132,21 @@ class ScWTable:
     truth: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        ids = np.asarray(self.scw_id, dtype=np.str_)
+        ids = texts(self.scw_id)
         n, bands = ids.size, tuple(self.bands)
         self._set("bands", bands)
         self._set("meta", _META | dict(self.meta))
         self._set("scw_id", _frozen(ids))
-        self._set("revolution", _frozen(np.asarray(self.revolution, dtype=np.int64)))
-        crab = np.zeros(n, dtype=np.bool_) if self.crab is None else np.asarray(self.crab, dtype=np.bool_)
+        self._set("revolution", _frozen(integers("revolution", self.revolution)))
+        crab = np.zeros(n, dtype=np.bool_) if self.crab is None else truths("crab", self.crab)
         self._set("crab", _frozen(crab))
         if self.screen is not None:
-            self._set("screen", _frozen(np.asarray(self.screen, dtype=np.int64)))
+            self._set("screen", _frozen(integers("screen", self.screen)))
         for name in _FLOATS:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
                 continue
-            array = np.asarray(value, dtype=np.float64)
+            array = floats(name, value)
             if name in ("rate", "stat_err") and array.ndim == 1 and len(bands) == 1:
                 array = array[:, np.newaxis]
             self._set(name, _frozen(array))

@@ -78,12 +78,17 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
             check("MJD", values, ok, must, f"{drop}{other_zero(values)}")
         elif name == "phase":
             ok, must = (values >= 0) & (values <= 1), "must lie between 0 and 1"
+        elif name == "ra":
+            ok, must = _is_angle(values), "must lie between -360 and 360 degrees"
+            check("RA", values, ~(ok & no_value(values, "longitude")), _NO_MEASUREMENT, drop)
         elif name == "dec":
             ok, must = np.abs(values) <= 90, "must lie between -90 and 90 degrees"
         check(name.upper(), values, ok, must, drop)
     if scws.roll is not None:
         remedy = "drop these ScWs, or the column to average the response over roll"
         check("ROLL", scws.roll, np.isfinite(scws.roll), "must be finite", remedy)
+        check("ROLL", scws.roll, _is_angle(scws.roll), "must lie between -360 and 360 degrees", remedy)
+        check("ROLL", scws.roll, ~no_value(scws.roll, "longitude"), _NO_MEASUREMENT, remedy)
     _check_tracer(source, scws)
     if scws.truth is not None and not scws.meta["simulated"]:
         raise InputError(
@@ -247,6 +252,9 @@ class Columns:
     bands: Sequence[str] = ()
     """Names of the K elements of vector columns, once they are known."""
 
+    remedy = "add it or rename one"
+    """What to do about a column that is not there."""
+
     def __init__(self, source: str, table: Table) -> None:
         self.source, self.table = source, table
         self.names: dict[str, str] = {}
@@ -367,7 +375,7 @@ class Columns:
         """Return the column as it stands in the table."""
         if name not in self:
             near = nearest(name, self.names)
-            raise InputError(f"{self.source}: column {name} is missing{near}: add it or rename one")
+            raise InputError(f"{self.source}: column {name} is missing{near}: {self.remedy}")
         return self.table[self.names[name.upper()]]
 
     def unit(self, name: str, given: str, like: u.UnitBase) -> u.UnitBase:
@@ -403,6 +411,10 @@ def _odd(values: NDArray[Any]) -> str:
             except (ValueError, TypeError):
                 return f"row {row}: '{text}'"
     return ""
+
+
+def _is_angle(degrees: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.abs(degrees) <= 360  # NaN is none
 
 
 def _marks(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -448,6 +460,7 @@ def _check_tracer(source: str, scws: ScWTable) -> None:
     if scws.tracer_err is not None:
         ok = np.isfinite(scws.tracer_err) & (scws.tracer_err >= 0)
         remedy = "drop these ScWs, or the column TRACER_ERR"
-        check_rows(
-            source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ok, "must be finite and not negative", remedy
-        )
+        must = "must be finite and not negative"
+        check_rows(source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ok, must, remedy)
+        marks = _marks(scws.tracer_err)
+        check_rows(source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ~marks, _NO_MEASUREMENT, remedy)

@@ -6,9 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 
-from ridgebayes import Run, write_scws
+from ridgebayes import Run, read_table, write_scws
 from ridgebayes.cli.main import main
 from tests.helpers.cli import call, one_line
 
@@ -72,7 +71,7 @@ def test_fit_writes_the_contract(fitted):
     groups = {"posterior", "sample_stats", "prior", "posterior_predictive", "observed_data"}
     assert groups <= set(run.tree.children)
     assert set(run.intensity().dims) == {"chain", "draw", "band", "region"}
-    table = QTable.read(out / "intensity.ecsv")
+    table = read_table(out / "intensity.ecsv")
     columns = ["region", "band", "E_MIN", "E_MAX", "mean", "sd", "lo", "hi", "ess_bulk", "r_hat"]
     columns += ["fov_mean", "fov_sd", "fov_lo", "fov_hi"]
     assert set(columns) <= set(table.colnames)
@@ -185,7 +184,7 @@ def test_unseen_region_is_a_warning(small_mission, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "no ScW sees L-100" in result.output
-    table = QTable.read(tmp_path / "run" / "intensity.ecsv")
+    table = read_table(tmp_path / "run" / "intensity.ecsv")
     assert "prior only" in str(table["warning"][table["region"] == "L-100"][0])
 
 

@@ -11,6 +11,7 @@ from astropy.time import Time
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ridgebayes.convert import BandColumns, Mapping
+from tests.helpers.votable import write_votable
 
 FORMATS = ("fits", "fits.gz", "ecsv", "csv", "csv.gz", "txt", "parquet", "vot")
 RATES = ("ct/s", "ct/ks", "counts", "1/s")
@@ -130,13 +131,16 @@ def _write_file(table, scws, folder, kind):
         hdu = fits.table_to_hdu(table, name="RATES")
         fits.HDUList([fits.PrimaryHDU(), hdu, fits.table_to_hdu(ebounds, name="EBOUNDS")]).writeto(path)
         return path
-    formats = {"csv": "ascii.csv", "csv.gz": "ascii.csv", "txt": "ascii.basic", "vot": "votable"}
+    formats = {"csv": "ascii.csv", "csv.gz": "ascii.csv", "txt": "ascii.basic"}
     if kind == "csv.gz":
         import gzip
 
         plain = folder / "plain.csv"
         table.write(plain, format="ascii.csv")
         path.write_bytes(gzip.compress(plain.read_bytes()))
+        return path
+    if kind == "vot":
+        write_votable(table, path)
         return path
     table.write(path, format=formats.get(kind, {"ecsv": "ascii.ecsv"}.get(kind, kind)))
     return path

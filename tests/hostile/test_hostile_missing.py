@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from ridgebayes import InputError, read_scws, write_scws
 from ridgebayes.convert import append, convert, screen
 from ridgebayes.io.fits_table import fits_table
+from ridgebayes.products.monitor import read_monitor
+from ridgebayes.simulate import read_programme
 from ridgebayes.table.missing import no_value, split
 from ridgebayes.table.validation import Columns, validate
 from tests.helpers.readers import few
@@ -181,3 +183,126 @@ def test_what_is_not_known_is_refused_in_memory_too(tmp_path):
 
 def screen_and_write(folder):
     return lambda scws: write_scws(screen(scws), folder / "s.fits", overwrite=True)
+
+
+def written(folder, change, cards=None):
+    """Write a FITS table of the ScW contract that `change` has edited, with further cards in its header."""
+    table = few().take_bands("A01").to_table()
+    change(table)
+    bands = Table({"BAND": ["A01"], "E_MIN": [25.0], "E_MAX": [60.0]})
+    scw = fits.table_to_hdu(table, name="SCW")
+    scw.header.update({"SIMUL": True} | (cards or {}))
+    hdus = [fits.PrimaryHDU(), scw, fits.table_to_hdu(bands, name="EBOUNDS")]
+    fits.HDUList(hdus).writeto(folder / "t.fits", overwrite=True)
+    return folder / "t.fits"
+
+
+@pytest.mark.parametrize(
+    ("unit", "zero", "cards", "scale"),
+    [
+        (u.d, 0.0, {"TIMESYS": "TT"}, "tt"),
+        (u.d, 0.0, {"TIMESYS": "UTC"}, "utc"),
+        (u.d, 0.0, {"TIMESYS": "TAI", "MJDREF": 51544.0}, "tai"),  # with that zero none would fit
+        (u.d, 51544.0, {"MJDREF": 51544.0}, "tt"),
+        (u.s, 52200.0, {"MJDREFI": 52200, "MJDREFF": 0.0, "TIMEUNIT": "s"}, "tt"),
+        (u.d, 52544.0, {"MJDREF": 51544.0, "TIMEZERO": 1000.0, "TIMESYS": "UTC"}, "utc"),
+    ],
+)
+def test_zero_and_scale_of_the_header_count_in_every_reader(tmp_path, unit, zero, cards, scale):
+    given = getattr(Time(few().mjd, format="mjd", scale="tt"), scale).mjd
+
+    def change(table):
+        table["MJD"] = ((given - zero) * u.d).to(unit)
+
+    path = written(tmp_path, change, cards)
+    for found in (read_scws(path), convert([path]).scws):
+        np.testing.assert_allclose(found.mjd, few().mjd, atol=1e-8, rtol=0)
+
+
+def test_a_scale_that_is_not_known_is_refused(tmp_path):
+    path = written(tmp_path, lambda table: None, {"TIMESYS": "LOCAL"})
+    for read in (read_scws, lambda p: convert([p])):
+        with pytest.raises(InputError, match=r"TIMESYS is '?LOCAL"):
+            read(path)
+
+
+def test_a_column_crab_counts_in_every_reader(tmp_path):
+    scws = few()
+    crab = np.arange(15) < 4
+
+    def change(table):
+        table.remove_column("SOURCE")
+        table["CRAB"] = crab
+
+    path = written(tmp_path, change)
+    assert read_scws(path).crab.tolist() == convert([path]).scws.crab.tolist() == crab.tolist()
+    path = written(tmp_path, lambda table: table.add_column(~scws.crab, name="CRAB"))
+    with pytest.raises(InputError, match=r"row 1 .*CRAB is 'True', SOURCE says the opposite: mend one"):
+        read_scws(path)
+
+
+def test_an_empty_tracer_is_left_out_and_said_in_every_reader(tmp_path, caplog):
+    def change(table):
+        table["TRACER"] = np.full(15, np.nan)
+
+    path = written(tmp_path, change)
+    for read in (read_scws, lambda p: convert([p]).scws):
+        caplog.clear()
+        with caplog.at_level("INFO", "ridgebayes"):
+            found = read(path)
+        assert found.tracer is None
+        assert found.tracer_err is None
+        assert "column TRACER has no value: left out" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary"])
+def test_null_texts_of_parquet(tmp_path, kind):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    scws = few().take_bands("A01")
+    write_scws(scws, tmp_path / "p.parquet")
+    arrow = parquet.read_table(tmp_path / "p.parquet")
+    ids = pa.array([None if k == 3 else name for k, name in enumerate(scws.scw_id.tolist())])
+    ids = ids.dictionary_encode() if kind == "dictionary" else ids.cast(getattr(pa, kind)())
+    arrow = arrow.set_column(arrow.schema.get_field_index("SCW_ID"), "SCW_ID", ids)
+    parquet.write_table(arrow, tmp_path / "p.parquet")
+    for read in (read_scws, lambda p: convert([p])):
+        with pytest.raises(InputError, match=r"row 4 .*SCW_ID"):
+            read(tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RA", -999.0, "RA is missing"),
+        ("RA", -1.0, "RA is missing"),
+        ("DEC", 1e30, "DEC is missing"),
+        ("MJD", -1.0, "MJD is -1"),
+        ("EXPOSURE", -1.0, "EXPOSURE is -1"),
+        ("PHASE", -1.0, "PHASE is -1, far from 0 to 1"),
+        ("PHASE", 99.0, "PHASE is 99, far from 0 to 1"),
+    ],
+)
+def test_a_programme_refuses_what_stands_for_none(tmp_path, name, value, said):
+    scws = few()
+    names = ("revolution", "ra", "dec", "mjd", "exposure", "phase")
+    table = Table({"SCW_ID": scws.scw_id} | {n.upper(): getattr(scws, n) for n in names})
+    table.rename_column("REVOLUTION", "REVOL")
+    table[name][5] = value
+    table.write(tmp_path / "p.ecsv")
+    with pytest.raises(InputError, match=rf"row 6 .*{said}"):
+        read_programme(tmp_path / "p.ecsv")
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "-999", "-1", "-9.0", "1e30", "nan", "9999", "99999", "---"])
+def test_a_series_leaves_out_what_stands_for_none(tmp_path, cell):
+    (tmp_path / "m.csv").write_text(f"date,OULU\n2003-01-01,96\n2004-01-01,{cell}\n2005-01-01,98\n")
+    assert read_monitor(tmp_path / "m.csv").value.tolist() == [96, 98]
+
+
+def test_a_series_keeps_its_own_large_and_negative_values(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "date,x\n2003-01-01,-1\n2004-01-01,9999\n2005-01-01,9000\n2006-01-01,-3\n"
+    )
+    assert read_monitor(tmp_path / "m.csv").value.tolist() == [-1, 9999, 9000, -3]

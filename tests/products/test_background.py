@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 from astropy.time import Time
 from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy import stats
 
-from ridgebayes import InputError
+from ridgebayes import InputError, read_table
 from ridgebayes.plots import background as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import background as products
@@ -252,7 +251,7 @@ def test_command(tmp_path):
         "background_history_scatter.ecsv",
     }
     assert "rank correlation with OULU" in result.output
-    table = QTable.read(out / "background_history.ecsv")
+    table = read_table(out / "background_history.ecsv")
     np.testing.assert_allclose(table["phase2"].value, coefficients(1)[0, 2])
     assert table.meta["simulated"]
 

@@ -3,11 +3,10 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import QTable
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from ridgebayes import InputError, write_scws
+from ridgebayes import InputError, read_table, write_scws
 from ridgebayes.plots import crab as plots
 from ridgebayes.plots import figures
 from ridgebayes.plots.style import STYLE
@@ -185,7 +184,7 @@ def test_command(tmp_path):
     names = {"crab_history.ecsv", "crab_history.png", "crab_history_residuals.png"}
     assert {path.name for path in out.iterdir()} == names
     assert "SIMULATED" in result.output
-    table = QTable.read(out / "crab_history.ecsv")
+    table = read_table(out / "crab_history.ecsv")
     assert table.meta["crab_scws"] == 80
     np.testing.assert_allclose(table["mean"].value, crab_table(saved)["mean"].value)
 
@@ -200,7 +199,7 @@ def test_without_a_crab_the_held_rate_is_drawn(tmp_path):
     assert result.exit_code == 0, result.output
     assert {path.name for path in out.iterdir()} == {"crab_history.ecsv", "crab_history.png"}
     assert sum("no ScW contains the Crab" in line for line in result.output.splitlines()) == 1
-    assert QTable.read(out / "crab_history.ecsv").meta["crab_rate"] == "given, not fitted"
+    assert read_table(out / "crab_history.ecsv").meta["crab_rate"] == "given, not fitted"
 
 
 def test_a_wrong_table_is_one_line(tmp_path):

@@ -2,19 +2,22 @@
 
 import hashlib
 
+import astropy.units as u
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import Table
 
-from ridgebayes import InputError, write_scws
+from ridgebayes import InputError, read_table, write_scws
 from ridgebayes.products.draws import posterior_draws, write_draws
 from ridgebayes.products.export import INDEX, SUMS, Options, export
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Region, build
+from ridgebayes.units import MCRAB
 from tests.helpers.cli import call
+from tests.helpers.elsewhere import read_elsewhere
 from tests.helpers.sky_run import sky_run
 from tests.helpers.step_run import step_run
 
@@ -72,7 +75,7 @@ def test_every_product_says_where_it_is_from(folder, saved):
     }  # fmt: skip
     assert len(files(folder, ".ecsv")) == 8
     for path in files(folder, ".ecsv"):
-        meta = QTable.read(path).meta
+        meta = read_table(path).meta
         assert meta["simulated"] is True
         assert {key: meta[key] for key in about} == about
     for path in files(folder, ".csv", ".tex"):
@@ -94,13 +97,12 @@ def test_every_product_says_where_it_is_from(folder, saved):
 
 def test_csv_holds_what_ecsv_holds(folder):
     for path in files(folder, ".ecsv"):
-        table, frame = QTable.read(path), pd.read_csv(path.with_suffix(".csv"), comment="#")
+        table, frame = read_table(path), pd.read_csv(path.with_suffix(".csv"), comment="#")
         assert len(table) == len(frame) > 0
         name = next(n for n in ("mean", "level") if n in table.colnames)
         assert frame[name].tolist() == table[name].value.tolist()
 
 
-@pytest.mark.filterwarnings("ignore:.*did not parse as fits unit")  # mCrab, which astropy does not know
 def test_draws_are_those_of_the_run_in_every_format(folder, small_run):
     kept = small_run.tree["posterior"].dataset.isel(draw=slice(None, None, 5))
     flux = kept["sky.fov_flux"].transpose("chain", "draw", "band", "region").values
@@ -207,7 +209,6 @@ def test_a_full_disk_is_no_property_of_the_run(tmp_path, monkeypatch, small_run)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.filterwarnings("ignore:.*did not parse as fits unit")
 def test_names_that_a_file_cannot_hold_are_replaced(tmp_path):
     sky = build("test", [Region.box("Süd, #1", (0.0, 20.0), (-10.0, 10.0))])
     draws = np.random.default_rng(4).normal(1, 0.1, (20, 1, 1))
@@ -221,3 +222,21 @@ def test_names_that_a_file_cannot_hold_are_replaced(tmp_path):
     np.testing.assert_allclose(frame["intensity[E01, Süd, #1]"], draws.ravel(), rtol=1e-8)
     with pytest.raises(InputError, match=r"\.nc, \.fits, \.csv"):
         write_draws(run, dataset, tmp_path / "d.txt")
+
+
+def test_astropy_reads_all_of_it_without_ridgebayes_and_without_a_warning(folder, saved):
+    read_elsewhere(*files(folder, ".ecsv", ".fits", ".pha", ".rsp"), *files(saved / "run", ".ecsv", ".fits"))
+
+
+def test_ridgebayes_gives_the_units_back(folder, saved):
+    per_degree = MCRAB / u.deg**2
+    assert read_table(saved / "run" / "intensity.ecsv")["mean"].unit == per_degree
+    assert read_table(folder / "tables" / "fov_flux.ecsv")["mean"].unit == MCRAB
+    draws = read_table(folder / "draws" / "draws.fits", extension="DRAWS")
+    assert (draws["INTENSITY"].unit, draws["FOV_FLUX"].unit) == (per_degree, MCRAB)
+    assert draws["LEVEL_HISTORY"].unit == u.ct / u.s
+    for path in files(folder / "maps", ".fits"):
+        with fits.open(path) as hdus:
+            tables = [hdu.name for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+        for name in tables:
+            assert read_table(path, extension=name)["INTENSITY"].unit == per_degree

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 from click.testing import CliRunner
 
+from ridgebayes import read_table
 from ridgebayes.cli.main import main
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
@@ -195,9 +195,9 @@ def test_command(run, tmp_path, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == [
         "fitspec_L+20_cutoff.ecsv", "fitspec_L+20_cutoff.png", "fitspec_L+20_cutoff_bands.ecsv",
     ]  # fmt: skip
-    table = QTable.read(folder / "fitspec_L+20_cutoff.ecsv")
+    table = read_table(folder / "fitspec_L+20_cutoff.ecsv")
     assert list(table["name"][:2]) == ["cutoff.amplitude", "cutoff.temperature"]
-    bands = QTable.read(folder / "fitspec_L+20_cutoff_bands.ecsv")
+    bands = read_table(folder / "fitspec_L+20_cutoff_bands.ecsv")
     np.testing.assert_allclose(bands["pull"], (bands["mean"] - bands["model"]) / bands["sd"])
     assert re.search(r"posterior predictive check: p = 0\.\d+", done.output)
     for bad in (["--components", "iron"], ["--region", "Nowhere"], ["--prior", "x"]):

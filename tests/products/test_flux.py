@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 
-from ridgebayes import classical, write_scws
+from ridgebayes import classical, read_table, write_scws
 from ridgebayes.instrument.crab_spectrum import CrabSpectrum
 from ridgebayes.products.flux import flux_table, format_fluxes, latex, longitude_width
 from ridgebayes.sky import load
@@ -102,7 +101,7 @@ def test_command(small_run, small_mission, tmp_path):
     arguments.append("--overwrite")
     both = call(*arguments, "--scws", tmp_path / "mission.fits")
     assert both.exit_code == 0, both.output
-    written = QTable.read(tmp_path / "products" / "flux.ecsv")
+    written = read_table(tmp_path / "products" / "flux.ecsv")
     assert "classical" in written.colnames
     assert (tmp_path / "products" / "flux.tex").read_text().startswith("%")
     write_scws(small_mission.select(np.arange(1, len(small_mission))), tmp_path / "other.fits")

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 from scipy import stats
 
 import ridgebayes as rb
+from ridgebayes import read_table
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.plots.prior import prior_figure
@@ -183,7 +183,7 @@ def test_command(small_mission, tmp_path):
     found = call(*given, "--out", tmp_path / "p")
     assert found.exit_code == 0, found.output
     assert (tmp_path / "p" / "prior_predictive.png").stat().st_size > 10_000
-    table = QTable.read(tmp_path / "p" / "prior_predictive.ecsv")
+    table = read_table(tmp_path / "p" / "prior_predictive.ecsv")
     assert table.meta["simulated"] is True
     assert "94 % of the prior" in found.output
     wrong = call(*given, "--prior", "sky.intensity=Normal([0, 1], 1)")

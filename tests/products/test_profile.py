@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from scipy import integrate, interpolate, stats
 
-from ridgebayes import InputError, write_scws
+from ridgebayes import InputError, read_table, write_scws
 from ridgebayes.plots import profile as plots
 from ridgebayes.plots.style import ORANGE
 from ridgebayes.products.profile import (
@@ -355,7 +355,7 @@ def test_command(run, tables, tmp_path):
         assert name in result.output.split(f"wrote {out}: ")[1]
     assert "SIMULATED data" in result.output
     for name, table in zip(("", "_fov"), tables, strict=True):
-        read = QTable.read(out / f"longitude_profile{name}.ecsv")
+        read = read_table(out / f"longitude_profile{name}.ecsv")
         assert read.colnames == table.colnames
         np.testing.assert_allclose(read["mean"].value, table["mean"].value)
         assert read["mean"].unit == table["mean"].unit
@@ -387,6 +387,6 @@ def test_command_with_the_classical_points(small_mission, tmp_path):
     out = tmp_path / "products"
     result = call("longitude-profile", saved.path, "--out", out, "--scws", tmp_path / "mission.fits")
     assert result.exit_code == 0, result.output
-    points = QTable.read(out / "longitude_profile_classical.ecsv")
+    points = read_table(out / "longitude_profile_classical.ecsv")
     assert set(points["band"]) == set(bands)
     assert np.isfinite(points["flux"]).any()

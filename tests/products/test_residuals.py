@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy import stats
 
-from ridgebayes import InputError
+from ridgebayes import InputError, read_table
 from ridgebayes.cli.commands.residuals import residuals as command
 from ridgebayes.plots import residuals as plots
 from ridgebayes.plots.style import STYLE
@@ -91,7 +91,7 @@ def test_files_are_read_by_astropy(run, tmp_path):
         np.testing.assert_array_equal(data["CRAB"], table["CRAB"])
         assert [str(x) for x in data["SCW_ID"]] == list(table["SCW_ID"])
     products.write_residuals(table, tmp_path / "a.ecsv")
-    back = QTable.read(tmp_path / "a.ecsv")
+    back = read_table(tmp_path / "a.ecsv")
     assert back.meta == dict(table.meta)
     np.testing.assert_allclose(back["ERR_E01"].value, table["ERR_E01"].value, rtol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ecsv", "a.fits"]

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
-from astropy.table import QTable
 from matplotlib.figure import Figure
 from scipy.integrate import quad
 
+from ridgebayes import read_table
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import ATEL4869, CRAB, crab_spectrum
 from ridgebayes.plots import spectrum as plots
@@ -302,7 +302,7 @@ def test_command_writes_what_readers_read(run, tmp_path, monkeypatch):
     for name in names:
         assert name in result.output.split(f"wrote {out}: ")[1]
     assert "SIMULATED data" in result.output
-    table = QTable.read(out / "spectrum.ecsv", format="ascii.ecsv")
+    table = read_table(out / "spectrum.ecsv")
     assert table["mean"].unit == MCRAB
     assert table["covariance"].shape == (6, 3)
     assert table.meta["simulated"] is True
@@ -370,7 +370,7 @@ def test_one_band_a_gap_and_thirty(tmp_path, monkeypatch, bands, edges, mean):
     )
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "o").iterdir())) == 4
-    assert len(QTable.read(tmp_path / "o" / "spectrum.ecsv", format="ascii.ecsv")) == bands
+    assert len(read_table(tmp_path / "o" / "spectrum.ecsv")) == bands
     assert "WARNING" not in result.output
 
 

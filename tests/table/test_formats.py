@@ -467,7 +467,7 @@ def test_missing_column_names_the_nearest(tmp_path):
     table = plain_table()
     table.rename_column("EXPOSURE", "EXPOSUR")
     text = message_of(write_table(tmp_path / "a.fits", table))
-    assert text == "column EXPOSURE is missing (did you mean 'EXPOSUR'?): add it or rename one"
+    assert text.startswith("column EXPOSURE is missing (did you mean 'EXPOSUR'?): add it, rename one, or")
 
 
 @pytest.mark.parametrize(
@@ -557,7 +557,7 @@ def test_bands_of_flat_columns(tmp_path):
         ("REVOL", 99, "REVOL is 99 but SCW_ID says 71"),
         ("SCW_ID", "0071000X0010", "SCW_ID must have 12 digits"),
         ("SCW_ID", "007000010010", "duplicate SCW_ID, the same as row 1"),
-        ("SOURCE", "Cyg", "SOURCE is 'Cyg', must be 'Crab' (not removed) or empty"),
+        ("SOURCE", "Cyg", "SOURCE is 'Cyg', must be 'Crab' (or true) where"),
         ("TRACER", np.nan, "TRACER is missing (NaN)"),
     ],
 )
@@ -598,7 +598,7 @@ def test_masked_required_value_names_the_row(tmp_path, name):
 def test_tracer_without_finite_values(tmp_path):
     table = plain_table()
     table["TRACER"] = np.nan
-    assert message_of(write_table(tmp_path / "a.fits", table)).startswith("column TRACER has no finite value")
+    assert read_scws(write_table(tmp_path / "a.fits", table)).tracer is None
 
 
 def test_no_rows(tmp_path):

@@ -102,7 +102,7 @@ def rates(
         )
     from ridgebayes import events as ev
     from ridgebayes.convert.times import read_revolutions
-    from ridgebayes.io.atomic import whole_file
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.parallel.cores import cores
     from ridgebayes.table.formats import write_scws
 
@@ -139,8 +139,7 @@ def rates(
     for name, side in (("report", ev.report), ("sources", ev.source_report)):
         content = side(outcome.rates, energy)
         if len(content):
-            with whole_file(out.with_name(f"{out.stem}.{name}.ecsv")) as scratch:
-                content.write(scratch, format="ascii.ecsv")
+            write_ecsv(content, out.with_name(f"{out.stem}.{name}.ecsv"))
             written.append(out.with_name(f"{out.stem}.{name}.ecsv"))
     _summary(scws, outcome.rates)
     say_written(written)

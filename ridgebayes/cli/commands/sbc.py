@@ -86,7 +86,7 @@ def sbc(
     from ridgebayes.inference.runner import Settings
     from ridgebayes.plots.sbc import sbc_figure
     from ridgebayes.plots.style import write_figure
-    from ridgebayes.products.files import whole_file
+    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.sbc import base_mission, campaign_priors, run_sbc, uniformity
     from ridgebayes.table.formats import read_scws
@@ -110,8 +110,7 @@ def sbc(
         progress=not quiet,
     )
     found = uniformity(ranks)
-    with whole_file(out / "uniformity.ecsv") as path:
-        found.table.write(path, format="ascii.ecsv")
+    write_ecsv(found.table, out / "uniformity.ecsv")
     figure = write_figure(lambda: sbc_figure(ranks), out / f"{NAME}.png")
     click.echo(found)
     say_written([out / "uniformity.ecsv", figure])

@@ -1,0 +1,34 @@
+"""What others do with files of ours: a process that has astropy and nothing of ridgebayes."""
+
+import subprocess
+import sys
+
+PLAIN = """
+import sys, warnings
+warnings.simplefilter("error")
+from astropy.io import fits
+from astropy.table import QTable, Table
+from astropy.wcs import WCS
+for path in sys.argv[1:]:
+    if path.endswith(".ecsv"):
+        for kind in (Table, QTable):
+            kind.read(path)
+        continue
+    with fits.open(path) as hdus:
+        for k, hdu in enumerate(hdus):
+            if isinstance(hdu, fits.BinTableHDU):
+                Table.read(path, hdu=k)
+                if not path.endswith(".rsp"):  # astropy makes no quantities of arrays of variable length
+                    QTable.read(path, hdu=k)
+            elif hdu.data is not None:
+                WCS(hdu.header)
+assert "ridgebayes" not in sys.modules
+"""
+"""Read every file as others do."""
+
+
+def read_elsewhere(*paths):
+    """Read files in a process that knows nothing of ridgebayes, where a warning is an error."""
+    command = [sys.executable, "-I", "-c", PLAIN, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
