@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, descend
+from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.outliers import OutlierNormal
@@ -159,7 +160,7 @@ def left_over(rate: Any, value: Array) -> tuple[Array, Array]:
     own = noise_variance(rate)
     variance = jnp.maximum(own - rate.term_variance(covariance), 1e-6 * own)
     residual = left / jnp.sqrt(variance)
-    if isinstance(rate, OutlierNormal):
+    if isinstance(rate, OutlierNormal | CorrelatedOutlierNormal):
         residual = _mixture_score(residual, rate.fraction[..., None, None], rate.size[..., None, None])
     scaled = coefficients / jnp.maximum(rate.coef_sd, 1e-300)
     return jnp.where(rate.filled, residual, 0.0), scaled

@@ -217,17 +217,26 @@ class Metropolis:
     def _aimed(self, proposal: Proposal, given: Given, aim: _Aim) -> Proposal:
         """Move a proposal to where other indicators have moved the density: one step of Newton's method.
 
-        They change the noise of a few ScWs, whose residuals stay nearly what they were at the first
-        indicators. So the shift depends on nothing but the indicators, and the rule of acceptance holds.
+        The shift depends on nothing but the indicators, so the rule of acceptance holds.
         """
-        slope = jax.grad(self._noise)(proposal.mean, given, aim.residual) - aim.slope
+        slope = self._slope(jnp.asarray(proposal.mean), given, aim.residual) - aim.slope
         return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ slope))
 
     def _first_aim(self, given: Given, proposal: Proposal) -> _Aim:
         theta = jnp.asarray(proposal.mean)
         z = self._marginal.join(theta, self._marginal.conditional(theta, given).mean)
-        residual = self._left(z, given.data)
-        return _Aim(residual, jax.grad(self._noise)(theta, given, residual))
+        residual = self._posterior.rates(z, given.data).white_noise(given.data.rate)
+        return _Aim(residual, self._slope(theta, given, residual))
+
+    def _slope(self, theta: Array, given: Given, residual: Array) -> Array:
+        """Gradient of the log density by the nonlinear parameters, up to what no indicator changes.
+
+        Indicators change the noise of a few ScWs, whose white noise stays nearly what it was at the first
+        ones. Not so where noise is correlated too: one then makes up for the other.
+        """
+        if given.data.sequence is None:
+            return jax.grad(self._noise)(theta, given, residual)
+        return -jax.grad(self._marginal.potential)(theta, given)
 
     def _noise(self, theta: Array, given: Given, residual: Array) -> Array:
         """Log density of given residuals and of the indicators."""
@@ -235,24 +244,17 @@ class Metropolis:
         each = -0.5 * (residual**2 / rates.noise_variance + jnp.log(rates.noise_variance))
         return jnp.where(given.data.filled, each, 0.0).sum() + rates.log_prob_of_hits()
 
-    def _left(self, z: Array, data: FitData) -> Array:
-        """Residuals of the rates after the most probable revolution terms."""
-        rates = self._posterior.rates(z, data)
-        mean, _ = rates.coefficient_posterior(data.rate)
-        return data.rate - rates.loc - rates.revolution_terms(jnp.swapaxes(mean, -1, -2))
-
     def _redrawn(self, key: Array, z: Array, data: FitData) -> Array:
-        """Draw the indicators given the parameters, the revolution terms drawn too."""
+        """Draw the indicators given the parameters, and white noise drawn given these."""
         rates = self._posterior.rates(z, data)
-        key_terms, key_hit = jax.random.split(key)
-        terms = rates.revolution_terms(rates.coefficients(key_terms, data.rate))
-        odds = rates.log_odds(data.rate - rates.loc - terms)
+        key_noise, key_hit = jax.random.split(key)
+        odds = rates.log_odds(rates.draw_white_noise(key_noise, data.rate))
         drawn = jax.random.uniform(key_hit, odds.shape) < jax.nn.sigmoid(odds)
         return drawn & data.filled
 
     def _most_probable(self, z: Array, data: FitData) -> Array:
-        odds = self._posterior.rates(z, data).log_odds(self._left(z, data))
-        return (odds > 0) & data.filled
+        rates = self._posterior.rates(z, data)
+        return (rates.log_odds(rates.white_noise(data.rate)) > 0) & data.filled
 
 
 def _log_tail(u: Array) -> Array:

@@ -182,6 +182,7 @@ class Sampler:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
             hit = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
             given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
+            around = _highest(marginal, given, [around])
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         if not self.outliers and (self.method == NUTS or not _serves(adapted)):
             return Start(MARGINAL, reference, around)

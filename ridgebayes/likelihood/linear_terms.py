@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.outliers import OutlierNormal
 from ridgebayes.likelihood.revolution import RevolutionNormal
@@ -105,20 +106,10 @@ class TermsNormal(_OfTerms):
     """
 
 
-class IndicatedTermsNormal(TermsNormal):
-    """`TermsNormal` of rates of which it is known which are outliers.
+class _Indicated(_OfTerms):
+    """Rates of which it is known which are outliers."""
 
-    Parameters
-    ----------
-    mean, counting_variance, scatter, coef_sd, basis, block_revolution, filled
-        As in `TermsNormal`.
-    hit
-        True where a ScW is an outlier, (band, block, width).
-    fraction, size
-        As in `OutlierNormal`, (band,).
-    """
-
-    pytree_data_fields = ("hit", "fraction", "size", "usual_variance")
+    pytree_data_fields: tuple[str, ...] = ("hit", "fraction", "size", "usual_variance")
 
     def __init__(self, *given: Any, validate_args: bool | None = None) -> None:
         *terms, self.hit, self.fraction, self.size = given
@@ -133,11 +124,25 @@ class IndicatedTermsNormal(TermsNormal):
         return jnp.where(self.filled, each, 0.0).sum()
 
     def log_odds(self, left: Array) -> Array:
-        """Log odds that a ScW is an outlier, for what is left of its rate after mean and terms."""
+        """Log odds that a ScW is an outlier, for its white noise."""
         fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)[:, None, None]
         size = self.size[:, None, None]
         prior = jnp.log(fraction) - jnp.log1p(-fraction) - jnp.log(size)
         return prior + 0.5 * left**2 / self.usual_variance * (1.0 - size**-2)
+
+
+class IndicatedTermsNormal(_Indicated, TermsNormal):
+    """`TermsNormal` of rates of which it is known which are outliers.
+
+    Parameters
+    ----------
+    mean, counting_variance, scatter, coef_sd, basis, block_revolution, filled
+        As in `TermsNormal`.
+    hit
+        True where a ScW is an outlier, (band, block, width).
+    fraction, size
+        As in `OutlierNormal`, (band,).
+    """
 
 
 class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
@@ -149,6 +154,32 @@ class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
         As in `TermsNormal`.
     correlated_sd, memory, sequence
         As in `CorrelatedNormal`, (band, revolution) and (band,).
+    """
+
+
+class IndicatedCorrelatedTermsNormal(_Indicated, CorrelatedTermsNormal):
+    """`CorrelatedTermsNormal` of rates of which it is known which are outliers.
+
+    Parameters
+    ----------
+    mean, counting_variance, scatter, coef_sd, basis, block_revolution, filled
+        As in `TermsNormal`.
+    correlated_sd, memory, sequence
+        As in `CorrelatedNormal`.
+    hit, fraction, size
+        As in `IndicatedTermsNormal`.
+    """
+
+
+class CorrelatedOutlierTermsNormal(_OfTerms, CorrelatedOutlierNormal):
+    """`CorrelatedOutlierNormal` of rates that are sums of terms.
+
+    Parameters
+    ----------
+    mean, counting_variance, scatter, coef_sd, basis, block_revolution, filled
+        As in `TermsNormal`.
+    correlated_sd, memory, sequence, fraction, size
+        As in `CorrelatedOutlierNormal`.
     """
 
 

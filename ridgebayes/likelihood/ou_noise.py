@@ -265,11 +265,11 @@ class CorrelatedNormal(RevolutionNormal):
         """Log density of the rates of each revolution, (..., block, width) → (..., revolution)."""
         return self._over_bands(partial(_by_revolution, self.block_revolution), "(r)", value)
 
-    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        """Draw rates, new coefficients and a new process included; empty cells hold zero."""
-        key_white, key_process = jax.random.split(key)
-        white = super().sample(key_white, sample_shape)
-        return white + jnp.where(self.filled, self._process(key_process, sample_shape), 0.0)
+    def _shared(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draw revolution terms and the process."""
+        key_terms, key_process = jax.random.split(key)
+        process = jnp.where(self.filled, self._process(key_process, sample_shape), 0.0)
+        return super()._shared(key_terms, sample_shape) + process
 
     def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given rates, the process integrated out.

@@ -109,11 +109,31 @@ class RevolutionNormal(dist.Distribution):
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw rates, new coefficients included; empty cells hold zero."""
-        key_coef, key_noise = jax.random.split(key)
-        shape = sample_shape + self.batch_shape
-        coefficients = self.coef_sd * jax.random.normal(key_coef, shape + self.coef_sd.shape[-2:])
-        noise = jnp.sqrt(self.noise_variance) * jax.random.normal(key_noise, shape + self.event_shape)
-        return jnp.where(self.filled, self.loc + self.revolution_terms(coefficients) + noise, 0.0)
+        key_shared, key_noise = jax.random.split(key)
+        noise = self._white(key_noise, sample_shape)
+        return jnp.where(self.filled, self.loc + self._shared(key_shared, sample_shape) + noise, 0.0)
+
+    def white_noise(self, value: ArrayLike) -> Array:
+        """Most probable white noise of rates: what is left after all that ScWs share, (..., block, width)."""
+        return -self.noise_variance * jax.grad(lambda x: self.log_prob(x).sum())(jnp.asarray(value))
+
+    def draw_white_noise(self, key: Array, value: ArrayLike) -> Array:
+        """Draw the white noise of rates given these, (..., block, width).
+
+        By Matheron's rule: what rates and noise drawn from the prior miss is added in the mean.
+        """
+        key_shared, key_noise = jax.random.split(key)
+        shared, noise = self._shared(key_shared), self._white(key_noise)
+        return noise + self.white_noise(value - shared - noise)
+
+    def _shared(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draw what ScWs share beyond the mean."""
+        shape = sample_shape + self.batch_shape + self.coef_sd.shape[-2:]
+        return self.revolution_terms(self.coef_sd * jax.random.normal(key, shape))
+
+    def _white(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        shape = sample_shape + self.batch_shape + self.event_shape
+        return jnp.sqrt(self.noise_variance) * jax.random.normal(key, shape)
 
     def revolution_terms(self, coefficients: Array) -> Array:
         """Sum of the basis functions, (..., J, revolution) → cts/s in (..., block, width)."""

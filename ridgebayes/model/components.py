@@ -22,7 +22,9 @@ from numpyro.primitives import Messenger
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS, FitData
 from ridgebayes.likelihood.linear_terms import (
+    CorrelatedOutlierTermsNormal,
     CorrelatedTermsNormal,
+    IndicatedCorrelatedTermsNormal,
     IndicatedTermsNormal,
     OutlierTermsNormal,
     Term,
@@ -401,19 +403,25 @@ def observe(
         observed = (
             dist.Normal(white.loc + terms, jnp.sqrt(white.noise_variance)).mask(data.filled).to_event(2)
         )
-    elif "background.correlated" in p:
-        correlated = p("background.correlated")[:, None] * data.level
-        assert data.sequence is not None
-        memory = p("background.memory") / 24.0
-        process = (correlated, memory, data.sequence)
-        observed = CorrelatedTermsNormal(*of_terms, *process)
-    elif "outlier.fraction" in p:
-        outliers = p("outlier.fraction"), p("outlier.size")
-        if data.hit is None:
-            observed = OutlierTermsNormal(*of_terms, *outliers)
-        else:
-            observed = IndicatedTermsNormal(*of_terms, data.hit, *outliers)
-            numpyro.factor("outlier.hits", observed.log_prob_of_hits())
     else:
-        observed = TermsNormal(*of_terms)
+        observed = _noise(p, data, of_terms)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)
+
+
+def _noise(p: Parameters, data: FitData, of_terms: tuple[Any, ...]) -> TermsNormal | CorrelatedTermsNormal:
+    """Distribution of the rates with what is opened: correlated noise, outliers, both or none."""
+    process: tuple[Any, ...] = ()
+    if "background.correlated" in p:
+        assert data.sequence is not None
+        correlated = p("background.correlated")[:, None] * data.level
+        process = (correlated, p("background.memory") / 24.0, data.sequence)
+    if "outlier.fraction" not in p:
+        return CorrelatedTermsNormal(*of_terms, *process) if process else TermsNormal(*of_terms)
+    outliers = p("outlier.fraction"), p("outlier.size")
+    if data.hit is None:
+        kind = CorrelatedOutlierTermsNormal if process else OutlierTermsNormal
+        return kind(*of_terms, *process, *outliers)
+    indicated = IndicatedCorrelatedTermsNormal if process else IndicatedTermsNormal
+    observed = indicated(*of_terms, *process, data.hit, *outliers)
+    numpyro.factor("outlier.hits", observed.log_prob_of_hits())
+    return observed

@@ -99,8 +99,7 @@ class Model:
         Raises
         ------
         InputError
-            An unknown name, with the nearest real one; two descriptions of the noise at once; one of a sky or
-        Crab that the model does not have.
+            An unknown name, with the nearest real one; one of a sky or Crab that the model does not have.
         """
         added: dict[str, Parameter] = {}
         for name in names:
@@ -111,8 +110,6 @@ class Model:
                 raise InputError(f"extra '{name}': model '{self.name}' has no {what} that it could change")
             added |= EXTRAS[name]
         extras = tuple(dict.fromkeys((*self.extras, *names)))
-        if {"correlated_noise", "outliers"} <= set(extras):
-            raise InputError("extras: correlated_noise and outliers cannot be had together: leave out one")
         if "background.coefficients" in self.parameters and {"correlated_noise", "outliers"} & set(extras):
             raise InputError(
                 "extras: correlated_noise and outliers need the revolution terms integrated out: leave "

@@ -2,7 +2,8 @@
 
 import numpy as np
 from scipy import stats
-from scipy.special import gamma
+from scipy.optimize import brentq
+from scipy.special import gamma, ndtr
 
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import linear_parameters
@@ -116,9 +117,9 @@ class Dense:
         return mean[self.linear], sd[self.linear]
 
     def prior_of_nonlinear(self, p):
-        """Log prior density of what is sampled, of the logarithms of positive parameters."""
+        """Log prior density of what is sampled: logarithms, and `FromZero` of what may vanish."""
         log = lambda name: np.log(p[name])  # noqa: E731
-        half = lambda name, sd: stats.halfnorm.logpdf(p[name], scale=sd) + log(name)  # noqa: E731
+        half = lambda name, sd: stats.halfnorm.logpdf(p[name], scale=sd) + _log_slope(p[name], sd)  # noqa: E731
         each = [
             half("background.revolution_sd", 0.05),
             half("background.scatter", 0.03),
@@ -171,3 +172,11 @@ class Dense:
         precision = design.T @ weighted + np.diag(sd**-2)
         right = weighted.T @ (self.y.ravel() - offset) + mean / sd**2
         return np.linalg.solve(precision, right), precision
+
+
+def _log_slope(x, sd):
+    """Log dx/dz of x = m (z Φ(z) + φ(z)), m the mean of a half-normal prior: z by bisection."""
+    mean = sd * np.sqrt(2.0 / np.pi)
+    zs = [brentq(lambda z, v=v: mean * (z * ndtr(z) + stats.norm.pdf(z)) - v, -30.0, 30.0 + v / mean,
+                 xtol=1e-14) for v in np.ravel(x)]  # fmt: skip
+    return np.log(mean * ndtr(np.reshape(zs, np.shape(x))))
