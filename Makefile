@@ -53,8 +53,9 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 test: $(BIN)/.installed
 	$(PYTEST) -m "not slow"
 
-test-all: test
-	$(PYTEST) -m slow
+# In one run, so that what quick and slow tests of a file share is made once.
+test-all: $(BIN)/.installed
+	$(PYTEST)
 
 coverage: $(BIN)/.installed
 	$(PYTEST) -m "not slow" --cov=ridgebayes --cov=models --cov-report=term-missing:skip-covered

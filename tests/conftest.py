@@ -26,11 +26,12 @@ QUICK = (
 def pytest_configure(config):
     """Choose how programs are compiled, before the first one is.
 
-    Slow tests sample for long, so that `-m slow` alone compiles as users do.
+    Slow tests too spend more on compiling than on sampling. The tutorials, which `make docs` runs, compile as
+    users do.
     """
     gc.set_threshold(200_000, 20, 20)  # as the command line does: JAX makes many objects
     # Workers have what the process that started them has chosen.
-    if config.option.markexpr != "slow" and not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput"):
         os.environ["XLA_FLAGS"] = " ".join([*os.environ.get("XLA_FLAGS", "").split(), *_known(config)])
     # Programs of one shape compile once for all workers and for the processes that tests start.
     folder = config.rootpath / ".pytest_cache" / "compiled"

@@ -115,8 +115,9 @@ def test_compiled_code_holds_no_data(small_mission, three_regions):
 @pytest.mark.slow
 def test_marginal_and_explicit_models_agree(small_mission, three_regions):
     """Integrating the revolution terms out changes nothing but the speed."""
-    few = small_mission.take_bands(["A01"]).select(np.isin(
-        small_mission.revolution, np.unique(small_mission.revolution)[::2]))  # fmt: skip
+    # High latitudes, the plane, the Crab, the bulge: more revolutions have more terms to sample.
+    numbers = np.unique(small_mission.revolution)[::7]
+    few = small_mission.take_bands(["A01"]).select(np.isin(small_mission.revolution, numbers))
     runs = [
         sample(models.regions(three_regions, marginal=marginal), few, seed=4, warmup=500, draws=1000)
         for marginal in (True, False)
