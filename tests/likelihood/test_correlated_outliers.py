@@ -1,4 +1,4 @@
-"""Correlated noise with outliers: its limits, the white noise against dense algebra, and which ScWs are found."""
+"""Correlated noise with outliers: its limits, white noise against dense algebra, outliers that are found."""
 
 import jax
 import jax.numpy as jnp
