@@ -49,8 +49,11 @@ _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
 _CELLS, _CELLS_ELSEWHERE = 50_000, 100_000
 """Cells of all proposals of a draw together, at most, likewise."""
-_THINNED = 25_000
-"""Cells of the thinned mission on which the mode of a longer one is first looked for."""
+_THINNED, _THINNED_OF_SEVERAL = 25_000, 6_000
+"""Cells of the thinned mission on which the mode of a longer one is first looked for: from one start, and
+from several."""
+_LITTLE = 10
+"""So many times fewer revolutions tell the mode well enough to fit a proposal."""
 _FEW = 12
 """Nonlinear parameters up to which differences are faster than a gradient, with the time to compile it."""
 _LOOKS = 5  # at most so often the outliers are looked for
@@ -215,14 +218,15 @@ class Sampler:
         guesses = [
             Gaussian(start + t * scale * shape, np.diag(scale)) for t in (_STARTS if shape.any() else (0.0,))
         ]
-        long = data.rate.size > _THINNED and data.sequence is None
-        if long:
+        limit = _THINNED if len(guesses) == 1 else _THINNED_OF_SEVERAL
+        every = 1 if data.sequence is not None else data.rate.size // limit + 1
+        if every > 1:
             # Some of the revolutions of a long mission tell where to look.
-            few = marginal.given(z, thinned(data, data.rate.size // _THINNED + 1))
-            guesses = [_highest(marginal, few, guesses)]
+            guesses = [_highest(marginal, marginal.given(z, thinned(data, every)), guesses)]
         given = marginal.given(z, data)
         # A fit of the proposal to few parameters needs no better start.
-        best = guesses[0] if long and nonlinear.size <= _FEW else _highest(marginal, given, guesses)
+        enough = 1 < every <= _LITTLE and nonlinear.size <= _FEW
+        best = guesses[0] if enough else _highest(marginal, given, guesses)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
         return best, given._replace(reference=jnp.asarray(mean))
 
