@@ -89,9 +89,9 @@ def _name(table: ScWTable) -> str:
     return str(table.meta["path"] or "ScW table")
 
 
-def _screen(table: ScWTable) -> str:
-    """Begin the command that takes flags of a table back."""
-    return command("screen", _name(table), "--out", "NEW.fits")
+def _screen(table: ScWTable, *flags: str) -> str:
+    """Return the command that takes flags of a table back."""
+    return command("screen", _name(table), *flags, "--out", "NEW.fits")
 
 
 def _same_bands(first: ScWTable, table: ScWTable) -> ScWTable:
@@ -166,17 +166,19 @@ def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
         own = {cut["bit"] for cut in table.meta.get("screening", {}).values()}
         for name, bit in given.items():
             if bit not in own and np.any(_flags(table) >> bit & 1):
+                undo = _screen(table, "--undo")
                 raise InputError(
                     f"{_name(table)}: bit {bit} of SCREEN has no name, of another table it is {name}: "
-                    f"screen the joined table, after  {_screen(table)} --undo"
+                    f"screen the joined table, after  {undo}"
                 )
     for table in tables:
         for name, cut in table.meta.get("screening", {}).items():
             other = next((n for n, c in cuts.items() if c["bit"] == cut["bit"]), name)
             if other != name or cuts.get(name, cut)["bit"] != cut["bit"]:
+                undo = _screen(table, "--clear", name)
                 raise InputError(
                     f"{_name(table)}: bit {cut['bit']} of SCREEN is {name}, of another table {other}: "
-                    f"screen the joined table, after  {_screen(table)} --clear {name}"
+                    f"screen the joined table, after  {undo}"
                 )
             log = dict.fromkeys([*cuts.get(name, cut)["log"].split("; "), *cut["log"].split("; ")])
             cuts[name] = {"bit": cut["bit"], "log": "; ".join(log)}

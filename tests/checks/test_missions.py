@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 
-from ridgebayes import check, models, sample, simulate, write_scws
+from ridgebayes import check, models, read_table, sample, simulate, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.runs.reload import reopen
 from tests.helpers.cli import call
@@ -90,7 +89,7 @@ def test_command_writes_tables_and_figures(noisy_run, tmp_path):
     assert told["verdict"] in done.output
     assert told["verdicts"][0]["subject"] == "neighbours"
     assert told["meta"]["simulated"] is True
-    rows = QTable.read(folder / "checks.ecsv")
+    rows = read_table(folder / "checks.ecsv")
     assert len(rows) == len(told["results"])
     assert rows.meta["verdict"] == told["verdict"]
     (lag,) = rows[rows["statistic"] == "neighbours.lag1"]

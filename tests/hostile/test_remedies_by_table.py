@@ -209,7 +209,7 @@ def measured(name="e.fits"):
 
 REVOLUTIONS = written("REVOL,START,PERIOD\n2559,59863.0,2.5\n", "rev.csv")
 RATES = "rates e.fits --pixels all --out t.fits"
-WITH = f"{RATES} --revolutions rev.csv"
+WITH = f"{RATES} --revolution-table rev.csv"
 FLARE = {"FLARE": {"bit": 0, "log": "x"}}
 OTHER = {"DUST": {"bit": 0, "log": "y"}}
 BAND = '[[bands]]\nname = "A01"\ne_min = 25\ne_max = 60\n'
@@ -282,7 +282,7 @@ def saving(folder, **_):
 CASES = {
     # what is written where
     "append over a file": (
-        "--overwrite it",
+        "choose another --out, or --overwrite",
         both(RISE, run("append a.fits l.fits --out out.fits")),
         run("append a.fits l.fits --out out.fits --overwrite"),
     ),
@@ -292,19 +292,19 @@ CASES = {
         run("convert a.fits --out other.fits"),
     ),
     "screen over a file": (
-        "--overwrite it",
+        "choose another --out, or --overwrite",
         both(RISE, run("screen a.fits --out out.fits")),
         run("screen a.fits --out out.fits --overwrite"),
     ),
     "simulate over a file": (
-        "--overwrite it",
+        "choose another --out, or --overwrite",
         both(RISE, run("simulate --revolutions 2 --sky coarse --out out.fits")),
         run("simulate --revolutions 2 --sky coarse --out out.fits --overwrite"),
     ),
     "rates over a file": (
-        "--overwrite it",
-        both(RISE, events(), REVOLUTIONS, run("rates e.fits --revolutions rev.csv --out out.fits")),
-        run("rates e.fits --pixels all --revolutions rev.csv --out out.fits --overwrite"),
+        "choose another --out, or --overwrite",
+        both(RISE, events(), REVOLUTIONS, run("rates e.fits --revolution-table rev.csv --out out.fits")),
+        run("rates e.fits --pixels all --revolution-table rev.csv --out out.fits --overwrite"),
     ),
     "convert without --out": (r"no --out: .*--guess", run("convert a.fits"), run("convert a.fits --guess")),
     "a folder that is not there": (
@@ -319,7 +319,7 @@ CASES = {
     ),
     # joining and screening
     "the same ScWs twice": (
-        "--duplicates first or last",
+        "choose --duplicates first or --duplicates last",
         run("append a.fits a.fits --out o.fits"),
         run("append a.fits a.fits --out o.fits --duplicates last"),
     ),
@@ -363,7 +363,7 @@ CASES = {
         both(the_command(), run("append s.fits NEW.fits --duplicates last --out j.fits")),
     ),
     "a bit that is taken": (
-        r"is taken \(DUST\): clear the flags with --undo",
+        r"is taken \(DUST\): clear the flags first \(ridgebayes screen FILE --undo\)",
         both(flags("u.fits", 2, OTHER), run("screen u.fits --out s.fits")),
         both(run("screen u.fits --undo --out v.fits"), run("screen v.fits --out s.fits")),
     ),
@@ -508,13 +508,13 @@ CASES = {
     ),
     # conversion
     "a phase that is missing": (
-        "or give --revolutions TABLE",
+        r"or give a table of --revolution-table\)",
         both(foreign(PHASE=None), run("convert f.ecsv --out o.fits")),
         both(
             lambda folder, **_: Table(
                 {"REVOL": np.unique(few().revolution), "START": [few().mjd.min() - 0.5], "PERIOD": [3.0]}
             ).write(folder / "v.csv"),
-            run("convert f.ecsv --revolutions v.csv --out o.fits"),
+            run("convert f.ecsv --revolution-table v.csv --out o.fits"),
         ),
     ),
     "files of other ScWs": (
@@ -612,12 +612,12 @@ CASES = {
     ),
     # event lists
     "no revolutions": (
-        "give --revolutions TABLE with columns REVOL, START",
+        "give --revolution-table TABLE with columns REVOL, START",
         both(events(), REVOLUTIONS, run(RATES)),
         run(WITH),
     ),
     "a pointing that is not known": (
-        "give --pointing TABLE with columns SCW_ID, RA, DEC, ROLL",
+        "give --pointing, a table of SCW_ID, RA, DEC, ROLL",
         both(events(RA_SCX=None, DEC_SCX=None), REVOLUTIONS, run(WITH)),
         both(
             written("SCW_ID,RA,DEC,ROLL\n255900280010,286.8,20.3,10.0\n", "p.csv"),
@@ -634,7 +634,7 @@ CASES = {
         both(written("SCW_ID,RA,DEC\n255900280010,286.8,20.3\n", "p.csv"), run(f"{WITH} --pointing p.csv")),
     ),
     "dead time of some": (
-        "or by --dead-time FRACTION",
+        "or by --dead-time",
         both(
             events(DEADC=0.9), events("e2.fits", "255900290010"), REVOLUTIONS,
             run(WITH.replace("e.fits", "e.fits e2.fits")),
@@ -730,8 +730,8 @@ CASES = {
     ),
     "no band to simulate": (
         "give at least one",
-        run("simulate --revolutions 2 --sky coarse --bands 0 --out o.fits"),
-        run("simulate --revolutions 2 --sky coarse --bands 1 --out o.fits"),
+        run("simulate --revolutions 2 --sky coarse --n-bands 0 --out o.fits"),
+        run("simulate --revolutions 2 --sky coarse --n-bands 1 --out o.fits"),
     ),
     "a switch misspelt": (
         "did you mean 'outliers'",
@@ -828,7 +828,7 @@ CASES = {
     ),
     # a run
     "save over a run": (
-        "--overwrite it",
+        "choose another place, or overwrite=True",
         lambda f, **_: saved(f) and made().save(f / "run"),
         lambda f, **_: made().save(f / "run", overwrite=True),
     ),
@@ -838,14 +838,15 @@ CASES = {
         lambda f, **_: made().save(f / "e", overwrite=True),
     ),
     "no run directory": (
-        "give the --out of a fit", both(saving, run("background . --out p")), run("background run --out p"),
+        "give the folder of a fit", both(saving, run("background-history . --out p")),
+        run("background-history run --out p"),
     ),
     "a column without its file": (
         "give --monitor FILE too",
-        both(saving, run("background run --monitor-column OULU --out p")),
+        both(saving, run("background-history run --monitor-column OULU --out p")),
         both(
             written("date,OULU\n2005-01-01,96\n2010-01-01,97\n", "m.csv"),
-            run("background run --monitor m.csv --monitor-column OULU --out p"),
+            run("background-history run --monitor m.csv --monitor-column OULU --out p"),
         ),
     ),
     "draws misspelt": (
@@ -859,19 +860,19 @@ CASES = {
         lambda f, **_: posterior_draws(made(), ["fov_flux"], every=1),
     ),
     "an export over another folder": (
-        "choose another --out",
+        "so it is not replaced: choose another place",
         both(saving, lambda f, **_: ((f / "d").mkdir(), (f / "d" / "x").touch()), run(f"{EXPORT} --out d")),
         run(f"{EXPORT} --out e"),
     ),
     "an export over an export": (
-        "--overwrite it",
+        "choose another place, or --overwrite",
         both(saving, *[run(f"{EXPORT} --out e")] * 2),
         run(f"{EXPORT} --out e --overwrite"),
     ),
     "an export of no kind of draws": (
         "did you mean 'intensity'",
-        both(saving, run("export run --only draws --draws intensty --out e")),
-        run("export run --only draws --draws intensity --out e"),
+        both(saving, run("export run --only draws --draws-of intensty --out e")),
+        run("export run --only draws --draws-of intensity --out e"),
     ),
 }  # fmt: skip
 """Name → message, step that meets it, step that it advises."""

@@ -3,11 +3,10 @@
 import re
 
 import pytest
-from astropy.table import QTable
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from ridgebayes import models, write_scws
+from ridgebayes import models, read_table, write_scws
 from ridgebayes.plots.sbc import sbc_figure
 from ridgebayes.plots.style import VERMILLION
 from ridgebayes.sbc import read_ranks, uniformity
@@ -47,7 +46,7 @@ def test_campaign_and_what_it_leaves(command, campaign, tmp_path):
     assert result.exit_code == 0, result.output
     # The same model, data and seed: the same ranks as in Python.
     assert (read_ranks(tmp_path / "out").values == campaign[1].values).all()
-    table = QTable.read(tmp_path / "out" / "uniformity.ecsv")
+    table = read_table(tmp_path / "out" / "uniformity.ecsv")
     assert list(table["quantity"]) == list(campaign[1].quantities)
     assert str(uniformity(campaign[1])) in result.output
     with Image.open(tmp_path / "out" / "sbc.png") as image:
