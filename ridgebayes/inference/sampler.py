@@ -41,6 +41,8 @@ help
 where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
 _OFTEN, _NO_TAIL = 0.6, 0.35
 """Acceptance from which, and Pareto's k to which, whole draws of the proposal do nearly alone."""
+_TRUSTED = 30
+"""Of more parameters the acceptance is estimated too high: the proposal fits the very draws that tell it."""
 _NEARLY_ALL, _SOME, _MOST = 0.9, 0.4, 0.7
 """Share of the proposals that are then whole draws; elsewhere, where many can be made and where few can."""
 _ALL_REFUSED, _MOST_TRIES = 0.02, 12
@@ -244,7 +246,8 @@ def _serves(adapted: Adapted) -> bool:
 
 def _pace(adapted: Adapted, cells: int) -> Pace:
     """So many proposals that one of them is nearly always accepted; few where each is slow."""
-    if adapted.acceptance >= _OFTEN and adapted.pareto_k <= _NO_TAIL:
+    few = adapted.proposal.mean.size <= _TRUSTED
+    if few and adapted.acceptance >= _OFTEN and adapted.pareto_k <= _NO_TAIL:
         return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL)
     accepted = _SOME * adapted.acceptance + _OTHERS
     wanted = min(int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted))), _MOST_TRIES)
