@@ -29,11 +29,19 @@ ROUNDS = 8
 """At most so many rounds of adaptation."""
 ENOUGH = 0.75
 """Acceptance at which the fit is good enough."""
+OFTEN, NO_TAIL = 0.65, 0.35
+"""Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (5.0, 10.0, 25.0, 80.0)  # degrees of freedom that are tried
 _WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
 _FIRST_DEGREES = 7.0
+_LONG_TAIL, _SHORTER_TAIL, _MANY = (
+    5.0,
+    12.0,
+    15,
+)  # degrees of freedom of what is no Gaussian, of many parameters
+_WIDER = 1.15  # and its width
 _FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
 _JUDGED = 60.0  # and to end by them
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
@@ -86,14 +94,22 @@ class Adapted(NamedTuple):
     proposal
         The proposal.
     acceptance
-        Share of its draws that an independence sampler accepts, estimated from all weighted draws.
+        Share of its draws that an independence sampler accepts.
     pareto_k
-        Of the weights of all draws; above 0.7 the proposal misses a part of the density.
+        Of the weights of its draws; above 0.7 the proposal misses a part of the density.
+    worth
+        Independent draws of the density that a weighted draw is worth.
     """
 
     proposal: Proposal
     acceptance: float
     pareto_k: float
+    worth: float
+
+    @property
+    def serves(self) -> bool:
+        """Whether draws of the proposal do nearly alone."""
+        return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
 
 
 def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator) -> Adapted:
@@ -112,7 +128,7 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
     proposal = Proposal(start.mode, np.linalg.cholesky(start.root @ start.root.T), _FIRST_DEGREES)
     n = max(_A_ROUND, _EACH * size)
     used: list[Proposal] = []
-    x, log_p, accepted = np.empty((0, size)), np.empty(0), 0.0
+    x, log_p = np.empty((0, size)), np.empty(0)
     for number in range(ROUNDS):
         used.append(proposal)
         x = np.concatenate([x, proposal.draw(rng, n)])
@@ -126,7 +142,24 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
         logger.debug("round %d: %.0f %% will be accepted", number + 1, 100 * accepted)
         if number and accepted >= ENOUGH and _worth(_tempered(log_weight)) >= _JUDGED:
             break
-    return Adapted(proposal, accepted, pareto_k(log_weight))
+    found = _judged(proposal, log_densities, rng)
+    if found.serves or not np.isfinite(log_weight).any():
+        return found
+    # A few draws say little of tails: those of what is no Gaussian are met by long ones.
+    shapes = [(proposal.mean, proposal.root), _moments(x, log_weight)]
+    degrees = _LONG_TAIL if len(start.mode) <= _MANY else _SHORTER_TAIL
+    others = [Proposal(s[0], _WIDER * s[1], degrees) for s in shapes if s is not None]
+    return max((_judged(q, log_densities, rng) for q in others), key=lambda q: q.worth)
+
+
+def _judged(proposal: Proposal, log_densities: LogDensities, rng: np.random.Generator) -> Adapted:
+    """Judge a fit by draws that it has not seen."""
+    x = proposal.draw(rng, max(_A_ROUND, _EACH * proposal.mean.size))
+    log_weight = log_densities(x) - proposal.log_density(x)
+    if not np.isfinite(log_weight).any():
+        return Adapted(proposal, 0.0, np.inf, 0.0)
+    worth = _worth(_tempered(log_weight)) / len(x)
+    return Adapted(proposal, acceptance(log_weight, -log_weight), pareto_k(log_weight), worth)
 
 
 def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:

@@ -39,17 +39,15 @@ MIN_ACCEPTANCE, MAX_PARETO_K = 0.03, 2.0
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
 help
 where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
-_OFTEN, _NO_TAIL = 0.6, 0.35
-"""Acceptance from which, and Pareto's k to which, whole draws of the proposal do nearly alone."""
-_TRUSTED = 30
-"""Of more parameters the acceptance is estimated too high: the proposal fits the very draws that tell it."""
 _NEARLY_ALL, _SOME, _MOST = 0.9, 0.4, 0.7
-"""Share of the proposals that are then whole draws; elsewhere, where many can be made and where few can."""
+"""Share of the proposals that are whole draws: where these do nearly alone; elsewhere, of many and of few."""
+_MANY = 6
+"""So many proposals are many."""
 _ALL_REFUSED, _MOST_TRIES = 0.02, 12
 """Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
-_CELLS, _CELLS_ELSEWHERE = 50_000, 100_000
+_CELLS, _CELLS_ELSEWHERE = 50_000, 150_000
 """Cells of all proposals of a draw together, at most, likewise."""
 _THINNED, _THINNED_OF_SEVERAL = 25_000, 6_000
 """Cells of the thinned mission on which the mode of a longer one is first looked for: from one start, and
@@ -246,13 +244,12 @@ def _serves(adapted: Adapted) -> bool:
 
 def _pace(adapted: Adapted, cells: int) -> Pace:
     """So many proposals that one of them is nearly always accepted; few where each is slow."""
-    few = adapted.proposal.mean.size <= _TRUSTED
-    if few and adapted.acceptance >= _OFTEN and adapted.pareto_k <= _NO_TAIL:
+    if adapted.serves:
         return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL)
     accepted = _SOME * adapted.acceptance + _OTHERS
     wanted = min(int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted))), _MOST_TRIES)
-    affordable = _CELLS_ELSEWHERE // cells
-    return Pace(wanted, _SOME) if affordable >= wanted else Pace(max(affordable, 2), _MOST)
+    tries = max(min(wanted, _CELLS_ELSEWHERE // cells), 2)
+    return Pace(tries, _SOME if tries >= _MANY else _MOST)
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:
