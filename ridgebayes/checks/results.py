@@ -16,7 +16,7 @@ from ridgebayes.checks.pvalues import FALSE_ALARM
 from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.io.product_tables import write_ecsv
-from ridgebayes.runs.convergence import COLUMN, KEY, words
+from ridgebayes.runs.convergence import COLUMN, KEY
 
 TABLE, JSON = "checks.ecsv", "checks.json"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
@@ -158,13 +158,12 @@ class Checks:
     @property
     def verdict(self) -> str:
         """All in one sentence."""
-        failed = words(self.meta.get(KEY, []))
-        return f"{failed.capitalize()}: checks of these mean nothing. {self._verdict_of_data}" if failed else (
-            self._verdict_of_data
-        )
+        failed = self.meta.get(KEY)
+        before = f"NOT CONVERGED in {', '.join(failed)}: checks of it mean nothing. " if failed else ""
+        return before + self._of_data
 
     @property
-    def _verdict_of_data(self) -> str:
+    def _of_data(self) -> str:
         found = [verdict for verdict in self.verdicts if verdict.found]
         if not found:
             return (

@@ -139,7 +139,7 @@ def _footnote(table: QTable) -> list[str]:
     if not failed:
         return []
     bands = ", ".join(map(escape, failed))
-    return [rf"\par\footnotesize $^\dagger$ The chains of {bands} did not converge: no measurement, no limit."]
+    return ["\\par", rf"{{\footnotesize $^\dagger$ The chains of {bands} did not converge: no measurement, no limit.}}"]
 
 
 def _digits(size: float) -> int:

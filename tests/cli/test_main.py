@@ -63,7 +63,7 @@ def test_inspect(mission):
 
 def test_fit_writes_the_contract(fitted):
     out, result = fitted
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # written, and not converged: 20 draws
     parts = ["figures", "intensity.ecsv", "posterior.nc", "run.toml", "scws.fits"]
     assert sorted(p.name for p in out.iterdir()) == parts
     assert list((out / "figures").glob("*.png"))
