@@ -108,7 +108,9 @@ def diagnose(tree: xr.DataTree, stopped: str = "") -> Diagnosis:
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     judged = draws >= FEWEST
     r_hat, ess_bulk, ess_tail = _measures(posterior) if judged else 3 * (_nothing(posterior),)
-    findings = [] if judged else [Finding(f"{draws} draws a chain are too few to judge convergence", enough())]
+    findings = []
+    if not judged:
+        findings.append(Finding(f"{draws} draws a chain are too few to judge convergence", enough()))
     if chains < 2:
         findings.append(Finding("one chain cannot show that others agree with it", "--chains 4"))
     if stopped:
@@ -176,9 +178,7 @@ def _divergences(posterior: xr.Dataset, statistics: xr.Dataset) -> tuple[int, li
     name = _largest(where)
     place = f" in band {', '.join(bands)}" if bands else ""
     most = f", most of all by {name}" if name else ""
-    what = (
-        f"{number} draws diverged ({number / diverging.size:.1%}){place}{most}: do not trust the tails"
-    )
+    what = f"{number} draws diverged ({number / diverging.size:.1%}){place}{most}: do not trust the tails"
     return number, [Finding(what, clearer(posterior), bands)]
 
 
@@ -191,8 +191,11 @@ def _in_bands(values: xr.Dataset, bands: tuple[str, ...]) -> xr.Dataset:
 
 def _largest(values: xr.Dataset) -> str:
     """Name the scalar parameter of the largest value."""
-    found = [(float(value), _named(name, labels)) for name, x in values.items() for value, labels in _scalars(x)]
-    return max(found)[1] if found else ""
+    found = [(name, value, labels) for name, x in values.items() for value, labels in _scalars(x)]
+    if not found:
+        return ""
+    name, _, labels = max(found, key=lambda one: float(one[1]))
+    return _named(name, labels)
 
 
 def _bfmi(statistics: xr.Dataset) -> xr.DataArray | None:
@@ -201,16 +204,16 @@ def _bfmi(statistics: xr.Dataset) -> xr.DataArray | None:
     return arviz_stats.bfmi(statistics[name]) if name in statistics else None
 
 
-def _slow_energy(
-    posterior: xr.Dataset, statistics: xr.Dataset, bfmi: xr.DataArray, draws: int
-) -> Finding:
+def _slow_energy(posterior: xr.Dataset, statistics: xr.Dataset, bfmi: xr.DataArray, draws: int) -> Finding:
     """Say that tails are explored slowly, and by which parameter: the one that follows the energy."""
-    energy, bands = statistics["energy"], ()
+    energy: xr.DataArray = statistics["energy"]
+    bands: tuple[str, ...] = ()
     if "band" in bfmi.dims:
-        low = (bfmi < MIN_BFMI).any([dim for dim in bfmi.dims if dim != "band"])
+        lowest = bfmi.min([dim for dim in bfmi.dims if dim != "band"])
+        low = lowest < MIN_BFMI
         bands = tuple(str(b) for b, slow in zip(bfmi["band"].values, low.values, strict=True) if slow)
-        energy = statistics["energy_band"].isel(band=int(bfmi.min([d for d in bfmi.dims if d != "band"]).argmin()))
-        energy = energy.drop_vars("band", errors="ignore")
+        worst = statistics["energy_band"].isel(band=int(lowest.argmin()))
+        energy = worst.drop_vars("band", errors="ignore")
     follows = posterior.map(lambda x: abs(xr.corr(x, energy, ("chain", "draw"))))
     name = _largest(_in_bands(follows.where(np.isfinite(follows), 0.0), bands))
     place = f" in band {', '.join(bands)}" if bands else ""
@@ -238,7 +241,8 @@ def _beyond(
     bands = {labels[dims.index("band")] for *_, labels, dims in found} if known else set()
     short = (value - 1) / (limit - 1) if what == "R-hat" else limit / max(value, 1e-3)
     advice = more_draws(draws, short) or clearer(values)
-    return [Finding(f"{what} {value:.3g} of {_named(name, labels)}{others}: {reason}", advice, tuple(sorted(bands)))]
+    worst = f"{what} {value:.3g} of {_named(name, labels)}{others}: {reason}"
+    return [Finding(worst, advice, tuple(sorted(bands)))]
 
 
 def _named(name: object, labels: list[str]) -> str:

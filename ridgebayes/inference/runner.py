@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -212,9 +212,8 @@ def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
         return
     if checkpoint is None:
         raise InputError(f"stopped {stopped}, too few for a run: give more max_time=..., or out=...")
-    raise InputError(
-        f"stopped {stopped}, too few for a run; all are kept: go on with `{command('resume', checkpoint.run)}`"
-    )
+    go_on = command("resume", checkpoint.run)
+    raise InputError(f"stopped {stopped}, too few for a run; all are kept: go on with `{go_on}`")
 
 
 class _Chains:

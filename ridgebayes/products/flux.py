@@ -23,8 +23,8 @@ ERG = u.erg / u.s / u.cm**2
 COLUMNS = (
     "FOV flux: what a pointing at the region's centre sees of the whole sky model, response averaged over "
     "roll; lo, hi: its {prob:.0%} equal-tailed interval; p_positive: posterior probability that it is above "
-    "zero; upper: upper end of that interval where it holds zero, else empty; both are empty where the chains did not "
-    "converge; per_degree: of a ridge of this "
+    "zero; upper: upper end of that interval where it holds zero, else empty; both are empty where the chains "
+    "did not converge; per_degree: of a ridge of this "
     "flux along the plane, per degree of longitude (over the {width:.1f} degrees of plane that a field of "
     "view holds); *_erg: in the band, for the Crab assumed; classical: the same from a background fitted per "
     "revolution"
@@ -52,7 +52,8 @@ def flux_table(
     astropy.table.QTable
         A row for each region and band: region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi, upper (mCrab),
         p_positive, mean_erg, sd_erg, lo_erg, hi_erg, upper_erg (erg/s/cm²), per_degree, per_degree_sd
-        (mCrab/deg), converged (where False, p_positive and upper are empty); published and published_error (mCrab) where there is one; classical and classical_error
+        (mCrab/deg), converged (where False, p_positive and upper are empty);
+        published and published_error (mCrab) where there is one; classical and classical_error
         (mCrab), classical_note; truth (mCrab) where the data are simulated and it is known.
     """
     need_sky(run)

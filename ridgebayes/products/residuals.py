@@ -15,8 +15,8 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import write_fits
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.products.files import ascii_only, provenance_keywords, whole_file
-from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.convergence import KEY, mark, words
+from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.intensity import CXB_NOTE, MCRAB, need_crab, provenance
 from ridgebayes.runs.run import Run
 

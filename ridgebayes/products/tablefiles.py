@@ -68,8 +68,8 @@ def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str
     ----------
     table
         Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with `prefix` before them. Where lo … hi
-        holds zero, its upper end is given as a limit. Where a column ``converged`` is False the number stands in
-        brackets with a dagger, and below the table is said why.
+        holds zero, its upper end is given as a limit. Where a column ``converged`` is False the number
+        stands in brackets with a dagger, and below the table is said why.
     what, unit
         What the numbers are, and their unit in LaTeX.
     prefix
@@ -139,7 +139,8 @@ def _footnote(table: QTable) -> list[str]:
     if not failed:
         return []
     bands = ", ".join(map(escape, failed))
-    return ["\\par", rf"{{\footnotesize $^\dagger$ The chains of {bands} did not converge: no measurement, no limit.}}"]
+    words = f"The chains of {bands} did not converge: no measurement, no limit."
+    return [r"\par", rf"{{\footnotesize $^\dagger$ {words}}}"]
 
 
 def _digits(size: float) -> int:

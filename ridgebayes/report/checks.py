@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from ridgebayes.checks.results import JSON
 from ridgebayes.errors import InputError, command
 from ridgebayes.report.figures import Figure, embedded
-from ridgebayes.runs.convergence import KEY
 from ridgebayes.report.verdict import Verdict
+from ridgebayes.runs.convergence import KEY
 from ridgebayes.runs.run import Run
 
 FOLDER = "checks"

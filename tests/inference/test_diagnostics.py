@@ -78,8 +78,8 @@ def bad_trees(rng):
         {name: tree(rng)[name].to_dataset().isel(chain=[0]) for name in ("posterior", "sample_stats")}
     )
     return {
-        "disagree": tree(rng, shift=2.0), "a little": tree(rng, shift=0.2), "diverged": tree(rng, diverging=7),
-        "sky": sky, "slow": slow, "three": few(3), "few": few(60), "one chain": one,
+        "disagree": tree(rng, shift=2.0), "a little": tree(rng, shift=0.2),
+        "diverged": tree(rng, diverging=7), "sky": sky, "slow": slow, "three": few(3), "few": few(60), "one chain": one,
     }  # fmt: skip
 
 
@@ -92,7 +92,9 @@ def test_each_advice_is_taken_by_the_command_line(rng):
         for finding in failures:
             assert finding.advice, finding
             assert str(finding).endswith(f": {finding.advice}")
-            taken = main.commands["fit"].make_context("fit", ["a.fits", "--out", "r", *shlex.split(finding.advice)])
+            taken = main.commands["fit"].make_context(
+                "fit", ["a.fits", "--out", "r", *shlex.split(finding.advice)]
+            )
             for text in taken.params["priors"]:
                 name, prior = text.split("=", 1)
                 assert parse_prior(prior) is not None, name

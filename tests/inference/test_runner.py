@@ -1,4 +1,4 @@
-"""Chains that are stopped when their time is over: a sampler whose every block takes a second of a fake clock."""
+"""Chains that are stopped when their time is over, with a sampler whose blocks take a second of a fake clock."""
 
 from threading import Lock
 
@@ -109,7 +109,9 @@ def test_all_chains_stop_with_draws_of_equal_length(clock):
 
 def test_too_few_draws_are_kept_and_go_on(clock):
     kept = Kept()
-    with pytest.raises(InputError, match=r"too few for a run; all are kept: go on with `ridgebayes resume runs/a`"):
+    with pytest.raises(
+        InputError, match=r"too few for a run; all are kept: go on with `ridgebayes resume runs/a`"
+    ):
         run(clock, 10.0, checkpoint=kept)
     assert len(kept.chains) == 4
     spent = clock.now

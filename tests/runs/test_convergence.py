@@ -22,8 +22,6 @@ from tests.helpers.step_run import step_run
 from tests.helpers.synthetic_run import make_run
 
 
-
-
 def apart(groups):
     """The chains of the second band stand where they began, each elsewhere."""
     away = 3 * np.arange(4)[:, None]
@@ -131,12 +129,16 @@ def test_a_run_that_failed_warns_where_the_user_is():
     def user():
         convergence.warn({"not_converged": ["A03"], "warnings": ["R-hat 2", "ESS 3"]}, "runs/a", level=1)
 
-    with pytest.warns(RidgeBayesWarning, match=r"not converged: A03 \(runs/a\): R-hat 2 \(and 1 more\)") as seen:
+    with pytest.warns(
+        RidgeBayesWarning, match=r"not converged: A03 \(runs/a\): R-hat 2 \(and 1 more\)"
+    ) as seen:
         user()
     assert seen[0].filename == __file__
 
 
-@pytest.mark.parametrize("record", [{"not_converged": [], "warnings": ["slow, not wrong"]}, {"warnings": []}, {}])
+@pytest.mark.parametrize(
+    "record", [{"not_converged": [], "warnings": ["slow, not wrong"]}, {"warnings": []}, {}]
+)
 def test_a_run_that_did_well_does_not(record):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
