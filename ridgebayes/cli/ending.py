@@ -53,11 +53,11 @@ def warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", RidgeBayesWarning)
         show = warnings.showwarning
 
-        def collect(message: Any, category: type[Warning], *where: Any) -> None:
+        def collect(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, RidgeBayesWarning):
                 found[f"WARNING: {message}"] = None
             else:
-                show(message, category, *where)
+                show(message, category, *where, **more)
 
         warnings.showwarning = collect
         yield

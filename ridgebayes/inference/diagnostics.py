@@ -212,7 +212,7 @@ def _slow_energy(posterior: xr.Dataset, statistics: xr.Dataset, bfmi: xr.DataArr
         lowest = bfmi.min([dim for dim in bfmi.dims if dim != "band"])
         low = lowest < MIN_BFMI
         bands = tuple(str(b) for b, slow in zip(bfmi["band"].values, low.values, strict=True) if slow)
-        worst = statistics["energy_band"].isel(band=int(lowest.argmin()))
+        worst = statistics["energy_band"].isel(band=int(np.argmin(lowest.values)))
         energy = worst.drop_vars("band", errors="ignore")
     follows = posterior.map(lambda x: abs(xr.corr(x, energy, ("chain", "draw"))))
     name = _largest(_in_bands(follows.where(np.isfinite(follows), 0.0), bands))

@@ -23,7 +23,7 @@ def wanted(progress: bool | None) -> bool:
 def _in_notebook() -> bool:
     if "ipykernel" not in sys.modules:
         return False
-    from IPython import get_ipython  # type: ignore[import-not-found]
+    from IPython import get_ipython
 
     return type(get_ipython()).__name__ == "ZMQInteractiveShell"
 

@@ -23,9 +23,9 @@ ERG = u.erg / u.s / u.cm**2
 COLUMNS = (
     "FOV flux: what a pointing at the region's centre sees of the whole sky model, response averaged over "
     "roll; lo, hi: its {prob:.0%} equal-tailed interval; p_positive: posterior probability that it is above "
-    "zero; upper: upper end of that interval where it holds zero, else empty; both are empty where the chains "
-    "did not converge; per_degree: of a ridge of this "
-    "flux along the plane, per degree of longitude (over the {width:.1f} degrees of plane that a field of "
+    "zero; upper: upper end of that interval where it holds zero, else empty; both are empty where the "
+    "chains did not converge; per_degree: of a ridge of this flux along "
+    "the plane, per degree of longitude (over the {width:.1f} degrees of plane that a field of "
     "view holds); *_erg: in the band, for the Crab assumed; classical: the same from a background fitted per "
     "revolution"
 )

@@ -85,7 +85,7 @@ def sample(
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
-    how = {"workers": workers, "progress": progress, "max_time": max_time}
+    how: dict[str, Any] = {"workers": workers, "progress": progress, "max_time": max_time}
     if out is None:
         return _warned(_sampled(model, prepared, settings, clock, **how))
     device = resolve_device(
@@ -137,7 +137,7 @@ def resume(
     except BaseException:
         checkpoint.close()
         raise
-    how = {"workers": workers, "progress": progress, "max_time": max_time}
+    how: dict[str, Any] = {"workers": workers, "progress": progress, "max_time": max_time}
     return _warned(_kept(checkpoint, model, prepared, settings, clock, **how))
 
 

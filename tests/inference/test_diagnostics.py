@@ -79,7 +79,8 @@ def bad_trees(rng):
     )
     return {
         "disagree": tree(rng, shift=2.0), "a little": tree(rng, shift=0.2),
-        "diverged": tree(rng, diverging=7), "sky": sky, "slow": slow, "three": few(3), "few": few(60), "one chain": one,
+        "diverged": tree(rng, diverging=7), "sky": sky, "slow": slow, "three": few(3), "few": few(60),
+        "one chain": one,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Chains that are stopped when their time is over, with a sampler whose blocks take a second of a fake clock."""
+"""Chains that are stopped when their time is over; every block takes a second of a fake clock."""
 
 from threading import Lock
 
