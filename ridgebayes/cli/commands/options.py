@@ -117,7 +117,7 @@ draws_option = click.option("--draws", default=500, show_default=True, help="Dra
 workers_option = click.option("--workers", type=int, help="How many at a time [default: the cores].")
 max_time_option = click.option(
     "--max-time",
-    type=float,
+    type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
     help="Stop the chains after so long, and keep what there is.",
 )
