@@ -13,6 +13,7 @@ MOST_TIMES = 8
 """More draws mend what lacks so many times of them, at most; what lacks more has another cause."""
 _ROOM = 1.3  # an ESS is an estimate
 _ROUND = 100
+_TIMES = 4
 _SKY = "sky.intensity"
 
 
@@ -34,7 +35,7 @@ def more_draws(draws: int, times: float) -> str:
     return f"--draws {math.ceil(draws * max(times, 1.0) * _ROOM / _ROUND) * _ROUND}"
 
 
-def clearer(parameters: xr.Dataset) -> str:
+def clearer(parameters: xr.Dataset, draws: int) -> str:
     """Return the options for chains that do not find their way, however long they are.
 
     A sky that may be anything lets its intensities and the Crab's rate trade against each other: where the
@@ -42,4 +43,4 @@ def clearer(parameters: xr.Dataset) -> str:
     """
     if _SKY in parameters:
         return shlex.join(["--prior", f"{_SKY}=Normal(0, 1)"])
-    return "--warmup 1000 --draws 2000"
+    return f"--draws {_TIMES * max(draws, ENOUGH)}"
