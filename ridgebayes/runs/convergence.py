@@ -75,7 +75,7 @@ def warn(record: Mapping[str, Any], where: object, *, level: int) -> None:
     record, where
         Of the run; the run directory.
     level
-        How many calls further out the line of the user is.
+        How many calls out the line of the user is: 1 for the line that calls this.
     """
     told = list(record.get("warnings", []))
     # Runs of earlier versions tell the warnings only.

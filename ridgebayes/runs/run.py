@@ -91,7 +91,7 @@ class Run:
                 run = cls(tree.load(), record, path)
         except Exception as error:  # whatever HDF5 does with a broken file
             raise InputError(f"{path}: cannot be read ({str(error)[:160]}): fit again") from error
-        convergence.warn(record, path, level=level)
+        convergence.warn(record, path, level=level + 1)
         return run
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Run:

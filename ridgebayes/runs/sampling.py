@@ -143,7 +143,7 @@ def resume(
 
 def _warned(run: Run) -> Run:
     """Warn, on the line of the user, of what did not converge."""
-    convergence.warn(run.record, run.path, level=2)
+    convergence.warn(run.record, run.path, level=3)
     return run
 
 

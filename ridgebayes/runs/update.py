@@ -138,7 +138,7 @@ def update(
     saved = result.save(out, overwrite=overwrite)
     if not whole:
         write_scws(table, out / DATA)
-    convergence.warn(saved.record, saved.path, level=1)
+    convergence.warn(saved.record, saved.path, level=2)
     return saved
 
 
