@@ -210,7 +210,8 @@ def finish(run: Run, ax: Axes, title: str) -> Axes:
     """Put the title on the panel, and on its figure, once, what the reader must know."""
     ax.set_title(title, loc="left")
     marks = ["simulated data"] if run.simulated else []
-    marks += [failed] if (failed := words(not_converged(run), most=3)) else []
+    failed = not_converged(run)
+    marks += [words(failed, most=3 if len(failed) <= 3 else 1)] if failed else []
     figure = ax.figure.figure
     if marks and not any(text.get_gid() == "mark" for text in figure.texts):
         figure.text(0.995, 0.995, ", ".join(marks), color=VERMILLION, ha="right", va="top", gid="mark")
