@@ -211,7 +211,9 @@ def finish(run: Run, ax: Axes, title: str) -> Axes:
     ax.set_title(title, loc="left")
     marks = ["simulated data"] if run.simulated else []
     failed = not_converged(run)
-    marks += [words(failed, most=3 if len(failed) <= 3 else 1)] if failed else []
+    # A title and four names do not fit beside each other.
+    many = f"{len(failed)} bands not converged"
+    marks += [words(failed) if len(failed) <= 3 else many] if failed else []
     figure = ax.figure.figure
     if marks and not any(text.get_gid() == "mark" for text in figure.texts):
         figure.text(0.995, 0.995, ", ".join(marks), color=VERMILLION, ha="right", va="top", gid="mark")

@@ -34,8 +34,8 @@ def not_converged(run: Judged) -> list[str]:
     return [band for band, well in run.converged.items() if not well]
 
 
-def words(bands: Iterable[str], most: int | None = None) -> str:
-    """Say which bands did not converge, the first `most` of them; empty where there is none.
+def words(bands: Iterable[str]) -> str:
+    """Say which bands did not converge; empty where there is none.
 
     Examples
     --------
@@ -43,8 +43,7 @@ def words(bands: Iterable[str], most: int | None = None) -> str:
     'not converged: A02, A03'
     """
     bands = list(bands)
-    more = f" and {len(bands) - most} more" if most is not None and len(bands) > most else ""
-    return f"not converged: {', '.join(bands[:most])}{more}" if bands else ""
+    return f"not converged: {', '.join(bands)}" if bands else ""
 
 
 def mark(run: Judged, table: QTable, bands: Iterable[str] | None = None) -> QTable:
