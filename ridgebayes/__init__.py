@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ridgebayes import models, sbc, simulate, sky
     from ridgebayes.checks import check
     from ridgebayes.comparison import compare, kfold, loo, sensitivity
-    from ridgebayes.errors import InputError
+    from ridgebayes.errors import InputError, RidgeBayesWarning
     from ridgebayes.io.product_tables import read_table
     from ridgebayes.priors import Shared
     from ridgebayes.products.prior_predictive import prior_predictive
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "InputError": "ridgebayes.errors",
+    "RidgeBayesWarning": "ridgebayes.errors",
     "Run": "ridgebayes.runs.run",
     "ScWTable": "ridgebayes.table.scw",
     "Shared": "ridgebayes.priors",
@@ -56,6 +57,7 @@ _MODULES = ("models", "sbc", "simulate", "sky")
 
 __all__ = [
     "InputError",
+    "RidgeBayesWarning",
     "Run",
     "ScWTable",
     "Shared",

@@ -1,4 +1,4 @@
-"""The one exception for input a user can mend."""
+"""The one exception for input a user can mend, and the one warning."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ class InputError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_plain(str(message)))
+
+
+class RidgeBayesWarning(UserWarning):
+    """What a result does not show by itself, such as that the chains of a fit did not converge."""
 
 
 def command(*words: object) -> str:

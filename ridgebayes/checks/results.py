@@ -16,6 +16,7 @@ from ridgebayes.checks.pvalues import FALSE_ALARM
 from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.io.product_tables import write_ecsv
+from ridgebayes.runs.convergence import COLUMN, KEY
 
 TABLE, JSON = "checks.ecsv", "checks.json"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
@@ -157,6 +158,12 @@ class Checks:
     @property
     def verdict(self) -> str:
         """All in one sentence."""
+        failed = self.meta.get(KEY)
+        before = f"NOT CONVERGED in {', '.join(failed)}: checks of it mean nothing. " if failed else ""
+        return before + self._of_data
+
+    @property
+    def _of_data(self) -> str:
         found = [verdict for verdict in self.verdicts if verdict.found]
         if not found:
             return (
@@ -197,6 +204,7 @@ class Checks:
                 "verdict": [str(verdicts[r.subject]) if r.found else "" for r in self.results],
             }
         )
+        table[COLUMN] = [r.band not in self.meta.get(KEY, []) for r in self.results]
         table.meta = self.meta | self._head()
         return table
 

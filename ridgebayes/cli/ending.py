@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, RidgeBayesWarning
 
 Step = tuple[str, str]
 """A command to go on with, and what it is for."""
@@ -25,6 +27,42 @@ def check_new(paths: Iterable[Path], *, overwrite: bool) -> None:
     for path in paths:
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists already: choose another --out, or --overwrite")
+
+
+def end_with(run: Any) -> None:
+    """End a command with the exit code that says whether the chains of its run converged."""
+    from ridgebayes.runs.convergence import EXIT, not_converged
+
+    if not_converged(run):
+        click.get_current_context().exit(EXIT)
+
+
+@contextmanager
+def said_at_the_end() -> Iterator[None]:
+    """Leave out warnings of what the command itself says at its end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RidgeBayesWarning)
+        yield
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Print the package's warnings as a line each, once, after all else; none after an error."""
+    found: dict[str, None] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RidgeBayesWarning)
+        show = warnings.showwarning
+
+        def collect(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, RidgeBayesWarning):
+                found[f"WARNING: {message}"] = None
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = collect
+        yield
+    for line in found:
+        click.echo(line, err=True)
 
 
 class Products:

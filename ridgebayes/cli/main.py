@@ -1,7 +1,7 @@
 """The command line: ``ridgebayes COMMAND``.
 
-Exit code 0 on success, 2 for input a user can mend (one line on stderr), 1 for anything else; `--debug`
-shows where it came from.
+Exit code 0 on success, 2 for input a user can mend (one line on stderr), 3 for a fit whose chains did not
+converge, 1 for anything else; `--debug` shows where it came from.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from ridgebayes.cli.commands.sbc import sbc
 from ridgebayes.cli.commands.screen import screen
 from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
+from ridgebayes.cli.ending import warnings_in_a_line
 from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.environment import for_commands, in_utf8, platform_problem
 from ridgebayes.errors import InputError, nearest
@@ -97,7 +98,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings_in_a_line():
+                return super().invoke(ctx)
         except InputError as error:
             if ctx.params.get("debug"):
                 raise

@@ -1,18 +1,45 @@
-"""Did the sampler do its work? R-hat, ESS and divergences, said plainly."""
+"""Did the sampler do its work? R-hat, ESS and divergences, said plainly, with the line that helps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import arviz_stats
 import numpy as np
 import xarray as xr
+
+from ridgebayes.inference.advice import clearer, enough, more_draws
 
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
 MIN_BFMI = 0.3
 """Betancourt 2016 (arXiv:1604.00695)."""
+
+
+class Finding(NamedTuple):
+    """Something that the draws show.
+
+    Attributes
+    ----------
+    what
+        In words, with the parameter and the reason.
+    advice
+        Options of ``ridgebayes fit`` that help; empty where nothing needs to be done.
+    bands
+        Where bands are fitted apart, those it is about; empty for all.
+    fails
+        Whether the draws must not be used.
+    """
+
+    what: str
+    advice: str = ""
+    bands: tuple[str, ...] = ()
+    fails: bool = True
+
+    def __str__(self) -> str:
+        return self.what + (f": {self.advice}" if self.advice else "")
 
 
 @dataclass(frozen=True)
@@ -29,8 +56,8 @@ class Diagnosis:
         Number of draws that reached the largest tree.
     bfmi
         Lowest Bayesian fraction of missing information of a chain (of a band).
-    warnings
-        One plain sentence each, naming the parameter; empty when all is well.
+    findings
+        What is to be said; empty when all is well.
     """
 
     r_hat: xr.Dataset
@@ -39,7 +66,21 @@ class Diagnosis:
     divergences: int
     saturated: int
     bfmi: float
-    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One plain sentence each, naming the parameter, the reason and the options that help."""
+        return tuple(map(str, self.findings))
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """Findings for which the draws must not be used."""
+        return tuple(finding for finding in self.findings if finding.fails)
+
+    def fails(self, band: str) -> bool:
+        """Whether the draws of a band must not be used."""
+        return any(not finding.bands or band in finding.bands for finding in self.failures)
 
     @property
     def worst(self) -> tuple[float, float, float]:
@@ -51,83 +92,161 @@ class Diagnosis:
         )
 
 
-def diagnose(tree: xr.DataTree) -> Diagnosis:
+def diagnose(tree: xr.DataTree, stopped: str = "") -> Diagnosis:
     """Diagnose the posterior of a run.
 
     Parameters
     ----------
     tree
         ArviZ groups `posterior` and `sample_stats`.
+    stopped
+        Where the chains were stopped before their end: when, in words.
     """
     # The FOV flux is linear in the intensities, which are judged themselves.
     posterior = tree["posterior"].to_dataset().drop_vars("sky.fov_flux", errors="ignore")
-    statistics = tree["sample_stats"]
+    statistics = tree["sample_stats"].to_dataset()
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
-    warnings = []
-    if draws < 4:
-        warnings.append(f"{draws} draws a chain are too few to judge convergence")
-        nothing = posterior.isel(chain=0, draw=0) * np.nan
-        r_hat = ess_bulk = ess_tail = nothing
-    else:
-        # What is fixed agrees with itself; ArviZ would divide by its spread.
-        fixed = [name for name, x in posterior.items() if bool((x == x.isel(chain=0, draw=0)).all())]
-        varying = posterior.drop_vars(fixed)
-        given = posterior.isel(chain=0, draw=0, drop=True)[fixed]
-        r_hat, ess_bulk = xr.full_like(given, 1.0), xr.full_like(given, chains * draws)
-        ess_tail = ess_bulk
-        if varying.data_vars:
-            # One chain has no R-hat; ArviZ splits it in halves.
-            r_hat = arviz_stats.rhat(varying).merge(r_hat)
-            ess_tail = arviz_stats.ess(varying, method="tail").merge(ess_bulk)
-            ess_bulk = arviz_stats.ess(varying, method="bulk").merge(ess_bulk)
+    judged = draws >= FEWEST
+    r_hat, ess_bulk, ess_tail = _measures(posterior) if judged else 3 * (_nothing(posterior),)
+    findings = []
+    if not judged:
+        findings.append(Finding(f"{draws} draws a chain are too few to judge convergence", enough()))
     if chains < 2:
-        warnings.append("one chain cannot show that others agree with it: run four")
-    divergences = int(statistics["diverging"].sum())
-    if divergences:
-        share = divergences / (chains * draws)
-        where = _divergent_bands(statistics)
-        warnings.append(
-            f"{divergences} draws diverged ({share:.1%}){where}: do not trust the tails; "
-            "raise the target acceptance (target_accept) or mend the prior"
-        )
+        findings.append(Finding("one chain cannot show that others agree with it", "--chains 4"))
+    if stopped:
+        findings.append(Finding(f"stopped {stopped}: the fit did not come to its end", fails=False))
+    divergences, found = _divergences(posterior, statistics)
+    findings += found
     saturated = int(statistics["reached_max_treedepth"].sum())
     if saturated:
-        warnings.append(f"{saturated} draws reached the largest tree: sampling is slow, not wrong")
-    bfmi = _lowest_bfmi(tree) if draws >= 4 else float("nan")
-    if bfmi < MIN_BFMI:
-        warnings.append(
-            f"BFMI {bfmi:.2f} of a chain: the tails are explored slowly; draw more, or mend the prior"
-        )
-    warnings += _beyond(r_hat, "R-hat", lambda x: x > MAX_R_HAT, "the chains disagree; draw more")
-    warnings += _beyond(ess_bulk, "bulk ESS", lambda x: x < MIN_ESS, "draw more")
-    warnings += _beyond(
-        ess_tail, "tail ESS", lambda x: x < MIN_ESS, "the interval's ends are noisy; draw more"
+        slow = f"{saturated} draws reached the largest tree: sampling is slow, not wrong"
+        findings.append(Finding(slow, fails=False))
+    bfmi = _bfmi(statistics) if judged else None
+    if bfmi is not None and float(bfmi.min()) < MIN_BFMI:
+        findings.append(_slow_energy(posterior, statistics, bfmi, draws))
+    if judged:
+        apart = "diverging_band" in statistics
+        findings += [
+            *_beyond(r_hat, "R-hat", MAX_R_HAT, "the chains disagree", draws, apart=apart),
+            *_beyond(ess_bulk, "bulk ESS", MIN_ESS, "too few independent draws", draws, apart=apart),
+            *_beyond(ess_tail, "tail ESS", MIN_ESS, "the ends of its interval are noisy", draws, apart=apart),
+        ]
+    lowest = float("nan") if bfmi is None else float(bfmi.min())
+    return Diagnosis(r_hat, ess_bulk, ess_tail, divergences, saturated, lowest, tuple(findings))
+
+
+FEWEST = 4
+"""Draws a chain without which nothing can be judged."""
+
+
+def _nothing(posterior: xr.Dataset) -> xr.Dataset:
+    return posterior.isel(chain=0, draw=0) * np.nan
+
+
+def _measures(posterior: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """R-hat, bulk and tail ESS of every scalar parameter."""
+    # What is fixed agrees with itself; ArviZ would divide by its spread.
+    fixed = [name for name, x in posterior.items() if bool((x == x.isel(chain=0, draw=0)).all())]
+    varying = posterior.drop_vars(fixed)
+    given = posterior.isel(chain=0, draw=0, drop=True)[fixed]
+    size = posterior.sizes["chain"] * posterior.sizes["draw"]
+    alike, all_of_them = xr.full_like(given, 1.0), xr.full_like(given, size)
+    if not varying.data_vars:
+        return alike, all_of_them, all_of_them
+    # One chain has no R-hat; ArviZ splits it in halves.
+    return (
+        arviz_stats.rhat(varying).merge(alike),
+        arviz_stats.ess(varying, method="bulk").merge(all_of_them),
+        arviz_stats.ess(varying, method="tail").merge(all_of_them),
     )
-    return Diagnosis(r_hat, ess_bulk, ess_tail, divergences, saturated, bfmi, tuple(warnings))
 
 
-def _lowest_bfmi(tree: xr.DataTree) -> float:
-    """Lowest of all chains, and of all bands where these were sampled apart."""
-    statistics = tree["sample_stats"].to_dataset()
+def _divergences(posterior: xr.Dataset, statistics: xr.Dataset) -> tuple[int, list[Finding]]:
+    """Count the divergent draws, and say where they are."""
+    diverging = statistics["diverging"]
+    number = int(diverging.sum())
+    if not number:
+        return 0, []
+    bands: tuple[str, ...] = ()
+    if "diverging_band" in statistics:
+        count = statistics["diverging_band"].sum(("chain", "draw"))
+        bands = tuple(str(b) for b, n in zip(count["band"].values, count.values, strict=True) if n)
+    others = posterior.where(~diverging)
+    over = ("chain", "draw")
+    away = abs(posterior.where(diverging).mean(over) - others.mean(over)) / others.std(over)
+    where = _in_bands(away.where(np.isfinite(away), 0.0), bands)
+    name = _largest(where)
+    place = f" in band {', '.join(bands)}" if bands else ""
+    most = f", most of all by {name}" if name else ""
+    what = f"{number} draws diverged ({number / diverging.size:.1%}){place}{most}: do not trust the tails"
+    return number, [Finding(what, clearer(posterior, posterior.sizes["draw"]), bands)]
+
+
+def _in_bands(values: xr.Dataset, bands: tuple[str, ...]) -> xr.Dataset:
+    """Leave out other bands, where there are some."""
+    if not bands or "band" not in values.dims:
+        return values
+    return values.isel(band=[str(b) in bands for b in values["band"].values])
+
+
+def _largest(values: xr.Dataset) -> str:
+    """Name the scalar parameter of the largest value."""
+    found = [(name, value, labels) for name, x in values.items() for value, labels in _scalars(x)]
+    if not found:
+        return ""
+    name, _, labels = max(found, key=lambda one: float(one[1]))
+    return _named(name, labels)
+
+
+def _bfmi(statistics: xr.Dataset) -> xr.DataArray | None:
+    """Of each chain, and of each band where these were sampled apart."""
     name = "energy_band" if "energy_band" in statistics else "energy"
-    if name not in statistics:
-        return float("nan")
-    return float(arviz_stats.bfmi(statistics[name]).min())
+    return arviz_stats.bfmi(statistics[name]) if name in statistics else None
 
 
-def _beyond(values: xr.Dataset, what: str, bad, remedy: str) -> list[str]:
-    """One sentence for all parameters beyond a limit, naming the worst and counting the others."""
+def _slow_energy(posterior: xr.Dataset, statistics: xr.Dataset, bfmi: xr.DataArray, draws: int) -> Finding:
+    """Say that tails are explored slowly, and by which parameter: the one that follows the energy."""
+    energy: xr.DataArray = statistics["energy"]
+    bands: tuple[str, ...] = ()
+    if "band" in bfmi.dims:
+        lowest = bfmi.min([dim for dim in bfmi.dims if dim != "band"])
+        low = lowest < MIN_BFMI
+        bands = tuple(str(b) for b, slow in zip(bfmi["band"].values, low.values, strict=True) if slow)
+        worst = statistics["energy_band"].isel(band=int(np.argmin(lowest.values)))
+        energy = worst.drop_vars("band", errors="ignore")
+    follows = posterior.map(lambda x: abs(xr.corr(x, energy, ("chain", "draw"))))
+    name = _largest(_in_bands(follows.where(np.isfinite(follows), 0.0), bands))
+    place = f" in band {', '.join(bands)}" if bands else ""
+    what = f"BFMI {float(bfmi.min()):.2f} of a chain{place}: the tails of {name} are explored slowly"
+    return Finding(what, more_draws(draws, 4), bands)
+
+
+def _beyond(
+    values: xr.Dataset, what: str, limit: float, reason: str, draws: int, *, apart: bool
+) -> list[Finding]:
+    """One finding for all parameters beyond a limit, naming the worst and counting the others."""
+    sign = 1 if what == "R-hat" else -1
+    # What is no number is as bad as can be.
     found = [
-        (float(value), f"{name}[{', '.join(map(str, labels))}]" if labels else str(name))
-        for name, array in values.items()
-        for value, labels in _scalars(array)
-        if bad(value)
+        (sign * float(value) if np.isfinite(value) else np.inf, value, name, labels, x.dims)
+        for name, x in values.items()
+        for value, labels in _scalars(x)
+        if not sign * value <= sign * limit
     ]
     if not found:
         return []
-    value, name = max(found) if what == "R-hat" else min(found)
+    _, value, name, labels, _ = max(found, key=lambda one: one[0])
     others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return [f"{what} {value:.3g} of {name}{others}: {remedy}"]
+    known = apart and all("band" in dims for *_, dims in found)
+    bands = {labels[dims.index("band")] for *_, labels, dims in found} if known else set()
+    short = (value - 1) / (limit - 1) if what == "R-hat" else limit / max(value, 1e-3)
+    advice = more_draws(draws, short) or clearer(values, draws)
+    worst = f"{what} {value:.3g} of {_named(name, labels)}{others}: {reason}"
+    return [Finding(worst, advice, tuple(sorted(bands)))]
+
+
+def _named(name: object, labels: list[str]) -> str:
+    return f"{name}[{', '.join(labels)}]" if labels else str(name)
 
 
 def _scalars(array: xr.DataArray):
@@ -135,12 +254,3 @@ def _scalars(array: xr.DataArray):
     labels = [array[dim].values for dim in array.dims]
     for index in np.ndindex(array.shape):
         yield array.values[index], [str(axis[i]) for axis, i in zip(labels, index, strict=True)]
-
-
-def _divergent_bands(statistics) -> str:
-    if "diverging_band" not in statistics:
-        return ""
-    count = statistics["diverging_band"].sum(("chain", "draw"))
-    return " in band " + ", ".join(
-        str(b) for b, n in zip(count["band"].values, count.values, strict=True) if n
-    )

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian, Potential
+from ridgebayes.inference.progress import ProgressBar, wanted
 from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
@@ -31,6 +30,8 @@ logger = logging.getLogger(__name__)
 SAMPLERS = ("auto", "nuts")
 CHECKPOINT_SECONDS = 5.0
 """So often is kept how far a chain has come."""
+MIN_DRAWS = 50
+"""Draws a chain without which chains that were stopped make no run."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,24 @@ class Clock:
         self.laps[stage], self._last = now - self._last, now
 
 
+class Chains(NamedTuple):
+    """What chains have given.
+
+    Attributes
+    ----------
+    z
+        Unconstrained draws, (part, chain, draw, parameter).
+    statistics
+        Of the draws, (part, chain, draw).
+    stopped
+        When the chains were stopped before their end, in words; empty where they were not.
+    """
+
+    z: NDArray
+    statistics: dict[str, NDArray]
+    stopped: str = ""
+
+
 def run_chains(
     posterior: Posterior,
     parts: list[FitData],
@@ -133,34 +152,36 @@ def run_chains(
     device: Device,
     clock: Clock,
     *,
-    progress: bool,
+    progress: bool | None,
     checkpoint: Store | None = None,
     near: Sequence[Gaussian] = (),
-) -> tuple[NDArray, dict[str, NDArray]]:
-    """Run all chains of all parts: (part, chain, draw, parameter) and statistics (part, chain, draw).
+    max_time: float | None = None,
+) -> Chains:
+    """Run all chains of all parts.
 
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
-    that are given.
+    that are given. After `max_time` minutes all chains stop, and give the draws that all of them have.
+
+    Raises
+    ------
+    InputError
+        Where they were stopped before they had `MIN_DRAWS` each.
     """
+    if max_time is not None and not max_time > 0:
+        raise InputError(f"max_time = {max_time}: must be more than 0 minutes")
+    deadline = None if max_time is None else time.monotonic() + 60 * max_time
     potential, shared = several(posterior, parts, settings.devices)
-    # In a log file a line every half minute is enough.
-    pace = 0.2 if sys.stderr.isatty() else 30.0
+    iterations = len(parts) * settings.chains * (settings.warmup + settings.draws)
     with (
-        tqdm(
-            disable=not progress,
-            desc="finding the mode",
-            unit="it",
-            mininterval=pace,
-            total=len(parts) * settings.chains * (settings.warmup + settings.draws),
-        ) as bar,
+        ProgressBar(len(parts), iterations, shown=wanted(progress)) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
         own = potential if settings.devices > 1 else None
-        run = _Chains(posterior, own, parts, shared, settings, pool, bar, checkpoint, near)
+        run = _Chains(posterior, own, parts, shared, settings, pool, bar, checkpoint, near, deadline)
         try:
             running = run.begin()
             clock.lap("mode")
-            chains = [_join(chain.result()) for of_part in running for chain in of_part]
+            blocks = [chain.result() for of_part in running for chain in of_part]
             clock.lap("sampling")
         except BaseException as error:
             run.stop.set()
@@ -171,12 +192,28 @@ def run_chains(
                     f"`{command('resume', checkpoint.run)}`"
                 ) from None
             raise
-    shape = (len(parts), settings.chains, settings.draws)
+    draws = min(sum(len(block.z) for block in chain) for chain in blocks)
+    stopped = ""
+    if draws < settings.draws:
+        assert max_time is not None
+        stopped = f"after {max_time:g} min with {draws} of {settings.draws} draws a chain"
+        _check_enough(draws, stopped, checkpoint)
+    chains = [_join(chain, draws) for chain in blocks]
+    shape = (len(parts), settings.chains, draws)
     z = np.stack([c.z for c in chains]).reshape(*shape, -1)
     statistics = {
         name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
     }
-    return z, statistics
+    return Chains(z, statistics, stopped)
+
+
+def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
+    if draws >= MIN_DRAWS:
+        return
+    if checkpoint is None:
+        raise InputError(f"stopped {stopped}, too few for a run: give more max_time=..., or out=...")
+    go_on = command("resume", checkpoint.run)
+    raise InputError(f"stopped {stopped}, too few for a run; all are kept: go on with `{go_on}`")
 
 
 class _Chains:
@@ -190,9 +227,10 @@ class _Chains:
         shared: list[FitData],
         settings: Settings,
         pool: ThreadPoolExecutor,
-        bar: Any,
+        bar: ProgressBar,
         checkpoint: Store | None,
         near: Sequence[Gaussian],
+        deadline: float | None,
     ) -> None:
         self.parts, self.shared, self.settings = parts, shared, settings
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
@@ -205,6 +243,7 @@ class _Chains:
             method=settings.sampler,
             potential=potential,
         )
+        self.deadline = deadline
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
     def begin(self) -> list[list[Future[list[Draws]]]]:
@@ -215,10 +254,28 @@ class _Chains:
     def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
         start = self._start(part)
         chains = self.settings.chains
-        with self.bar.get_lock():
-            self.bar.total -= chains * (self.settings.warmup - self.sampler.warmup_of(start))
-        self.bar.set_description("sampling")
-        return [self.pool.submit(self._chain, part, number, start) for number in range(chains)]
+        self.bar.begins(chains * (self.settings.warmup - self.sampler.warmup_of(start)))
+        return [self._submit(part, number, start) for number in range(chains)]
+
+    def _submit(self, part: int, number: int, start: Start) -> Future[list[Draws]]:
+        """Run a chain to its end; where time is short, a block of each in turn, so that all come as far."""
+        chain = self._chain(part, number, start)
+        if self.deadline is None:
+            return self.pool.submit(_to_the_end, chain)
+        whole: Future[list[Draws]] = Future()
+
+        def go_on() -> None:
+            try:
+                blocks, ended = next(chain)
+                if ended:
+                    whole.set_result(blocks)
+                else:
+                    self.pool.submit(go_on)
+            except BaseException as error:
+                whole.set_exception(error)
+
+        self.pool.submit(go_on)
+        return whole
 
     def _start(self, part: int) -> Start:
         """Where chains of a part begin, and how they are sampled."""
@@ -232,34 +289,43 @@ class _Chains:
             self.checkpoint.save_start(part, found)
         return found
 
-    def _chain(self, part: int, number: int, start: Start) -> list[Draws]:
-        """Run one chain to its end, or until all stop; what there is of it is kept now and then."""
+    def _chain(self, part: int, number: int, start: Start) -> Iterator[tuple[list[Draws], bool]]:
+        """Run one chain to its end, or until all stop; what there is of it is kept now and then.
+
+        Yields, after each block, what there is, and whether that is all.
+        """
         key = jax.random.fold_in(jax.random.fold_in(self.root, part), number)
         draws, checkpoint = self.settings.draws, self.checkpoint
         before = checkpoint.chain(part, number) if checkpoint else None
         warmed, blocks = (before.warmed, before.draws) if before else (0, [])
-        self.bar.update(warmed + sum(len(block.z) for block in blocks))
+        self.bar.known(warmed + sum(len(block.z) for block in blocks))
+        if sum(len(block.z) for block in blocks) == draws:
+            yield blocks, True
         saved = time.monotonic()
         for block in self.sampler.chain(key, self.shared[part], start, draws, before):
             if isinstance(block, Draws):
                 blocks.append(block)
             else:
                 warmed += block.n
-            self.bar.update(len(block.z) if isinstance(block, Draws) else block.n)
+            self.bar.done(len(block.z) if isinstance(block, Draws) else block.n)
+            if self.deadline is not None and time.monotonic() > self.deadline:
+                self.stop.set()
             due = self.stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
             done = sum(len(b.z) for b in blocks) == draws
             if checkpoint and (due or done):
                 checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
                 saved = time.monotonic()
-            if self.stop.is_set():
-                break
-        return blocks
+            yield blocks, done or self.stop.is_set()
 
 
-def _join(blocks: Iterable[Draws]) -> Draws:
-    blocks = list(blocks)
+def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
+    return next(blocks for blocks, ended in chain if ended)
+
+
+def _join(blocks: Sequence[Draws], draws: int) -> Draws:
+    """Join the blocks of a chain, as far as so many draws."""
     names = blocks[0].statistics
     return Draws(
-        np.concatenate([b.z for b in blocks]),
-        {name: np.concatenate([b.statistics[name] for b in blocks]) for name in names},
+        np.concatenate([b.z for b in blocks])[:draws],
+        {name: np.concatenate([b.statistics[name] for b in blocks])[:draws] for name in names},
     )

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.runs.convergence import not_converged, words
 from ridgebayes.runs.intensity import CI_PROB
 from ridgebayes.runs.run import Run
 
@@ -209,7 +210,10 @@ def finish(run: Run, ax: Axes, title: str) -> Axes:
     """Put the title on the panel, and on its figure, once, what the reader must know."""
     ax.set_title(title, loc="left")
     marks = ["simulated data"] if run.simulated else []
-    marks += ["sampler warnings: see run.toml"] if run.diagnosis.warnings else []
+    failed = not_converged(run)
+    # A title and four names do not fit beside each other.
+    many = f"{len(failed)} bands not converged"
+    marks += [words(failed) if len(failed) <= 3 else many] if failed else []
     figure = ax.figure.figure
     if marks and not any(text.get_gid() == "mark" for text in figure.texts):
         figure.text(0.995, 0.995, ", ".join(marks), color=VERMILLION, ha="right", va="top", gid="mark")

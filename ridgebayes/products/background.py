@@ -16,6 +16,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.products.monitor import Monitor
 from ridgebayes.products.residuals import LATITUDE, fit_residuals, in_region
 from ridgebayes.products.truth import Truth
+from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, INNER_PROB, provenance, summarise
 from ridgebayes.runs.run import Run
 
@@ -87,6 +88,7 @@ def coefficient_table(run: Run) -> QTable:
     for term in TERMS:
         for name, source in ((term, "coefficient"), (f"{term}_sd", "coefficient_sd")):
             table[name] = constant[source].sel(term=term).transpose(*axes).values.ravel() * _CTS
+    mark(run, table)
     table.meta = provenance(run) | {
         "latitude": LATITUDE,
         "columns": "background of a ScW: level + tracer term + constant + phase P1(x) + phase2 P2(x), "
@@ -136,6 +138,7 @@ def scatter_table(run: Run, truth: Truth | None = None) -> QTable:
     )
     if truth is not None:
         table["truth"] = 100.0 * np.array([truth.scatter.get(band, np.nan) for band in bands]) * PER_CENT
+    mark(run, table)
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.products.residuals import crab_rate_at_scws
 from ridgebayes.products.truth import Truth
+from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, need_crab, provenance
 from ridgebayes.runs.run import SCWS, Run
 
@@ -77,6 +78,7 @@ def crab_table(run: Run, truth: Truth | None = None) -> QTable:
         each = [np.interp(mjd, truth.mjd, truth.crab_rate.get(band, missing)) for band in bands]
         table["truth"] = np.concatenate(each) * _CTS
     given = rate_is_given(run)
+    mark(run, table)
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,

@@ -10,6 +10,7 @@ from typing import Any
 from astropy.io import fits
 
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.runs.convergence import KEY, words
 from ridgebayes.runs.intensity import CXB_NOTE, provenance
 from ridgebayes.runs.run import Run
 
@@ -37,21 +38,23 @@ def provenance_keywords(meta: Mapping[str, Any], *, short: bool = False) -> dict
         Name files without their folders, and cut what is longer than one card: some readers do not follow
         strings that are continued on the next.
     """
-    found: dict[str, Any] = {"SIMUL": bool(meta["simulated"])}
+    found: dict[str, Any] = {"SIMUL": bool(meta["simulated"]), "CONVERGD": not meta[KEY]}
     for key, name in _KEYWORDS.items():
         text = ascii_only(str(meta[name]))
         found[key] = (Path(text).name if name in ("run", "data") else text)[:_CARD] if short else text
     return found
 
 
-def fits_provenance(run: Run) -> fits.Header:
-    """Say where a product comes from, for the header of every extension."""
+def fits_provenance(run: Run, band: str | None = None) -> fits.Header:
+    """Say where a product comes from, for the header of every extension; of one band where it is of one."""
     meta = provenance(run)
     header = fits.Header()
     header.update(provenance_keywords(meta))  # without comments: long texts leave no room for one
+    failed = [one for one in meta[KEY] if band in (None, one)]
+    header["CONVERGD"] = (not failed, "F: the chains disagree, do not use")
     header.comments["SIMUL"] = "T where the data are simulated"
     hidden = run.record["data"].get("unseen_regions", [])
-    notes = [CXB_NOTE, *(f"no ScW sees region {name}" for name in hidden)]
+    notes = [*filter(None, [words(failed)]), CXB_NOTE, *(f"no ScW sees region {name}" for name in hidden)]
     for note in notes + [f"WARNING: {warning}" for warning in meta["warnings"]]:
         header["COMMENT"] = ascii_only(note)
     return header

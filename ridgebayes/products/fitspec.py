@@ -21,6 +21,7 @@ from ridgebayes.priors import describe, with_priors
 from ridgebayes.products import spectrum as spectra
 from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.products.spectrum import Quantity, Spectrum
+from ridgebayes.runs.convergence import COLUMN, mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, interval_columns, need_sky, provenance
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
@@ -272,6 +273,8 @@ def fit_table(run: Run, result: RegionFit) -> QTable:
     columns["note"], columns["meaning"] = [row[6] for row in rows], [row[3] for row in rows]
     table = QTable(columns)
     spectrum = result.spectrum
+    mark(run, table, [band.name for band in spectrum.bands])
+    table[COLUMN] &= not fit.diagnosis.failures
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
@@ -323,7 +326,8 @@ def band_table(run: Run, result: RegionFit) -> QTable:
         columns[component.name] = folded.mean(0) * unit
         columns[f"{component.name}_sd"] = folded.std(0, ddof=1) * unit
     columns["pull"] = (fit.mean - total.mean(0)) / sd
-    return QTable(columns, meta=provenance(run) | {"region": spectrum.region, "model": result.model})
+    meta = provenance(run) | {"region": spectrum.region, "model": result.model}
+    return mark(run, QTable(columns, meta=meta))
 
 
 def format_fit(table: QTable) -> str:

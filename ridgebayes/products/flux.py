@@ -11,6 +11,7 @@ from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.products.tablefiles import latex_table
+from ridgebayes.runs.convergence import COLUMN, mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sky, provenance
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
@@ -22,8 +23,9 @@ ERG = u.erg / u.s / u.cm**2
 COLUMNS = (
     "FOV flux: what a pointing at the region's centre sees of the whole sky model, response averaged over "
     "roll; lo, hi: its {prob:.0%} equal-tailed interval; p_positive: posterior probability that it is above "
-    "zero; upper: upper end of that interval where it holds zero, else empty; per_degree: of a ridge of this "
-    "flux along the plane, per degree of longitude (over the {width:.1f} degrees of plane that a field of "
+    "zero; upper: upper end of that interval where it holds zero, else empty; both are empty where the "
+    "chains did not converge; per_degree: of a ridge of this flux along "
+    "the plane, per degree of longitude (over the {width:.1f} degrees of plane that a field of "
     "view holds); *_erg: in the band, for the Crab assumed; classical: the same from a background fitted per "
     "revolution"
 )
@@ -50,7 +52,8 @@ def flux_table(
     astropy.table.QTable
         A row for each region and band: region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi, upper (mCrab),
         p_positive, mean_erg, sd_erg, lo_erg, hi_erg, upper_erg (erg/s/cm²), per_degree, per_degree_sd
-        (mCrab/deg); published and published_error (mCrab) where there is one; classical and classical_error
+        (mCrab/deg), converged (where False, p_positive and upper are empty);
+        published and published_error (mCrab) where there is one; classical and classical_error
         (mCrab), classical_note; truth (mCrab) where the data are simulated and it is known.
     """
     need_sky(run)
@@ -72,7 +75,9 @@ def flux_table(
     width = longitude_width(run)
     erg = np.array([crab.erg_per_mcrab(b.e_min, b.e_max) for b in bands])
     published = np.stack([published_fov(name, bands) for name in regions.names], axis=1)
-    upper = np.where((lo <= 0) & (hi >= 0), hi, np.nan)
+    well = np.array([run.converged[b.name] for b in bands])
+    # Chains that do not agree have found nothing, nor excluded anything.
+    upper = np.where((lo <= 0) & (hi >= 0) & well, hi, np.nan)
 
     table = QTable(
         {
@@ -84,7 +89,7 @@ def flux_table(
     )
     for name, value in (("mean", mean), ("sd", sd), ("lo", lo), ("hi", hi), ("upper", upper)):
         table[name] = value.ravel() * MCRAB
-    table["p_positive"] = (draws > 0).mean(0).ravel()
+    table["p_positive"] = np.where(well, (draws > 0).mean(0), np.nan).ravel()
     for name, value in (("mean", mean), ("sd", sd), ("lo", lo), ("hi", hi), ("upper", upper)):
         table[f"{name}_erg"] = (value * erg).ravel() * ERG
     table["per_degree"] = mean.ravel() / width * MCRAB / u.deg
@@ -97,6 +102,7 @@ def flux_table(
     truth = _truth(run, regions, [b.name for b in bands])
     if np.isfinite(truth).any():
         table["truth"] = truth.ravel() * MCRAB
+    mark(run, table)
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
@@ -160,5 +166,5 @@ def format_fluxes(table: QTable) -> str:
                 line += f"{v[name]:>11.2f} ± {v[f'{name}_error']:<4.2f}"
             else:
                 line += f"{'–':>18}"
-        lines.append(line)
+        lines.append(line if v[COLUMN] else f"{line}  NOT CONVERGED".replace("nan", "  –"))
     return "\n".join(lines)

@@ -70,7 +70,7 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
                 *_band_cards(one, radius),
             ]
         )
-        hdu.header.extend(fits_provenance(run))
+        hdu.header.extend(fits_provenance(run, one.band))
         for number, (_, unit, comment) in enumerate(COLUMNS.values(), start=1):
             # Not TUNIT: mCrab is no unit of the FITS standard, and readers warn of it.
             hdu.header.comments[f"TTYPE{number}"] = f"[{unit}] {comment}" if unit else comment
@@ -95,7 +95,7 @@ def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) ->
             image = project(getattr(one, attribute)).astype(np.float32)
             hdu = fits.ImageHDU(image, wcs.to_header(), name=f"{ascii_only(one.band)} {name}")
             hdu.header.extend([("BUNIT", unit, comment), *_band_cards(one, radius)])
-            hdu.header.extend(fits_provenance(run))
+            hdu.header.extend(fits_provenance(run, one.band))
             hdus.append(hdu)
     with whole_file(path) as scratch:
         write_fits(hdus, scratch)

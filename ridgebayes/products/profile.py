@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
+from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import (
     CI_KIND,
     CI_PROB,
@@ -255,6 +256,7 @@ def _scaled(draws: Array, unit: u.UnitBase) -> dict[str, Any]:
 def _stack(run: Run, parts: list[dict[str, Any]], templates: dict[str, Template]) -> QTable:
     """One table of all bands, with where it comes from."""
     table = vstack([QTable(columns) for columns in parts], metadata_conflicts="error")
+    mark(run, table)
     table.meta = provenance(run) | {
         "ci_kind": CI_KIND,
         "columns": f"lo68 … hi94: {INNER_PROB:.0%} and {CI_PROB:.0%} intervals of the posterior; template: "

@@ -15,6 +15,7 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import write_fits
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.products.files import ascii_only, provenance_keywords, whole_file
+from ridgebayes.runs.convergence import KEY, mark, words
 from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.intensity import CXB_NOTE, MCRAB, need_crab, provenance
 from ridgebayes.runs.run import Run
@@ -111,6 +112,7 @@ def residual_table(run: Run, region: str = "ALL", latitude: float = LATITUDE) ->
     for k, band in enumerate(scws.meta["BAND"]):
         for name, what in (("RES", value), ("ERR", error), ("SKY", sky)):
             table[f"{name}_{band}"] = what[:, k].astype(np.float32) * MCRAB
+    mark(run, table, scws.meta["BAND"])
     table.meta = provenance(run) | {
         "region": region,
         "region_is": described(region, latitude),
@@ -213,7 +215,8 @@ def _hdus(table: QTable) -> fits.HDUList:
     header["LATITUDE"] = (meta["latitude"], "[deg] limit in |b| between GAL and BKG")
     header.update(provenance_keywords(meta))
     header.comments["SIMUL"] = "T where the data are simulated"
-    warnings = [f"WARNING: {warning}" for warning in meta["warnings"]]
+    header.comments["CONVERGD"] = "F: the chains disagree, do not use"
+    warnings = [f"WARNING: {w}" for w in [words(meta[KEY]), *meta["warnings"]] if w]
     for note in [f"{meta['region']}: {meta['region_is']}", meta["columns"], meta["note"], *warnings]:
         header["COMMENT"] = ascii_only(note)
     hdus[0].header["SIMUL"] = meta["simulated"]

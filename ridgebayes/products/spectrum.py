@@ -23,6 +23,7 @@ from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum,
 from ridgebayes.products.files import ascii_only, provenance_keywords
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import solid_angle
+from ridgebayes.runs.convergence import COLUMN, mark
 from ridgebayes.runs.intensity import (
     CALIBRATED,
     CI_KIND,
@@ -292,6 +293,8 @@ def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
     table = vstack(parts, metadata_conflicts="error")
     angle = first.solid_angle
     spread = f" (posterior sd {angle.std(ddof=1):.1f})" if np.ptp(angle) > 0 else ""
+    mark(run, table)
+    table["limit"] &= table[COLUMN]
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,

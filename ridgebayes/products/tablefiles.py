@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import QTable
 
 from ridgebayes.products.files import whole_file
+from ridgebayes.runs.convergence import COLUMN
 
 _WIDE = 6  # bands that stand side by side on a page
 
@@ -67,7 +68,8 @@ def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str
     ----------
     table
         Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with `prefix` before them. Where lo … hi
-        holds zero, its upper end is given as a limit.
+        holds zero, its upper end is given as a limit. Where a column ``converged`` is False the number
+        stands in brackets with a dagger, and below the table is said why.
     what, unit
         What the numbers are, and their unit in LaTeX.
     prefix
@@ -89,12 +91,12 @@ def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str
         for region in dict.fromkeys(table["region"]):
             cells = [_cell(row, prefix) for row in table[table["region"] == region]]
             lines.append(" & ".join([escape(region), *cells]) + r" \\")
-        return "\n".join([*lines, r"\end{tabular}", ""])
+        return "\n".join([*lines, r"\end{tabular}", *_footnote(table), ""])
     lines += [r"\begin{longtable}{lllr}", rf"Region & Band & Energy & {unit} \\", r"\hline"]
     for row, energy in zip(table, energies, strict=True):
         cells = [escape(row["region"]), escape(row["band"]), energy, _cell(row, prefix)]
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\end{longtable}", ""])
+    return "\n".join([*lines, r"\end{longtable}", *_footnote(table), ""])
 
 
 def escape(text: str) -> str:
@@ -120,9 +122,25 @@ def _cell(row: Any, prefix: str) -> str:
     mean, sd, lo, hi = (float(getattr(row[name], "value", row[name])) for name in names)
     if not (np.isfinite(mean) and np.isfinite(sd)):
         return "--"
+    value = rf"{mean:.{_digits(sd)}f} \pm {sd:.{_digits(sd)}f}"
+    if not _converged(row):
+        return rf"$({value})^\dagger$"
     if lo <= 0 <= hi:
         return f"$<{hi:.{_digits(hi)}f}$"
-    return rf"${mean:.{_digits(sd)}f} \pm {sd:.{_digits(sd)}f}$"
+    return f"${value}$"
+
+
+def _converged(row: Any) -> bool:
+    return COLUMN not in row.colnames or bool(row[COLUMN])
+
+
+def _footnote(table: QTable) -> list[str]:
+    failed = dict.fromkeys(str(row["band"]) for row in table if not _converged(row))
+    if not failed:
+        return []
+    bands = ", ".join(map(escape, failed))
+    words = f"The chains of {bands} did not converge: no measurement, no limit."
+    return [r"\par", rf"{{\footnotesize $^\dagger$ {words}}}"]
 
 
 def _digits(size: float) -> int:

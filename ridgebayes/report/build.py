@@ -72,8 +72,10 @@ def write_report(run: Run, path: Path | None = None) -> Path:
 
 def _sampler(run: Run) -> Verdict:
     diagnosis = run.diagnosis
+    if diagnosis.failures:
+        return Verdict("bad", "Sampler", "; ".join([run.verdict, *diagnosis.warnings]))
     if diagnosis.warnings:
-        return Verdict("bad", "Sampler", "; ".join(diagnosis.warnings))
+        return Verdict("open", "Sampler", "; ".join([run.verdict, *diagnosis.warnings]))
     r_hat, ess, _ = diagnosis.worst
     return Verdict(
         "good",

@@ -9,6 +9,7 @@ from ridgebayes.checks.results import JSON
 from ridgebayes.errors import InputError, command
 from ridgebayes.report.figures import Figure, embedded
 from ridgebayes.report.verdict import Verdict
+from ridgebayes.runs.convergence import KEY
 from ridgebayes.runs.run import Run
 
 FOLDER = "checks"
@@ -44,7 +45,7 @@ def checks_of(run: Run) -> Checked:
         return Checked([Verdict("open", "Checks", words)], missing=f"The checks were {words}")
     try:
         told = json.loads((folder / JSON).read_text(encoding="utf-8"))
-        found = any(verdict["found"] for verdict in told["verdicts"])
+        found = any(verdict["found"] for verdict in told["verdicts"]) or bool(told.get("meta", {}).get(KEY))
         verdicts = [Verdict("bad" if found else "good", "Checks", told["verdict"])]
         rows = [_row(result) for result in told["results"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
 from ridgebayes.likelihood.design import FitData, Prepared
 from ridgebayes.model import Model
+from ridgebayes.runs.convergence import KEY, not_converged
 from ridgebayes.runs.fitted import (
     DERIVED,
     HISTORIES,
@@ -31,7 +32,7 @@ from ridgebayes.runs.metadata import peak_memory_gib, record_of
 from ridgebayes.runs.run import Run
 
 if TYPE_CHECKING:
-    from ridgebayes.inference.runner import Device, Settings
+    from ridgebayes.inference.runner import Chains, Device, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +61,7 @@ def build_run(
     prepared: Prepared,
     posterior: Posterior,
     parts: Sequence[FitData],
-    z: NDArray,
-    statistics: dict[str, NDArray],
+    chains: Chains,
     settings: Settings,
     device: Device,
     seconds: dict[str, float],
@@ -72,13 +72,12 @@ def build_run(
     ----------
     model, prepared, posterior, parts
         What was sampled; `parts` are the independent fits (bands).
-    z
-        Unconstrained draws, (part, chain, draw, parameter).
-    statistics
-        Statistics of each draw, (part, chain, draw).
+    chains
+        What their chains have given.
     settings, device, seconds
         How it was sampled, and how long each stage took.
     """
+    z, statistics, stopped = chains
     groups = {
         "posterior": _named_draws(model, prepared, posterior, parts, z),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
@@ -118,8 +117,11 @@ def build_run(
         creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])
     )
     run = Run(tree, record, fit=scw_fit(prepared, fit))
+    if stopped:
+        record["stopped"] = stopped
     record["calibration"] = calibration or "by revolution"
     record["warnings"] = list(run.diagnosis.warnings)
+    record[KEY] = not_converged(run)
     return run
 
 

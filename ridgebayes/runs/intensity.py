@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
+from ridgebayes.runs.convergence import COLUMN, KEY, mark, not_converged
 from ridgebayes.units import MCRAB
 
 CI_PROB = 0.94
@@ -51,6 +53,10 @@ class Sampled(Protocol):
     @property
     def diagnosis(self) -> Diagnosis:
         """R-hat, ESS, divergences and warnings."""
+
+    @property
+    def converged(self) -> Mapping[str, bool]:
+        """Band → whether its draws may be used."""
 
 
 def need_sky(run: Sampled) -> None:
@@ -114,7 +120,8 @@ def intensity_table(run: Sampled) -> QTable:
     -------
     astropy.table.QTable
         Columns region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi (mCrab/deg²), ess_bulk, r_hat, fov_mean,
-        fov_sd, fov_lo, fov_hi (mCrab), warning; where the data are simulated also truth and fov_truth. Empty
+        fov_sd, fov_lo, fov_hi (mCrab), warning, converged (False where no number of the band may be used);
+        where the data are simulated also truth and fov_truth. Empty
         where the model has no sky.
     """
     tree, diagnosis = run.tree, run.diagnosis
@@ -160,6 +167,7 @@ def intensity_table(run: Sampled) -> QTable:
     table["warning"] = [
         _warning(str(row["region"]) in unseen, row["ess_bulk"], row["r_hat"]) for row in table
     ]
+    mark(run, table)
     kind = "equal-tailed" if CI_KIND == "eti" else CI_KIND
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
@@ -208,6 +216,7 @@ def provenance(run: Sampled) -> dict[str, Any]:
         "git_commit": record["git_commit"],
         "intervals": "calibrated by revolution" if record.get("draws") == CALIBRATED else "posterior",
         "warnings": list(run.diagnosis.warnings),
+        KEY: not_converged(run),
     }
 
 
@@ -263,5 +272,6 @@ def format_table(table: QTable, *, simulated: bool) -> str:
         line += f"{value['fov_mean']:>10.2f} ± {value['fov_sd']:<6.2f}"
         line += f"{value['fov_truth']:>9.2f}" if truth else ""
         line += f"{value['ess_bulk']:>8.0f}{value['r_hat']:>8.3f}"
-        lines.append(f"{line}  {value['warning']}".rstrip())
+        notes = [value["warning"], "" if value[COLUMN] else "NOT CONVERGED"]
+        lines.append(f"{line}  {'; '.join(filter(None, notes))}".rstrip())
     return "\n".join(lines)

@@ -25,6 +25,7 @@ from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room
 from ridgebayes.io.product_tables import readable_by_all
+from ridgebayes.runs import convergence
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
 from ridgebayes.runs.intensity import CALIBRATED, calibration_words, fov_flux, intensity_table, main_regions
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
@@ -60,8 +61,15 @@ class Run:
     fit: QTable | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Read a run directory.
+    def open(cls, path: str | Path, *, level: int = 1) -> Run:
+        """Read a run directory; one that did not converge gives a `RidgeBayesWarning`.
+
+        Parameters
+        ----------
+        path
+            The directory.
+        level
+            How many calls further out the line is that the warning names.
 
         Raises
         ------
@@ -80,9 +88,11 @@ class Run:
         check_digest(path, POSTERIOR, record)  # HDF5 can crash on a changed byte
         try:
             with xr.open_datatree(path / POSTERIOR, engine="h5netcdf") as tree:
-                return cls(tree.load(), record, path)
+                run = cls(tree.load(), record, path)
         except Exception as error:  # whatever HDF5 does with a broken file
             raise InputError(f"{path}: cannot be read ({str(error)[:160]}): fit again") from error
+        convergence.warn(record, path, level=level + 1)
+        return run
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
         """Write the run directory, whole or not at all, and return the run that lives there.
@@ -127,8 +137,8 @@ class Run:
             calibration_words(self),
             f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {self.diagnosis.divergences} divergences",
         ]
-        verdict = [f"NOT CONVERGED: {warning}" for warning in self.diagnosis.warnings[:3]] or ["converged"]
-        return "\n".join(lines + verdict)
+        lines += [f"warning: {warning}" for warning in self.diagnosis.warnings[:3]]
+        return "\n".join([*lines, self.verdict])
 
     def _repr_html_(self) -> str:
         title, *lines = str(self).splitlines()
@@ -150,6 +160,21 @@ class Run:
         moved.__dict__["diagnosis"] = self.diagnosis
         return moved
 
+    @cached_property
+    def converged(self) -> dict[str, bool]:
+        """Band → whether its draws may be used: all that is made of the run asks here."""
+        return {str(band): not self.diagnosis.fails(str(band)) for band in self.record["data"]["bands"]}
+
+    @property
+    def verdict(self) -> str:
+        """One line: whether the draws may be used."""
+        stopped = f"; stopped {self.record['stopped']}" if self.record.get("stopped") else ""
+        failed = convergence.not_converged(self)
+        if not failed:
+            return f"converged: the chains agree{stopped}"
+        which = "" if len(failed) == len(self.converged) else f" in {', '.join(failed)}"
+        return f"NOT CONVERGED{which}{stopped}: do not use these numbers; see docs/troubleshooting.md"
+
     @property
     def simulated(self) -> bool:
         """True where the data were simulated."""
@@ -158,7 +183,7 @@ class Run:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """R-hat, ESS, divergences and the warnings that follow."""
-        return diagnose(self.tree)
+        return diagnose(self.tree, self.record.get("stopped", ""))
 
     @cached_property
     def scws(self) -> QTable:
@@ -263,7 +288,7 @@ def open_run(path: str | Path) -> Run:
     >>> run.record["sampling"]["chains"]
     4
     """
-    return Run.open(path)
+    return Run.open(path, level=2)
 
 
 def _size(tree: xr.DataTree) -> int:

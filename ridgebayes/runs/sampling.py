@@ -17,6 +17,7 @@ from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.likelihood.reference import Scales
 from ridgebayes.model import Model
+from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
@@ -37,7 +38,8 @@ def sample(
     settings: Settings | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
+    max_time: float | None = None,
     **changes: Any,
 ) -> Run:
     """Sample the posterior of a model.
@@ -62,30 +64,35 @@ def sample(
     overwrite
         Replace an existing run directory.
     progress
-        Show a progress bar on stderr.
+        Show a progress bar on stderr; by default in a terminal and in a notebook.
+    max_time
+        Minutes after which the chains stop, and the run is made of the draws that all of them have. Its
+        record says so under ``stopped``.
 
     Returns
     -------
     Run
-        Posterior, diagnostics and products.
+        Posterior, diagnostics and products. Where the chains did not converge, `Run.converged` says of which
+        bands, and there is a `RidgeBayesWarning`.
 
     Raises
     ------
     InputError
-        Bad settings, an existing run directory, no Crab calibration.
+        Bad settings, an existing run directory, no Crab calibration, stopped with too few draws.
     """
     settings = Settings(**{**vars(settings or Settings()), **changes})
     clock = Clock()
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
+    how: dict[str, Any] = {"workers": workers, "progress": progress, "max_time": max_time}
     if out is None:
-        return _sampled(model, prepared, settings, clock, workers=workers, progress=progress)
+        return _warned(_sampled(model, prepared, settings, clock, **how))
     device = resolve_device(
         settings.chains * len(independent(model, prepared.data)), workers, settings.devices
     )
     checkpoint = Checkpoint.begin(Path(out), record_of(model, prepared, settings, device), prepared.response)
-    return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
+    return _warned(_kept(checkpoint, model, prepared, settings, clock, **how))
 
 
 def resume(
@@ -93,7 +100,8 @@ def resume(
     *,
     scws: ScWTable | str | Path | None = None,
     workers: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
+    max_time: float | None = None,
 ) -> Run:
     """Go on with a run that was interrupted; the result is that of a run which never was, bit for bit.
 
@@ -103,7 +111,7 @@ def resume(
         Its run directory.
     scws
         The ScW table that is fitted, or where it is now; by default where it was.
-    workers, progress
+    workers, progress, max_time
         As those of `sample`.
 
     Raises
@@ -129,7 +137,14 @@ def resume(
     except BaseException:
         checkpoint.close()
         raise
-    return _kept(checkpoint, model, prepared, settings, clock, workers=workers, progress=progress)
+    how: dict[str, Any] = {"workers": workers, "progress": progress, "max_time": max_time}
+    return _warned(_kept(checkpoint, model, prepared, settings, clock, **how))
+
+
+def _warned(run: Run) -> Run:
+    """Warn, on the line of the user, of what did not converge."""
+    convergence.warn(run.record, run.path, level=3)
+    return run
 
 
 def _check_versions(record: Mapping[str, Any], out: Path) -> None:
@@ -176,7 +191,8 @@ def _sampled(
     clock: Clock,
     *,
     workers: int | None,
-    progress: bool,
+    progress: bool | None,
+    max_time: float | None,
     checkpoint: Checkpoint | None = None,
 ) -> Run:
     parts = independent(model, prepared.data)
@@ -186,14 +202,19 @@ def _sampled(
     )
     posterior = Posterior(model, parts[0])
     clock.lap("prepare")
-    z, statistics = run_chains(
-        posterior, parts, settings, device, clock, checkpoint=checkpoint, progress=progress
+    chains = run_chains(
+        posterior,
+        parts,
+        settings,
+        device,
+        clock,
+        checkpoint=checkpoint,
+        progress=progress,
+        max_time=max_time,
     )
-    run = build_run(model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
+    run = build_run(model, prepared, posterior, parts, chains, settings, device, clock.laps)
     clock.lap("finish")
     run.record["seconds"]["finish"] = round(clock.laps["finish"], 1)
-    for warning in run.diagnosis.warnings:
-        logger.warning("%s", warning)
     return run
 
 

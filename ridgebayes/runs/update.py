@@ -24,8 +24,9 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, Potential
-from ridgebayes.inference.runner import Clock, Settings, resolve_device, run_chains
+from ridgebayes.inference.runner import Chains, Clock, Settings, resolve_device, run_chains
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
+from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
@@ -50,7 +51,8 @@ def update(
     scws: ScWTable | str | Path | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
+    max_time: float | None = None,
 ) -> Run:
     """Bring a fit up to date with new ScWs.
 
@@ -64,7 +66,7 @@ def update(
         Run directory to write; the old one stays as it is.
     scws
         The table that was fitted, or where it is now; by default where it was.
-    workers, overwrite, progress
+    workers, overwrite, progress, max_time
         As those of `ridgebayes.sample`.
 
     Returns
@@ -103,17 +105,29 @@ def update(
     again = [k for k, draws in enumerate(found) if not draws.serves]
     z = np.stack([draws.z for draws in found])
     statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
+    stopped = ""
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
         near = [moments(z_old[k]) for k in again]
-        z[again], fresh = run_chains(
-            posterior, [parts[k] for k in again], settings, device, clock, near=near, progress=progress
+        fresh = run_chains(
+            posterior,
+            [parts[k] for k in again],
+            settings,
+            device,
+            clock,
+            near=near,
+            progress=progress,
+            max_time=max_time,
         )
-        for name, values in fresh.items():
+        draws, stopped = fresh.z.shape[2], fresh.stopped
+        z, statistics = z[:, :, :draws], {name: x[:, :, :draws] for name, x in statistics.items()}
+        z[again] = fresh.z
+        for name, values in fresh.statistics.items():
             statistics[name][again] = values
     names = [band.name for band in old.scws.bands]
     names = names if len(names) == len(parts) else ["all bands"]
-    result = build_run(old.model, prepared, posterior, parts, z, statistics, settings, device, clock.laps)
+    chains = Chains(z, statistics, stopped)
+    result = build_run(old.model, prepared, posterior, parts, chains, settings, device, clock.laps)
     result.record["update"] = {
         "from": str(run.path or ""),
         "new_scws": len(table) - len(old.scws),
@@ -124,6 +138,7 @@ def update(
     saved = result.save(out, overwrite=overwrite)
     if not whole:
         write_scws(table, out / DATA)
+    convergence.warn(saved.record, saved.path, level=2)
     return saved
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from ridgebayes import Run, read_table, write_scws
+from ridgebayes import RidgeBayesWarning, Run, open_run, read_table, write_scws
 from ridgebayes.cli.main import main
 from tests.helpers.cli import call, one_line
 
@@ -63,7 +63,7 @@ def test_inspect(mission):
 
 def test_fit_writes_the_contract(fitted):
     out, result = fitted
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # written, and not converged: 20 draws
     parts = ["figures", "intensity.ecsv", "posterior.nc", "run.toml", "scws.fits"]
     assert sorted(p.name for p in out.iterdir()) == parts
     assert list((out / "figures").glob("*.png"))
@@ -105,6 +105,46 @@ def test_fit_ends_with_warnings_verdict_and_what_to_do_next(fitted):
         f"next: ridgebayes check {out}   do the data look like data of the model?",
         f"      ridgebayes report {out}  one page about the run",
     ]
+
+
+def test_what_is_made_of_it_says_so_in_one_line(fitted, tmp_path):
+    out, _ = fitted
+    result = call("flux", out, "--no-classical", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert [line for line in result.output.splitlines() if line.startswith("WARNING")] == [
+        line for line in result.stderr.splitlines() if line
+    ]
+    assert result.stderr.startswith(f"WARNING: not converged: A01 ({out}): ")
+    table = read_table(tmp_path / "flux.ecsv")
+    assert not table["converged"].any()
+    assert not np.isfinite(table["p_positive"]).any()
+    assert not np.isfinite(table["upper"]).any()
+    assert table.meta["not_converged"] == ["A01"]
+    assert r"\dagger" in (tmp_path / "flux.tex").read_text()
+
+
+def test_opening_it_warns_in_python(fitted):
+    with pytest.warns(RidgeBayesWarning, match="not converged: A01") as warned:
+        run = Run.open(fitted[0])
+    assert warned[0].filename == __file__
+    with pytest.warns(RidgeBayesWarning, match="not converged: A01") as warned:
+        open_run(fitted[0])
+    assert warned[0].filename == __file__
+    assert str(run).splitlines()[-1].startswith("NOT CONVERGED: do not use")
+
+
+def test_time_that_is_over_keeps_what_there_is(mission, sky, tmp_path):
+    arguments = ["fit", mission, "--out", tmp_path / "run", "--sky", sky, "--band", "A01", *QUICK]
+    result = call(*arguments, "--max-time", 1e-6)
+    assert result.exit_code == 2, result.output
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("ridgebayes: stopped after 1e-06 min with 0 of 20 draws")
+    assert said.endswith(f"go on with `ridgebayes resume {tmp_path / 'run'}`")
+    result = call("resume", tmp_path / "run", "--quiet")
+    assert result.exit_code == 3, result.output
+    refused = call(*arguments, "--overwrite", "--max-time", 0)
+    assert refused.exit_code == 2
+    assert "--max-time" in refused.output
 
 
 def test_fov_flux_is_the_matrix_times_intensity(fitted):

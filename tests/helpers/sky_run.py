@@ -62,7 +62,7 @@ def sky_run(sky, draws, *, scws=None, unseen=(), solid_angle=1.0, truth=None, di
         fit.meta |= {name.upper(): constant[name].values.tolist() for name in ("e_min", "e_max")}
     run = Run(tree, record, fit=fit)
     if diagnosed:
-        object.__setattr__(run.diagnosis, "warnings", ())
+        object.__setattr__(run.diagnosis, "findings", ())
     return run
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from ridgebayes.inference.diagnostics import Finding
 from ridgebayes.runs.run import Run
 
 CHAINS, DRAWS, REGIONS, REVOLUTIONS, MODES, REPLICATES = 4, 60, 18, 25, 5, 20
@@ -100,7 +101,7 @@ def make_run(bands=2, *, simulated=True, change=None, unseen=(), warnings=()):
                  "path": "", "fingerprint": ""},
     }  # fmt: skip
     run = Run(xr.DataTree.from_dict(groups), record)
-    object.__setattr__(run.diagnosis, "warnings", tuple(warnings))
+    object.__setattr__(run.diagnosis, "findings", tuple(map(Finding, warnings)))
     return run
 
 

@@ -31,7 +31,7 @@ def test_marks_stand_once_on_a_figure():
     figure = Figure()
     for ax in figure.subplots(1, 2):
         plots.background(run, "E01", ax)
-    assert marks(figure) == ["simulated data, sampler warnings: see run.toml"]
+    assert marks(figure) == ["simulated data, not converged: E01"]
     inner = figure.subfigures(1, 1).add_subplot()
     plots.background(run, "E01", inner)
     assert len(marks(figure)) == 1

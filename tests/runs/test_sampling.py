@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from ridgebayes import models, sample
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.runner import resolve_device
 from ridgebayes.likelihood.design import prepare
@@ -61,9 +61,12 @@ def test_bands_alone_agree_with_bands_together(small_mission, three_regions, sma
 
 
 def test_few_draws_are_warned_of(small_mission, three_regions):
-    run = sample(
-        models.regions(three_regions), small_mission.take_bands(["A01"]), warmup=30, draws=20, chains=2
-    )
+    few = small_mission.take_bands(["A01"])
+    with pytest.warns(RidgeBayesWarning, match=r"not converged: A01 \(run in memory\)") as warned:
+        run = sample(models.regions(three_regions), few, warmup=30, draws=20, chains=2)
+    assert [w.filename for w in warned] == [__file__]
+    assert run.converged == {"A01": False}
+    assert run.record["not_converged"] == ["A01"]
     text = " ".join(run.diagnosis.warnings)
     assert "ESS" in text
     assert any(name in text for name in run.tree["posterior"].data_vars)

@@ -16,6 +16,7 @@ from ridgebayes.cli.commands.options import (
     crab_rate_option,
     crab_rates_of,
     draws_option,
+    max_time_option,
     model_option,
     overwrite_option,
     quiet_option,
@@ -27,7 +28,7 @@ from ridgebayes.cli.commands.options import (
     warmup_option,
     workers_option,
 )
-from ridgebayes.cli.ending import say_next
+from ridgebayes.cli.ending import end_with, said_at_the_end, say_next
 
 
 def _offer_devices(context: click.Context, option: click.Parameter, devices: int) -> int:
@@ -54,6 +55,7 @@ def sampling_options(command: Callable) -> Callable:
             show_default=True,
             help="NUTS alone, or with independent proposals where these are accepted (docs/model.md).",
         ),
+        max_time_option,
         workers_option,
         click.option(
             "--devices",
@@ -106,6 +108,8 @@ def fit(
 ) -> None:
     """Sample the posterior of a model given a ScW rate table.
 
+    Exit code 3 where the chains did not converge: the run is written, and all that is made of it is marked.
+
     \b
     Examples:
       ridgebayes fit scws.fits --out runs/first
@@ -134,6 +138,7 @@ def fit(
         **settings,
     )
     _report(run)
+    end_with(run)
 
 
 @click.command()
@@ -164,10 +169,11 @@ def demo(prior_file: Path | None, out: Path, **settings: Any) -> None:
 @click.command()
 @run_argument
 @scws_option
+@max_time_option
 @workers_option
 @quiet_option
-def resume(run: Path, scws: Path | None, workers: int | None, quiet: bool) -> None:
-    """Go on with a fit that was interrupted, as if it had never been.
+def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
+    """Go on with a fit that was interrupted, as if it had never been; exit codes as those of `fit`.
 
     \b
     Example:  ridgebayes resume runs/first
@@ -176,17 +182,23 @@ def resume(run: Path, scws: Path | None, workers: int | None, quiet: bool) -> No
     from ridgebayes.runs.sampling import use_compilation_cache
 
     use_compilation_cache()
-    _report(_drawn(go_on(run, scws=scws, workers=workers, progress=not quiet)))
+    with said_at_the_end():
+        result = _drawn(go_on(run, scws=scws, progress=not quiet, **options))
+    _report(result)
+    end_with(result)
 
 
 @click.command()
 @run_argument
 @table_argument
 @scws_option
+@max_time_option
 @workers_option
 @run_out_option()
 def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     """Bring a fit up to date with a table of new ScWs (alone, or with the old ones).
+
+    Exit code 3 where chains did not converge.
 
     \b
     Example:  ridgebayes update runs/first new_revolutions.fits --out runs/second
@@ -197,13 +209,16 @@ def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     from ridgebayes.runs.update import update as bring_up_to_date
 
     use_compilation_cache()
-    result = _drawn(bring_up_to_date(Run.open(run), file, progress=not quiet, **options))
+    old = Run.open(run)
+    with said_at_the_end():
+        result = _drawn(bring_up_to_date(old, file, progress=not quiet, **options))
     told = result.record["update"]
     lines = [f"{told['new_scws']} new ScWs"]
     for part, how in told["how"].items():
         worth = f"worth {told['efficiency'][part]:.0%} of them, Pareto k {told['pareto_k'][part]:.2f}"
         lines.append(f"{part}: {how}" + (f" ({worth})" if how != CHAINS else ""))
     _report(result, lines)
+    end_with(result)
 
 
 def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
@@ -211,7 +226,8 @@ def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -
     from ridgebayes.runs.sampling import sample, use_compilation_cache
 
     use_compilation_cache()
-    return _drawn(sample(model, scws, out=out, progress=not quiet, **keywords))
+    with said_at_the_end():
+        return _drawn(sample(model, scws, out=out, progress=not quiet, **keywords))
 
 
 def _drawn(run: Any) -> Any:
@@ -250,16 +266,9 @@ def _report(run: Any, lines: Iterable[str] = ()) -> None:
         click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
     for warning in run.diagnosis.warnings:
         click.echo(f"WARNING: {warning}")
-    click.echo(f"verdict: {_verdict(run)}")
+    verdict = run.verdict + (f"; {len(unseen)} regions are prior only" if unseen else "")
+    click.echo(f"verdict: {verdict}")
     say_next(
         (f"ridgebayes check {run.path}", "do the data look like data of the model?"),
         (f"ridgebayes report {run.path}", "one page about the run"),
     )
-
-
-def _verdict(run: Any) -> str:
-    """Say in one line whether the draws can be used."""
-    if run.diagnosis.warnings:
-        return "NOT CONVERGED: do not use these numbers; see the warnings in docs/troubleshooting.md"
-    unseen = run.record["data"]["unseen_regions"]
-    return "the chains agree" + (f"; {len(unseen)} regions are prior only" if unseen else "")

@@ -70,6 +70,4 @@ def flux(
             f"… {len(table) - len(shown)} more rows, of the other regions, in {files.folder / NAME}.ecsv"
         )
     click.echo(f"for the Crab: {crab.describe()}")
-    for warning in table.meta["warnings"]:
-        click.echo(f"WARNING: {warning}")
     files.end((f"ridgebayes longitude-profile {run}", "the plane along longitude"))

@@ -115,6 +115,12 @@ warmup_option = click.option(
 )
 draws_option = click.option("--draws", default=500, show_default=True, help="Draws a chain to keep.")
 workers_option = click.option("--workers", type=int, help="How many at a time [default: the cores].")
+max_time_option = click.option(
+    "--max-time",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="Stop the chains after so long, and keep what there is.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 refit_option = click.option(
     "--refit", is_flag=True, help="Fit again without each revolution whose k̂ is too high."

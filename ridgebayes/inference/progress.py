@@ -1,0 +1,119 @@
+"""What is said while chains run: how far they are, and about how long they still take."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from threading import Lock
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+_LAYOUT = "{desc}: {percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+
+
+def wanted(progress: bool | None) -> bool:
+    """Whether progress is shown: where it is not said, in a terminal and in a notebook."""
+    if progress is not None:
+        return progress
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    if "ipykernel" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return type(get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def in_words(seconds: float) -> str:
+    """Say a time as a person would.
+
+    Examples
+    --------
+    >>> in_words(7.2), in_words(84.0), in_words(4000.0)
+    ('8 s', '90 s', '67 min')
+    """
+    if seconds < 60:
+        return f"{int(seconds) + 1} s"
+    return f"{10 * (int(seconds) // 10 + 1)} s" if seconds < 300 else f"{seconds / 60:.0f} min"
+
+
+class ProgressBar:
+    """A progress bar of the chains of all parts, which several threads move.
+
+    The time to go is that of the iterations done since all modes are known: neither the search for these nor
+    what an earlier process has done says how fast the chains are.
+
+    Parameters
+    ----------
+    parts, iterations
+        Independent fits, and iterations of all their chains, as far as is known.
+    shown
+        Show it on stderr.
+    now
+        The clock, s.
+    """
+
+    def __init__(
+        self, parts: int, iterations: int, *, shown: bool, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._modes, self._now, self._lock = parts, now, Lock()
+        self._done = 0
+        self._since = now()
+        # In a log file a line every half minute is enough.
+        pace = 0.2 if sys.stderr.isatty() else 30.0
+        self._bar = tqdm(
+            disable=not shown,
+            desc="finding the mode",
+            bar_format=_LAYOUT,
+            mininterval=pace,
+            total=iterations,
+        )
+        self.n, self.total = 0, iterations
+
+    def begins(self, fewer: int) -> None:
+        """Take note that a part has its mode, and needs so many fewer iterations than was thought."""
+        with self._lock:
+            self.total -= fewer
+            self._bar.total = self.total
+            self._modes -= 1
+            if self._modes == 0:
+                self._since, self._done = self._now(), 0
+        self._bar.set_description("sampling")
+
+    def known(self, iterations: int) -> None:
+        """Count iterations that an earlier process has done."""
+        self._move(iterations)
+
+    def done(self, iterations: int) -> None:
+        """Count iterations that are done now."""
+        with self._lock:
+            self._done += iterations
+        self._move(iterations)
+
+    @property
+    def to_go(self) -> float | None:
+        """Seconds that the chains still take, about; None while nothing is known of it."""
+        if self._modes or not self._done:
+            return None
+        return (self.total - self.n) * (self._now() - self._since) / self._done
+
+    def _move(self, iterations: int) -> None:
+        with self._lock:
+            self.n += iterations
+            left = self.to_go
+            if left is not None:
+                text = f"about {in_words(left)} to go" if self.n < self.total else "done"
+                self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(iterations)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
