@@ -25,7 +25,13 @@ from ridgebayes.runs.sampling import use_compilation_cache
 from ridgebayes.simulate.world import SWITCHES
 
 EXTRAS = ("correlated_noise", "outliers", "transients", "smooth_crab", "free_latitude")
-TOGETHER = (("transients", "smooth_crab"), ("correlated_noise", "transients"), ("outliers", "transients"))
+TOGETHER = (
+    ("transients", "smooth_crab"),
+    ("correlated_noise", "transients"),
+    ("outliers", "transients"),
+    ("outliers", "correlated_noise"),
+    EXTRAS,
+)
 MODELS = ("regions", "regions", "template", "profile", "spectrum", "background", "crab")
 REVOLUTIONS = (15, 30, 60, 120)
 
