@@ -147,7 +147,7 @@ def test_table_has_the_numbers():
     assert cells["wall s"] == "120.0"
     assert cells["ESS a s"] == f"{400 / 120:.2f}"
     assert "| prepare | sampling |" in text
-    assert f"| 1.0 | 5.0 | 114.0 | {5000 / (4 * 850 * 3):.2f} |" in text
+    assert f"| 1.0 | 5.0 | 114.0 | {5000 / (4 * 650 * 3):.2f} |" in text
     assert ess_per_second(result(case)) == pytest.approx(400 / 120)
 
 

@@ -143,7 +143,7 @@ def test_folders_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match=f"{RECORD} is missing"):
         read_ranks(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written .*: give another folder"):
+    with pytest.raises(InputError, match=r"cannot be written .*: choose another folder"):
         Folder(tmp_path / "file", RECORD_OF)
     (tmp_path / TABLE).write_text("")
     with pytest.raises(InputError, match=f"says not of what \\({RECORD} is missing\\)"):
