@@ -41,3 +41,8 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
     return re.sub(
         r"(?<![\w.'-])(?P<name>[a-z_]+)=(?P<value>True\b|\.\.\.|'[^']*'|-?[\d.]*\d)", named, message
     )
+
+
+def say_in_options(text: str) -> None:
+    """Print a text of the library with the options of the command that runs."""
+    click.echo(in_options(text, options_of(click.get_current_context().command)))

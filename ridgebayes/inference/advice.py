@@ -7,7 +7,9 @@ import shlex
 
 import xarray as xr
 
-ENOUGH = 500
+from ridgebayes.inference.runner import Settings
+
+ENOUGH = Settings.draws
 """Draws a chain that a fit has by default."""
 MOST_TIMES = 8
 """More draws mend what lacks so many times of them, at most; what lacks more has another cause."""

@@ -14,6 +14,8 @@ from ridgebayes.inference.advice import clearer, enough, more_draws
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
+FEWEST = 4
+"""Draws a chain without which nothing can be judged."""
 MIN_BFMI = 0.3
 """Betancourt 2016 (arXiv:1604.00695)."""
 
@@ -133,10 +135,6 @@ def diagnose(tree: xr.DataTree, stopped: str = "") -> Diagnosis:
         ]
     lowest = float("nan") if bfmi is None else float(bfmi.min())
     return Diagnosis(r_hat, ess_bulk, ess_tail, divergences, saturated, lowest, tuple(findings))
-
-
-FEWEST = 4
-"""Draws a chain without which nothing can be judged."""
 
 
 def _nothing(posterior: xr.Dataset) -> xr.Dataset:

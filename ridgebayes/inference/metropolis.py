@@ -55,7 +55,6 @@ class Pace(NamedTuple):
 
 class _State(NamedTuple):
     theta: Array  # nonlinear parameters
-    log_q: Array  # log density of the proposal there
     conditional: Conditional  # and the Gaussian of the linear ones
     hit: Any  # indicators (band, block, width); None without outliers
 
@@ -114,8 +113,8 @@ class Metropolis:
         if after is None:
             state = self._begun(given, proposal, seed)
         else:
-            theta, log_q, log_density, mean, factor, *hit = (jnp.asarray(x) for x in after.state)
-            state = _State(theta, log_q, Conditional(log_density, mean, factor), hit[0] if hit else None)
+            theta, log_density, mean, factor, *hit = (jnp.asarray(x) for x in after.state)
+            state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         aim = self._aim(given, proposal) if given.data.hit is not None else None
         for first, n in blocks(warmed, settling(given.data), BLOCK):
@@ -140,7 +139,7 @@ class Metropolis:
         theta = jnp.asarray(proposal.draw(np.random.default_rng(seed), 1)[0])
         found = self._marginal.conditionals(theta[None], given)
         conditional = Conditional(*(jnp.asarray(x[0]) for x in found))
-        return _State(theta, proposal.log_density_of(theta), conditional, given.data.hit)
+        return _State(theta, conditional, given.data.hit)
 
     def _block(
         self,
@@ -178,38 +177,34 @@ class Metropolis:
             *moves, noise, key, used = now
             data = given.data._replace(hit=state.hit)
             own = given._replace(data=data)
-            here, q = (state.theta, state.log_q, state.conditional), proposal
+            here, q = (state.theta, state.conditional), proposal
             if aim is not None:
                 # New indicators make it another density.
                 q = self._aimed(proposal, own, aim)
-                here = (
-                    state.theta,
-                    q.log_density_of(state.theta),
-                    self._marginal.conditional(state.theta, own),
-                )
+                here = state.theta, self._marginal.conditional(state.theta, own)
 
-            def move(here: tuple[Array, Array, Conditional], by: Any) -> tuple[Any, Array]:
+            def move(here: tuple[Array, Conditional], by: Any) -> tuple[Any, Array]:
                 independent, local, whole, some, changed, fresh, log_uniform = by
                 u = solve_triangular(q.root, here[0] - q.mean, lower=True)
                 partly = q.mean + q.root @ jnp.where(changed, fresh, u)
                 theta = jnp.where(
                     whole, independent + q.mean - proposal.mean, jnp.where(some, partly, here[0] + local)
                 )
-                log_q = q.log_density_of(theta)
-                there = theta, log_q, self._marginal.conditional(theta, own)
-                log_ratio = there[2].log_density - here[2].log_density
+                there = theta, self._marginal.conditional(theta, own)
+                log_ratio = there[1].log_density - here[1].log_density
+                of_whole = q.log_density_of(theta) - q.log_density_of(here[0])
                 of_some = jnp.where(changed, _log_tail(fresh) - _log_tail(u), 0.0).sum()
-                log_ratio -= jnp.where(whole, log_q - here[1], jnp.where(some, of_some, 0.0))
+                log_ratio -= jnp.where(whole, of_whole, jnp.where(some, of_some, 0.0))
                 log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
                 taken = log_uniform < log_ratio
                 return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, here), log_ratio
 
-            (theta, log_q, chosen), log_ratio = jax.lax.scan(move, here, tuple(moves))
+            (theta, chosen), log_ratio = jax.lax.scan(move, here, tuple(moves))
             beta = chosen.mean + solve_triangular(chosen.factor.T, noise)
             z = self._marginal.join(theta, beta)
             hit = None if state.hit is None else self._redrawn(key, z, data)
             lp = chosen.log_density + jnp.log(jnp.diag(chosen.factor)).sum() - 0.5 * noise @ noise
-            new = jax.tree.map(lambda a, b: jnp.where(used, a, b), _State(theta, log_q, chosen, hit), state)
+            new = jax.tree.map(lambda a, b: jnp.where(used, a, b), _State(theta, chosen, hit), state)
             return new, (z, lp, jnp.exp(jnp.minimum(log_ratio, 0.0)).mean())
 
         return jax.lax.scan(draw, state, steps)

@@ -65,10 +65,15 @@ class Curvature:
 
     def hessian(self, z: NDArray, data: Any, scale: NDArray) -> NDArray[np.float64]:
         """Second derivatives at `z`, in units of `scale` on both sides: differences of gradients."""
-        gradient = lambda x: np.asarray(self.value_and_gradient(x, data)[1])  # noqa: E731
-        here, steps = gradient(z), np.diag(_GRADIENT_STEP * scale)
-        rows = [(gradient(z + step) - here) * scale / _GRADIENT_STEP for step in steps]
-        return (np.array(rows) + np.transpose(rows)) / 2
+        gradient = lambda u: scale * np.asarray(self.value_and_gradient(z + scale * u, data)[1])  # noqa: E731
+        return _differentiated(gradient, np.zeros(z.size), _GRADIENT_STEP)
+
+
+def _differentiated(gradient: Slopes, at: NDArray, step: float) -> NDArray[np.float64]:
+    """Second derivatives from differences of gradients, made symmetric."""
+    here = gradient(at)
+    rows = np.array([gradient(at + row) - here for row in step * np.eye(at.size)]) / step
+    return (rows + rows.T) / 2
 
 
 def climb(
@@ -114,9 +119,7 @@ def climb(
     logger.debug("mode %.3f after %d steps", -found.fun, found.nit)
     covariance = found.hess_inv
     if slopes is not None:
-        here = gradient(found.x)
-        curvature = np.array([gradient(found.x + step) - here for step in steps]) / _STEP
-        eigenvalues, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+        eigenvalues, vectors = np.linalg.eigh(_differentiated(gradient, found.x, _STEP))
         covariance = (vectors / np.maximum(np.abs(eigenvalues), _WIDEST**-2)) @ vectors.T
     eigenvalues, vectors = np.linalg.eigh(covariance)
     sd = np.sqrt(np.clip(eigenvalues, 1e-12, _WIDEST**2))

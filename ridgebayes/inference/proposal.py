@@ -36,12 +36,9 @@ _EACH = 12  # draws a round for each parameter
 _DEGREES = (5.0, 10.0, 25.0, 80.0)  # degrees of freedom that are tried
 _WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
 _FIRST_DEGREES = 7.0
-_LONG_TAIL, _SHORTER_TAIL, _MANY = (
-    5.0,
-    12.0,
-    15,
-)  # degrees of freedom of what is no Gaussian, of many parameters
-_WIDER = 1.15  # and its width
+_LONG_TAIL, _SHORTER_TAIL = 5.0, 12.0  # degrees of freedom where the density is no Gaussian
+_MANY = 15  # the shorter tail is for more parameters than these
+_WIDER = 1.15  # width over the fitted one there
 _FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
 _JUDGED = 60.0  # and to end by them
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw

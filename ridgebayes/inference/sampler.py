@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 METROPOLIS, MARGINAL, NUTS = "metropolis", "marginal", "nuts"
 MIN_ACCEPTANCE, MAX_PARETO_K = 0.03, 2.0
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
-help
-where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last word."""
+help where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last
+word."""
 _NEARLY_ALL, _SOME, _MOST = 0.9, 0.4, 0.7
 """Share of the proposals that are whole draws: where these do nearly alone; elsewhere, of many and of few."""
 _MANY = 6
@@ -187,7 +187,7 @@ class Sampler:
             given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
             around = _highest(marginal, given, [around])
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
-        if not self.outliers and (self.method == NUTS or not _serves(adapted)):
+        if not self.outliers and (self.method == NUTS or not _usable(adapted)):
             return Start(MARGINAL, reference, around)
         pace = _pace(adapted, data.rate.size)
         return Start(METROPOLIS, reference, around, adapted.proposal, hit, pace)
@@ -238,7 +238,7 @@ def _highest(marginal: Marginal, given: Given, guesses: list[Gaussian]) -> Gauss
     return max(found, key=lambda one: one[1])[0]
 
 
-def _serves(adapted: Adapted) -> bool:
+def _usable(adapted: Adapted) -> bool:
     return adapted.acceptance >= MIN_ACCEPTANCE and adapted.pareto_k <= MAX_PARETO_K
 
 

@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import STEPS, OutlierNormal, _factor, _log_odds
+from ridgebayes.likelihood.outliers import STEPS, OutlierNormal, log_odds, variance_factor
 from ridgebayes.likelihood.revolution import over_revolutions
 
 
@@ -58,7 +58,7 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         factor, left = jax.lax.stop_gradient(self._settled(value))
         gaussian = self._widened(factor)
         variance, (fraction, size) = self.noise_variance, self._mixture()
-        odds = _log_odds(left, variance, fraction, size)
+        odds = log_odds(left, variance, fraction, size)
         mixture = jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
         of_one = 0.5 * (left**2 / (variance * factor) - left**2 / variance + jnp.log(factor))
         more = jnp.where(self.filled, mixture + of_one, 0.0).sum(-1)
@@ -83,7 +83,7 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
     def outlier_probability(self, value: ArrayLike) -> Array:
         """Return the probability that each ScW is an outlier, given rates, (..., block, width)."""
         _, left = self._settled(value)
-        odds = _log_odds(left, self.noise_variance, *self._mixture())
+        odds = log_odds(left, self.noise_variance, *self._mixture())
         return jnp.where(self.filled, jax.nn.sigmoid(odds), 0.0)
 
     def _mixture(self) -> tuple[Array, Array]:
@@ -101,7 +101,7 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
 
         def step(_: int, now: tuple[Array, Array]) -> tuple[Array, Array]:
             left = self._widened(now[0]).white_noise(value)
-            return _factor(left, self.noise_variance, *self._mixture()), left
+            return variance_factor(left, self.noise_variance, *self._mixture()), left
 
         start = jnp.ones(self.batch_shape + self.event_shape)
         return jax.lax.fori_loop(0, STEPS, step, (start, start))

@@ -12,7 +12,7 @@ from jax import Array
 
 from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import OutlierNormal
+from ridgebayes.likelihood.outliers import OutlierNormal, log_odds
 from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
@@ -125,10 +125,7 @@ class _Indicated(_OfTerms):
 
     def log_odds(self, left: Array) -> Array:
         """Log odds that a ScW is an outlier, for its white noise."""
-        fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)[:, None, None]
-        size = self.size[:, None, None]
-        prior = jnp.log(fraction) - jnp.log1p(-fraction) - jnp.log(size)
-        return prior + 0.5 * left**2 / self.usual_variance * (1.0 - size**-2)
+        return log_odds(left, self.usual_variance, self.fraction[:, None, None], self.size[:, None, None])
 
 
 class IndicatedTermsNormal(_Indicated, TermsNormal):

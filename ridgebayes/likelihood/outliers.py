@@ -110,7 +110,7 @@ class OutlierNormal(RevolutionNormal):
             given = (fraction, size)
             widened = variance * _settled(residual, variance, coef_sd, *given, basis, mask, block_revolution)
             left = _left(residual, widened, coef_sd, basis, mask, block_revolution)[0]
-            return jnp.where(mask, jax.nn.sigmoid(_log_odds(left, variance, *given)), 0.0)
+            return jnp.where(mask, jax.nn.sigmoid(log_odds(left, variance, *given)), 0.0)
 
         return self._over_bands(probability, "(b,w)")(value - self.loc)
 
@@ -125,7 +125,7 @@ class OutlierNormal(RevolutionNormal):
         return mapped
 
 
-def _log_odds(left, variance, fraction, size):
+def log_odds(left, variance, fraction, size):
     """Log odds that a ScW is an outlier, for what is left of its rate after the fit."""
     # Kept above zero, so that a share of exactly zero has a gradient.
     fraction = jnp.clip(fraction, 1e-300, 1.0 - 1e-15)
@@ -140,9 +140,9 @@ def _left(residual, variance, coef_sd, basis, mask, block_revolution):
     return residual - revolution_terms(coefficients, basis, block_revolution), solved
 
 
-def _factor(left, variance, fraction, size):
+def variance_factor(left, variance, fraction, size):
     """Factor on the variance with which a ScW counts, for the probability that it is an outlier."""
-    outlier = jax.nn.sigmoid(_log_odds(left, variance, fraction, size))
+    outlier = jax.nn.sigmoid(log_odds(left, variance, fraction, size))
     return 1.0 / (1.0 - outlier * (1.0 - size**-2))
 
 
@@ -151,7 +151,7 @@ def _settled(residual, variance, coef_sd, fraction, size, basis, mask, block_rev
 
     def step(_, factor):
         left, _ = _left(residual, variance * factor, coef_sd, basis, mask, block_revolution)
-        return _factor(left, variance, fraction, size)
+        return variance_factor(left, variance, fraction, size)
 
     return jax.lax.fori_loop(0, STEPS, step, jnp.ones_like(variance))
 
@@ -174,10 +174,10 @@ def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_rev
     given = jax.lax.stop_gradient((residual, variance, coef_sd, fraction, size))
     shared = (basis, mask, block_revolution)
     before, _ = _left(given[0], given[1] * _settled(*given, *shared), given[2], *shared)
-    factor = _factor(before + residual - given[0], variance, fraction, size)
+    factor = variance_factor(before + residual - given[0], variance, fraction, size)
     left, solved = _left(residual, variance * factor, coef_sd, *shared)
 
-    odds = _log_odds(left, variance, fraction, size)
+    odds = log_odds(left, variance, fraction, size)
     density = -0.5 * (left**2 / variance + jnp.log(2.0 * jnp.pi * variance))
     density += jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
     prior = -0.5 * sum(z**2 for z in solved.z)

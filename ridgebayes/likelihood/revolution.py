@@ -114,7 +114,10 @@ class RevolutionNormal(dist.Distribution):
         return jnp.where(self.filled, self.loc + self._shared(key_shared, sample_shape) + noise, 0.0)
 
     def white_noise(self, value: ArrayLike) -> Array:
-        """Most probable white noise of rates: what is left after all that ScWs share, (..., block, width)."""
+        """Most probable white noise of rates: what is left after all that ScWs share, (..., block, width).
+
+        Of a Gaussian; distributions with outliers take it of the Gaussian that EM has found.
+        """
         return -self.noise_variance * jax.grad(lambda x: self.log_prob(x).sum())(jnp.asarray(value))
 
     def draw_white_noise(self, key: Array, value: ArrayLike) -> Array:

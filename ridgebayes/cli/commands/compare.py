@@ -9,25 +9,17 @@ import click
 from ridgebayes.cli.commands.options import (
     FILE,
     PRODUCTS,
-    folds_option,
-    out_option,
-    quiet_option,
-    refit_option,
-    scws_option,
+    leave_out_options,
 )
 from ridgebayes.cli.ending import Products
-from ridgebayes.cli.wording import in_options, options_of
+from ridgebayes.cli.wording import say_in_options
 
 NAME = "compare"
 
 
 @click.command()
 @click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN RUN...")
-@refit_option
-@folds_option
-@scws_option
-@out_option()
-@quiet_option
+@leave_out_options
 def compare(
     runs: tuple[Path, ...],
     refit: bool,
@@ -57,5 +49,5 @@ def compare(
     for name, table in ((NAME, comparison.table), (f"{NAME}_revolutions", comparison.pointwise_table())):
         files.table(f"{name}.ecsv", table)
     files.figure(f"{NAME}.png", lambda: difference_figure(comparison))
-    click.echo(in_options(format_comparison(comparison), options_of(click.get_current_context().command)))
+    say_in_options(format_comparison(comparison))
     files.end(*((f"ridgebayes check {run}", "does this one describe the data?") for run in runs[:2]))

@@ -14,7 +14,6 @@ from ridgebayes.cli.commands.options import (
     crab_spectrum_option,
     draws_option,
     open_run,
-    other_sky_option,
     out_option,
     pairs,
     plain_option,
@@ -22,6 +21,7 @@ from ridgebayes.cli.commands.options import (
     region_option,
     run_argument,
     seed_option,
+    sky_option,
 )
 from ridgebayes.cli.ending import Products
 
@@ -37,7 +37,7 @@ from ridgebayes.cli.ending import Products
     show_default=True,
     help="Of the spectral model, joined by +: whitedwarf, cutoff, powerlaw.",
 )
-@other_sky_option
+@sky_option(None)
 @band_option
 @quantity_option
 @click.option("--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable).")

@@ -11,11 +11,11 @@ from ridgebayes.cli.commands.options import (
     PRODUCTS,
     crab_spectrum_option,
     open_run,
-    other_sky_option,
     out_option,
     plain_option,
     run_argument,
     scws_option,
+    sky_option,
 )
 from ridgebayes.cli.ending import Products
 
@@ -25,7 +25,7 @@ NAME = "flux"
 @click.command()
 @run_argument
 @plain_option
-@other_sky_option
+@sky_option(None)
 @no_classical_option
 @crab_spectrum_option
 @scws_option

@@ -8,15 +8,11 @@ import click
 
 from ridgebayes.cli.commands.options import (
     PRODUCTS,
-    folds_option,
-    out_option,
-    quiet_option,
-    refit_option,
+    leave_out_options,
     run_argument,
-    scws_option,
 )
 from ridgebayes.cli.ending import Products
-from ridgebayes.cli.wording import in_options, options_of
+from ridgebayes.cli.wording import say_in_options
 from ridgebayes.errors import InputError
 
 NAME = "loo"
@@ -24,11 +20,7 @@ NAME = "loo"
 
 @click.command()
 @run_argument
-@refit_option
-@folds_option
-@scws_option
-@out_option()
-@quiet_option
+@leave_out_options
 def loo(
     run: Path,
     refit: bool,
@@ -63,5 +55,5 @@ def loo(
         found.append(kfold(opened, folds, scws, progress=not quiet))
     table = pointwise_table(opened, found)
     files.table(f"{NAME}.ecsv", table)
-    click.echo(in_options(format_loo(opened, found), options_of(click.get_current_context().command)))
+    say_in_options(format_loo(opened, found))
     files.end((f"ridgebayes compare {run} OTHER", "which of two models predicts better"))

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import FILE, model_option, pairs, stacked
-from ridgebayes.cli.completion import complete_extras, complete_skies
+from ridgebayes.cli.commands.options import FILE, model_option, pairs, sky_option, stacked
+from ridgebayes.cli.completion import complete_extras
 from ridgebayes.cli.ending import say_next
 
 priors_option = click.option(
@@ -24,13 +24,7 @@ priors_option = click.option(
 def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
     """Options that choose sky (`sky` by default), known unknowns and priors of a model."""
     return stacked(
-        click.option(
-            "--sky",
-            default=sky,
-            show_default=True,
-            shell_complete=complete_skies,
-            help="Shipped region set, or a TOML file.",
-        ),
+        sky_option(sky),
         click.option(
             "--extra",
             "extras",

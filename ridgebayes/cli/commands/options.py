@@ -55,6 +55,18 @@ def table_out_option(*, required: bool = True) -> Callable[[Callable], Callable]
     )
 
 
+def sky_option(default: str | None = "milkyway") -> Callable[[Callable], Callable]:
+    """``--sky``; without a default the regions of the model of a run."""
+    own = "." if default else " [default: the regions of the model]."
+    return click.option(
+        "--sky",
+        default=default,
+        show_default=default is not None,
+        shell_complete=complete_skies,
+        help=f"Shipped region set, or a TOML file{own}",
+    )
+
+
 plain_option = click.option(
     "--plain",
     is_flag=True,
@@ -79,18 +91,6 @@ band_option = click.option(
 )
 region_option = click.option(
     "--region", "names", multiple=True, help="Region of the sky (repeatable), or all [default: GB]."
-)
-sky_option = click.option(
-    "--sky",
-    default="milkyway",
-    show_default=True,
-    shell_complete=complete_skies,
-    help="Shipped region set, or a TOML file.",
-)
-other_sky_option = click.option(
-    "--sky",
-    shell_complete=complete_skies,
-    help="Shipped region set, or a TOML file [default: the regions of the model].",
 )
 quantity_option = click.option(
     "--quantity",
@@ -128,6 +128,8 @@ refit_option = click.option(
 folds_option = click.option(
     "--folds", type=int, help="Leave out a share of the revolutions at a time, so many times, and refit."
 )
+leave_out_options = stacked(refit_option, folds_option, scws_option, out_option(), quiet_option)
+"""Options of commands that leave revolutions out."""
 programme_option = click.option(
     "--programme",
     type=FILE,

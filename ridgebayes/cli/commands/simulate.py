@@ -28,7 +28,7 @@ from ridgebayes.errors import InputError
     type=int,
     help="This many bands from 20 to 200 keV [default: the published three].",
 )
-@sky_option
+@sky_option()
 @click.option(
     "--world",
     "switches",
