@@ -223,8 +223,9 @@ class _Columns:
         return np.where(squeezed == phase, mjd, orbit.mjd_at(revolution, squeezed)), squeezed
 
 
-_PAST_THE_END = 1.0
-"""From the middle of a revolution: phases beyond 0 to 1 by as much as half of it are squeezed."""
+_PAST_THE_END = 1.5
+"""From the middle of a revolution: phases up to a whole revolution beyond 0 to 1 are squeezed (times
+interpolated by pointing number reach 1.95)."""
 
 
 def _spread(revolution: NDArray[np.int64]) -> Array:
