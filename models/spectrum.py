@@ -6,7 +6,7 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
     rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; …), \quad S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i
 
-    I_{mk} = ∫_k [T \, q_m s_m f_T(E) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
+    I_{mk} = ∫_k [(T s_m + D_m) f_T(E) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
 
     f_T = (E/35)^{-1} e^{-(E - 35)/kT} / 35^2, \quad f_H = (E/60)^{-Γ} / 60^2
 
@@ -16,15 +16,17 @@ brightest in starlight, so the parameters are physical; intensities in mCrab/deg
 lines.
 
 s is the starlight of the core of each region over that of the brightest. The thermal part is tied to it, as
-three bands of a dim region cannot tell two amplitudes apart; the hard part is free in each region and may
-be negative there. Where the starlight is doubtful (how much of it is in the bar is), open
-``sky.thermal_ratio``, q: with ``LogNormal(0, 0.3)`` every region has its own thermal amplitude. Two bands
-or fewer leave kT and Γ to their priors, which hold the published cut-offs and indices: a soft component
+three bands of a dim region cannot tell two amplitudes apart. D is the departure of each region from this tie,
+since it is doubtful how much of the starlight is in the bar; its scale is learned (see
+`ridgebayes.model.components.departure`). The hard part is free in each region and may be negative there. Two
+bands or fewer leave kT and Γ to their priors, which hold the published cut-offs and indices: a soft component
 that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1315), Γ ≈ 1.39 (Siegert et al. 2022, A&A
 660, A130).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +49,11 @@ PRIORS = {
     "sky.thermal": Parameter(
         dist.Normal(0.0, 100.0), E2, (), "E² dN/dE of the thermal part at 35 keV where stars are brightest"
     ),
-    "sky.thermal_ratio": Parameter(
-        1.0, "", ("region",), "thermal part of each region over what its starlight says"
+    "sky.departure": Parameter(
+        dist.Normal(0.0, 1.0), "", ("region",), "departure of each region from starlight, over its sd"
+    ),
+    "sky.departure_sd": Parameter(
+        dist.HalfNormal(10.0), E2, (), "sd of the departures in the brightest region"
     ),
     "sky.temperature": Parameter(
         dist.LogNormal(np.log(12.0), 0.5), "keV", (), "energy over which the thermal part is cut off"
@@ -73,11 +78,22 @@ def hard(energy: Array, index: Array) -> Array:
     return (energy / HARD_KEV) ** -index / HARD_KEV**2
 
 
+def by_starlight(p: Parameters, data: FitData) -> Array:
+    """Thermal part of each region, E² dN/dE at 35 keV, (region,)."""
+    tied = components.measured(p, "sky.thermal") * data.stars
+    return tied + components.departure(p, data.stars) if "sky.departure" in p else tied
+
+
+def with_departures(parameters: Mapping[str, Parameter], sky: Sky) -> dict[str, Parameter]:
+    """Parameters for a sky: a single region has no departure."""
+    return {n: p for n, p in parameters.items() if len(sky) > 1 or n not in components.DEPARTURE}
+
+
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
     soft = components.fold(lambda e: thermal(e, p("sky.temperature")), data)[:, None]
     stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
-    thermal_part = components.measured(p, "sky.thermal") * p("sky.thermal_ratio") * data.stars
+    thermal_part = by_starlight(p, data)
     hard_part = components.measured(p, "sky.hard")
     intensity = numpyro.deterministic(
         "sky.intensity", (soft * thermal_part + stiff * hard_part) / DEG2_PER_SR
@@ -95,4 +111,4 @@ def spectrum(sky: Sky) -> Model:
     sky
         The sky regions.
     """
-    return Model("spectrum", rates, PRIORS, sky, factorises=False)
+    return Model("spectrum", rates, with_departures(PRIORS, sky), sky, factorises=False)

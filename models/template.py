@@ -6,14 +6,16 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
     rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; …), \quad S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i
 
-    I_{mk} = Σ_t N_{kt} T_{tm}
+    I_{mk} = Σ_t N_{kt} T_{tm} + D_{km}, \quad D_{km} \sim N(0,\; s_k^2 \, Σ_t T_{tm})
 
-T is the brightness of template t in the core of region m over that in its brightest region, so that the
-norm N is the intensity of this region, mCrab/deg². All regions that follow one map are one template. The
-cells of ``milkyway`` are then pieces of one map of starlight, whose intensities stand in the same relation
-everywhere; the sky ``starlight`` is the same map as one region, ``bar_disc`` its two components, and a region
-file can add maps of your own. A norm may be negative: what the data say of a template that is not there
-must not be pushed up.
+T is the brightness of template t in the core of region m over that in its brightest region, so that the norm
+N is the intensity of this region by its map, mCrab/deg². No map is exact: D is the departure of a region from
+it, and its scale s is learned (see `ridgebayes.model.components.departure`; fix ``sky.departure_sd`` at 0 for
+a map that is). All regions that follow one map are one template. The cells of ``milkyway`` are then pieces of
+one map of starlight, whose intensities stand in the same relation everywhere but for their departures; the
+sky ``starlight`` is the same map as one region, ``bar_disc`` its two components, and a region file can add
+maps of your own. Where every region is a template of its own there is no departure. A norm may be negative:
+what the data say of a template that is not there must not be pushed up.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ PRIORS = {
         ("band", "template"),
         "intensity of each template in its brightest region; prior: times the Crab rate",
     ),
+    "sky.departure": Parameter(
+        dist.Normal(0.0, 1.0), "", ("band", "region"), "departure of each region from its map, over its sd"
+    ),
+    "sky.departure_sd": Parameter(
+        dist.HalfNormal(0.3), "mCrab / deg2", ("band",), "sd of the departures in the brightest region"
+    ),
     "response.solid_angle": components.SKY["response.solid_angle"],
     **components.BACKGROUND,
     **components.CRAB,
@@ -41,7 +49,10 @@ PRIORS = {
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    intensity = numpyro.deterministic("sky.intensity", components.measured(p, "sky.norm") @ data.template)
+    intensity = components.measured(p, "sky.norm") @ data.template
+    if "sky.departure" in p:
+        intensity += components.departure(p, data.template.sum(0))
+    numpyro.deterministic("sky.intensity", intensity)
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)
@@ -55,4 +66,6 @@ def template(sky: Sky) -> Model:
     sky
         The sky regions; see `Sky.templates` for the templates that they make.
     """
-    return Model("template", rates, PRIORS, sky, factorises=True)
+    alone = len(sky.templates) == len(sky)
+    parameters = {name: p for name, p in PRIORS.items() if not (alone and name in components.DEPARTURE)}
+    return Model("template", rates, parameters, sky, factorises=True)

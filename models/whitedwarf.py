@@ -4,13 +4,13 @@ As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs in place of t
 
 .. math::
 
-    I_{mk} = ∫_k [T \, q_m s_m f_T(E; M) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
+    I_{mk} = ∫_k [(T s_m + D_m) f_T(E; M) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
 
 f_T is the spectrum of the post-shock column of a white dwarf of M solar masses
-(`ridgebayes.spectra.whitedwarf`; Suleimanov, Revnivtsev & Ritter 2005, A&A 435, 191), scaled to
-E² dN/dE = 1 at 35 keV; s is the starlight of each region's core over that of the brightest, and q, fixed at
-1 unless it is opened, the departure of a region from it. The mass is that of all regions: one mass, or the
-mean that the spectrum sees. It must stay within the table, 0.3 to 1.35 solar masses.
+(`ridgebayes.spectra.whitedwarf`; Suleimanov, Revnivtsev & Ritter 2005, A&A 435, 191), scaled to E² dN/dE = 1
+at 35 keV; s is the starlight of each region's core over that of the brightest, and D the departure of each
+region from it. The mass is that of all regions: one mass, or the mean that the spectrum sees. It must stay
+within the table, 0.3 to 1.35 solar masses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.models.spectrum import PRIORS as SPECTRUM
-from ridgebayes.models.spectrum import hard
+from ridgebayes.models.spectrum import by_starlight, hard, with_departures
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 from ridgebayes.spectra.components import COMPONENTS
@@ -50,7 +50,7 @@ def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
     soft = components.fold(lambda e: thermal(e, p("sky.mass")), data)[:, None]
     stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
-    thermal_part = components.measured(p, "sky.thermal") * p("sky.thermal_ratio") * data.stars
+    thermal_part = by_starlight(p, data)
     hard_part = components.measured(p, "sky.hard")
     intensity = (soft * thermal_part + stiff * hard_part) / DEG2_PER_SR
     intensity = numpyro.deterministic("sky.intensity", intensity)
@@ -67,4 +67,4 @@ def whitedwarf(sky: Sky) -> Model:
     sky
         The sky regions.
     """
-    return Model("whitedwarf", rates, PRIORS, sky, factorises=False)
+    return Model("whitedwarf", rates, with_departures(PRIORS, sky), sky, factorises=False)

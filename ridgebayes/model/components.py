@@ -45,6 +45,9 @@ SKY = {
     "response.solid_angle": Parameter(1.0, "", (), "effective solid angle over the nominal one"),
 }
 
+DEPARTURE = ("sky.departure", "sky.departure_sd")
+"""Parameters of what the sky has beside a map (see `departure`)."""
+
 BACKGROUND = {
     "background.level": Parameter(dist.Normal(1.0, 0.1), "", ("band",), "mean level over its reference"),
     "background.drift": Parameter(
@@ -267,6 +270,30 @@ def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
     each = crab.reshape(-1, *[1] * (len(dims) - 1)) if "band" in dims else jnp.exp(jnp.log(crab).mean())
     with scaled(name, sd / each):
         return p(name)
+
+
+def departure(p: Parameters, brightness: Array) -> Array:
+    """Return what each region has beside its map: a departure, the scale of which is learned.
+
+    No map is exact. The departure of region m is d_m s √b_m over the Crab rate (see `measured`): d is
+    standard normal, s the scale, b the brightness of the map over that of its brightest region. Light that is
+    a sum of independent pieces scatters so: the brighter a region, the more pieces it has.
+
+    Parameters
+    ----------
+    p
+        Parameters, among them `sky.departure`, d of each region, and `sky.departure_sd`, s.
+    brightness
+        b, (region,); below 0.01 it counts as 0.01, since a dark part of a map may be wrong, too.
+
+    Returns
+    -------
+    Array
+        In the unit of s, with the axes of d.
+    """
+    sd, crab = p("sky.departure_sd"), p("crab.rate")
+    each = sd / (crab if sd.ndim else jnp.exp(jnp.log(crab).mean()))
+    return each[..., None] * p("sky.departure") * jnp.sqrt(jnp.maximum(brightness, 0.01))
 
 
 def background(p: Parameters, data: FitData) -> Terms:

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from numpyro import handlers
 
-from ridgebayes import models, sample, sky
+from ridgebayes import models, sample, simulate, sky
 from ridgebayes.errors import InputError
+from ridgebayes.likelihood.design import prepare
 from ridgebayes.products.profile import core_starlight
 
 
 @pytest.mark.slow
 def test_the_norm_of_the_starlight_is_recovered(starry_mission, three_regions, pull):
-    model = models.template(three_regions)
+    model = models.template(three_regions).with_priors({"sky.departure_sd": 0.0})
     assert model.bands_apart
     run = sample(model, starry_mission.take_bands(["A01"]), seed=1, chains=2, warmup=100, draws=150)
     posterior = run.tree["posterior"]
@@ -21,6 +23,45 @@ def test_the_norm_of_the_starlight_is_recovered(starry_mission, three_regions, p
     ratio = run.intensity() / run.intensity().sel(region="GB")
     np.testing.assert_allclose(ratio.mean(("chain", "draw", "band")), three_regions.stars, rtol=1e-9)
     assert len(run.table()) == 3
+
+
+@pytest.mark.slow
+def test_a_region_may_depart_from_its_map(starry_mission, three_regions, pull):
+    """The bulge is twice as bright as the map says: an exact map is wrong by many sd."""
+    known = starry_mission.truth
+    intensity = {name: list(known["intensity"][name]) for name in three_regions.names}
+    intensity["GB"] = [2 * value for value in intensity["GB"]]
+    truth = simulate.Truth(template=None, intensity=intensity, tau=(0.01, 0.005, 0.003), sigma=[0.003] * 3)
+    programme = simulate.programme(30, stop=2740, seed=11)
+    brighter = simulate.mission(programme, truth, sky=three_regions, seed=4).take_bands(["A01"])
+    true = np.array([intensity[name][0] for name in three_regions.names])
+
+    def pulls(model):
+        run = sample(model, brighter, seed=1, chains=2, warmup=100, draws=150)
+        return pull(run.tree["posterior"]["sky.intensity"].isel(band=0).transpose(..., "region"), true)
+
+    model = models.template(three_regions)
+    assert np.abs(pulls(model)).max() < 4
+    assert np.abs(pulls(model.with_priors({"sky.departure_sd": 0.0}))).max() > 8
+
+
+def test_a_map_that_is_one_region_has_no_departure():
+    for name in ("bar_disc", "starlight"):
+        assert "sky.departure" not in models.template(sky.load(name)).parameters
+    assert "sky.departure" not in models.spectrum(sky.load("starlight")).parameters
+    assert "sky.departure" in models.spectrum(sky.load("bar_disc")).parameters
+
+
+def test_departures_scatter_as_the_root_of_the_brightness(three_regions, starry_mission):
+    data = prepare(starry_mission, three_regions).data
+    model = models.template(three_regions)
+    known = {
+        "sky.departure": np.ones((3, 3)), "sky.departure_sd": np.array([0.1, 0.2, 0.3]),
+        "sky.norm": np.zeros((3, 1)), "crab.rate": np.array([1.0, 2.0, 0.5]),
+    }  # fmt: skip
+    trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), known)).get_trace(data)
+    wanted = np.array([0.1, 0.1, 0.6])[:, None] * np.sqrt(three_regions.stars)
+    np.testing.assert_allclose(trace["sky.intensity"]["value"], wanted, rtol=1e-12)
 
 
 def test_regions_of_one_map_are_one_template():
