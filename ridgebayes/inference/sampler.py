@@ -219,7 +219,7 @@ class Sampler:
             Gaussian(start + t * scale * shape, np.diag(scale)) for t in (_STARTS if shape.any() else (0.0,))
         ]
         limit = _THINNED if len(guesses) == 1 else _THINNED_OF_SEVERAL
-        every = 1 if data.sequence is not None else data.rate.size // limit + 1
+        every = data.rate.size // limit + 1
         if every > 1:
             # Some of the revolutions of a long mission tell where to look.
             guesses = [_highest(marginal, marginal.given(z, thinned(data, every)), guesses)]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.ou_noise import Sequence, sequence
+from ridgebayes.likelihood.packing import Layout
 
 BLOCKS = {
     "rate": 1, "stat_variance": 1, "tracer": 0, "basis": 1, "crab_response": 0, "exposure": 1, "region": 1,
@@ -69,18 +71,35 @@ def nothing(data: FitData) -> FitData:
     return data._replace(**one)  # type: ignore[arg-type]
 
 
-def thinned(data: FitData, every: int) -> FitData:
-    """Take every so-many-th revolution, as a mission of its own."""
+def thinned(data: FitData, every: int, first: int = 0) -> FitData:
+    """Take every so-many-th revolution from the first given, as a mission of its own."""
     revolution = np.asarray(data.block_revolution)
-    kept = np.arange(data.time.size) % every == 0
+    kept = np.arange(data.time.size) % every == first
     taken = {
         name: np.compress(which, getattr(data, name), axis)
         for axes, which in ((BLOCKS, kept[revolution]), (REVOLUTIONS, kept))
         for name, axis in axes.items()
         if getattr(data, name) is not None
     }
-    taken["block_revolution"] //= every
-    return data._replace(**{name: jnp.asarray(x) for name, x in taken.items()})  # type: ignore[arg-type]
+    taken["block_revolution"] = (taken["block_revolution"] - first) // every
+    fewer = data._replace(**{name: jnp.asarray(x) for name, x in taken.items()})  # type: ignore[arg-type]
+    if data.sequence is None:
+        return fewer
+    return fewer._replace(sequence=_in_order(data.sequence, kept[revolution], fewer))
+
+
+def _in_order(whole: Sequence, kept: NDArray[np.bool_], fewer: FitData) -> Sequence:
+    """Put in order of time the ScWs of some blocks, whose order among all is known."""
+    time = np.full(kept.size * fewer.filled.shape[1], np.nan)
+    gap = np.asarray(whole.gap_before)
+    time[np.asarray(whole.cell)] = np.cumsum(np.where(np.isfinite(gap), gap, 0.0))
+    time = time.reshape(kept.size, -1)[kept]
+    there = np.isfinite(time)
+    index = np.where(there, np.cumsum(there).reshape(there.shape) - 1, 0)
+    where = Layout(index, there, np.asarray(fewer.block_revolution), np.arange(fewer.time.size))
+    exposure = fewer.exposure if fewer.reshaped is None else fewer.exposure + fewer.reshaped.sum(0)
+    found = sequence(where, time[there], fewer.basis, exposure=exposure, region=fewer.region)
+    return jax.tree.map(jnp.asarray, found)
 
 
 def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:
