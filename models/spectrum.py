@@ -50,7 +50,10 @@ PRIORS = {
         dist.Normal(0.0, 100.0), E2, (), "E² dN/dE of the thermal part at 35 keV where stars are brightest"
     ),
     "sky.departure": Parameter(
-        dist.Normal(0.0, 1.0), "", ("region",), "departure of each region from starlight, over its sd"
+        dist.Normal(0.0, 1.0),
+        E2,
+        ("region",),
+        "departure of each region from starlight, over the root of its brightness; prior: over its sd",
     ),
     "sky.departure_sd": Parameter(
         dist.HalfNormal(10.0), E2, (), "sd of the departures in the brightest region"

@@ -36,7 +36,10 @@ PRIORS = {
         "intensity of each template in its brightest region; prior: times the Crab rate",
     ),
     "sky.departure": Parameter(
-        dist.Normal(0.0, 1.0), "", ("band", "region"), "departure of each region from its map, over its sd"
+        dist.Normal(0.0, 1.0),
+        "mCrab / deg2",
+        ("band", "region"),
+        "departure of each region from its map, over the root of its brightness; prior: over its sd",
     ),
     "sky.departure_sd": Parameter(
         dist.HalfNormal(0.3), "mCrab / deg2", ("band",), "sd of the departures in the brightest region"

@@ -405,8 +405,9 @@ def whitened(
         unknown = 1.0 / (1.0 + variance * weight)
         new = column - predicted
         carry = predicted + variance * weight * unknown * new, variance * unknown
-        # Where there is no ScW the columns are zero, and a root of zero has no slope.
-        inverse_sd = jnp.sqrt(jnp.where(weight > 0, weight, 1.0) * unknown)
+        # A root of zero has no slope: where no ScW counts it is not taken.
+        counts = weight > 0
+        inverse_sd = jnp.where(counts, jnp.sqrt(jnp.where(counts, weight, 1.0) * unknown), 0.0)
         return carry, (inverse_sd * new, unknown)
 
     start = jnp.zeros((columns.shape[0], columns.shape[2])), stationary

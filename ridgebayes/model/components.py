@@ -47,6 +47,7 @@ SKY = {
 
 DEPARTURE = ("sky.departure", "sky.departure_sd")
 """Parameters of what the sky has beside a map (see `departure`)."""
+_NO_DEPARTURE = 1e-4
 
 BACKGROUND = {
     "background.level": Parameter(dist.Normal(1.0, 0.1), "", ("band",), "mean level over its reference"),
@@ -275,25 +276,25 @@ def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
 def departure(p: Parameters, brightness: Array) -> Array:
     """Return what each region has beside its map: a departure, the scale of which is learned.
 
-    No map is exact. The departure of region m is d_m s √b_m over the Crab rate (see `measured`): d is
-    standard normal, s the scale, b the brightness of the map over that of its brightest region. Light that is
-    a sum of independent pieces scatters so: the brighter a region, the more pieces it has.
+    No map is exact. The departure of region m is D_m √b_m. D is normal with an sd of s over the Crab rate
+    (see `measured`); b is the brightness of the map over that of its brightest region. Light that is a sum of
+    independent pieces scatters so: the brighter a region, the more pieces it has.
 
     Parameters
     ----------
     p
-        Parameters, among them `sky.departure`, d of each region, and `sky.departure_sd`, s.
+        Parameters, among them `sky.departure`, D of each region, and `sky.departure_sd`, s.
     brightness
         b, (region,); below 0.01 it counts as 0.01, since a dark part of a map may be wrong, too.
 
     Returns
     -------
     Array
-        In the unit of s, with the axes of d.
+        In the unit and with the axes of D.
     """
-    sd, crab = p("sky.departure_sd"), p("crab.rate")
-    each = sd / (crab if sd.ndim else jnp.exp(jnp.log(crab).mean()))
-    return each[..., None] * p("sky.departure") * jnp.sqrt(jnp.maximum(brightness, 0.01))
+    # Of a smaller sd the departures are nothing, and matrices with it would be singular.
+    sd = jnp.maximum(p("sky.departure_sd"), _NO_DEPARTURE)[..., None]
+    return measured(p, "sky.departure", sd) * jnp.sqrt(jnp.maximum(brightness, 0.01))
 
 
 def background(p: Parameters, data: FitData) -> Terms:

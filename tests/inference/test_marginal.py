@@ -100,11 +100,20 @@ def test_gradient_is_that_of_differences(dense, marginal):
     np.testing.assert_allclose(gradient, differences, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("build", ["template", "spectrum", "profile"])
-def test_marginal_and_conditional_make_up_the_full_density(build, small_mission, three_regions):
+@pytest.mark.parametrize(
+    ("build", "extras"),
+    [
+        ("template", ()),
+        ("spectrum", ()),
+        ("profile", ()),
+        ("regions", ("correlated_noise",)),
+        ("background", ("correlated_noise",)),  # its ScWs stand among others that are not fitted
+    ],
+)
+def test_marginal_and_conditional_make_up_the_full_density(build, extras, small_mission, three_regions):
     """log p(θ, β, y) = log p(θ, y) + log p(β | θ, y), whatever β; slopes that depend on θ included."""
     scws = few_scws(small_mission)
-    model = models.MODELS[build](three_regions)
+    model = models.MODELS[build](three_regions).with_extras(*extras)
     data = prepare(scws, three_regions, opened=model.parameters.keys()).data
     posterior = Posterior(model, data)
     linear = linear_parameters(posterior, data)

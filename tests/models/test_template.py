@@ -1,5 +1,6 @@
 """Templates times norms."""
 
+import jax
 import numpy as np
 import pytest
 from numpyro import handlers
@@ -19,9 +20,10 @@ def test_the_norm_of_the_starlight_is_recovered(starry_mission, three_regions, p
     assert posterior["sky.norm"].dims == ("chain", "draw", "band", "template")
     truth = starry_mission.truth["intensity"]["GB"][0]
     assert np.abs(pull(posterior["sky.norm"], truth)).max() < 4
-    # The intensities of the regions stand in the relation of their starlight, in every draw.
+    # The intensities of the regions stand in the relation of their starlight, in every draw: departures of
+    # no scale are 1e-4 mCrab/deg² at most.
     ratio = run.intensity() / run.intensity().sel(region="GB")
-    np.testing.assert_allclose(ratio.mean(("chain", "draw", "band")), three_regions.stars, rtol=1e-9)
+    np.testing.assert_allclose(ratio.mean(("chain", "draw", "band")), three_regions.stars, rtol=1e-3)
     assert len(run.table()) == 3
 
 
@@ -54,14 +56,19 @@ def test_a_map_that_is_one_region_has_no_departure():
 
 def test_departures_scatter_as_the_root_of_the_brightness(three_regions, starry_mission):
     data = prepare(starry_mission, three_regions).data
-    model = models.template(three_regions)
     known = {
-        "sky.departure": np.ones((3, 3)), "sky.departure_sd": np.array([0.1, 0.2, 0.3]),
-        "sky.norm": np.zeros((3, 1)), "crab.rate": np.array([1.0, 2.0, 0.5]),
-    }  # fmt: skip
-    trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), known)).get_trace(data)
+        "sky.norm": np.zeros((3, 1)),
+        "sky.departure_sd": np.array([0.1, 0.2, 0.3]),
+        "crab.rate": np.array([1.0, 2.0, 0.5]),
+    }
+
+    def intensity(key):
+        model = handlers.substitute(handlers.seed(models.template(three_regions), key), known)
+        return handlers.trace(model).get_trace(data)["sky.intensity"]["value"]
+
+    found = np.std(jax.lax.map(intensity, jax.random.split(jax.random.key(0), 4000)), axis=0)
     wanted = np.array([0.1, 0.1, 0.6])[:, None] * np.sqrt(three_regions.stars)
-    np.testing.assert_allclose(trace["sky.intensity"]["value"], wanted, rtol=1e-12)
+    np.testing.assert_allclose(found, wanted, rtol=0.05)
 
 
 def test_regions_of_one_map_are_one_template():
