@@ -24,7 +24,7 @@ from ridgebayes import units as _units  # noqa: E402, F401  # makes mCrab known 
 
 if TYPE_CHECKING:
     from ridgebayes import models, sbc, simulate, sky
-    from ridgebayes.checks import check
+    from ridgebayes.checks import check, sample_auto
     from ridgebayes.comparison import compare, kfold, loo, sensitivity
     from ridgebayes.errors import InputError, RidgeBayesWarning
     from ridgebayes.io.product_tables import read_table
@@ -50,6 +50,7 @@ _WHERE = {
     "read_scws": "ridgebayes.table.formats",
     "read_table": "ridgebayes.io.product_tables",
     "sample": "ridgebayes.runs.sampling",
+    "sample_auto": "ridgebayes.checks",
     "sensitivity": "ridgebayes.comparison",
     "write_scws": "ridgebayes.table.formats",
 }
@@ -71,6 +72,7 @@ __all__ = [
     "read_scws",
     "read_table",
     "sample",
+    "sample_auto",
     "sbc",
     "sensitivity",
     "simulate",

@@ -5,10 +5,11 @@
 
 One file a subject: `noise`, `background`, `galaxy`, `crab` and `bands` hold the statistics, `refit` the
 recipe that observed and replicated rates go through alike, `pvalues` how far out a statistic is, `verdicts`
-the words.
+the words. `automatic` fits with the extras that help.
 """
 
+from ridgebayes.checks.automatic import sample_auto
 from ridgebayes.checks.checking import check, compare
 from ridgebayes.checks.results import Checks, Result, Verdict
 
-__all__ = ["Checks", "Result", "Verdict", "check", "compare"]
+__all__ = ["Checks", "Result", "Verdict", "check", "compare", "sample_auto"]

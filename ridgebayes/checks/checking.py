@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,14 @@ from ridgebayes.checks.pvalues import compared, limit
 from ridgebayes.checks.refit import Around, Recipe
 from ridgebayes.checks.results import QUANTILES, Checks, CurveResult, Result
 from ridgebayes.checks.statistic import Curve, Statistic, Views
+from ridgebayes.comparison.trials import Trial, Trials
 from ridgebayes.errors import InputError
 from ridgebayes.runs.intensity import CI_PROB, provenance
 from ridgebayes.runs.reload import Reopened, reopen
 from ridgebayes.runs.run import Run
 from ridgebayes.table.scw import ScWTable
+
+logger = logging.getLogger(__name__)
 
 DRAWS = 100
 _FEWEST = 20
@@ -39,6 +44,7 @@ def check(
     *,
     draws: int = DRAWS,
     seed: int = 0,
+    trials: bool = True,
     progress: bool = False,
 ) -> Checks:
     """Compare the data of a run with data that its posterior would give.
@@ -53,6 +59,9 @@ def check(
         Replicates, each from another draw of the posterior.
     seed
         Everything random follows from it.
+    trials
+        Where something is found, try the extras that are not open (`ridgebayes.comparison.trials`): findings
+        are ranked and worded by what helps.
     progress
         Show a progress bar on stderr.
 
@@ -69,13 +78,21 @@ def check(
     >>> checks.found  # subjects in which something was found
     ()
     """
-    return compare(
-        reopen(run, scws),
-        draws=draws,
-        seed=seed,
-        progress=progress,
-        meta=provenance(run),
-    )
+    again = reopen(run, scws)
+    found = compare(again, draws=draws, seed=seed, progress=progress, meta=provenance(run))
+    return replace(found, trials=_trials(run, again, progress=progress)) if trials and found.found else found
+
+
+def _trials(run: Run, again: Reopened, *, progress: bool) -> tuple[Trial, ...]:
+    """Try the extras of a run, where these can be tried."""
+    prepared = again.prepared
+    rates = run.record["data"]["crab_rate"] or None
+    how: dict[str, Any] = {"response": prepared.response, "crab_rate": rates, "scales": prepared.scales}
+    try:
+        return tuple(Trials(again.model, prepared.scws, **how).ranked(progress=progress))
+    except InputError as error:
+        logger.info("extras were not tried: %s", error)
+        return ()
 
 
 def compare(

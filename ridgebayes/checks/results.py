@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ridgebayes import markup
 from ridgebayes.checks.pvalues import FALSE_ALARM
 from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
+from ridgebayes.comparison.trials import Trial
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.runs.convergence import COLUMN, KEY
@@ -125,6 +126,9 @@ class Checks:
         How many; the p-value below which a statistic has found something.
     meta
         Where the run comes from.
+    trials
+        What each extra that is not open adds to the prediction of revolutions left out, the largest gain
+        first; none where nothing was found.
     """
 
     results: tuple[Result, ...]
@@ -134,19 +138,29 @@ class Checks:
     replicates: int
     limit: float
     meta: dict[str, Any] = field(default_factory=dict, repr=False)
+    trials: tuple[Trial, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One a subject: what was found first, the furthest out first."""
+        """One a subject, in the order in which to deal with them.
+
+        What was found comes first; among this what an extra mends that was tried and helps, by its gain, and
+        then the furthest out.
+        """
         present = dict.fromkeys(result.subject for result in self.results)
         verdicts = [self._verdict(subject) for subject in SUBJECTS if subject in present]
         found = {verdict.subject for verdict in verdicts if verdict.found}
 
-        def place(verdict: Verdict) -> tuple[bool, bool, bool, float]:
+        gains = {trial.extra: trial.gain for trial in self.trials if trial.helps}
+
+        def place(verdict: Verdict) -> tuple[bool, float, bool, bool, float]:
             # What has an extra comes before what can be its consequence. A bright outburst makes outlying
             # ScWs, but outlying ScWs, which are cut off elsewhere, do not make the plane change.
             follows = verdict.subject == "tails" and "variable" in found
-            return not verdict.found, not SUBJECTS[verdict.subject].extra, follows, -abs(verdict.z)
+            extra = SUBJECTS[verdict.subject].extra
+            # An extra that was tried and does not help is no better than none.
+            mended = bool(extra) and (not self.trials or extra in gains)
+            return not verdict.found, -gains.get(extra, 0.0), not mended, follows, -abs(verdict.z)
 
         return tuple(sorted(verdicts, key=place))
 
@@ -184,7 +198,8 @@ class Checks:
         words = SUBJECTS[subject]
         bands = tuple(band for band in self.bands if any(r.band == band for r in found))
         what = words.found if found else words.quiet
-        todo = remedy(subject, self.extras) if found else ""
+        tried = {trial.extra: trial.helps for trial in self.trials}
+        todo = remedy(subject, self.extras, tried) if found else ""
         return Verdict(subject, bool(found), what, todo, first.p, first.z, bands)
 
     def table(self) -> QTable:
@@ -219,6 +234,7 @@ class Checks:
             "verdicts": [v._asdict() | {"bands": list(v.bands), "text": str(v)} for v in self.verdicts],
             "bands": list(self.bands),
             "extras": list(self.extras),
+            "trials": [trial.recorded() | {"helps": trial.helps} for trial in self.trials],
             "replicates": self.replicates,
             "limit": self.limit,
             "rule": f"a statistic has found something where p < {FALSE_ALARM:g} / {len(self.results)}: "
@@ -247,6 +263,11 @@ class Checks:
     def __str__(self) -> str:
         lines = [self.verdict, ""]
         lines += [f"{'FOUND' if v.found else 'quiet':<6}{v.subject:<13}{v}" for v in self.verdicts]
+        if self.trials:
+            about = (
+                f"extras tried on {self.trials[0].revolutions} revolutions (gain in log density left out):"
+            )
+            lines += ["", about, *(f"  {trial}" for trial in self.trials)]
         return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 
@@ -116,17 +116,27 @@ SUBJECTS = {
 """Subject → words, those with a known remedy first."""
 
 
-def remedy(subject: str, extras: Collection[str]) -> str:
-    """Say what to do about a finding, given the extras that are open."""
+def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | None = None) -> str:
+    """Say what to do about a finding.
+
+    Parameters
+    ----------
+    subject
+        What it is about.
+    extras
+        Those that are open.
+    tried
+        Extras that were tried, and whether each helped.
+    """
     words = SUBJECTS[subject]
     if not words.extra:
         return words.remedy
     if words.extra in extras:
         return f"{words.extra} is open already: {words.remedy}"
-    rivals = {"correlated_noise", "outliers"}
-    for other in sorted(rivals & set(extras)):
-        if words.extra in rivals:
-            return f"open {words.extra} (--extra {words.extra}) in place of {other}"
+    if tried and words.extra in tried and not tried[words.extra]:
+        helpful = [name for name, helps in tried.items() if helps]
+        instead = f"begin with {helpful[0]}" if helpful else words.remedy
+        return f"{words.extra} was tried and does not help: {instead}"
     return f"open {words.extra} (--extra {words.extra})"
 
 

@@ -1,10 +1,11 @@
 """Which known unknowns the data ask for: each is tried by how well revolutions are predicted with it.
 
 One fault shows in many statistics, so that the first that a check names may be the wrong one. Here a model is
-fitted with each extra in turn to one half of the revolutions, and predicts the other half in groups; then the
-halves change places. What an extra adds to the log density of what was left out is its gain. The nonlinear
-parameters are held at their mode, the linear ones (sky, level, drift, tracer) are integrated out, and of a
-long mission some revolutions are enough.
+fitted with each extra in turn. Its nonlinear parameters are held at their mode, and groups of revolutions are
+left out one at a time and predicted from the others, the linear parameters (sky, level, drift, tracer)
+integrated out. What an extra adds to the sum of these log densities, less the number of nonlinear parameters
+that it takes (Akaike 1974, IEEE Transactions on Automatic Control 19, 716), is its gain. Of a long mission
+some revolutions are enough.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from ridgebayes.model.components import EXTRAS
 from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.table.scw import ScWTable
 
-MOST_SCWS = 20_000
+MOST_SCWS = 8_000
 """Of a longer table every so-many-th revolution is tried."""
 _LEAST_GAIN, _STANDARD_ERRORS = 4.0, 2.0
 """An extra helps where its gain is larger than this, and than so many of its standard errors."""
-_FEWEST = 4  # revolutions
-_GROUPS = 15
-"""Groups of revolutions that each half is predicted in: their scatter gives the standard error."""
+FEWEST_REVOLUTIONS = 4
+_GROUPS = 30
+"""Groups of revolutions that are left out: their scatter gives the standard error."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Trial:
     beside
         The extras that were open already.
     gain, se
-        Gain in the sum of the log densities, all bands together, and its standard error.
+        Gain in log density, all bands together, and its standard error.
     revolutions
         How many were predicted, in groups.
     """
@@ -66,6 +67,11 @@ class Trial:
     def helps(self) -> bool:
         """Whether the data ask for it."""
         return self.gain > max(_LEAST_GAIN, _STANDARD_ERRORS * self.se)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return it as plain numbers and texts, for a record."""
+        numbers = {"gain": round(self.gain, 2), "se": round(self.se, 2), "revolutions": self.revolutions}
+        return {"extra": self.extra, "beside": list(self.beside), **numbers}
 
     def __str__(self) -> str:
         return (
@@ -112,8 +118,10 @@ class Trials:
         every = -(-len(scws) // most_scws)
         self.scws = scws.select(np.isin(scws.revolution, numbers[::every]))
         self.revolutions = len(numbers[::every])
-        if self.revolutions < _FEWEST:
-            raise InputError(f"{self.revolutions} revolutions: to try an extra takes at least {_FEWEST}")
+        if self.revolutions < FEWEST_REVOLUTIONS:
+            raise InputError(
+                f"{self.revolutions} revolutions: to try an extra takes at least {FEWEST_REVOLUTIONS}"
+            )
         self._how: dict[str, Any] = {"response": response, "crab_rate": crab_rate, "scales": scales}
         self._densities: dict[frozenset[str], NDArray] = {}
 
@@ -156,7 +164,8 @@ class Trials:
             Of each step, the largest gain first. Where the first helps, it is opened in the next step. What
             made no difference or a worse prediction in one step is not tried in the next.
         """
-        names, beside = self.candidates(), []
+        names = self.candidates()
+        beside: list[str] = []
         while names:
             shown = tqdm(names, disable=not progress, desc="extras tried", unit="")
             tried = sorted((self.of(name, beside) for name in shown), key=lambda trial: -trial.gain)
@@ -167,7 +176,7 @@ class Trials:
             names = [trial.extra for trial in tried[1:] if trial.gain > 0]
 
     def _density(self, extras: Collection[str]) -> NDArray:
-        """Log density of each group of revolutions with its half left out, (group,)."""
+        """Log density of each group of revolutions left out, (group,)."""
         opened = frozenset(extras)
         if opened not in self._densities:
             names = [name for name in EXTRAS if name in opened and name not in self.model.extras]
@@ -176,25 +185,27 @@ class Trials:
 
 
 def _left_out(model: Model, scws: ScWTable, **how: Any) -> NDArray[np.float64]:
-    """Log density of each group of revolutions, given the half of the revolutions in which it is not."""
+    """Log density of each group of revolutions given the others, less its share of the parameters."""
     model, prepared = meet(model, scws, **how)
     parts = independent(model, prepared.data)
-    sampler = Sampler(Posterior(model, parts[0]), parts[0], warmup=0)
+    posterior = Posterior(model, parts[0])
+    sampler = Sampler(posterior, parts[0], warmup=0)
+    marginal = sampler.marginal
+    if marginal is None:
+        raise InputError(f"model '{model.name}': has no parameters that can be integrated out")
     order = np.random.default_rng(0).permutation(prepared.layout.revolutions.size)
-    halves = np.array_split(order, 2)
-    found = []
+    groups = np.array_split(order, min(_GROUPS, order.size))
+    gains = np.zeros(len(groups))
     for part in parts:
-        each = []
-        for fitted, left in (halves, halves[::-1]):
-            z = sampler.most_probable(jax.random.key(0), part._replace(filled=_of(part, fitted)))
-            groups = np.array_split(left, min(_GROUPS, left.size))
-            shown = [_of(part, fitted), *(_of(part, np.append(fitted, group)) for group in groups)]
-            before, *after = sampler.densities(z, part, shown)
-            each += [value - before for value in after]
-        found.append(each)
-    return np.sum(found, 0)
+        around, given = sampler.mode(marginal, posterior.start(jax.random.key(0), part), part, precise=True)
+        cells = [part.filled, *(_without(part, group) for group in groups)]
+        shown = [given._replace(data=given.data._replace(filled=some)) for some in cells]
+        every, *others = (marginal.log_densities(around.mode[None], some)[0] for some in shown)
+        narrowed = (around.root**2).sum(1) / posterior.scale[marginal.nonlinear] ** 2
+        gains += every - np.array(others) - np.clip(1.0 - narrowed, 0.0, 1.0).sum() / len(groups)
+    return gains
 
 
-def _of(data: FitData, revolutions: NDArray[np.int64]) -> jax.Array:
-    """Cells of some revolutions, (block, width)."""
-    return data.filled & jnp.isin(data.block_revolution, revolutions)[:, None]
+def _without(data: FitData, revolutions: NDArray[np.int64]) -> jax.Array:
+    """Cells of the other revolutions, (block, width)."""
+    return data.filled & ~jnp.isin(data.block_revolution, revolutions)[:, None]

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -23,7 +23,6 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
@@ -168,7 +167,7 @@ class Sampler:
             nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
             reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
             return Start(METROPOLIS, reference, nothing, Proposal(*nothing, 1.0))
-        around, given = self._mode_and_outliers(marginal, z, data)
+        around, given = self.mode(marginal, z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
@@ -203,77 +202,47 @@ class Sampler:
         done = sum(len(d.z) for d in after.draws) if after else 0
         return with_linear(blocks, self.marginal, given, seed, done)
 
-    def most_probable(self, key: Array, data: FitData) -> NDArray[np.float64]:
-        """Find the mode of the nonlinear parameters of a part, and the mean of the linear ones there.
-
-        Returns
-        -------
-        ndarray
-            Unconstrained, (parameter,).
-        """
-        z = self.posterior.start(key, data)
-        if self.marginal is None:
-            return laplace(self._curvature, z, data, self.posterior.locations, self.posterior.scale).mode
-        if not self.marginal.nonlinear.size:
-            return self.begin(key, data, np.random.default_rng(0)).reference
-        around, given = self._mode_and_outliers(self.marginal, z, data)
-        return np.asarray(self.marginal.join(around.mode, given.reference))
-
-    def densities(
-        self, z: NDArray, data: FitData, filled: Sequence[NDArray[np.bool_]]
-    ) -> NDArray[np.float64]:
-        """Log density of some ScWs after others, the linear parameters integrated out.
+    def mode(
+        self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool = False
+    ) -> tuple[Gaussian, Given]:
+        """Find the mode of the nonlinear parameters of a part, with the outliers that are probable there.
 
         Parameters
         ----------
+        marginal
+            The density of the nonlinear parameters.
         z
-            Unconstrained vector, (parameter,), whose nonlinear parameters are given; with outliers, those
-            that are probable there are given too.
+            Unconstrained vector to start from, (parameter,).
         data
-            Data of a part.
-        filled
-            Which cells count, (block, width) each.
+            Data of the part.
+        precise
+            Of all revolutions, even where some of them tell the mode well enough to fit a proposal.
 
         Returns
         -------
-        ndarray
-            Log posterior density, up to one constant, for each of `filled`.
-
-        Raises
-        ------
-        InputError
-            The model has no linear parameters that can be integrated out.
+        Gaussian
+            Of the nonlinear parameters.
+        Given
+            The data, and the mean of the linear parameters at the mode.
         """
-        if self.marginal is None:
-            raise InputError(
-                f"model '{self.posterior.model.name}': has no parameters that can be integrated out"
-            )
-        marginal, theta = self.marginal, z[self.marginal.nonlinear][None]
         if self.outliers:
             data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
-        for _ in range(_LOOKS if self.outliers else 0):
-            mean = marginal.conditionals(theta, marginal.given(z, data)).mean[0]
-            z = np.asarray(marginal.join(theta[0], mean))
-            data = data._replace(hit=jnp.asarray(self._metropolis.probable(z, data)))
-        given = marginal.given(z, data)
-        counted = [given._replace(data=data._replace(filled=jnp.asarray(cells))) for cells in filled]
-        return np.array([marginal.log_densities(theta, some)[0] for some in counted])
-
-    def _mode_and_outliers(self, marginal: Marginal, z: NDArray, data: FitData) -> tuple[Gaussian, Given]:
-        """Mode of the nonlinear parameters, with the outliers that are probable there."""
-        if self.outliers:
-            data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
-        around, given = self._mode(marginal, z, data)
+        around, given = self._mode(marginal, z, data, precise=precise)
         for _ in range(_LOOKS if self.outliers else 0):
             likely = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
             if np.array_equal(likely, np.asarray(given.data.hit)):
                 break
             z = np.asarray(marginal.join(around.mode, given.reference))
-            around, given = self._mode(marginal, z, data._replace(hit=jnp.asarray(likely)))
+            around, given = self._mode(marginal, z, data._replace(hit=jnp.asarray(likely)), precise=precise)
         return around, given
 
-    def _mode(self, marginal: Marginal, z: NDArray, data: FitData) -> tuple[Gaussian, Given]:
-        """Mode of the nonlinear parameters; the reference of the linear ones is then their mean there."""
+    def _mode(
+        self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool
+    ) -> tuple[Gaussian, Given]:
+        """Mode of the nonlinear parameters; the reference of the linear ones is then their mean there.
+
+        Unless it is to be precise, that of some revolutions is taken where it serves to fit a proposal.
+        """
         nonlinear = marginal.nonlinear
         start, scale = z[nonlinear], self.posterior.scale[nonlinear]
         shape = self.posterior.sky_shape[nonlinear]
@@ -287,7 +256,7 @@ class Sampler:
             guesses = [_highest(marginal, marginal.given(z, thinned(data, every)), guesses)]
         given = marginal.given(z, data)
         # A fit of the proposal to few parameters needs no better start.
-        enough = 1 < every <= _LITTLE and nonlinear.size <= _FEW
+        enough = not precise and 1 < every <= _LITTLE and nonlinear.size <= _FEW
         best = guesses[0] if enough else _highest(marginal, given, guesses)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
         return best, given._replace(reference=jnp.asarray(mean))

@@ -11,6 +11,8 @@ import jinja2
 import numpy as np
 from astropy.table import QTable
 
+from ridgebayes.checks.automatic import AUTO
+from ridgebayes.checks.automatic import words as way_to_extras
 from ridgebayes.errors import command
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_BFMI, MIN_ESS
 from ridgebayes.io.atomic import whole_file
@@ -54,6 +56,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         simulated=run.simulated,
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         verdicts=[_sampler(run), *_data(run), *checks.verdicts],
+        way=way_to_extras(run.record.get(AUTO, ())),
         table=_rows(run.table()) if "sky.intensity" in run.tree["posterior"] else [],
         ci=f"{CI_PROB:.0%}",
         note=CXB_NOTE,

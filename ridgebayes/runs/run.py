@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ridgebayes import markup
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
-from ridgebayes.io.atomic import make_room
+from ridgebayes.io.atomic import make_room, whole_file
 from ridgebayes.io.product_tables import readable_by_all
 from ridgebayes.runs import convergence
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
@@ -124,6 +124,21 @@ class Run:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return here._moved(path, record)
+
+    def noted(self, name: str, told: Any) -> Run:
+        """Add something to the record, on disk too, and return the run with it.
+
+        Raises
+        ------
+        InputError
+            When `run.toml` cannot be written.
+        """
+        record = self.record | {name: told}
+        if self.path is None:
+            return replace(self, record=record)
+        with whole_file(self.path / RECORD) as scratch:
+            scratch.write_text(tomlkit.dumps(record), encoding="utf-8")
+        return self._moved(self.path, record)
 
     def __str__(self) -> str:
         """Ten lines about the run, which end with the verdict on its sampling."""

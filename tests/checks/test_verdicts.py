@@ -1,11 +1,13 @@
 """Verdicts: what is named first, and the remedy in words."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ridgebayes.checks.results import Checks, Result
 from ridgebayes.checks.verdicts import p_words, remedy
+from ridgebayes.comparison.trials import Trial
 
 
 def row(statistic, z=0.1, p=0.9, band="A01"):
@@ -50,12 +52,36 @@ def test_bands_are_named_where_it_was_found():
     [
         ("crab", (), "--extra smooth_crab"),
         ("crab", ("smooth_crab",), "is open already"),
-        ("tails", ("correlated_noise",), "in place of correlated_noise"),
+        ("tails", ("correlated_noise",), "open outliers"),
         ("crab_scatter", (), "prior crab.scatter"),
     ],
 )
 def test_remedy(subject, extras, words):
     assert words in remedy(subject, extras)
+
+
+@pytest.mark.parametrize(
+    ("tried", "words"),
+    [
+        ({"smooth_crab": True}, "open smooth_crab"),
+        ({"outliers": True, "smooth_crab": False}, "was tried and does not help: begin with outliers"),
+        ({"smooth_crab": False}, "was tried and does not help: shorten crab.smooth_length"),
+    ],
+)
+def test_remedy_of_what_was_tried(tried, words):
+    assert words in remedy("crab", (), tried)
+
+
+def test_what_helps_is_named_first():
+    """The Crab is further out, but what mends it was tried in vain: the outliers make it seem to change."""
+    rows = row("crab.path", 90, 1e-12), row("tails.beyond4", 5, 1e-6), row("shape.pit", 95, 1e-12)
+    trials = Trial("outliers", (), 40.0, 8.0, 30), Trial("smooth_crab", (), 2.0, 3.0, 30)
+    found = replace(checks(*rows), trials=trials)
+    assert found.found == ("tails", "shape", "crab")
+    assert found.verdict.startswith("3 findings. There are more outlying ScWs")
+    assert "extras tried on 30 revolutions" in str(found)
+    assert "  outliers: helps (+40.0 ± 8.0)" in str(found)
+    assert [trial["helps"] for trial in found.as_dict()["trials"]] == [True, False]
 
 
 def test_p_values_in_words():

@@ -24,6 +24,12 @@ CHECKS = "checks"
 @click.option(
     "--replicates", default=100, show_default=True, help="How many data sets of the model to compare with."
 )
+@click.option(
+    "--trials/--no-trials",
+    default=True,
+    show_default=True,
+    help="Where something is found, try which extra helps.",
+)
 @seed_option
 @out_option(CHECKS)
 @quiet_option
@@ -31,6 +37,7 @@ def check(
     run: Path,
     scws: Path | None,
     replicates: int,
+    trials: bool,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -38,7 +45,8 @@ def check(
 ) -> None:
     """Compare the data of a run with data that its posterior would give (posterior predictive checks).
 
-    Says in words what does not fit and which known unknown to open (--extra of `ridgebayes fit`). Writes
+    Says in words what does not fit, tries which known unknowns help (--extra of `ridgebayes fit`), and says
+    which to open. Writes
     checks.ecsv and checks.json (every statistic, its p-value, the verdicts), overview.png and a figure a
     subject. How to read them: docs/checks.md.
 
@@ -59,7 +67,7 @@ def check(
     opened = Run.open(run)
     use_compilation_cache()
     progress = not quiet and sys.stderr.isatty()
-    checks = compare(opened, scws, draws=replicates, seed=seed, progress=progress)
+    checks = compare(opened, scws, draws=replicates, seed=seed, trials=trials, progress=progress)
     files.written += checks.save(files.folder)
     for name, make in figures(opened, checks).items():
         files.figure(f"{name}.png", make)

@@ -109,10 +109,12 @@ def fit(
     """Sample the posterior of a model given a ScW rate table.
 
     Exit code 3 where the chains did not converge: the run is written, and all that is made of it is marked.
+    --extra auto tries the known unknowns, opens those that help to predict revolutions left out, and checks.
 
     \b
     Examples:
       ridgebayes fit scws.fits --out runs/first
+      ridgebayes fit scws.fits --out runs/auto --extra auto
       ridgebayes fit scws.fits --out runs/tight --band A01 --prior 'background.scatter=HalfNormal(0.02)'
       ridgebayes fit scws.fits --out runs/free --extra free_latitude --extra smooth_crab
     """
@@ -120,11 +122,14 @@ def fit(
 
     check_free(out, overwrite=settings["overwrite"])
     from ridgebayes import models, sky as skies  # noqa: I001
+    from ridgebayes.checks.automatic import AUTO
+    from ridgebayes.checks.automatic import words as extras_words
     from ridgebayes.instrument.response import ImageResponse
     from ridgebayes.table.formats import read_scws
 
     build = models.find(name)
-    model = change_priors(build(skies.load(sky)).with_extras(*extras), priors, prior_file)
+    chosen = [name for name in extras if name != AUTO]
+    model = change_priors(build(skies.load(sky)).with_extras(*chosen), priors, prior_file)
     rates = crab_rates_of(crab_rates)
     scws = read_scws(file)
     if bands:
@@ -135,9 +140,10 @@ def fit(
         out,
         response=ImageResponse.from_fits(response) if response else None,
         crab_rate=rates,
+        auto=AUTO in extras,
         **settings,
     )
-    _report(run)
+    _report(run, extras_words(run.record.get(AUTO, ())))
     end_with(run)
 
 
@@ -221,11 +227,14 @@ def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     end_with(result)
 
 
-def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, **keywords: Any) -> Any:
+def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, auto: bool = False, **keywords: Any) -> Any:
     """Sample, write the run directory with its figures, and return the run."""
-    from ridgebayes.runs.sampling import sample, use_compilation_cache
+    from ridgebayes.checks.automatic import sample_auto
+    from ridgebayes.runs.sampling import sample as sample_once
+    from ridgebayes.runs.sampling import use_compilation_cache
 
     use_compilation_cache()
+    sample = sample_auto if auto else sample_once
     with said_at_the_end():
         return _drawn(sample(model, scws, out=out, progress=not quiet, **keywords))
 

@@ -32,7 +32,7 @@ def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
             metavar="NAME",
             shell_complete=complete_extras,
             help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
-            "free_latitude.",
+            "free_latitude; with fit also auto: those that help.",
         ),
         click.option(
             "--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable)."

@@ -1,0 +1,113 @@
+"""Fit, with the known unknowns that the data ask for (``--extra auto``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ridgebayes.checks.checking import check
+from ridgebayes.checks.results import Checks
+from ridgebayes.comparison.trials import FEWEST_REVOLUTIONS, MOST_SCWS, Trial, Trials
+from ridgebayes.instrument.response import Response
+from ridgebayes.model import Model
+from ridgebayes.runs.run import Run
+from ridgebayes.runs.sampling import sample
+from ridgebayes.table.scw import ScWTable
+
+AUTO = "auto"
+"""Name of the part of a run's record that tells the way to its extras."""
+
+
+def sample_auto(
+    model: Model,
+    scws: ScWTable,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    response: Response | None = None,
+    crab_rate: Mapping[str, float] | None = None,
+    most_scws: int = MOST_SCWS,
+    **options: Any,
+) -> Run:
+    """Sample a model with the known unknowns that help it to predict revolutions left out.
+
+    Extras are tried (`ridgebayes.comparison.trials`) on some of the revolutions, what helps is opened, the
+    model is sampled, and the run is checked. Where the check finds something, the extras that are left are
+    tried on all revolutions; where one helps, the model is sampled again with it.
+
+    Parameters
+    ----------
+    model
+        The model; extras that it has already stay open.
+    scws
+        The ScW rate table.
+    out, overwrite, progress, response, crab_rate
+        As those of `ridgebayes.sample`.
+    most_scws
+        ScWs of the first trials, at most.
+    **options
+        Other arguments of `ridgebayes.sample`.
+
+    Returns
+    -------
+    Run
+        Its record holds the way under ``auto``: for each round what was tried on how many revolutions, what
+        was opened, and what the check found.
+
+    Raises
+    ------
+    InputError
+        As `ridgebayes.sample`; a model none of whose parameters can be integrated out.
+    """
+    how: dict[str, Any] = {"response": response, "crab_rate": crab_rate}
+    way: list[dict[str, Any]] = []
+    for most in (most_scws, len(scws)):
+        tried, opened = _tried(model, scws, most, progress=bool(progress), **how)
+        if way and not opened:
+            way.append(_round(tried, opened, None))
+            break
+        model = model.with_extras(*opened)
+        again = overwrite or bool(way)
+        run = sample(model, scws, out=out, overwrite=again, progress=progress, **how, **options)
+        checks = check(run, scws, trials=False, progress=bool(progress))
+        way.append(_round(tried, opened, checks))
+        if not checks.found or len(scws) <= most:
+            break
+    return run.noted(AUTO, way)
+
+
+def words(way: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Tell the way to the extras of a run, a line each step."""
+    lines = []
+    for told in way:
+        for step in told["tried"]:
+            trials = "; ".join(str(Trial(**trial)) for trial in step)
+            beside = f" beside {', '.join(step[0]['beside'])}" if step[0]["beside"] else ""
+            lines.append(f"tried on {step[0]['revolutions']} revolutions{beside}: {trials}")
+        lines.append(f"opened: {', '.join(told['opened']) or 'nothing'}")
+        if told["check"]:
+            lines.append(f"check: {told['check']}")
+    return lines
+
+
+def _tried(
+    model: Model, scws: ScWTable, most: int, *, progress: bool, **how: Any
+) -> tuple[list[list[Trial]], list[str]]:
+    """Try extras until none helps, and return the steps and those that helped."""
+    if np.unique(scws.revolution).size < FEWEST_REVOLUTIONS:
+        return [], []
+    steps = list(Trials(model, scws, most_scws=most, **how).steps(progress=progress))
+    return steps, [step[0].extra for step in steps if step[0].helps]
+
+
+def _round(tried: list[list[Trial]], opened: list[str], checks: Checks | None) -> dict[str, Any]:
+    return {
+        "tried": [[trial.recorded() for trial in step] for step in tried],
+        "opened": opened,
+        "found": list(checks.found) if checks else [],
+        "check": checks.verdict if checks else "",
+    }
