@@ -47,7 +47,7 @@ _ALL_REFUSED, _MOST_TRIES = 0.02, 12
 """Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
-_CELLS, _CELLS_ELSEWHERE = 50_000, 150_000
+_CELLS, _CELLS_ELSEWHERE = 50_000, 600_000
 """Cells of all proposals of a draw together, at most, likewise."""
 _THINNED, _THINNED_OF_SEVERAL = 25_000, 6_000
 """Cells of the thinned mission on which the mode of a longer one is first looked for: from one start, and
