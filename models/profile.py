@@ -33,6 +33,7 @@ from jax import Array
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
+from ridgebayes.model.processes import wave_sd
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 
@@ -60,7 +61,7 @@ PRIORS = {
 def profile_of_longitude(p: Parameters, data: FitData) -> Array:
     """Intensity at the centre of each region, (band, region), mCrab/deg²."""
     sd, length = p("sky.profile_sd"), jnp.deg2rad(p("sky.profile_length"))
-    spread = components.wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)
+    spread = wave_sd(sd, length, data.harmonic_frequency, smoothness=2.5)
     return components.measured(p, "sky.profile", spread) @ data.harmonic
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.likelihood.design import Prepared
-from ridgebayes.model.components import wave_sd
+from ridgebayes.model.processes import wave_sd
 from ridgebayes.sky import exposure
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes import markup
 from ridgebayes.checks.pvalues import FALSE_ALARM
-from ridgebayes.checks.verdicts import SUBJECTS, p_words, remedy
+from ridgebayes.checks.verdicts import EXTRA_FOR, SUBJECTS, p_words, remedy
 from ridgebayes.comparison.trials import Trial
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.io.product_tables import write_ecsv
@@ -157,7 +157,7 @@ class Checks:
             # What has an extra comes before what can be its consequence. A bright outburst makes outlying
             # ScWs, but outlying ScWs, which are cut off elsewhere, do not make the plane change.
             follows = verdict.subject == "tails" and "variable" in found
-            extra = SUBJECTS[verdict.subject].extra
+            extra = EXTRA_FOR.get(verdict.subject, "")
             # An extra that was tried and does not help is no better than none.
             mended = bool(extra) and (not self.trials or extra in gains)
             return not verdict.found, -gains.get(extra, 0.0), not mended, follows, -abs(verdict.z)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from ridgebayes.model.extensions import EXTRAS
+
 
 class Words(NamedTuple):
     """What to say of one subject.
@@ -13,15 +15,12 @@ class Words(NamedTuple):
     ----------
     found, quiet
         When something was found, and when nothing was.
-    extra
-        The known unknown that describes it; empty where there is none.
     remedy
-        What to do where there is none, or where it is open already.
+        What to do where no extra describes it, or where that is open already.
     """
 
     found: str
     quiet: str
-    extra: str
     remedy: str
 
 
@@ -29,91 +28,80 @@ SUBJECTS = {
     "neighbours": Words(
         "the scatter of neighbouring ScWs is correlated",
         "neighbouring ScWs scatter independently",
-        "correlated_noise",
         "widen the priors background.correlated and background.memory",
     ),
     "tails": Words(
         "there are more outlying ScWs than the noise allows",
         "no more outlying ScWs than the noise allows",
-        "outliers",
         "widen the priors outlier.fraction and outlier.size, or leave these ScWs out (ridgebayes screen)",
     ),
     "latitude": Words(
         "the sky has another width or position in latitude than its template",
         "the sky is as wide and where its template says",
-        "free_latitude",
         "try other regions (--sky) or widen the priors sky.width and sky.shift",
     ),
     "variable": Words(
         "the Galactic plane changes with time: sources that cleaning left",
         "the Galactic plane is steady",
-        "transients",
         "fluxes near the plane hold these sources: leave out the half years that stand out, or widen the "
         "priors plane.scatter and plane.leftover",
     ),
     "crab": Words(
         "the Crab's rate does not follow the fitted curve",
         "the Crab's rate follows the fitted curve",
-        "smooth_crab",
         "shorten crab.smooth_length or raise crab.smooth_sd (--prior), or fit the years apart",
     ),
     "crab_scatter": Words(
         "the ScWs of the Crab scatter more than the others",
         "the ScWs of the Crab scatter no more than fitted",
-        "",
         "widen the prior crab.scatter",
     ),
     "longitude": Words(
         "the sky has another profile in longitude",
         "the profile in longitude is as fitted",
-        "",
         "use the model regions, or finer regions (--sky)",
     ),
     "tracer": Words(
         "the background follows the tracer otherwise than by one slope",
         "the background follows the tracer by one slope",
-        "",
         "no extra describes it; a noisy tracer (a flatter slope where TRACER_ERR is larger) hardly moves "
         "fluxes: compare with a fit without the tracer (--prior background.tracer=0)",
     ),
     "phase": Words(
         "the background depends on the orbital phase otherwise than by the terms of each revolution",
         "the orbital phase leaves no trace",
-        "",
         "leave out ScWs near perigee (ridgebayes screen --phase) or widen background.revolution_sd (--prior)",
     ),
     "level": Words(
         "the background's level changes otherwise than its drift allows",
         "the slow level of the background is followed",
-        "",
         "shorten background.drift_length or raise background.drift_sd (--prior)",
     ),
     "terms": Words(
         "some revolutions are further off than a normal distribution of their terms allows",
         "the terms of the revolutions are normal",
-        "",
         "look for solar flares and odd revolutions (ridgebayes background-history, ridgebayes screen)",
     ),
     "scatter": Words(
         "the scatter is larger in some years, revolutions or at some levels than in others",
         "the scatter is the same everywhere",
-        "",
         "no extra describes it: fit these years apart, or check the errors of the rates (STAT_ERR)",
     ),
     "shape": Words(
         "the residuals are not normal",
         "the residuals are normal",
-        "",
         "where neighbours, tails or scatter were found too, begin there; else see distribution.png",
     ),
     "bands": Words(
         "the bands scatter together",
         "the bands scatter independently",
-        "",
         "no extra describes it: errors of a spectrum are correlated between bands more than the run says",
     ),
 }
 """Subject → words, those with a known remedy first."""
+
+EXTRA_FOR = {extension.subject: extension.name for extension in EXTRAS.values() if extension.subject}
+"""Subject → the known unknown that describes it."""
 
 
 def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | None = None) -> str:
@@ -128,16 +116,16 @@ def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | No
     tried
         Extras that were tried, and whether each helped.
     """
-    words = SUBJECTS[subject]
-    if not words.extra:
+    words, extra = SUBJECTS[subject], EXTRA_FOR.get(subject)
+    if extra is None:
         return words.remedy
-    if words.extra in extras:
-        return f"{words.extra} is open already: {words.remedy}"
-    if tried and words.extra in tried and not tried[words.extra]:
+    if extra in extras:
+        return f"{extra} is open already: {words.remedy}"
+    if tried and extra in tried and not tried[extra]:
         helpful = [name for name, helps in tried.items() if helps]
         instead = f"begin with {helpful[0]}" if helpful else words.remedy
-        return f"{words.extra} was tried and does not help: {instead}"
-    return f"open {words.extra} (--extra {words.extra})"
+        return f"{extra} was tried and does not help: {instead}"
+    return f"open {extra} (--extra {extra})"
 
 
 def p_words(p: float) -> str:

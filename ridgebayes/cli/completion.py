@@ -24,7 +24,7 @@ def complete_skies(context: click.Context, option: click.Parameter, typed: str) 
 
 def complete_extras(context: click.Context, option: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete the name of a known unknown."""
-    from ridgebayes.model.components import EXTRAS
+    from ridgebayes.model.extensions import EXTRAS
 
     return [CompletionItem(name) for name in EXTRAS if name.startswith(typed)]
 

@@ -28,7 +28,7 @@ from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.reference import Scales
 from ridgebayes.model import Model
-from ridgebayes.model.components import EXTRAS
+from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.table.scw import ScWTable
 

@@ -15,24 +15,16 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
-from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 from numpyro.distributions.transforms import AffineTransform
 from numpyro.primitives import Messenger
 
 from ridgebayes.errors import InputError
-from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS, FitData
-from ridgebayes.likelihood.linear_terms import (
-    CorrelatedOutlierTermsNormal,
-    CorrelatedTermsNormal,
-    IndicatedCorrelatedTermsNormal,
-    IndicatedTermsNormal,
-    OutlierTermsNormal,
-    Term,
-    Terms,
-    TermsNormal,
-    total,
-)
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.linear_terms import Term, Terms, TermsNormal, total
 from ridgebayes.likelihood.revolution import revolution_terms
+from ridgebayes.model.extensions import opened
+from ridgebayes.model.extensions.noise import distribution
+from ridgebayes.model.processes import gaussian_process
 from ridgebayes.priors import Parameter, Parameters
 
 SKY = {
@@ -100,65 +92,6 @@ COEFFICIENTS = {
 }
 
 
-EXTRAS: dict[str, dict[str, Parameter]] = {
-    "correlated_noise": {
-        "background.correlated": Parameter(
-            dist.HalfNormal(0.02), "", ("band",), "scatter that ScWs of a revolution share, over the level"
-        ),
-        "background.memory": Parameter(
-            dist.LogNormal(np.log(2.0), 0.5), "h", ("band",), "time over which it is shared"
-        ),
-    },
-    "outliers": {
-        "outlier.fraction": Parameter(dist.Beta(1.0, 50.0), "", ("band",), "share of outlying ScWs"),
-        "outlier.size": Parameter(8.0, "", ("band",), "their scatter over that of the others"),
-    },
-    "transients": {
-        "plane.scatter": Parameter(
-            dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
-        ),
-        "plane.leftover": Parameter(
-            dist.HalfNormal(1.5),
-            "mCrab",
-            ("band",),
-            "flux of faint sources left in a view of the plane",
-        ),
-    },
-    "smooth_crab": {
-        "crab.smooth": Parameter(
-            dist.Normal(0.0, 1.0),
-            "",
-            ("band", "crab_mode"),
-            "Crab rate beside its cubic: weights of modes",
-            nonlinear=True,
-        ),
-        # Fixed, as for the drift: freed, they and the weights are slow to sample.
-        "crab.smooth_sd": Parameter(0.03, "", ("band",), "sd of this part, relative"),
-        "crab.smooth_length": Parameter(1.5, "yr", ("band",), "time scale of this part"),
-    },
-    "free_latitude": {
-        "sky.width": Parameter(
-            dist.LogNormal(0.0, 0.3),
-            "",
-            ("band",),
-            "width in latitude over that of the regions",
-            nonlinear=True,
-        ),
-        "sky.shift": Parameter(
-            dist.Normal(0.0, 0.5), "deg", ("band",), "shift in latitude of the regions", nonlinear=True
-        ),
-    },
-}
-"""Known unknowns that any model can open (`Model.with_extras`); by what each is for:
-
-``correlated_noise`` an Ornstein-Uhlenbeck process within each revolution, integrated out exactly;
-``outliers`` a second, wide Gaussian in the noise of a ScW;
-``transients`` what source cleaning leaves near the plane: scatter, and a mean flux that cannot be told from
-diffuse emission and is what its prior says; ``smooth_crab`` a Gaussian process in the Crab's rate;
-``free_latitude`` the sky's width and position in latitude.
-"""
-
-
 def drift(p: Parameters, data: FitData) -> Array:
     """Slow drift of the background level relative to its reference, (band, revolution).
 
@@ -167,39 +100,6 @@ def drift(p: Parameters, data: FitData) -> Array:
     sd, length = p("background.drift_sd"), p("background.drift_length")
     return gaussian_process(
         p("background.drift"), sd, length, data.drift_frequency, data.drift_basis, smoothness=2.5
-    )
-
-
-def gaussian_process(
-    weights: Array, sd: Array, length: Array, frequency: Array, basis: Array, *, smoothness: float
-) -> Array:
-    """Matérn process in a basis of waves: Σ_j √S(ω_j) w_j φ_j (see `wave_sd`).
-
-    Parameters
-    ----------
-    weights
-        w, independent and standard normal, (band, mode).
-    sd, length
-        Of the process, (band,); the length in the inverse unit of `frequency`.
-    frequency, basis
-        ω (mode,) and orthonormal φ (place, mode): of an interval (Riutort-Mayol et al. 2023) or circle.
-    smoothness
-        ν of the Matérn covariance.
-
-    Returns
-    -------
-    Array
-        (band, place).
-    """
-    return (wave_sd(sd, length, frequency, smoothness=smoothness) * weights) @ basis.T
-
-
-def wave_sd(sd: Array, length: Array, frequency: Array, *, smoothness: float) -> Array:
-    """Sd √S(ω) of the wave of each frequency in a Matérn process, S its spectral density: (band, mode)."""
-    return jnp.sqrt(
-        spectral_density_matern(
-            1, smoothness, frequency[None, :, None], sd[:, None] ** 2, length[:, None, None]
-        )
     )
 
 
@@ -306,16 +206,11 @@ def background(p: Parameters, data: FitData) -> Terms:
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
-    """Detector rate of the Crab C(t), a cubic in time, cts/s per Crab, (band, revolution).
-
-    With ``smooth_crab`` a Gaussian process (Matérn 3/2) is added to the cubic.
-    """
+    """Rate of the Crab C(t), a cubic in time and what extras add, cts/s per Crab, (band, revolution)."""
     shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
-    if "crab.smooth" in p:
-        sd, length = p("crab.smooth_sd"), p("crab.smooth_length")
-        shape += gaussian_process(
-            p("crab.smooth"), sd, length, data.smooth_frequency, data.smooth_basis, smoothness=1.5
-        )
+    for extra in opened(p):
+        if extra.crab_shape:
+            shape += extra.crab_shape(p, data)
     rate = (data.crab_rate * p("crab.rate"))[:, None] * shape
     numpyro.deterministic("crab.history", rate)
     return rate
@@ -331,18 +226,14 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
     weights, exposures, fov = _exposure(p, data)
     omega = p("response.solid_angle")
     numpyro.deterministic("sky.fov_flux", jnp.einsum("bw,wpr,br->bp", weights, fov, omega * intensity))
-    if "plane.leftover" in p:
-        intensity = intensity + leftover(p, data)
+    for extra in opened(p):
+        if extra.intensity:
+            intensity = intensity + extra.intensity(p, data)
     intensity = omega * intensity
     return [
         Term(weight[:, None] * crab_rate / 1000.0, exposure, intensity, data.region)
         for weight, exposure in zip(weights.T, exposures, strict=True)
     ]
-
-
-def leftover(p: Parameters, data: FitData) -> Array:
-    """Intensity as which faint sources left near the plane are seen, mCrab/deg², (band, region)."""
-    return p("plane.leftover")[:, None] * data.leftover / p("response.solid_angle")
 
 
 def fold(photons: Callable[[Array], Array], data: FitData) -> Array:
@@ -362,31 +253,11 @@ def fold(photons: Callable[[Array], Array], data: FitData) -> Array:
 
 
 def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
-    """Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region).
-
-    A free shape in latitude interpolates between the exposures of a few.
-    """
-    if "sky.width" not in p:
-        return jnp.ones((data.rate.shape[0], 1)), data.exposure[None], data.fov[None]
-    assert data.reshaped is not None
-    assert data.reshaped_fov is not None
-    return shape_weights(p("sky.width"), p("sky.shift")), data.reshaped, data.reshaped_fov
-
-
-def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
-    """Weight of each of `SHAPES` for a width (over that of the regions) and a shift (deg): (..., shape).
-
-    Interpolates in the logarithm of the width (Lagrange's polynomial), and adds what a shift changes at the
-    width of the regions (a parabola).
-    """
-    nodes = np.log(WIDTHS)
-    at, shift = jnp.log(jnp.asarray(width))[..., None], jnp.asarray(shift) / SHIFT_DEG
-    weights = [
-        jnp.prod((at - np.delete(nodes, k)) / (nodes[k] - np.delete(nodes, k)), -1) for k in range(nodes.size)
-    ]
-    weights[0] -= shift**2
-    south, north = shift * (shift - 1) / 2, shift * (shift + 1) / 2
-    return jnp.stack([*weights, south, north], -1)
+    """Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region)."""
+    for extra in opened(p):
+        if extra.exposure:
+            return extra.exposure(p, data)
+    return jnp.ones((data.rate.shape[0], 1)), data.exposure[None], data.fov[None]
 
 
 def observe(
@@ -419,8 +290,9 @@ def observe(
     mean, scatter = background + seen, [Term(p("background.scatter")[:, None] * data.level)]
     if crab_rate is not None:
         scatter.append(Term(p("crab.scatter")[:, None] * crab_rate, data.crab_response))
-    if "plane.scatter" in p and crab_rate is not None:
-        scatter.append(Term(p("plane.scatter")[:, None] * crab_rate / 1000.0, data.plane))
+    for extra in opened(p):
+        if extra.scatter:
+            scatter += extra.scatter(p, data, crab_rate)
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
     shared = (sd, data.basis, data.block_revolution, data.filled)
     of_terms = (mean, data.stat_variance, scatter, *shared)
@@ -432,24 +304,5 @@ def observe(
             dist.Normal(white.loc + terms, jnp.sqrt(white.noise_variance)).mask(data.filled).to_event(2)
         )
     else:
-        observed = _noise(p, data, of_terms)
+        observed = distribution(p, data, of_terms)
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)
-
-
-def _noise(p: Parameters, data: FitData, of_terms: tuple[Any, ...]) -> TermsNormal | CorrelatedTermsNormal:
-    """Distribution of the rates with what is opened: correlated noise, outliers, both or none."""
-    process: tuple[Any, ...] = ()
-    if "background.correlated" in p:
-        assert data.sequence is not None
-        correlated = p("background.correlated")[:, None] * data.level
-        process = (correlated, p("background.memory") / 24.0, data.sequence)
-    if "outlier.fraction" not in p:
-        return CorrelatedTermsNormal(*of_terms, *process) if process else TermsNormal(*of_terms)
-    outliers = p("outlier.fraction"), p("outlier.size")
-    if data.hit is None:
-        kind = CorrelatedOutlierTermsNormal if process else OutlierTermsNormal
-        return kind(*of_terms, *process, *outliers)
-    indicated = IndicatedCorrelatedTermsNormal if process else IndicatedTermsNormal
-    observed = indicated(*of_terms, *process, data.hit, *outliers)
-    numpyro.factor("outlier.hits", observed.log_prob_of_hits())
-    return observed

@@ -14,20 +14,13 @@ from numpy.typing import NDArray
 from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.likelihood.design import CRAB_ORDER, FitData
-from ridgebayes.model.components import EXTRAS
+from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, parameter_rows, with_priors
 from ridgebayes.sky import Sky
 from ridgebayes.table.scw import ScWTable
 
 Rates = Callable[..., None]
 """A model's function: ``rates(p, data, **options)`` samples parameters through `p` and the site "rate"."""
-
-_NEEDS = {
-    "free_latitude": "response.solid_angle",
-    "transients": "response.solid_angle",
-    "smooth_crab": "crab.rate",
-}
-"""A parameter without which a model has nothing that an extra could change."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,7 @@ class Model:
         return replace(self, parameters=with_priors(self.parameters, changes))
 
     def with_extras(self, *names: str) -> Model:
-        """Return the model with known unknowns opened (see `ridgebayes.model.components.EXTRAS`).
+        """Return the model with known unknowns opened (see `ridgebayes.model.extensions`).
 
         Raises
         ------
@@ -105,10 +98,11 @@ class Model:
         for name in names:
             if name not in EXTRAS:
                 raise InputError(f"extra '{name}': there is none of this name{nearest(name, EXTRAS)}")
-            if name in _NEEDS and _NEEDS[name] not in self.parameters:
-                what = "Crab" if name == "smooth_crab" else "sky"
+            needs = EXTRAS[name].needs
+            if needs and needs not in self.parameters:
+                what = "Crab" if needs.startswith("crab.") else "sky"
                 raise InputError(f"extra '{name}': model '{self.name}' has no {what} that it could change")
-            added |= EXTRAS[name]
+            added |= EXTRAS[name].parameters
         extras = tuple(dict.fromkeys((*self.extras, *names)))
         if "background.coefficients" in self.parameters and {"correlated_noise", "outliers"} & set(extras):
             raise InputError(

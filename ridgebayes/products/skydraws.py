@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ridgebayes.likelihood.design import SHAPES
-from ridgebayes.model.components import shape_weights
+from ridgebayes.model.extensions.latitude import shape_weights
 from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]

@@ -17,6 +17,7 @@ from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.likelihood.reference import Scales
 from ridgebayes.model import Model
+from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.checkpoint import Checkpoint
@@ -243,7 +244,9 @@ def meet(
         logger.warning("no ScW sees %s: their intensity is prior only", ", ".join(prepared.unseen))
     if prepared.crab_given:
         logger.info("no ScW contains the Crab: its rate is held at the given one")
-        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0, "crab.smooth": 0.0}
+        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0}
+        for extra in EXTRAS.values():
+            held |= extra.without_crab
         model = model.with_priors({n: v for n, v in held.items() if n in model.parameters})
     return model, prepared
 

@@ -13,7 +13,7 @@ from ridgebayes.cli.ending import Products, say_next
 from ridgebayes.cli.main import SECTIONS, main
 from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.errors import InputError
-from ridgebayes.model.components import EXTRAS
+from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.models import MODELS
 from ridgebayes.sky import shipped
 from tests.helpers.cli import call, one_line

@@ -8,7 +8,7 @@ from scipy.special import gamma, ndtr
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import linear_parameters
 from ridgebayes.likelihood.design import SHAPES
-from ridgebayes.model.components import shape_weights
+from ridgebayes.model.extensions.latitude import shape_weights
 from ridgebayes.runs.sampling import meet
 from ridgebayes.sky import exposure
 

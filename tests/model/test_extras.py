@@ -10,7 +10,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.likelihood.design import SHAPES, prepare
-from ridgebayes.model.components import EXTRAS
+from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.models import regions
 from ridgebayes.runs.fitted import sites
 from ridgebayes.sky import exposure
@@ -80,7 +80,7 @@ def test_opened_it_changes_the_density(name, prepared, three_regions, plain):
 def test_every_parameter_is_documented(name, three_regions):
     model = regions(three_regions).with_extras(name)
     assert model.extras == (name,)
-    for parameter in EXTRAS[name]:
+    for parameter in EXTRAS[name].parameters:
         assert parameter in str(model)
         assert model.parameters[parameter].meaning
 

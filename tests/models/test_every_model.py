@@ -7,7 +7,7 @@ import pytest
 from ridgebayes import models
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.model.components import EXTRAS
+from ridgebayes.model.extensions import EXTRAS
 
 QUICK = {"background", "crab", "regions"}
 """The others have the same terms and another sky; each has tests of its own."""

@@ -1,0 +1,23 @@
+"""Known unknowns that any model can open (`Model.with_extras`): one file each, and a row in `EXTRAS`."""
+
+from __future__ import annotations
+
+from ridgebayes.model.extensions.base import Extension
+from ridgebayes.model.extensions.latitude import FREE_LATITUDE
+from ridgebayes.model.extensions.noise import CORRELATED_NOISE, OUTLIERS
+from ridgebayes.model.extensions.smooth_crab import SMOOTH_CRAB
+from ridgebayes.model.extensions.transients import TRANSIENTS
+from ridgebayes.priors import Parameters
+
+__all__ = ["EXTRAS", "Extension", "opened"]
+
+EXTRAS: dict[str, Extension] = {
+    extension.name: extension
+    for extension in (CORRELATED_NOISE, OUTLIERS, TRANSIENTS, SMOOTH_CRAB, FREE_LATITUDE)
+}
+"""Name → extension."""
+
+
+def opened(p: Parameters) -> list[Extension]:
+    """Return those that a model has opened."""
+    return [extension for extension in EXTRAS.values() if extension.is_open(p)]
