@@ -9,7 +9,7 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 
-from ridgebayes.inference.advice import clearer, enough, more_draws
+from ridgebayes.inference.advice import enough, more_draws
 
 MAX_R_HAT = 1.01
 MIN_ESS = 400
@@ -177,7 +177,7 @@ def _divergences(posterior: xr.Dataset, statistics: xr.Dataset) -> tuple[int, li
     place = f" in band {', '.join(bands)}" if bands else ""
     most = f", most of all by {name}" if name else ""
     what = f"{number} draws diverged ({number / diverging.size:.1%}){place}{most}: do not trust the tails"
-    return number, [Finding(what, clearer(posterior, posterior.sizes["draw"]), bands)]
+    return number, [Finding(what, more_draws(posterior.sizes["draw"], 4), bands)]
 
 
 def _in_bands(values: xr.Dataset, bands: tuple[str, ...]) -> xr.Dataset:
@@ -238,9 +238,8 @@ def _beyond(
     known = apart and all("band" in dims for *_, dims in found)
     bands = {labels[dims.index("band")] for *_, labels, dims in found} if known else set()
     short = (value - 1) / (limit - 1) if what == "R-hat" else limit / max(value, 1e-3)
-    advice = more_draws(draws, short) or clearer(values, draws)
     worst = f"{what} {value:.3g} of {_named(name, labels)}{others}: {reason}"
-    return [Finding(worst, advice, tuple(sorted(bands)))]
+    return [Finding(worst, more_draws(draws, short), tuple(sorted(bands)))]
 
 
 def _named(name: object, labels: list[str]) -> str:
