@@ -198,7 +198,9 @@ def _correlated_products(given: _Columns, sequence: Any, sd: Array, memory: Arra
             columns = jnp.concatenate([columns, flat[group.slab]])
         weight = jnp.where(group.present, given.weight.ravel()[group.index], 0.0)
         white, more = whitened(columns, weight, sd, memory, group)
-        products = jnp.einsum("ctr,dtr->cdr", white, white)
+        # With revolutions first these are products of matrices.
+        each = jax.lax.optimization_barrier(jnp.transpose(white, (2, 1, 0)))
+        products = jnp.moveaxis(jnp.einsum("rtc,rtd->rcd", each, each), 0, 2)
         log_det += more
         own = own.at[:, :, group.revolution].set(products[:n, :n])
         if scaled:

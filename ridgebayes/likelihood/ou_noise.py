@@ -43,6 +43,10 @@ from ridgebayes.likelihood.revolution import (
 
 GROUPS = 2
 """Groups of revolutions of about the same length: one takes as many steps as its longest has ScWs."""
+_OF_SKY = 3
+"""Groups that see about as many regions, each of which is divided by length: one has as many columns as the
+revolution that sees most regions."""
+_MANY = 40_000  # ScWs from which such groups pay: each is compiled by itself
 
 SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
 _TOGETHER = 8  # steps under one logarithm
@@ -143,7 +147,7 @@ def sequence(
     position = np.zeros(layout.mask.size, np.int32)
     made: list[Group] = []
     before = 0
-    for members in np.array_split(np.argsort(-count, kind="stable"), min(groups, count.size)):
+    for members in _alike(count, np.array([seen.size for seen in local.region_of]), groups):
         step = np.arange(count[members].max())[:, None]
         present = step < count[members]
         rows = np.where(present, start[members] + step, 0)
@@ -163,6 +167,17 @@ def sequence(
     gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
     whole = position.reshape(layout.mask.shape)
     return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
+
+
+def _alike(count: NDArray, regions: NDArray, groups: int) -> list[NDArray]:
+    """Group revolutions by the regions that they see, in a long mission, and by their number of ScWs."""
+    of_sky = _OF_SKY if count.sum() >= _MANY and regions.any() else 1
+    order = np.argsort(-regions, kind="stable") if of_sky > 1 else np.arange(count.size)
+    found = []
+    for some in np.array_split(order, min(of_sky, count.size)):
+        by_length = some[np.argsort(-count[some], kind="stable")]
+        found += np.array_split(by_length, min(groups, some.size))
+    return found
 
 
 class _Local(NamedTuple):
