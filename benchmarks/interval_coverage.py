@@ -34,7 +34,7 @@ from ridgebayes.runs.intensity import CALIBRATED, CI_PROB, summarise
 from ridgebayes.runs.run import Run
 from ridgebayes.runs.sampling import use_compilation_cache
 from ridgebayes.sky import Sky
-from ridgebayes.table.scw import ScWTable
+from ridgebayes.table.scw import Band, ScWTable
 
 REGIONS = ("GB", "L+20", "L-20", "L+60")
 CLEAN = "clean"
@@ -237,10 +237,8 @@ def summary(table: Table) -> str:
             cells += [f"{rms((error / sd)[:, :, k]):.2f}" for _, k in groups]
             cells += [hits(covered[:, :, k], np.isfinite(sd[:, :, k])) for k in (single, pairs)]
             cells.append(f"{np.nanmedian(sd / np.asarray(rows['sd_posterior'])):.2f}")
-            fit = estimate == ESTIMATES[0]
-            cells += (
-                [str(int((~rows["converged"]).sum())), f"{np.median(rows['cpu_s']):.0f}"] if fit else ["", ""]
-            )
+            of_fit = [str(int((~rows["converged"]).sum())), f"{np.median(rows['cpu_s']):.0f}"]
+            cells += of_fit if estimate == ESTIMATES[0] else ["", ""]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -259,17 +257,14 @@ def hits(covered: np.ndarray, given: np.ndarray) -> str:
 
 
 def read(path: Path) -> Table | None:
-    return Table.read(path, format="ascii.ecsv") if path.exists() else None
+    """Read a table; empty cells of text, which ECSV masks, are empty again."""
+    return Table.read(path, format="ascii.ecsv").filled("") if path.exists() else None
 
 
 def done(table: Table | None) -> set[Case]:
     """Cases that a table holds."""
-    if table is None:
-        return set()
-    # An empty cell of text is read as masked.
-    text = {name: [str(v) for v in table[name].filled("")] if hasattr(table[name], "filled")
-            else [str(v) for v in table[name]] for name in Case._fields[:3]}  # fmt: skip
-    return {Case(*row, int(s)) for *row, s in zip(*text.values(), table["seed"], strict=True)}
+    rows = [] if table is None else table
+    return {Case(*(str(row[name]) for name in Case._fields[:3]), int(row["seed"])) for row in rows}
 
 
 @click.command()
@@ -310,14 +305,21 @@ def main(
         on = sky.load("milkyway")
         programme = simulate.programme(revolutions, stop=2740, seed=7)
         worlds = worlds or (CLEAN, *simulate.SWITCHES, simulate.EVERYTHING)
+        if table is not None and table.meta["revolutions"] != revolutions:
+            raise click.ClickException(f"{out}: holds missions of {table.meta['revolutions']} revolutions")
         seeds = range(first_seed, first_seed + missions)
         for seed, world, name in product(seeds, worlds, names):
             case = Case(world, name, "+".join(extras), seed)
             if case in done(table):
                 continue
             row = one(case, programme, on, with_classical=with_classical, max_time=max_time, workers=workers)
-            new = Table(rows=[row], meta={"regions": list(REGIONS), "bands": labels(simulate.BANDS)})
+            new = Table(rows=[row])
             table = new if table is None else vstack([table, new], metadata_conflicts="silent")
+            table.meta = {
+                "revolutions": revolutions,
+                "regions": list(REGIONS),
+                "bands": labels(simulate.BANDS),
+            }
             with whole_file(out) as scratch:
                 table.write(scratch, format="ascii.ecsv")
             jax.clear_caches()
@@ -329,7 +331,7 @@ def main(
     click.echo(summary(table))
 
 
-def labels(bands: Sequence[object]) -> list[str]:
+def labels(bands: Sequence[Band]) -> list[str]:
     """Names of bands, and of their sums and differences, in the order of `in_pairs`."""
     names = [band.name for band in bands]
     pairs = list(combinations(names, 2))
