@@ -15,11 +15,14 @@ from ridgebayes.simulate.schedule import programme
 from ridgebayes.simulate.spectra import BANDS
 from ridgebayes.simulate.truth import Truth
 from ridgebayes.simulate.world import (
+    EVERYTHING,
     SWITCHES,
     CorrelatedNoise,
     CrabStep,
     NoisyTracer,
     Outliers,
+    SharedNoise,
+    StrongBar,
     Transients,
     World,
     WrongTemplate,
@@ -27,12 +30,15 @@ from ridgebayes.simulate.world import (
 
 __all__ = [
     "BANDS",
+    "EVERYTHING",
     "SWITCHES",
     "CorrelatedNoise",
     "CrabStep",
     "Expected",
     "NoisyTracer",
     "Outliers",
+    "SharedNoise",
+    "StrongBar",
     "Transients",
     "Truth",
     "World",

@@ -17,7 +17,7 @@ from ridgebayes.simulate.pointings import check_seed
 from ridgebayes.simulate.record import record
 from ridgebayes.simulate.truesky import TrueSky, true_sky
 from ridgebayes.simulate.truth import Truth
-from ridgebayes.simulate.world import Transients, World
+from ridgebayes.simulate.world import Outliers, Transients, World
 from ridgebayes.sky.exposure import point_response
 from ridgebayes.sky.skymap import Sky, load
 from ridgebayes.table.scw import CRAB, Band, ScWTable
@@ -31,7 +31,7 @@ _STREAMS = {
     name: number
     for number, name in enumerate(
         ("tracer_revolution", "tracer_scw", "tracer_noise", "crab", "revolution", "scatter", "counts",
-         "outliers", "transients", "crab_scatter"),
+         "outliers", "transients", "crab_scatter", "shared_revolution", "shared_scatter"),
         start=10,
     )
 }  # fmt: skip
@@ -125,7 +125,7 @@ def mission(
         raise InputError("simulation: the programme has no ScWs: give at least one")
     order = np.argsort(programme.scw_id, kind="stable")
     sorted_ = programme.select(order)
-    shining = true_sky(truth, sky, response, world.wrong_template)
+    shining = true_sky(truth, sky, response, world)
     parts = _expect(sorted_, truth, shining, response, world, seed, cache)
 
     if not (parts.rate > 0).all():
@@ -138,13 +138,11 @@ def mission(
     scatter = truth.values().sigma * parts.level
     rate = parts.rate + scatter * _excess(sorted_, truth, world, seed)
     rate += stat_err * _per_band("counts", truth, seed, len(sorted_))
-    from_crab = parts.crab_rate * parts.crab_response[:, None]
-    rate += truth.crab_scatter * from_crab * _per_band("crab_scatter", truth, seed, len(sorted_))
+    crab_scatter = truth.crab_scatter * (parts.crab_rate * parts.crab_response[:, None])
+    rate += crab_scatter * _per_band("crab_scatter", truth, seed, len(sorted_))
     if world.outliers is not None:
-        rng = _rng("outliers", seed)
-        hit = rng.random(len(sorted_)) < world.outliers.fraction
-        sign = np.where(rng.random(len(sorted_)) < 0.5, -1.0, 1.0)
-        rate += (hit * sign * world.outliers.size)[:, None] * np.hypot(stat_err, scatter)
+        whole = np.hypot(np.hypot(stat_err, scatter), crab_scatter)
+        rate += whole * _outliers(world.outliers, truth.bands, seed, len(sorted_))
 
     drawn = dataclasses.replace(
         sorted_,
@@ -172,7 +170,7 @@ def expected(
 ) -> Expected:
     """Return what the rates of `mission`, called alike, are made of; rows in rising order of SCW_ID."""
     world = world or World()
-    shining = true_sky(truth, sky, response, world.wrong_template)
+    shining = true_sky(truth, sky, response, world)
     programme = programme.select(np.argsort(programme.scw_id, kind="stable"))
     return _expect(programme, truth, shining, response, world, seed, cache)
 
@@ -184,7 +182,7 @@ def _expect(
     _, revolution = np.unique(scws.revolution, return_inverse=True)
     true_tracer, tracer, tracer_error = _tracer(scws, truth, world, revolution, seed)
     level = truth.level_mjd(scws.mjd)
-    draws = _per_band("revolution", truth, seed, int(revolution.max()) + 1, 3)
+    draws = _per_band("revolution", truth, seed, int(revolution.max()) + 1, 3, world=world)
     coefficients = values.tau * np.moveaxis(draws, -1, 1)
     relative = 1 + np.einsum("ikj,ij->ik", coefficients[revolution], phase_basis(scws.phase))
     follows = true_tracer if world.noisy_tracer is not None else tracer
@@ -225,7 +223,7 @@ def _tracer(
 
 def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Array:
     """Excess scatter in units of its standard deviation, (N, K)."""
-    white = _per_band("scatter", truth, seed, len(scws))
+    white = _per_band("scatter", truth, seed, len(scws), world=world)
     if world.correlated_noise is None:
         return white
     a = world.correlated_noise.coefficient
@@ -238,6 +236,18 @@ def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Array:
         rows = first[counts > step] + step
         noise[order[rows]] = a * noise[order[rows - 1]] + np.sqrt(1 - a * a) * white[order[rows]]
     return noise
+
+
+def _outliers(spec: Outliers, bands: Sequence[Band], seed: int, n: int) -> Array:
+    """How far outliers are off, in standard deviations, and 0 for other ScWs: (N, 1) or (N, K)."""
+
+    def one(rng: Generator) -> Array:
+        hit = rng.random(n) < spec.fraction
+        return np.where(rng.random(n) < 0.5, -spec.size, spec.size) * hit
+
+    if spec.together:
+        return one(_rng("outliers", seed))[:, None]
+    return np.stack([one(_rng("outliers", seed, band)) for band in bands], axis=-1)
 
 
 def _transients(
@@ -268,6 +278,14 @@ def _rng(stream: str, seed: int, band: Band | None = None) -> Generator:
     return np.random.default_rng([seed, _STREAMS[stream], *edges])
 
 
-def _per_band(stream: str, truth: Truth, seed: int, *shape: int) -> Array:
-    """Draw standard normals of shape (*shape, K), each band from its own stream."""
-    return np.stack([_rng(stream, seed, band).standard_normal(shape) for band in truth.bands], axis=-1)
+def _per_band(stream: str, truth: Truth, seed: int, *shape: int, world: World | None = None) -> Array:
+    """Draw standard normals of shape (*shape, K), each band from its own stream.
+
+    In a world with shared noise the bands are correlated by a common part, which has a stream of its own.
+    """
+    own = np.stack([_rng(stream, seed, band).standard_normal(shape) for band in truth.bands], axis=-1)
+    if world is None or world.shared_noise is None:
+        return own
+    correlation = world.shared_noise.correlation
+    common = _rng(f"shared_{stream}", seed).standard_normal(shape)[..., None]
+    return np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own

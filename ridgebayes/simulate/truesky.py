@@ -13,7 +13,7 @@ from scipy import sparse
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import Response
 from ridgebayes.simulate.truth import Truth
-from ridgebayes.simulate.world import WrongTemplate
+from ridgebayes.simulate.world import StrongBar, World, WrongTemplate
 from ridgebayes.sky.exposure import Pointings, exposure
 from ridgebayes.sky.regions import Region
 from ridgebayes.sky.skymap import Sky
@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 _NSIDE = 64  # of the pixels that exposures sum over
 _STARLIGHT = 128  # nside of the starlight map
 _UNCHANGED = WrongTemplate(stretch=1.0, shift_deg=0.0)
+_SAME_BAR = StrongBar(factor=1.0)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TrueSky:
         return total
 
 
-def true_sky(truth: Truth, sky: Sky, response: Response, wrong: WrongTemplate | None = None) -> TrueSky:
+def true_sky(truth: Truth, sky: Sky, response: Response, world: World | None = None) -> TrueSky:
     """Build the true sky.
 
     Parameters
@@ -68,15 +69,22 @@ def true_sky(truth: Truth, sky: Sky, response: Response, wrong: WrongTemplate | 
         M regions: `truth.intensity` names them, and the truth is given for them.
     response
         Sets the scale of the template, whose FOV flux at l = b = 0 is `truth.gb_fov`.
-    wrong
-        Stretch and shift the sky in latitude against template and regions.
+    world
+        Its `wrong_template` stretches and shifts template and regions in latitude; its `strong_bar` brightens
+        the bar of the template.
 
     Raises
     ------
     InputError
-        An intensity of a region that the sky does not have, or without one element a band.
+        An intensity of a region that the sky does not have, or without one element a band; a strong bar
+        without a template.
     """
-    wrong = wrong or _UNCHANGED
+    world = world or World()
+    wrong = world.wrong_template or _UNCHANGED
+    if world.strong_bar is not None and truth.template is None:
+        raise InputError(
+            "world: strong_bar changes the template, and the truth has none: give truth.template"
+        )
     values = truth.values()
     own = np.zeros((len(sky), values.gb_fov.size))
     components: list[tuple[Sky, Array]] = []
@@ -90,7 +98,7 @@ def true_sky(truth: Truth, sky: Sky, response: Response, wrong: WrongTemplate | 
     if truth.intensity:
         components.append((_moved(sky, wrong), own))
     if truth.template is not None:
-        template = _Template(truth, wrong)
+        template = _Template(truth, wrong, world.strong_bar or _SAME_BAR)
         scale = values.gb_fov / _at(template.sky, np.zeros(1), np.zeros(1), response)[0]
         components.append((template.sky, scale[None]))
         own = own + np.array([template.core_mean(region) for region in sky.regions])[:, None] * scale
@@ -103,13 +111,13 @@ def true_sky(truth: Truth, sky: Sky, response: Response, wrong: WrongTemplate | 
 
 
 class _Template:
-    """A map of relative brightness, stretched and shifted in latitude."""
+    """A map of relative brightness with another bar, stretched and shifted in latitude."""
 
-    def __init__(self, truth: Truth, wrong: WrongTemplate) -> None:
+    def __init__(self, truth: Truth, wrong: WrongTemplate, bar: StrongBar) -> None:
         source = truth.template
         self._map = starlight(_STARLIGHT) if source == "starlight" else read_template(str(source))
         self._grid = HEALPix(round((self._map.size / 12) ** 0.5), order="ring")
-        self._wrong, self._lat_max = wrong, truth.template_lat
+        self._bar, self._wrong, self._lat_max = bar, wrong, truth.template_lat
         self.sky = self._as_sky()
 
     def brightness(self, lon: Array, lat: Array) -> Array:
@@ -124,6 +132,8 @@ class _Template:
             first = int(np.argmax(np.isnan(found)))
             at = f"l = {lon[inside][first] % 360:.1f}, b = {original[inside][first]:.1f}"
             raise InputError(f"truth: the template has no data at {at}: lower template_lat, or fill the map")
+        if self._bar != _SAME_BAR:
+            found = found * (1 + (self._bar.factor - 1) * _share_of_bar(*position))
         out[inside] = found
         return out
 
@@ -151,6 +161,14 @@ class _Template:
         )
         nodes = centre[lit] / np.linalg.norm(centre[lit], axis=1, keepdims=True)
         return Sky("template", (region,), weights, nodes)
+
+
+def _share_of_bar(lon: u.Quantity, lat: u.Quantity) -> Array:
+    """Share of the bar in the starlight at galactic positions; 0 where there is no starlight."""
+    whole, bar = starlight(_STARLIGHT), starlight(_STARLIGHT, component="bar")
+    share = np.divide(bar, whole, out=np.zeros(bar.size), where=whole > 0)
+    grid = HEALPix(_STARLIGHT, order="ring")
+    return interpolated(share, *grid.bilinear_interpolation_weights(lon, lat))
 
 
 def _moved(sky: Sky, wrong: WrongTemplate) -> Sky:

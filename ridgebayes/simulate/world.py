@@ -1,9 +1,10 @@
 """Switches for what a model does not know: each makes the simulated world differ from it in one way.
 
-All are off by default: the mission is then drawn from the model that is fitted. Any number can be on at once.
+All are off by default: the mission is then drawn from the model that is fitted. Any number can be on at once,
+and ``World.everything()`` has all of them on.
 
->>> World.on("outliers", "crab_step")
-World(outliers=Outliers(fraction=0.005, size=8.0), crab_step=CrabStep(size=0.04, mjd=57000.0))
+>>> World.on("correlated_noise", "crab_step")
+World(correlated_noise=CorrelatedNoise(coefficient=0.7), crab_step=CrabStep(size=0.04, mjd=57000.0))
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ def _check(name: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True)
 class Outliers:
-    """Some ScWs are off by a fixed number of standard deviations, in all bands, up or down.
+    """Some ScWs, those with the Crab included, are off by a fixed number of standard deviations.
 
     Parameters
     ----------
     fraction
         Share of the ScWs.
     size
-        Standard deviations (counting noise and excess scatter together).
+        Standard deviations of the ScW: counting noise, excess scatter and scatter of the Crab together.
+    together
+        Whether an outlier is off in all bands, up or down alike; otherwise each band has its own outliers.
     """
 
     fraction: float = 0.005
     size: float = 8.0
+    together: bool = True
 
     def __post_init__(self) -> None:
         _check("outliers.fraction", self.fraction, 0, 1)
@@ -59,6 +63,25 @@ class CorrelatedNoise:
 
 
 @dataclass(frozen=True)
+class SharedNoise:
+    """Part of the excess scatter, and of the revolution terms, is the same in all bands.
+
+    Relative to the background level and in units of the standard deviation, that is: each band keeps its
+    variance. With `CorrelatedNoise` the shared part of the scatter, too, is correlated in time.
+
+    Parameters
+    ----------
+    correlation
+        Correlation coefficient between any two bands.
+    """
+
+    correlation: float = 0.8
+
+    def __post_init__(self) -> None:
+        _check("shared_noise.correlation", self.correlation, 0, 1)
+
+
+@dataclass(frozen=True)
 class WrongTemplate:
     """The sky is wider in latitude and shifted against the template that a fit uses; same flux of the bulge.
 
@@ -76,6 +99,25 @@ class WrongTemplate:
     def __post_init__(self) -> None:
         _check("wrong_template.stretch", self.stretch, 0.1, 10)
         _check("wrong_template.shift_deg", self.shift_deg, -30, 30)
+
+
+@dataclass(frozen=True)
+class StrongBar:
+    """The bar of the Galaxy is brighter, relative to the disc, than in the template; same flux of the bulge.
+
+    Wherever the template shines, its brightness is multiplied by 1 + (factor − 1) s, with s the share of the
+    bar in the starlight model there.
+
+    Parameters
+    ----------
+    factor
+        Brightness of the bar relative to the disc, over that of the template.
+    """
+
+    factor: float = 1.5
+
+    def __post_init__(self) -> None:
+        _check("strong_bar.factor", self.factor, 0, 100)
 
 
 @dataclass(frozen=True)
@@ -151,25 +193,32 @@ class World:
 
     outliers: Outliers | None = None
     correlated_noise: CorrelatedNoise | None = None
+    shared_noise: SharedNoise | None = None
     wrong_template: WrongTemplate | None = None
+    strong_bar: StrongBar | None = None
     transients: Transients | None = None
     crab_step: CrabStep | None = None
     noisy_tracer: NoisyTracer | None = None
 
     @classmethod
     def on(cls, *names: str) -> World:
-        """Return a world with the named switches on at their default sizes; ``"all"`` is all of them.
+        """Return a world with the named switches on at their default sizes; ``"everything"`` is all of them.
 
         Raises
         ------
         InputError
             An unknown name; the nearest is given.
         """
-        wanted = SWITCHES if "all" in names else names
+        wanted = SWITCHES if EVERYTHING in names else names
         for name in wanted:
             if name not in SWITCHES:
-                raise InputError(f"world: unknown switch '{name}'{nearest(name, SWITCHES)}")
+                raise InputError(f"world: unknown switch '{name}'{nearest(name, (*SWITCHES, EVERYTHING))}")
         return cls(**{name: _DEFAULTS[name]() for name in wanted})
+
+    @classmethod
+    def everything(cls) -> World:
+        """Return a world with all switches on at their default sizes."""
+        return cls.on(EVERYTHING)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -193,11 +242,15 @@ class World:
 
 SWITCHES = tuple(field.name for field in fields(World))
 """Names of the switches."""
+EVERYTHING = "everything"
+"""Name of all of them."""
 
 _DEFAULTS = {
     "outliers": Outliers,
     "correlated_noise": CorrelatedNoise,
+    "shared_noise": SharedNoise,
     "wrong_template": WrongTemplate,
+    "strong_bar": StrongBar,
     "transients": Transients,
     "crab_step": CrabStep,
     "noisy_tracer": NoisyTracer,

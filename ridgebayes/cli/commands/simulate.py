@@ -34,8 +34,7 @@ from ridgebayes.errors import InputError
     "switches",
     multiple=True,
     metavar="SWITCH",
-    help="What the model does not know (repeatable): outliers, correlated_noise, wrong_template, "
-    "transients, crab_step, noisy_tracer.",
+    help="What the model does not know: a name of those above (repeatable).",
 )
 @seed_option
 @table_out_option()
@@ -52,7 +51,18 @@ def simulate(
 ) -> None:
     """Simulate a mission with known truth; all that is made from it is marked as simulated.
 
-    The truth is recorded for the regions of --sky.
+    The truth is recorded for the regions of --sky. By default the world is that of the model; --world adds:
+
+    \b
+      outliers          some ScWs, also of the Crab, are off by eight standard deviations
+      correlated_noise  excess scatter is correlated in time within a revolution
+      shared_noise      part of scatter and revolution terms is the same in all bands
+      wrong_template    the sky is wider in latitude than the template, and shifted
+      strong_bar        the Galactic bar is brighter than that of the template
+      transients        sources near the plane flare up and decay
+      crab_step         the detector's rate of the Crab jumps
+      noisy_tracer      the background follows the true tracer, not the measured one
+      everything        all of these at once
 
     \b
     Example:  ridgebayes simulate --revolutions 300 --world outliers --out mission.fits
