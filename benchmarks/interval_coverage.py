@@ -27,7 +27,8 @@ import xarray as xr
 from astropy.table import Table, vstack
 from scipy import stats
 
-from ridgebayes import classical, models, sample, simulate, sky
+from ridgebayes import classical, models, sample, sample_auto, simulate, sky
+from ridgebayes.checks.automatic import AUTO
 from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.runs.intensity import CALIBRATED, CI_PROB, summarise
@@ -170,14 +171,16 @@ def one(
         A row of the table. Where the fit refuses, `note` says why and the measures are empty.
     """
     scws = simulate.mission(programme, truth, sky=on, world=world_of(case.world), seed=case.seed)
-    model = models.find(case.model)(on).with_extras(*filter(None, case.extras.split("+")))
+    names = list(filter(None, case.extras.split("+")))
+    model = models.find(case.model)(on).with_extras(*(name for name in names if name != AUTO))
     row: dict[str, object] = case._asdict() | {"scws": len(scws)}
     begun, cpu = time.perf_counter(), time.process_time()
     shape = (len(regions), len(scws.bands) ** 2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RidgeBayesWarning)  # the row says it
-            run = sample(model, scws, seed=case.seed, progress=False, **settings)
+            fit = sample_auto if AUTO in names else sample
+            run = fit(model, scws, seed=case.seed, progress=False, **settings)
         r_hat, bulk, tail = run.diagnosis.worst
         how = (r_hat, bulk, tail, run.diagnosis.divergences, all(run.converged.values()))
         note, values = "; ".join(run.diagnosis.warnings), measured(run, regions)
@@ -275,7 +278,9 @@ def done(table: Table | None) -> set[Case]:
     help='Such as outliers+transients [default: "clean", each switch, "everything"].',
 )
 @click.option("--model", "names", multiple=True, default=["regions"], show_default=True)
-@click.option("--extra", "extras", multiple=True, help="Extra of every model, repeatable.")
+@click.option(
+    "--extra", "extras", multiple=True, help="Extra of every model, repeatable; auto: those that help."
+)
 @click.option("--missions", default=10, show_default=True, help="Of each world.")
 @click.option("--first-seed", default=1, show_default=True)
 @click.option("--revolutions", default=200, show_default=True, help="200: some 13,000 ScWs.")
