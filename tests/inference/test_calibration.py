@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import statsmodels.api as sm
 
 from ridgebayes import models
 from ridgebayes.inference.calibration import Calibrator, Pulls, stretched
@@ -54,6 +55,25 @@ def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mis
         np.testing.assert_allclose(
             half, gradient @ np.cov(part, ddof=0), rtol=1e-3, atol=1e-3 * np.abs(half).max()
         )
+
+
+def test_a_linear_model_has_the_cluster_robust_covariance(rng):
+    """Of statsmodels, for noise that members of a cluster share; draws are those of independent noise."""
+    cluster = np.repeat(np.arange(60), 8)
+    x = np.column_stack([np.ones(cluster.size), rng.normal(size=cluster.size), rng.normal(size=60)[cluster]])
+    y = x @ [1.0, -0.5, 0.3] + rng.normal(size=60)[cluster] + rng.normal(size=cluster.size)
+    fit = sm.OLS(y, x).fit(cov_type="cluster", cov_kwds={"groups": cluster, "use_correction": False})
+    variance = float(np.mean(fit.resid**2))
+    root = np.linalg.cholesky(variance * np.linalg.inv(x.T @ x))
+    white = rng.normal(size=(100_000, 3))
+    draws = fit.params + white @ root.T
+    each = -0.5 * (y - draws @ x.T) ** 2 / variance
+    density = np.add.reduceat(each, np.arange(0, cluster.size, 8), axis=1)
+    pull = (density - density.mean(0)).T @ (white - white.mean(0)) / len(white)
+    half = root @ stretched([_pulls(pull, np.zeros((3, 3)))])
+    scale = np.sqrt(np.outer(np.diag(fit.cov_params()), np.diag(fit.cov_params())))
+    np.testing.assert_allclose(half @ half.T * 59 / 60 / scale, fit.cov_params() / scale, atol=0.02)
+    assert (np.diag(half @ half.T)[[0, 2]] > 2 * np.diag(root @ root.T)[[0, 2]]).all()
 
 
 def test_a_curved_posterior(rng):
