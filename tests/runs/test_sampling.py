@@ -113,20 +113,3 @@ def test_compiled_code_holds_no_data(small_mission, three_regions):
     text = jax.jit(jax.value_and_grad(posterior.potential)).lower(z, data).as_text()
     assert data.rate.size > 3000
     assert len(text) < 400_000
-
-
-@pytest.mark.slow
-def test_marginal_and_explicit_models_agree(small_mission, three_regions):
-    """Integrating the revolution terms out changes nothing but the speed."""
-    # High latitudes, the plane, the Crab, the bulge: more revolutions have more terms to sample.
-    numbers = np.unique(small_mission.revolution)[::7]
-    few = small_mission.take_bands(["A01"]).select(np.isin(small_mission.revolution, numbers))
-    runs = [
-        sample(models.regions(three_regions, marginal=marginal), few, seed=4, warmup=500, draws=1000)
-        for marginal in (True, False)
-    ]
-    for name in runs[0].diagnosis.ess_bulk:
-        a, b = (run.tree["posterior"][name] for run in runs)
-        ess = np.minimum(*(run.diagnosis.ess_bulk[name] for run in runs))
-        error = np.sqrt((a.var(("chain", "draw")) + b.var(("chain", "draw"))) / ess)
-        assert (np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))) < 4 * error).all(), name
