@@ -108,7 +108,6 @@ def test_figure_shows_the_band_and_what_is_wrong(rng):
 SKY = {
     "regions": {"sky.intensity"},
     "template": {"sky.norm", "sky.intensity"},
-    "spectrum": {"sky.thermal", "sky.temperature", "sky.hard", "sky.index"},
 }
 
 
