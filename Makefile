@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READERS ?= .venv-readers
-# Each takes up to 2 GB.
+# Each takes up to 2.6 GB.
 WORKERS ?= 2
 
 .PHONY: help demo docs pipeline test test-all coverage lint bench bench-peers check-readers clean

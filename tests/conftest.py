@@ -9,6 +9,7 @@ import sys
 import jax
 import matplotlib
 import numpy as np
+import psutil
 import pytest
 
 from tests.helpers.shared import made_once, shared_folder
@@ -21,6 +22,9 @@ QUICK = (
     "--xla_llvm_disable_expensive_passes=true",
 )
 """With these the derivatives of a density compile in 2 s rather than 8, and evaluate 2.5 times as slowly."""
+
+LARGE = 2**30
+"""Memory of a worker, bytes, from which it is cleaned up after a test."""
 
 
 def pytest_configure(config):
@@ -62,6 +66,18 @@ def _forget_programs():
     """Drop compiled programs after each module, so that a worker does not grow; those kept on disk return."""
     yield
     jax.clear_caches()
+    _free()
+
+
+@pytest.fixture(autouse=True)
+def _free_when_large():
+    """Free what a test has left, where it is much: the programs of one fit are 400 MB of garbage."""
+    yield
+    if psutil.Process().memory_info().rss > LARGE:
+        _free()
+
+
+def _free():
     gc.collect()
     # glibc keeps what was freed: a worker would grow to 3 GB.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -21,6 +21,7 @@ from typing import Any
 from ridgebayes.bench.cases import Case
 from ridgebayes.errors import InputError
 from ridgebayes.parallel.cores import cores
+from ridgebayes.runs.convergence import EXIT as NOT_CONVERGED
 from ridgebayes.runs.metadata import PACKAGES, git_commit
 
 logger = logging.getLogger(__name__)
@@ -189,7 +190,8 @@ def _python(module: str, arguments: list[str], folder: Path, cache: Path, limit_
             )
         except subprocess.TimeoutExpired:
             raise _Unfinished(f"{module} {arguments[0]}: not finished after {limit_s:g} s") from None
-        if ended.returncode or not result.exists():
+        # What did not converge cost what it cost; its ESS is in the table.
+        if ended.returncode not in (0, NOT_CONVERGED) or not result.exists():
             said = (ended.stderr.strip() or ended.stdout.strip() or "nothing").splitlines()[-1]
             raise _Unfinished(f"{module} {arguments[0]}: exit code {ended.returncode}: {said}")
         return json.loads(result.read_text(encoding="utf-8"))

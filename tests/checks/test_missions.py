@@ -118,9 +118,11 @@ def test_the_right_extra_makes_it_quiet(small_mission, three_regions, world, ext
     mission = mission_of(small_mission, three_regions, world)
     model = models.regions(three_regions)
     plain = check(sample(model, mission, seed=1, chains=2, draws=300), mission, draws=40)
-    opened = check(sample(model.with_extras(extra), mission, seed=1, chains=2, draws=300), mission, draws=40)
+    run = sample(model.with_extras(extra), mission, seed=1, chains=2, draws=300)
+    opened = check(run, mission, draws=40)
     assert subject in plain.found
     assert opened.found == ()
+    assert (run.scws["NOISE"].value >= 0.999 * run.scws["STAT_ERR"].value).all()
 
 
 @pytest.mark.slow

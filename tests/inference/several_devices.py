@@ -7,6 +7,8 @@
 
 import json
 import sys
+import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,15 @@ from ridgebayes.inference.sharding import Sharded, mesh, several
 from ridgebayes.likelihood.design import prepare
 
 
+def together(what):
+    """Wait for the other processes: where they talk to each other, gloo waits 30 s and no longer."""
+    if len(sys.argv) > 3:
+        files = [Path(f"{sys.argv[1]}.{what}.{rank}") for rank in range(jax.process_count())]
+        files[jax.process_index()].touch()
+        while not all(file.exists() for file in files):
+            time.sleep(0.05)
+
+
 def told(potential, z, data):
     """Value, gradient, the product of the Hessian with ones; and the text of the program."""
 
@@ -35,6 +46,7 @@ def told(potential, z, data):
         return value, gradient, curvature
 
     program = jax.jit(derivatives).lower(z, data).compile()
+    together(f"compiled {type(potential).__name__}")
     return [np.asarray(x).tolist() for x in program(z, data)], program.as_text()
 
 
@@ -59,6 +71,7 @@ z = np.linspace(-0.1, 0.1, posterior.size)
 found = {"plain": told(posterior.potential, z, data)[0]}
 for n in (1, 2, 4) if len(sys.argv) == 2 else (jax.device_count(),):
     several = Sharded(posterior.potential, mesh(n))
+    together("share")
     shared = several.share(data)
     found[str(n)], text = told(several, z, shared)
     found[f"{n} collectives"] = [

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -17,6 +18,7 @@ from ridgebayes.models import regions
 from ridgebayes.priors import Shared
 from ridgebayes.sbc.base import base_mission, campaign_priors
 from ridgebayes.sbc.one import Fitter
+from tests.helpers.dense_algebra import few_scws
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,30 @@ def test_threads_may_compile_at_once(data, three_regions):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(density, range(8)))
     np.testing.assert_allclose(found, float(jax.jit(posterior.potential)(z, data)), rtol=1e-12)
+
+
+def test_integrating_the_revolution_coefficients_out_is_exact(small_mission, three_regions):
+    """They are Gaussian given all else: Laplace's approximation of the integral has no error."""
+    few = few_scws(small_mission).take_bands(["A01"])
+    marginal, explicit = (regions(three_regions, marginal=m) for m in (True, False))
+    data = prepare(few, three_regions, opened={"crab.rate"}).data
+    short, long = Posterior(marginal, data), Posterior(explicit, data)
+    c = np.flatnonzero(long.named("background.coefficients"))
+    z = short.start(jax.random.key(0), data) + 0.3 * short.scale * some(short)
+    named = short.constrain(z)
+    named["background.coefficients"] = np.zeros((3, *long.shapes["background.coefficients"]))
+
+    @jax.jit
+    def integrated(z):
+        potential = lambda x: long.potential(z.at[c].set(x), data)  # noqa: E731
+        zero = np.zeros(c.size)
+        curvature = jax.hessian(potential)(zero)
+        lowest = -jnp.linalg.solve(curvature, jax.grad(potential)(zero))
+        return potential(lowest) + 0.5 * jnp.linalg.slogdet(curvature / (2 * np.pi))[1]
+
+    density = jax.jit(short.potential)
+    for one, other in zip(z, long.unconstrain(named), strict=True):
+        np.testing.assert_allclose(density(one, data), integrated(jnp.asarray(other)), rtol=1e-10)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import jax
@@ -79,8 +80,12 @@ def test_two_processes(mission):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    processes = [start(mission, coordinator, 2, rank, devices=2) for rank in range(2)]
-    for found in [result(process) for process in processes]:
+    with ExitStack() as ends:
+        processes = [ends.enter_context(start(mission, coordinator, 2, rank, devices=2)) for rank in range(2)]
+        for process in processes:
+            ends.callback(process.kill)
+        results = [result(process) for process in processes]
+    for found in results:
         agree(found, 4)
         assert len(found["4 parts"]) == 2  # of the four, those in this process
 

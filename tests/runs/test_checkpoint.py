@@ -14,15 +14,15 @@ import xarray as xr
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Nuts
-from ridgebayes.inference.metropolis import Metropolis
+from ridgebayes.inference.metropolis import PILOT, Metropolis
 from ridgebayes.inference.runner import Settings
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
 
-SETTINGS = Settings(chains=2, warmup=60, draws=70, seed=5, sampler="nuts", max_tree_depth=4)
-"""Short trajectories: what is resumed need not be well sampled."""
+SETTINGS = Settings(chains=2, warmup=50, draws=70, seed=5, sampler="nuts", max_tree_depth=4)
+"""Short trajectories: what is resumed need not be well sampled. Each chain has five blocks."""
 PROPOSALS = dataclasses.replace(SETTINGS, draws=150, sampler="auto")
 
 
@@ -109,16 +109,17 @@ def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monk
 
 @pytest.mark.slow
 def test_chains_with_outliers_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
-    """Their state holds which ScWs are outliers; four blocks of a first chain come before theirs."""
+    """Their state holds which ScWs are outliers. Stopped within the second chain."""
     model = models.regions(three_regions).with_extras("outliers")
     whole = sample(model, data, settings=PROPOSALS)
-    interrupted(monkeypatch, model, data, tmp_path / "run", 10, PROPOSALS)
+    # Two blocks come before the chains, and each chain has four.
+    interrupted(monkeypatch, model, data, tmp_path / "run", PILOT + 6, PROPOSALS)
     same(resume(tmp_path / "run"), whole)
 
 
 @pytest.mark.slow
 def test_killed_fit_resumes(whole, table, tmp_path):
-    """`kill -9` after five of the eight blocks of both chains, in a process of its own."""
+    """`kill -9` after five of the ten blocks of both chains, in a process of its own."""
     out = tmp_path / "run"
     code = (
         "import os, signal\n"
@@ -134,7 +135,7 @@ def test_killed_fit_resumes(whole, table, tmp_path):
         "Nuts._run = counted\n"
         "regions = sky.load('coarse').select(['L-20', 'GB', 'L+20'])\n"
         f"sample(models.regions(regions), read_scws({str(table)!r}), out={str(out)!r}, "
-        f"chains=2, warmup=60, draws=70, seed=5, sampler='nuts', max_tree_depth=4)\n"
+        f"chains=2, warmup=50, draws=70, seed=5, sampler='nuts', max_tree_depth=4)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == -signal.SIGKILL

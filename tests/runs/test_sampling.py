@@ -116,17 +116,27 @@ def test_compiled_code_holds_no_data(small_mission, three_regions):
 
 
 @pytest.mark.slow
-def test_marginal_and_explicit_models_agree(small_mission, three_regions):
-    """Integrating the revolution terms out changes nothing but the speed."""
-    # High latitudes, the plane, the Crab, the bulge: more revolutions have more terms to sample.
+def test_chains_of_the_explicit_model_agree(small_mission, three_regions):
+    """Its revolution coefficients are sampled. That the densities are the same is tested beside the density.
+
+    Four revolutions would allow several histories of the Crab, and NUTS stays in one; with few coefficients
+    their sd is the neck of a funnel. So both are fixed.
+    """
     numbers = np.unique(small_mission.revolution)[::7]
     few = small_mission.take_bands(["A01"]).select(np.isin(small_mission.revolution, numbers))
+    fixed = {"background.revolution_sd": 0.03, "crab.rate": 1.0, "crab.shape": 0.0}
     runs = [
-        sample(models.regions(three_regions, marginal=marginal), few, seed=4, warmup=500, draws=1000)
+        sample(
+            models.regions(three_regions, marginal=marginal).with_priors(fixed),
+            few, seed=4, chains=2, warmup=200, draws=400,
+        )
         for marginal in (True, False)
-    ]
+    ]  # fmt: skip
+    assert "background.coefficients" in runs[1].tree["posterior"]
+    assert all(run.diagnosis.divergences == 0 for run in runs)
     for name in runs[0].diagnosis.ess_bulk:
         a, b = (run.tree["posterior"][name] for run in runs)
         ess = np.minimum(*(run.diagnosis.ess_bulk[name] for run in runs))
+        assert ess.min() > 100, name
         error = np.sqrt((a.var(("chain", "draw")) + b.var(("chain", "draw"))) / ess)
         assert (np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))) < 4 * error).all(), name
