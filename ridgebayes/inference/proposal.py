@@ -261,9 +261,9 @@ def _worth(weight: NDArray) -> float:
 
 def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
     """Weights that are worth at least so many draws: raised to a power below one where they are not."""
-    least = min(least, 0.5 * log_weight.size)
+    least, possible = min(least, 0.5 * log_weight.size), np.isfinite(log_weight)
     for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
-        log = np.where(np.isfinite(log_weight), power * log_weight, -np.inf)
+        log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)
         weight = np.exp(log - logsumexp(log))
         if _worth(weight) >= least:
             break

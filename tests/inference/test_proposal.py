@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.proposal import Proposal, acceptance, adapt, pareto_k
+from ridgebayes.inference.proposal import Proposal, _tempered, acceptance, adapt, pareto_k
 from ridgebayes.inference.sampler import MAX_PARETO_K
 
 ROOT = np.array([[2.0, 0.0, 0.0], [0.5, 0.3, 0.0], [-1.0, 0.2, 0.7]])
@@ -121,3 +121,9 @@ def test_pareto_k_of_a_gaussian_that_is_too_narrow(narrow, rng):
     x = narrow * rng.normal(size=20_000)
     log_weight = stats.norm.logpdf(x) - stats.norm.logpdf(x, scale=narrow)
     assert pareto_k(log_weight) == pytest.approx(1 - narrow**2, abs=0.15)
+
+
+def test_tempering_leaves_out_what_is_impossible():
+    """At power zero, too: one point carries all the weight, and one has none."""
+    log_weight = np.array([-np.inf, 0.0, -1e5, -1e5, -1e5])
+    np.testing.assert_allclose(_tempered(log_weight, 4.0), [0.0, 0.25, 0.25, 0.25, 0.25], rtol=1e-6)
