@@ -44,6 +44,7 @@ _JUDGED = 60.0  # and to end by them
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
 _A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
 _A_TERM = 1.3  # and for each term of a quadratic form
+_FAR, _NOT_NOTHING = 5.0, -8.0  # sd, and log density there over that of the centre (of a Gaussian: -12.5)
 _LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
 _FARTHEST = 4.0  # its top, in sd of the proposal before
 
@@ -140,7 +141,7 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
         if number and accepted >= ENOUGH and _worth(_tempered(log_weight)) >= _JUDGED:
             break
     found = _judged(proposal, log_densities, rng)
-    if found.serves or not np.isfinite(log_weight).any():
+    if (found.serves and not _long_tailed(proposal, log_densities)) or not np.isfinite(log_weight).any():
         return found
     # A few draws say little of tails: those of what is no Gaussian are met by long ones.
     shapes = [(proposal.mean, proposal.root), _moments(x, log_weight)]
@@ -157,6 +158,18 @@ def _judged(proposal: Proposal, log_densities: LogDensities, rng: np.random.Gene
         return Adapted(proposal, 0.0, np.inf, 0.0)
     worth = _worth(_tempered(log_weight)) / len(x)
     return Adapted(proposal, acceptance(log_weight, -log_weight), pareto_k(log_weight), worth)
+
+
+def _long_tailed(proposal: Proposal, log_densities: LogDensities) -> bool:
+    """Whether the density reaches far beyond a proposal along some parameter, where none of its draws come.
+
+    A scale that may be zero has such a tail: once there, a chain would stay.
+    """
+    covariance = proposal.root @ proposal.root.T
+    # Each parameter so many sd off, the others where a Gaussian has them then.
+    steps = _FAR * covariance / np.sqrt(np.diag(covariance))
+    log_p = log_densities(proposal.mean + np.concatenate([np.zeros((1, len(steps))), steps.T, -steps.T]))
+    return bool((log_p[1:] - log_p[0] > _NOT_NOTHING).any())
 
 
 def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
