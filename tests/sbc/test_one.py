@@ -71,7 +71,7 @@ def test_truths_follow_the_prior_and_data_the_truths(fitter_and_data):
 
 
 def test_derived_intensities_and_likelihood_are_ranked(small_mission, three_regions):
-    model = models.template(three_regions).with_priors({"background.drift": 0.0})
+    model = models.template(three_regions).with_priors({"background.drift": 0.0, "sky.departure": 0.0})
     task = make_task(model, small_mission.take_bands(["A01"]))
     fitter = Fitter(model, jax.tree.map(jnp.asarray, task.parts[0]), warmup=10, draws=9)
     data = jax.tree.map(jnp.asarray, task.parts[0])
