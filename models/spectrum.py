@@ -26,8 +26,6 @@ that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1315), Γ �
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -83,13 +81,7 @@ def hard(energy: Array, index: Array) -> Array:
 
 def by_starlight(p: Parameters, data: FitData) -> Array:
     """Thermal part of each region, E² dN/dE at 35 keV, (region,)."""
-    tied = components.measured(p, "sky.thermal") * data.stars
-    return tied + components.departure(p, data.stars) if "sky.departure" in p else tied
-
-
-def with_departures(parameters: Mapping[str, Parameter], sky: Sky) -> dict[str, Parameter]:
-    """Parameters for a sky: a single region has no departure."""
-    return {n: p for n, p in parameters.items() if len(sky) > 1 or n not in components.DEPARTURE}
+    return components.measured(p, "sky.thermal") * data.stars + components.departure(p, data.stars)
 
 
 def rates(p: Parameters, data: FitData) -> None:
@@ -114,4 +106,5 @@ def spectrum(sky: Sky) -> Model:
     sky
         The sky regions.
     """
-    return Model("spectrum", rates, with_departures(PRIORS, sky), sky, factorises=False)
+    parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)
+    return Model("spectrum", rates, parameters, sky, factorises=False)

@@ -52,10 +52,9 @@ PRIORS = {
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    intensity = components.measured(p, "sky.norm") @ data.template
-    if "sky.departure" in p:
-        intensity += components.departure(p, data.template.sum(0))
-    numpyro.deterministic("sky.intensity", intensity)
+    of_maps = components.measured(p, "sky.norm") @ data.template
+    departure = components.departure(p, data.template.sum(0))
+    intensity = numpyro.deterministic("sky.intensity", of_maps + departure)
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)
@@ -69,6 +68,5 @@ def template(sky: Sky) -> Model:
     sky
         The sky regions; see `Sky.templates` for the templates that they make.
     """
-    alone = len(sky.templates) == len(sky)
-    parameters = {name: p for name, p in PRIORS.items() if not (alone and name in components.DEPARTURE)}
+    parameters = PRIORS if len(sky.templates) < len(sky) else components.exact(PRIORS)
     return Model("template", rates, parameters, sky, factorises=True)

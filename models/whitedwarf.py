@@ -23,7 +23,7 @@ from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.models.spectrum import PRIORS as SPECTRUM
-from ridgebayes.models.spectrum import by_starlight, hard, with_departures
+from ridgebayes.models.spectrum import by_starlight, hard
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 from ridgebayes.spectra.components import COMPONENTS
@@ -67,4 +67,5 @@ def whitedwarf(sky: Sky) -> Model:
     sky
         The sky regions.
     """
-    return Model("whitedwarf", rates, with_departures(PRIORS, sky), sky, factorises=False)
+    parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)
+    return Model("whitedwarf", rates, parameters, sky, factorises=False)

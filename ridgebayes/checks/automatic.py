@@ -18,7 +18,7 @@ from ridgebayes.runs.sampling import sample
 from ridgebayes.table.scw import ScWTable
 
 AUTO = "auto"
-"""Name of the part of a run's record that tells the way to its extras."""
+"""What `--extra` takes for it, and the part of a run's record that tells the way to its extras."""
 
 
 def sample_auto(

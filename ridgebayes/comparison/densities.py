@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from numpyro import handlers
 
-from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.revolution import RevolutionNormal
-from ridgebayes.runs.fitted import sites
 
 LogLikelihood = Callable[[ArrayLike, FitData], Array]
 """Of unconstrained draws (draw, parameter) and data: (draw, revolution), the bands of the data together."""
@@ -33,21 +29,7 @@ def log_likelihood(posterior: Posterior) -> LogLikelihood:
     InputError
         When it is called, for a model that samples the revolution terms.
     """
-
-    @jax.jit
-    def each(z: ArrayLike, data: FitData) -> Array:
-        def one(z: Array) -> Array:
-            rate = sites(posterior, z, data)["rate"]
-            if not isinstance(rate, RevolutionNormal):
-                raise InputError(
-                    f"model '{posterior.model.name}': samples the revolution terms, which a revolution left "
-                    "out cannot have: fit it with them integrated out (leave marginal=False away)"
-                )
-            return rate.log_prob_by_revolution(data.rate).sum(0)
-
-        return jax.lax.map(one, jnp.asarray(z))
-
-    return each
+    return jax.jit(posterior.log_likelihoods)
 
 
 def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]:

@@ -82,7 +82,7 @@ class Calibrator:
 
     def __init__(self, posterior: Posterior) -> None:
         self.posterior = posterior
-        self._densities = jax.jit(lambda z, data: jax.lax.map(lambda one: self._by_revolution(one, data), z))
+        self._densities = jax.jit(posterior.log_likelihoods)
         self._curved = jax.jit(self._curvatures)
         self._prior = jax.jit(jax.hessian(posterior.prior_potential))
 
@@ -122,15 +122,11 @@ class Calibrator:
         moved = [f.mean + w @ f.root.T for f, w in zip(found, there, strict=True)]
         return np.stack(moved).reshape(z.shape)
 
-    def _by_revolution(self, z: Array, data: FitData) -> Array:
-        """Log likelihood of each revolution."""
-        return self.posterior.rates(z, data).log_prob_by_revolution(data.rate).sum(0)
-
     def _curvatures(self, mean: Array, root: Array, data: FitData) -> Array:
         """Second derivatives of the log likelihood by revolution along each column of `root`."""
 
         def along(direction: Array) -> Array:
-            first = lambda z: jax.jvp(lambda x: self._by_revolution(x, data), (z,), (direction,))[1]  # noqa: E731
+            first = lambda z: jax.jvp(lambda x: self.posterior.log_likelihood(x, data), (z,), (direction,))[1]  # noqa: E731
             return jax.jvp(first, (mean,), (direction,))[1]
 
         return jax.lax.map(along, root.T)

@@ -16,8 +16,10 @@ from numpyro import handlers
 from numpyro.infer import init_to_median
 from numpyro.infer.util import log_density, transform_fn
 
+from ridgebayes.errors import InputError
 from ridgebayes.inference.coordinates import FromZero, coordinates, is_real, may_vanish
 from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.revolution import RevolutionNormal
 from ridgebayes.model import Model
 
 _MODEL = RLock()
@@ -111,6 +113,26 @@ class Posterior:
         with _MODEL:
             given = handlers.substitute(self.model, data=self.constrain_one(z))
             return handlers.trace(given).get_trace(data)["rate"]["fn"].base_dist
+
+    def log_likelihood(self, z: Array, data: FitData) -> Array:
+        """Log likelihood of each revolution at one vector, the bands of the data together, (revolution,).
+
+        Raises
+        ------
+        InputError
+            For a model that samples the revolution terms.
+        """
+        rates = self.rates(z, data)
+        if not isinstance(rates, RevolutionNormal):
+            raise InputError(
+                f"model '{self.model.name}': samples the revolution terms, which a revolution left "
+                "out cannot have: fit it with them integrated out (leave marginal=False away)"
+            )
+        return rates.log_prob_by_revolution(data.rate).sum(0)
+
+    def log_likelihoods(self, z: Array, data: FitData) -> Array:
+        """As `log_likelihood` for vectors (draw, size), one after the other: (draw, revolution)."""
+        return jax.lax.map(lambda one: self.log_likelihood(one, data), jnp.asarray(z))
 
     def start(self, key: Array, data: FitData) -> NDArray:
         """Return the prior medians, unconstrained."""

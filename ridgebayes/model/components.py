@@ -6,7 +6,7 @@ times fixed columns (see `ridgebayes.likelihood.linear_terms`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -173,6 +173,11 @@ def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
         return p(name)
 
 
+def exact(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Parameters without those of departures: of a sky in which no two regions share a map."""
+    return {name: parameter for name, parameter in parameters.items() if name not in DEPARTURE}
+
+
 def departure(p: Parameters, brightness: Array) -> Array:
     """Return what each region has beside its map: a departure, the scale of which is learned.
 
@@ -190,8 +195,10 @@ def departure(p: Parameters, brightness: Array) -> Array:
     Returns
     -------
     Array
-        In the unit and with the axes of D.
+        In the unit and with the axes of D; zero where the model has no departures.
     """
+    if "sky.departure" not in p:
+        return jnp.zeros_like(brightness)
     # Of a smaller sd the departures are nothing, and matrices with it would be singular.
     sd = jnp.maximum(p("sky.departure_sd"), _NO_DEPARTURE)[..., None]
     return measured(p, "sky.departure", sd) * jnp.sqrt(jnp.maximum(brightness, 0.01))

@@ -20,8 +20,6 @@ class Extension:
     ----------
     name
         As on the command line.
-    meaning
-        What it describes, in a few words.
     parameters
         Name → parameter.
     needs
@@ -43,7 +41,6 @@ class Extension:
     """
 
     name: str
-    meaning: str
     parameters: Mapping[str, Parameter]
     needs: str = ""
     subject: str = ""

@@ -38,7 +38,6 @@ def exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
 
 FREE_LATITUDE = Extension(
     "free_latitude",
-    "the sky's width and position in latitude",
     {
         "sky.width": Parameter(
             dist.LogNormal(0.0, 0.3),

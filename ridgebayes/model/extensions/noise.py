@@ -1,5 +1,7 @@
 """Noise beyond the scatter of single ScWs: correlated in time, and outliers.
 
+The first is an Ornstein-Uhlenbeck process within each revolution, integrated out exactly; the second a wide
+Gaussian beside that of a ScW.
 What they add is not a term but another distribution of the rates, in `ridgebayes.likelihood`: `distribution`
 chooses it.
 """
@@ -26,7 +28,6 @@ from ridgebayes.priors import Parameter, Parameters
 
 CORRELATED_NOISE = Extension(
     "correlated_noise",
-    "an Ornstein-Uhlenbeck process within each revolution, integrated out exactly",
     {
         "background.correlated": Parameter(
             dist.HalfNormal(0.02), "", ("band",), "scatter that ScWs of a revolution share, over the level"
@@ -40,7 +41,6 @@ CORRELATED_NOISE = Extension(
 
 OUTLIERS = Extension(
     "outliers",
-    "a second, wide Gaussian in the noise of a ScW",
     {
         "outlier.fraction": Parameter(dist.Beta(1.0, 50.0), "", ("band",), "share of outlying ScWs"),
         "outlier.size": Parameter(8.0, "", ("band",), "their scatter over that of the others"),

@@ -21,7 +21,6 @@ def process(p: Parameters, data: FitData) -> Array:
 
 SMOOTH_CRAB = Extension(
     "smooth_crab",
-    "a Gaussian process in the Crab's rate",
     {
         "crab.smooth": Parameter(
             dist.Normal(0.0, 1.0),

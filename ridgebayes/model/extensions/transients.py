@@ -28,7 +28,6 @@ def scatter(p: Parameters, data: FitData, crab_rate: Array | None) -> Terms:
 
 TRANSIENTS = Extension(
     "transients",
-    "what source cleaning leaves near the plane: scatter, and a mean flux that is what its prior says",
     {
         "plane.scatter": Parameter(
             dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
