@@ -37,6 +37,9 @@ from ridgebayes.likelihood.normal_equations import Slopes, by_kind, normal_equat
 
 AT_A_TIME = 25
 """Nonlinear vectors that one call of the compiled code takes."""
+_LOST = 1e-14
+"""Variance of a linear parameter given all others over that given none before it: the least that numbers of
+64 bits can tell."""
 
 
 class Conditional(NamedTuple):
@@ -171,6 +174,9 @@ class Marginal:
         factor = jnp.linalg.cholesky(precision)
         half = solve_triangular(factor, slope, lower=True)
         log_density = log_likelihood + prior(reference) + 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum()
+        # Where a parameter is known from all others to the last digit, nothing is left of the density.
+        lost = jnp.diag(factor) ** 2 < _LOST * jnp.diag(precision)
+        log_density = jnp.where(lost.any(), -jnp.inf, log_density)
         return Conditional(log_density, reference + solve_triangular(factor.T, half), factor)
 
     def _first(self, thetas: Array, n: Array, given: Given) -> Conditional:

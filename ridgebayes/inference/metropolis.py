@@ -1,11 +1,11 @@
 """Chains of the nonlinear parameters by Metropolis and Hastings' rule, with exact draws of all others.
 
-A proposal of the nonlinear parameters is one of three: a draw of the fitted Student t, wherever the chain is;
-new values of some of its whitened coordinates, which are accepted more often where there are many parameters;
-a step from where the chain is, which leads back from places that the Student t covers poorly. The linear
-parameters are drawn from their Gaussian. In a model with outliers every ScW has an indicator that says
-whether it is one. Given the indicators all else is Gaussian, and given the parameters they are drawn each by
-itself: Gibbs sampling.
+A proposal of the nonlinear parameters is one of three: a draw of the fitted `Proposal`, wherever the chain
+is; new values of some of its whitened coordinates, which are accepted more often where there are many
+parameters; a step from where the chain is, which leads back from places that the fit covers poorly. All three
+are made in the coordinates of the fit. The linear parameters are drawn from their Gaussian. In a model with
+outliers every ScW has an indicator that says whether it is one. Given the indicators all else is Gaussian,
+and given the parameters they are drawn each by itself: Gibbs sampling.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Pace(NamedTuple):
     tries
         Proposals of the nonlinear parameters that a draw takes.
     whole
-        Share of them that are whole draws of the Student t. Half of the others are new values of some
+        Share of them that are whole draws of the fit. Half of the others are new values of some
         coordinates, half are steps from where the chain is.
     """
 
@@ -136,7 +136,7 @@ class Metropolis:
         return np.asarray(state.hit)
 
     def _begun(self, given: Given, proposal: Proposal, seed: list[int]) -> _State:
-        theta = jnp.asarray(proposal.draw(np.random.default_rng(seed), 1)[0])
+        theta = jnp.asarray(proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0]))
         found = self._marginal.conditionals(theta[None], given)
         conditional = Conditional(*(jnp.asarray(x[0]) for x in found))
         return _State(theta, conditional, given.data.hit)
@@ -185,15 +185,18 @@ class Metropolis:
 
             def move(here: tuple[Array, Conditional], by: Any) -> tuple[Any, Array]:
                 independent, local, whole, some, changed, fresh, log_uniform = by
-                u = solve_triangular(q.root, here[0] - q.mean, lower=True)
-                partly = q.mean + q.root @ jnp.where(changed, fresh, u)
-                theta = jnp.where(
-                    whole, independent + q.mean - proposal.mean, jnp.where(some, partly, here[0] + local)
+                old = q.even(here[0], jnp)
+                white = solve_triangular(q.root, old - q.mean, lower=True)
+                partly = q.mean + q.root @ jnp.where(changed, fresh, white)
+                u = jnp.where(
+                    whole, independent + q.mean - proposal.mean, jnp.where(some, partly, old + local)
                 )
+                theta = q.skewed(u, jnp)
                 there = theta, self._marginal.conditional(theta, own)
                 log_ratio = there[1].log_density - here[1].log_density
-                of_whole = q.log_density_of(theta) - q.log_density_of(here[0])
-                of_some = jnp.where(changed, _log_tail(fresh) - _log_tail(u), 0.0).sum()
+                log_ratio += jnp.log(q.slope(u, jnp) / q.slope(old, jnp)).sum()
+                of_whole = q.log_density_of(u) - q.log_density_of(old)
+                of_some = jnp.where(changed, _log_tail(fresh) - _log_tail(white), 0.0).sum()
                 log_ratio -= jnp.where(whole, of_whole, jnp.where(some, of_some, 0.0))
                 log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
                 taken = log_uniform < log_ratio
@@ -214,11 +217,12 @@ class Metropolis:
 
         The shift depends on nothing but the indicators, so the rule of acceptance holds.
         """
-        slope = self._slope(jnp.asarray(proposal.mean), given, aim.residual) - aim.slope
+        theta, slope = proposal.skewed(proposal.mean, jnp), proposal.slope(proposal.mean, jnp)
+        slope *= self._slope(theta, given, aim.residual) - aim.slope
         return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ slope))
 
     def _first_aim(self, given: Given, proposal: Proposal) -> _Aim:
-        theta = jnp.asarray(proposal.mean)
+        theta = proposal.skewed(proposal.mean, jnp)
         z = self._marginal.join(theta, self._marginal.conditional(theta, given).mean)
         residual = self._posterior.rates(z, given.data).white_noise(given.data.rate)
         return _Aim(residual, self._slope(theta, given, residual))

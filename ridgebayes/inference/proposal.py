@@ -1,10 +1,14 @@
-"""Adaptive importance sampling: a Student t fitted to a density of a few parameters.
+"""Adaptive importance sampling: a proposal fitted to a density of a few parameters.
 
 Rounds of draws from the present proposal, weighted by density over the mixture of all proposals so far
 (deterministic mixture weights: Owen & Zhou 2000; adaptive multiple importance sampling: Cornuet et al. 2012,
-Scandinavian Journal of Statistics 39, 798), give mean and covariance of the next. What is left serves as the
-proposal of an independence sampler (Tierney 1994, Annals of Statistics 22, 1701), which is exact whatever
-the fit; how good it is, its acceptance and Pareto's k of the weights say.
+Scandinavian Journal of Statistics 39, 798), give the next. The best serves as the proposal of an independence
+sampler (Tierney 1994, Annals of Statistics 22, 1701), which is exact whatever the fit; how good it is, its
+acceptance and Pareto's k of the weights say.
+
+The proposal is a Student t in coordinates in which the density is not skewed (sinh-arcsinh: Jones & Pewsey
+2009, Biometrika 96, 761), mixed with a wider one for the tails (defensive mixture: Hesterberg 1995,
+Technometrics 37, 185).
 """
 
 from __future__ import annotations
@@ -19,69 +23,121 @@ from arviz_stats.base import array_stats
 from jax import Array
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.optimize import brentq
 from scipy.special import gammaln, logsumexp, softmax
 
 from ridgebayes.inference.mode import Gaussian, LogDensities
 
 logger = logging.getLogger(__name__)
 
-ROUNDS = 8
+ROUNDS = 10
 """At most so many rounds of adaptation."""
-ENOUGH = 0.75
+ENOUGH = 0.65
 """Acceptance at which the fit is good enough."""
-OFTEN, NO_TAIL = 0.65, 0.35
+OFTEN, NO_TAIL = 0.6, 0.5
 """Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
-_DEGREES = (5.0, 10.0, 25.0, 80.0)  # degrees of freedom that are tried
+_DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
 _WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
 _FIRST_DEGREES = 7.0
-_LONG_TAIL, _SHORTER_TAIL = 5.0, 12.0  # degrees of freedom where the density is no Gaussian
-_MANY = 15  # the shorter tail is for more parameters than these
-_WIDER = 1.15  # width over the fitted one there
+_TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
+_SKEWED = 60.0  # draws that weights must be worth to tell the skewness
+_MOST_SKEW = 1.5
 _FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
-_JUDGED = 60.0  # and to end by them
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
 _A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
 _A_TERM = 1.3  # and for each term of a quadratic form
-_FAR, _NOT_NOTHING = 5.0, -8.0  # sd, and log density there over that of the centre (of a Gaussian: -12.5)
 _LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
 _FARTHEST = 4.0  # its top, in sd of the proposal before
 
 
 class Proposal(NamedTuple):
-    """Multivariate Student t.
+    """Multivariate Student t in coordinates u that may be skewed, and a wider one for the tails.
+
+    A parameter is x = centre + spread · sinh(arcsinh(u) + skew).
 
     Attributes
     ----------
     mean
-        Its centre, (parameter,).
+        Centre in u, (parameter,).
     root
-        Lower Cholesky factor of its scale matrix, (parameter, parameter).
+        Lower Cholesky factor of the scale matrix in u, (parameter, parameter).
     degrees
         Degrees of freedom.
+    centre, spread, skew
+        Of the coordinates, (parameter,).
     """
 
     mean: NDArray
     root: NDArray
     degrees: Any
+    centre: Any
+    spread: Any
+    skew: Any
+
+    @classmethod
+    def straight(cls, mean: NDArray, root: NDArray, degrees: float) -> Proposal:
+        """Return a proposal in coordinates that are the parameters themselves."""
+        return cls(mean, root, degrees, np.zeros(mean.size), np.ones(mean.size), np.zeros(mean.size))
+
+    def skewed(self, u: Any, xp: Any = np) -> Any:
+        """From u (..., parameter) to parameters."""
+        return self.centre + self.spread * xp.sinh(xp.arcsinh(u) + self.skew)
+
+    def even(self, x: Any, xp: Any = np) -> Any:
+        """From parameters (..., parameter) to u."""
+        return xp.sinh(xp.arcsinh((x - self.centre) / self.spread) - self.skew)
+
+    def slope(self, u: Any, xp: Any = np) -> Any:
+        """Return dx/du of each parameter, (..., parameter)."""
+        return self.spread * xp.cosh(xp.arcsinh(u) + self.skew) / xp.sqrt(1.0 + u**2)
+
+    @property
+    def gaussian(self) -> Gaussian:
+        """Centre and root of the scale matrix in the parameters themselves."""
+        return Gaussian(self.skewed(self.mean), self.slope(self.mean)[:, None] * self.root)
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-        """Draw `n` vectors, (n, parameter)."""
-        spread = np.sqrt(rng.chisquare(self.degrees, (n, 1)) / self.degrees)
-        return self.mean + (rng.normal(size=(n, self.mean.size)) / spread) @ self.root.T
+        """Draw `n` vectors u, (n, parameter)."""
+        wide = rng.uniform(size=(n, 1)) < _TAIL_SHARE
+        degrees = np.where(wide, _TAIL_DEGREES, self.degrees)
+        length = np.where(wide, _tail_width(self.mean.size), 1.0) / np.sqrt(rng.chisquare(degrees) / degrees)
+        return self.mean + (length * rng.normal(size=(n, self.mean.size))) @ self.root.T
 
-    def log_density_of(self, x: Array) -> Array:
-        """Log density of one vector (parameter,) up to a constant, inside compiled code."""
-        distance = (jax.scipy.linalg.solve_triangular(self.root, x - self.mean, lower=True) ** 2).sum()
-        return -0.5 * (self.degrees + x.size) * jnp.log1p(distance / self.degrees)
+    def log_density(self, u: NDArray) -> NDArray[np.float64]:
+        """Log density in u of vectors u (n, parameter)."""
+        white = solve_triangular(self.root, (u - self.mean).T, lower=True)
+        return self._log_density((white**2).sum(0), np) - np.log(np.diag(self.root)).sum()
 
-    def log_density(self, x: NDArray) -> NDArray[np.float64]:
-        """Log density of vectors (n, parameter)."""
-        d, nu = self.mean.size, self.degrees
-        distance = (solve_triangular(self.root, (x - self.mean).T, lower=True) ** 2).sum(0)
-        norm = gammaln((nu + d) / 2) - gammaln(nu / 2) - d / 2 * np.log(nu * np.pi)
-        return norm - np.log(np.diag(self.root)).sum() - (nu + d) / 2 * np.log1p(distance / nu)
+    def log_density_of(self, u: Array) -> Array:
+        """Log density in u of one vector u (parameter,) up to a constant, inside compiled code."""
+        white = jax.scipy.linalg.solve_triangular(self.root, u - self.mean, lower=True)
+        return self._log_density((white**2).sum(), jnp)
+
+    def log_density_at(self, x: NDArray) -> NDArray[np.float64]:
+        """Log density of parameters (n, parameter)."""
+        u = self.even(x)
+        return self.log_density(u) - np.log(self.slope(u)).sum(-1)
+
+    def _log_density(self, distance: Any, xp: Any) -> Any:
+        d = self.mean.shape[-1]
+        width = _tail_width(d)
+        narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, d, xp)
+        wide = np.log(_TAIL_SHARE) - d * np.log(width) + _log_t(distance / width**2, _TAIL_DEGREES, d, xp)
+        return xp.logaddexp(narrow, wide)
+
+
+def _tail_width(d: int) -> float:
+    """Width of the wider Student t over the other: in many dimensions little more makes it rare inside."""
+    return 1.0 + 1.0 / np.sqrt(max(d, 1))
+
+
+def _log_t(distance: Any, degrees: Any, d: int, xp: Any) -> Any:
+    """Log density of a Student t of unit scale in `d` dimensions, at a squared distance."""
+    log_gamma = gammaln if xp is np else jax.scipy.special.gammaln
+    norm = log_gamma((degrees + d) / 2) - log_gamma(degrees / 2) - d / 2 * xp.log(degrees * np.pi)
+    return norm - (degrees + d) / 2 * xp.log1p(distance / degrees)
 
 
 class Adapted(NamedTuple):
@@ -95,14 +151,11 @@ class Adapted(NamedTuple):
         Share of its draws that an independence sampler accepts.
     pareto_k
         Of the weights of its draws; above 0.7 the proposal misses a part of the density.
-    worth
-        Independent draws of the density that a weighted draw is worth.
     """
 
     proposal: Proposal
     acceptance: float
     pareto_k: float
-    worth: float
 
     @property
     def serves(self) -> bool:
@@ -121,55 +174,36 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
         First guess of its centre and covariance.
     rng
         Random numbers.
+
+    Returns
+    -------
+    Adapted
+        The best of the proposals, each judged by draws that no fit has seen.
     """
     size = start.mode.size
-    proposal = Proposal(start.mode, np.linalg.cholesky(start.root @ start.root.T), _FIRST_DEGREES)
+    root = np.linalg.cholesky(start.root @ start.root.T)
+    proposal = Proposal.straight(start.mode, root, _FIRST_DEGREES)
     n = max(_A_ROUND, _EACH * size)
     used: list[Proposal] = []
+    best = Adapted(proposal, 0.0, np.inf)
     x, log_p = np.empty((0, size)), np.empty(0)
     for number in range(ROUNDS):
         used.append(proposal)
-        x = np.concatenate([x, proposal.draw(rng, n)])
-        log_p = np.concatenate([log_p, log_densities(x[-n:])])
-        log_q = logsumexp([q.log_density(x) for q in used], axis=0) - np.log(len(used))
-        log_weight = log_p - log_q
-        if not np.isfinite(log_weight).any():
-            continue
-        proposal = _fitted(x, log_p, log_weight, proposal)
-        accepted = acceptance(log_weight, proposal.log_density(x) - log_p)
-        logger.debug("round %d: %.0f %% will be accepted", number + 1, 100 * accepted)
-        if number and accepted >= ENOUGH and _worth(_tempered(log_weight)) >= _JUDGED:
+        u = proposal.draw(rng, n)
+        new = proposal.skewed(u)
+        x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
+        own = log_p[-n:] + np.log(proposal.slope(u)).sum(-1) - proposal.log_density(u)
+        judged = Adapted(proposal, acceptance(own, -own), pareto_k(own))
+        logger.debug(
+            "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
+        )
+        best = max(best, judged, key=lambda one: one.acceptance)
+        if judged.acceptance >= ENOUGH and judged.pareto_k <= NO_TAIL:
             break
-    found = _judged(proposal, log_densities, rng)
-    if (found.serves and not _long_tailed(proposal, log_densities)) or not np.isfinite(log_weight).any():
-        return found
-    # A few draws say little of tails: those of what is no Gaussian are met by long ones.
-    shapes = [(proposal.mean, proposal.root), _moments(x, log_weight)]
-    degrees = _LONG_TAIL if len(start.mode) <= _MANY else _SHORTER_TAIL
-    others = [Proposal(s[0], _WIDER * s[1], degrees) for s in shapes if s is not None]
-    return max((_judged(q, log_densities, rng) for q in others), key=lambda q: q.worth)
-
-
-def _judged(proposal: Proposal, log_densities: LogDensities, rng: np.random.Generator) -> Adapted:
-    """Judge a fit by draws that it has not seen."""
-    x = proposal.draw(rng, max(_A_ROUND, _EACH * proposal.mean.size))
-    log_weight = log_densities(x) - proposal.log_density(x)
-    if not np.isfinite(log_weight).any():
-        return Adapted(proposal, 0.0, np.inf, 0.0)
-    worth = _worth(_tempered(log_weight)) / len(x)
-    return Adapted(proposal, acceptance(log_weight, -log_weight), pareto_k(log_weight), worth)
-
-
-def _long_tailed(proposal: Proposal, log_densities: LogDensities) -> bool:
-    """Whether the density reaches far beyond a proposal along some parameter, where none of its draws come.
-
-    A scale that may be zero has such a tail: once there, a chain would stay.
-    """
-    covariance = proposal.root @ proposal.root.T
-    # Each parameter so many sd off, the others where a Gaussian has them then.
-    steps = _FAR * covariance / np.sqrt(np.diag(covariance))
-    log_p = log_densities(proposal.mean + np.concatenate([np.zeros((1, len(steps))), steps.T, -steps.T]))
-    return bool((log_p[1:] - log_p[0] > _NOT_NOTHING).any())
+        log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
+        if np.isfinite(log_weight).any():
+            proposal = _fitted(x, log_p, log_weight, proposal)
+    return best
 
 
 def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
@@ -201,26 +235,55 @@ def pareto_k(log_weight: NDArray) -> float:
 
 
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
-    """Fit centre and covariance by curvature or moments, then degrees of freedom and width."""
-    curved, moments = _curved(x, log_p, log_weight, before), _moments(x, log_weight)
-    found = [shape for shape in (curved, moments) if shape is not None]
-    if not found:
-        return before
+    """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
     weight = _tempered(log_weight)
+    frame = before if _worth(weight) < _SKEWED else _unskewed(x, weight, before)
+    u = frame.even(x)
+    log_p = log_p + np.log(frame.slope(u)).sum(-1)
+    moments = _moments(u, log_weight)
+    if moments is None:
+        return before
+    about = before if frame is before else frame._replace(mean=moments[0], root=moments[1])
+    curved = _curved(u, log_p, log_weight, about)
+    found = [shape for shape in (curved, moments) if shape is not None]
     if _worth(weight) < _FEWEST:
-        return Proposal(*found[0], _FIRST_DEGREES)
-    best = [_widened(*shape, x, log_p, weight) for shape in found]
+        return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FIRST_DEGREES)
+    best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments fit the very points by which they are judged, the better the fewer these are.
     handicap = _HANDICAP * (x.shape[1] + 3) * x.shape[1] / 2 / _worth(weight)
     return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
 
 
+def _unskewed(x: NDArray, weight: NDArray, before: Proposal) -> Proposal:
+    """Choose coordinates in which weighted points are not skewed, parameter by parameter."""
+    size = x.shape[1]
+    centre, spread, skew = np.empty(size), np.empty(size), np.empty(size)
+    for k, column in enumerate(x.T):
+        order = np.argsort(column)
+        share = np.cumsum(weight[order]) - 0.5 * weight[order]
+        low, centre[k], high = np.interp([0.16, 0.5, 0.84], share, column[order])
+        spread[k] = (high - low) / 2
+        angle = np.arcsinh((column - centre[k]) / spread[k])
+
+        def skewness(by: float, angle: NDArray = angle) -> float:
+            u = np.sinh(angle - by)
+            off = u - weight @ u
+            return float(weight @ off**3 / (weight @ off**2) ** 1.5)
+
+        ends = skewness(-_MOST_SKEW), skewness(_MOST_SKEW)
+        if ends[0] * ends[1] < 0:
+            skew[k] = brentq(skewness, -_MOST_SKEW, _MOST_SKEW, xtol=1e-3)
+        else:
+            skew[k] = _MOST_SKEW * (1 if abs(ends[1]) < abs(ends[0]) else -1)
+    return before._replace(centre=centre, spread=spread, skew=skew)
+
+
 def _widened(
-    mean: NDArray, root: NDArray, x: NDArray, log_p: NDArray, weight: NDArray
+    frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
 ) -> tuple[float, Proposal]:
     """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
-    tried = [Proposal(mean, width * root, nu) for nu in _DEGREES for width in _WIDTHS]
-    moments = [float(logsumexp(log_p - q.log_density(x), b=weight)) for q in tried]
+    tried = [frame._replace(mean=mean, root=w * root, degrees=nu) for nu in _DEGREES for w in _WIDTHS]
+    moments = [float(logsumexp(log_p - q.log_density(u), b=weight)) for q in tried]
     best = int(np.argmin(moments))
     return moments[best], tried[best]
 
@@ -238,14 +301,14 @@ def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
 
 
 def _curved(
-    x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal
+    x: NDArray, log_p: NDArray, log_weight: NDArray, about: Proposal
 ) -> tuple[NDArray, NDArray] | None:
     """Top and inverse curvature of a quadratic form that is fitted to the log density.
 
     The values are exact, so where the density is nearly Gaussian this needs far fewer points than moments.
     """
     size = x.shape[1]
-    u = solve_triangular(before.root, (x - before.mean).T, lower=True).T
+    u = solve_triangular(about.root, (x - about.mean).T, lower=True).T
     first, second = np.triu_indices(size)
     terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
     weight = _tempered(log_weight, _A_TERM * terms.shape[1])
@@ -263,8 +326,8 @@ def _curved(
     top = np.linalg.solve(curvature, found[1 : 1 + size])
     if np.abs(top).max() > _FARTHEST:
         return None
-    root = np.linalg.cholesky(before.root @ np.linalg.inv(curvature) @ before.root.T)
-    return before.mean + before.root @ top, root
+    root = np.linalg.cholesky(about.root @ np.linalg.inv(curvature) @ about.root.T)
+    return about.mean + about.root @ top, root
 
 
 def _worth(weight: NDArray) -> float:

@@ -1,8 +1,8 @@
 """The way that a posterior is sampled: chosen for each part, then chain by chain.
 
 ``metropolis``
-    The linear parameters are integrated out; the few others are proposed from a Student t that adaptive
-    importance sampling has fitted to their density, and the linear ones are drawn exactly.
+    The linear parameters are integrated out; the few others are proposed from what adaptive importance
+    sampling has fitted to their density, and the linear ones are drawn exactly.
 ``marginal``
     NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
     or where the proposals would be accepted too rarely.
@@ -47,7 +47,7 @@ _ALL_REFUSED, _MOST_TRIES = 0.02, 12
 """Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
-_CELLS, _CELLS_ELSEWHERE = 50_000, 600_000
+_CELLS, _CELLS_ELSEWHERE = 200_000, 600_000
 """Cells of all proposals of a draw together, at most, likewise."""
 _THINNED, _THINNED_OF_SEVERAL = 25_000, 6_000
 """Cells of the thinned mission on which the mode of a longer one is first looked for: from one start, and
@@ -166,12 +166,12 @@ class Sampler:
             # All draws are exact: there is nothing to propose.
             nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
             reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
-            return Start(METROPOLIS, reference, nothing, Proposal(*nothing, 1.0))
+            return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
         around, given = self.mode(marginal, z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
-        around = Gaussian(adapted.proposal.mean, adapted.proposal.root)
+        around = adapted.proposal.gaussian
         hit: NDArray | None = None
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.

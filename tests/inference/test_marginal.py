@@ -15,6 +15,7 @@ from ridgebayes.likelihood.linear_terms import Term
 from ridgebayes.model import Model, components
 from ridgebayes.models.regions import PRIORS
 from ridgebayes.priors import Parameter
+from ridgebayes.runs.sampling import independent, meet
 from tests.helpers.dense_algebra import Dense, few_scws
 
 SECOND = {"sky.second": Parameter(dist.Normal(0.0, 1.0), "", ("band", "region"), "a second sky")}
@@ -239,3 +240,22 @@ def test_groups_of_a_long_mission_change_nothing(small_mission, three_regions, m
         groups = [group.revolution.size for group in data.sequence.groups]
         assert len(groups) == (2 if many > 1 else 6)
     np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+def test_a_density_that_rounding_has_eaten_is_none(small_mission, three_regions):
+    """Where the thermal part is cut off far below the bands, it outshines all else beyond 16 digits.
+
+    Without a limit such a place had log densities of 1e200, and a chain that came there stayed.
+    """
+    model, prepared = meet(models.spectrum(three_regions), small_mission)
+    (data,) = independent(model, prepared.data)
+    posterior = Posterior(model, data)
+    marginal = Marginal(posterior, linear_parameters(posterior, data), data)
+    z = posterior.start(jax.random.key(0), data)
+    given = marginal.given(z, data)
+    coldness = posterior.named("sky.temperature")[marginal.nonlinear]
+    thetas = z[marginal.nonlinear] - np.array([[0.0], [1.0], [6.0], [7.0], [8.0]]) * coldness
+    found = marginal.log_densities(thetas, given)
+    assert np.isfinite(found[:2]).all()
+    assert (found[2:] < found[0] + 1e3).all()
+    assert found[-1] == -np.inf
