@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ridgebayes.inference.runner import Settings
+from ridgebayes.inference.runner import MOST_TIMES, Settings
 
 ENOUGH = Settings.draws
 """Draws a chain that a fit has by default."""
-MOST_TIMES = 8
-"""At most so many times more draws are advised at once."""
 _ROOM = 1.3  # an ESS is an estimate
 _ROUND = 100
 

@@ -10,10 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ridgebayes.inference.advice import enough, more_draws
+from ridgebayes.inference.mixing import MAX_R_HAT, MIN_ESS
 
-MAX_R_HAT = 1.01
-MIN_ESS = 400
-"""Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
 FEWEST = 4
 """Draws a chain without which nothing can be judged."""
 MIN_BFMI = 0.3

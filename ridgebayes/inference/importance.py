@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
+from ridgebayes.inference.mixing import mixed
 from ridgebayes.inference.mode import Gaussian
 
 MAX_PARETO_K = 0.7
@@ -52,11 +52,7 @@ class Reweighed:
     @cached_property
     def serves(self) -> bool:
         """Tell whether they are worth what a fit asks for."""
-        if not self.pareto_k <= MAX_PARETO_K:
-            return False
-        r_hat = array_stats.rhat(self.z, chain_axis=0, draw_axis=1)
-        ess = array_stats.ess(self.z, chain_axis=0, draw_axis=1)
-        return bool(r_hat.max() <= MAX_R_HAT and ess.min() >= MIN_ESS)
+        return self.pareto_k <= MAX_PARETO_K and mixed(self.z)
 
 
 def reweigh(

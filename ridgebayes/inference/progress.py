@@ -84,6 +84,13 @@ class ProgressBar:
                 self._since, self._done = self._now(), 0
         self._bar.set_description("sampling")
 
+    def grows(self, more: int) -> None:
+        """Take note that so many more iterations are needed than was thought."""
+        with self._lock:
+            self.total += more
+            self._bar.total = self.total
+        self._bar.set_description("sampling on, not yet converged")
+
     def known(self, iterations: int) -> None:
         """Count iterations that an earlier process has done."""
         self._move(iterations)

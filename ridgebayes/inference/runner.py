@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mixing import mixed
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.progress import ProgressBar, wanted
-from ridgebayes.inference.sampler import Sampler, Start
+from ridgebayes.inference.sampler import METROPOLIS, Sampler, Start
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
@@ -32,6 +34,12 @@ CHECKPOINT_SECONDS = 5.0
 """So often is kept how far a chain has come."""
 MIN_DRAWS = 50
 """Draws a chain without which chains that were stopped make no run."""
+MOST_TIMES = 8
+"""At most so many times as long do chains become that have not converged."""
+_MARGIN = 1.2
+"""Beyond the limits of R-hat and ESS, until they count as converged."""
+_JUDGED = 1000
+"""Draws of all chains of a part together from which on their convergence decides how long they become."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Settings:
     Attributes
     ----------
     chains, warmup, draws
-        Chains, adaptive iterations and kept draws of each.
+        Chains, adaptive iterations and kept draws of each. Chains of independent proposals that have not
+        converged become up to `MOST_TIMES` times as long; one of every so many draws is kept.
     seed
         Everything random follows from it.
     target_accept, max_tree_depth
@@ -136,12 +145,16 @@ class Chains(NamedTuple):
         Unconstrained draws, (part, chain, draw, parameter).
     statistics
         Of the draws, (part, chain, draw).
+    times
+        So many times as long as was asked for the chains of each part became; of every so many draws one is
+        kept.
     stopped
         When the chains were stopped before their end, in words; empty where they were not.
     """
 
     z: NDArray
     statistics: dict[str, NDArray]
+    times: tuple[int, ...]
     stopped: str = ""
 
 
@@ -159,6 +172,7 @@ def run_chains(
 ) -> Chains:
     """Run all chains of all parts.
 
+    Chains of independent proposals that have not converged go on, twice as long each time (`MOST_TIMES`).
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
     that are given. After `max_time` minutes all chains stop, and give the draws that all of them have.
 
@@ -181,7 +195,7 @@ def run_chains(
         try:
             running = run.begin()
             clock.lap("mode")
-            blocks = [chain.result() for of_part in running for chain in of_part]
+            blocks, times = _until_converged(run, running)
             clock.lap("sampling")
         except BaseException as error:
             run.stop.set()
@@ -192,19 +206,51 @@ def run_chains(
                     f"`{command('resume', checkpoint.run)}`"
                 ) from None
             raise
-    draws = min(sum(len(block.z) for block in chain) for chain in blocks)
+    draws = min(settings.draws, *(_length(chain) for of_part in blocks for chain in of_part))
     stopped = ""
     if draws < settings.draws:
         assert max_time is not None
         stopped = f"after {max_time:g} min with {draws} of {settings.draws} draws a chain"
         _check_enough(draws, stopped, checkpoint)
-    chains = [_join(chain, draws) for chain in blocks]
+    chains = [
+        _join(chain, draws, every) for of_part, every in zip(blocks, times, strict=True) for chain in of_part
+    ]
     shape = (len(parts), settings.chains, draws)
     z = np.stack([c.z for c in chains]).reshape(*shape, -1)
     statistics = {
         name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
     }
-    return Chains(z, statistics, stopped)
+    return Chains(z, statistics, tuple(times), stopped)
+
+
+def _until_converged(
+    run: _Chains, running: list[list[Future[list[Draws]]]]
+) -> tuple[list[list[list[Draws]]], list[int]]:
+    """Wait for the chains of all parts, and let those go on that have not converged.
+
+    Returns
+    -------
+    list
+        Blocks of draws: (part, chain, block).
+    list
+        So many times as long as was asked for they became, (part,).
+    """
+    draws = run.settings.draws
+    times, found = [1] * len(running), [list[list[Draws]]() for _ in running]
+    waiting = deque(enumerate(running))
+    while waiting:
+        part, chains = waiting.popleft()
+        found[part] = [chain.result() for chain in chains]
+        whole = min(map(_length, found[part])) >= draws * times[part]
+        if not whole and times[part] > 1:
+            # Stopped while they went on.
+            times[part] //= 2
+        elif whole and not run.stop.is_set() and 2 * times[part] <= MOST_TIMES:
+            z = np.stack([_join(chain, draws, times[part]).z for chain in found[part]])
+            if run.may_go_on(part) and not mixed(z, margin=_MARGIN):
+                times[part] *= 2
+                waiting.append((part, run.go_on(part, times[part] * draws)))
+    return found, times
 
 
 def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
@@ -244,6 +290,8 @@ class _Chains:
             potential=potential,
         )
         self.deadline = deadline
+        self.starts: dict[int, Start] = {}
+        self.progress: dict[tuple[int, int], Progress] = {}
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
     def begin(self) -> list[list[Future[list[Draws]]]]:
@@ -252,14 +300,25 @@ class _Chains:
         return [future.result() for future in started]
 
     def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
-        start = self._start(part)
+        start = self.starts[part] = self._start(part)
         chains = self.settings.chains
         self.bar.begins(chains * (self.settings.warmup - self.sampler.warmup_of(start)))
-        return [self._submit(part, number, start) for number in range(chains)]
+        return [self._submit(part, number, self.settings.draws) for number in range(chains)]
 
-    def _submit(self, part: int, number: int, start: Start) -> Future[list[Draws]]:
+    def may_go_on(self, part: int) -> bool:
+        """Tell whether chains of a part go on where they have not converged: steps of NUTS take too long."""
+        judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= _JUDGED
+        return judged and self.starts[part].method == METROPOLIS
+
+    def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:
+        """Let the chains of a part go on until they have so many draws each."""
+        chains = range(self.settings.chains)
+        self.bar.grows(sum(max(draws - _length(self.progress[part, n].draws), 0) for n in chains))
+        return [self._submit(part, number, draws) for number in chains]
+
+    def _submit(self, part: int, number: int, draws: int) -> Future[list[Draws]]:
         """Run a chain to its end; where time is short, a block of each in turn, so that all come as far."""
-        chain = self._chain(part, number, start)
+        chain = self._chain(part, number, draws)
         if self.deadline is None:
             return self.pool.submit(_to_the_end, chain)
         whole: Future[list[Draws]] = Future()
@@ -289,20 +348,25 @@ class _Chains:
             self.checkpoint.save_start(part, found)
         return found
 
-    def _chain(self, part: int, number: int, start: Start) -> Iterator[tuple[list[Draws], bool]]:
-        """Run one chain to its end, or until all stop; what there is of it is kept now and then.
+    def _chain(self, part: int, number: int, draws: int) -> Iterator[tuple[list[Draws], bool]]:
+        """Run one chain until it has so many draws, or all stop; what there is is kept now and then.
 
         Yields, after each block, what there is, and whether that is all.
         """
         key = jax.random.fold_in(jax.random.fold_in(self.root, part), number)
-        draws, checkpoint = self.settings.draws, self.checkpoint
-        before = checkpoint.chain(part, number) if checkpoint else None
+        checkpoint = self.checkpoint
+        before = self.progress.get((part, number))
+        if before is None and checkpoint:
+            before = checkpoint.chain(part, number)
+            if before:
+                self.bar.known(before.warmed + min(_length(before.draws), draws))
         warmed, blocks = (before.warmed, before.draws) if before else (0, [])
-        self.bar.known(warmed + sum(len(block.z) for block in blocks))
-        if sum(len(block.z) for block in blocks) == draws:
+        if before and _length(blocks) >= draws:
+            self.progress[part, number] = before
             yield blocks, True
+            return
         saved = time.monotonic()
-        for block in self.sampler.chain(key, self.shared[part], start, draws, before):
+        for block in self.sampler.chain(key, self.shared[part], self.starts[part], draws, before):
             if isinstance(block, Draws):
                 blocks.append(block)
             else:
@@ -311,21 +375,31 @@ class _Chains:
             if self.deadline is not None and time.monotonic() > self.deadline:
                 self.stop.set()
             due = self.stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS
-            done = sum(len(b.z) for b in blocks) == draws
-            if checkpoint and (due or done):
-                checkpoint.save_chain(part, number, Progress(warmed, blocks, freeze(block.state)))
-                saved = time.monotonic()
+            done = _length(blocks) >= draws
+            if done or (checkpoint and due):
+                now = Progress(warmed, blocks, freeze(block.state))
+                if checkpoint:
+                    checkpoint.save_chain(part, number, now)
+                    saved = time.monotonic()
+                if done:
+                    self.progress[part, number] = now
             yield blocks, done or self.stop.is_set()
+
+
+def _length(blocks: Sequence[Draws]) -> int:
+    """Draws of a chain."""
+    return sum(len(block.z) for block in blocks)
 
 
 def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
     return next(blocks for blocks, ended in chain if ended)
 
 
-def _join(blocks: Sequence[Draws], draws: int) -> Draws:
-    """Join the blocks of a chain, as far as so many draws."""
+def _join(blocks: Sequence[Draws], draws: int, every: int = 1) -> Draws:
+    """Join the blocks of a chain; of every so many draws the last, as far as `draws`."""
+    kept = slice(every - 1, every * draws, every)
     names = blocks[0].statistics
     return Draws(
-        np.concatenate([b.z for b in blocks])[:draws],
-        {name: np.concatenate([b.statistics[name] for b in blocks])[:draws] for name in names},
+        np.concatenate([b.z for b in blocks])[kept],
+        {name: np.concatenate([b.statistics[name] for b in blocks])[kept] for name in names},
     )

@@ -77,7 +77,7 @@ def build_run(
     settings, device, seconds
         How it was sampled, and how long each stage took.
     """
-    z, statistics, stopped = chains
+    z, statistics, times, stopped = chains
     groups = {
         "posterior": _named_draws(model, prepared, posterior, parts, z),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
@@ -112,6 +112,8 @@ def build_run(
     )
     record = record_of(model, prepared, settings, device)
     record["seconds"] = {stage: round(value, 1) for stage, value in seconds.items()}
+    if max(times) > 1:
+        record["sampling"]["times_as_long"] = list(times)
     record["peak_memory_gib"] = round(peak_memory_gib(), 2)
     tree.attrs.update(
         creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])

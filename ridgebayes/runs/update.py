@@ -105,7 +105,7 @@ def update(
     again = [k for k, draws in enumerate(found) if not draws.serves]
     z = np.stack([draws.z for draws in found])
     statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
-    stopped = ""
+    stopped, times = "", np.ones(len(parts), int)
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
         near = [moments(z_old[k]) for k in again]
@@ -121,12 +121,12 @@ def update(
         )
         draws, stopped = fresh.z.shape[2], fresh.stopped
         z, statistics = z[:, :, :draws], {name: x[:, :, :draws] for name, x in statistics.items()}
-        z[again] = fresh.z
+        z[again], times[again] = fresh.z, fresh.times
         for name, values in fresh.statistics.items():
             statistics[name][again] = values
     names = [band.name for band in old.scws.bands]
     names = names if len(names) == len(parts) else ["all bands"]
-    chains = Chains(z, statistics, stopped)
+    chains = Chains(z, statistics, tuple(times.tolist()), stopped)
     result = build_run(old.model, prepared, posterior, parts, chains, settings, device, clock.laps)
     result.record["update"] = {
         "from": str(run.path or ""),

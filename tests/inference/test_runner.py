@@ -1,4 +1,7 @@
-"""Chains that are stopped when their time is over; every block takes a second of a fake clock."""
+"""Chains that are stopped when their time is over, and chains that go on until they have converged.
+
+Every block takes a second of a fake clock.
+"""
 
 from threading import Lock
 
@@ -8,7 +11,9 @@ import pytest
 from ridgebayes.errors import InputError
 from ridgebayes.inference import runner
 from ridgebayes.inference.kernels import Draws, Warmed
+from ridgebayes.inference.mixing import mixed
 from ridgebayes.inference.runner import Device, Settings, run_chains
+from ridgebayes.inference.sampler import METROPOLIS, NUTS, Start
 
 WARMUP, DRAWS, BLOCK = 50, 200, 25
 BLOCKS = (WARMUP + DRAWS) // BLOCK
@@ -129,3 +134,101 @@ def test_too_few_draws_in_memory(clock):
 def test_no_time_is_refused(clock):
     with pytest.raises(InputError, match="max_time = 0"):
         run(clock, 0.0)
+
+
+@pytest.fixture
+def slow(clock, monkeypatch):
+    """Chains of an autoregression, the slower the higher the number of the part."""
+
+    def series(part, number, memory):
+        rng = np.random.default_rng([part, number])
+        x = [rng.normal()]
+        for noise in rng.normal(size=10_000) * np.sqrt(1 - memory**2):
+            x.append(memory * x[-1] + noise)
+        return np.array(x)[:, None]
+
+    def install(memories, method=METROPOLIS):
+        known = {(p, n): series(p, n, m) for p, m in enumerate(memories) for n in range(4)}
+
+        def begin(self, *_):
+            return Start(method, np.zeros(1), None)
+
+        def chain(self, key, data, start, draws, after=None):
+            which = (data, int(key))
+            done = sum(len(d.z) for d in after.draws) if after else 0
+            for first in range(done, draws, BLOCK):
+                clock.tick()
+                z = known[which][first : first + BLOCK]
+                yield Draws(z, {"lp": z[:, 0]}, ())
+
+        monkeypatch.setattr(runner.Sampler, "begin", begin)
+        monkeypatch.setattr(runner.Sampler, "chain", chain)
+        monkeypatch.setattr(runner.Sampler, "warmup_of", lambda *_: 0)
+        monkeypatch.setattr(runner.jax.random, "key", lambda seed: 0)
+        monkeypatch.setattr(runner.jax.random, "fold_in", lambda key, number: number)
+        monkeypatch.setattr(runner, "freeze", lambda state: [])
+        return known
+
+    return install
+
+
+def run_slow(parts, *, checkpoint=None, seconds=None, draws=500):
+    settings, device = Settings(chains=4, warmup=1, draws=draws), Device("cpu", "threads", 1)
+    clock = type("", (), {"lap": lambda *_: None})()
+    limit = None if seconds is None else seconds / 60
+    return run_chains(
+        None,
+        list(range(parts)),
+        settings,
+        device,
+        clock,
+        progress=False,
+        checkpoint=checkpoint,
+        max_time=limit,
+    )
+
+
+def test_chains_that_have_not_converged_go_on(clock, slow):
+    known = slow([0.0, 0.8])
+    found = run_slow(2)
+    assert found.times[0] == 1
+    assert 2 <= found.times[1] <= runner.MOST_TIMES
+    every = found.times[1]
+    for n in range(4):
+        np.testing.assert_array_equal(found.z[0, n], known[0, n][:500])
+        np.testing.assert_array_equal(found.z[1, n], known[1, n][every - 1 : 500 * every : every])
+    assert mixed(found.z[1])
+    assert clock.now == 4 * (1 + every) * 500 / BLOCK
+
+
+def test_chains_that_never_converge_end(clock, slow):
+    slow([0.9999])
+    found = run_slow(1)
+    assert found.times == (runner.MOST_TIMES,)
+    assert found.z.shape == (1, 4, 500, 1)
+
+
+@pytest.mark.parametrize(("method", "draws"), [(NUTS, 500), (METROPOLIS, 200)])
+def test_what_is_not_judged_does_not_go_on(slow, method, draws):
+    """Trajectories take too long, and few draws cannot converge."""
+    slow([0.99], method)
+    assert run_slow(1, draws=draws).times == (1,)
+
+
+def test_chains_that_are_stopped_as_they_go_on_keep_what_they_had(clock, slow):
+    known = slow([0.99])
+    found = run_slow(1, seconds=100.0)
+    assert found.times == (1,)
+    assert found.stopped == ""
+    np.testing.assert_array_equal(found.z[0, 2], known[0, 2][:500])
+
+
+def test_going_on_after_an_interruption_gives_the_same(clock, slow):
+    slow([0.97])
+    whole, kept = run_slow(1), Kept()
+    spent = clock.now
+    run_slow(1, seconds=120.0, checkpoint=kept)
+    again = run_slow(1, checkpoint=kept)
+    assert again.times == whole.times
+    np.testing.assert_array_equal(again.z, whole.z)
+    assert clock.now <= 2 * spent + 1  # nothing was done twice

@@ -113,7 +113,12 @@ seed_option = click.option("--seed", default=0, show_default=True, help="Everyth
 warmup_option = click.option(
     "--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."
 )
-draws_option = click.option("--draws", default=500, show_default=True, help="Draws a chain to keep.")
+draws_option = click.option(
+    "--draws",
+    default=500,
+    show_default=True,
+    help="Draws a chain to keep. Chains that have not converged take up to 8 times as many.",
+)
 workers_option = click.option("--workers", type=int, help="How many at a time [default: the cores].")
 max_time_option = click.option(
     "--max-time",

@@ -1,0 +1,24 @@
+"""When chains have mixed: the limits of R-hat and ESS that all of the package goes by."""
+
+from __future__ import annotations
+
+from arviz_stats.base import array_stats
+from numpy.typing import NDArray
+
+MAX_R_HAT = 1.01
+MIN_ESS = 400
+"""Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
+TAILS = 0.05, 0.95
+"""Quantiles whose ESS is that of the tails."""
+
+
+def mixed(z: NDArray, *, margin: float = 1.0) -> bool:
+    """Tell whether all parameters of draws (chain, draw, parameter) are within the limits.
+
+    With a margin above one, by so much: functions of the parameters, too, shall be within them.
+    """
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    if not array_stats.rhat(z, **axes).max() <= 1.0 + (MAX_R_HAT - 1.0) / margin:
+        return False
+    bulk, tail = array_stats.ess(z, **axes), array_stats.ess(z, method="tail", prob=TAILS, **axes)
+    return bool(min(bulk.min(), tail.min()) >= MIN_ESS * margin)
