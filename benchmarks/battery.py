@@ -54,11 +54,11 @@ def one(rng: np.random.Generator) -> dict[str, object]:
     run = sample(model, scws, seed=1)
     seconds = time.perf_counter() - start
     r_hat, bulk, tail = (float(x) for x in run.diagnosis.worst)
+    times = max(run.record["sampling"].get("times_as_long", [1]))
     row = {
         "model": name, "extras": "+".join(extras), "world": world, "revolutions": revolutions,
         "scws": len(scws), "seed": seed, "r_hat": r_hat, "ess_bulk": bulk, "ess_tail": tail,
-        "divergences": run.diagnosis.divergences, "times": max(run.record["sampling"].get("times_as_long", [1])),
-        "seconds": round(seconds, 1),
+        "divergences": run.diagnosis.divergences, "times": times, "seconds": round(seconds, 1),
         "converged": r_hat <= MAX_R_HAT and min(bulk, tail) >= MIN_ESS and not run.diagnosis.divergences,
     }  # fmt: skip
     return row | {"rms_z": rms_z(run), "rms_z_cal": rms_z(run.best)}

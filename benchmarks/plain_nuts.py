@@ -1,4 +1,4 @@
-"""The posterior of the sampler beside that of long plain NUTS, as NumPyro has it, on small simulated missions.
+"""The posterior of the sampler beside that of long plain NUTS, on small simulated missions.
 
 python benchmarks/plain_nuts.py --revolutions 15 --extra correlated_noise --extra transients
 
@@ -86,7 +86,7 @@ def main() -> None:
         worst_z, count = max(worst_z, float(np.abs(z).max())), count + z.size
         ratios.extend(ratio)
         print(
-            f"{name:26s} z {z.min():5.1f} … {z.max():4.1f}   sd ratio {ratio.min():.3f} … {ratio.max():.3f}   "
+            f"{name:26s} z {z.min():5.1f} … {z.max():4.1f}  sd ratio {ratio.min():.3f} … {ratio.max():.3f}  "
             f"plain NUTS: R-hat {b[3].max():.3f}, effective draws {b[2].min():.0f}"
         )
     print(f"{count} parameters: largest |z| {worst_z:.1f}, sd ratio {min(ratios):.3f} … {max(ratios):.3f}")
