@@ -36,6 +36,8 @@ ENOUGH = 0.65
 """Acceptance at which the fit is good enough."""
 OFTEN, NO_TAIL = 0.6, 0.5
 """Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone."""
+MISSES = 0.7
+"""Pareto's k above which a proposal misses a part of the density."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -150,7 +152,7 @@ class Adapted(NamedTuple):
     acceptance
         Share of its draws that an independence sampler accepts.
     pareto_k
-        Of the weights of its draws; above 0.7 the proposal misses a part of the density.
+        Of the weights of its draws (see `MISSES`).
     """
 
     proposal: Proposal
@@ -197,7 +199,7 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
         logger.debug(
             "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
         )
-        best = max(best, judged, key=lambda one: one.acceptance)
+        best = max(best, judged, key=lambda one: (one.pareto_k <= MISSES, one.acceptance))
         if judged.acceptance >= ENOUGH and judged.pareto_k <= NO_TAIL:
             break
         log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
