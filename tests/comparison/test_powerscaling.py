@@ -45,8 +45,11 @@ def found():
     return run, linear, table, fits
 
 
-def test_sensitivity_is_the_analytic_one(found):
-    run, linear, table, _ = found
+def test_sensitivity_is_the_analytic_one():
+    """Of 2,500 draws a chain the estimate scatters by up to 8 % from seed to seed, of 10,000 by half of that."""
+    scws, few, linear = gaussian_run()
+    run = rb.sample(reopen(few, scws).posterior.model, scws, seed=1, draws=10_000)
+    table, _ = rb.sensitivity(run, scws)
     rows = np.arange(linear.y.size)
     mean, covariance = linear.given(rows)
     for i, region in enumerate(["L-20", "GB", "L+20"]):
