@@ -46,7 +46,7 @@ def found():
 
 
 def test_sensitivity_is_the_analytic_one():
-    """Of 2,500 draws a chain the estimate scatters by up to 8 % from seed to seed, of 10,000 by half of that."""
+    """Of 2,500 draws a chain the estimate scatters by up to 8 % from seed to seed, of 10,000 by half."""
     scws, few, linear = gaussian_run()
     run = rb.sample(reopen(few, scws).posterior.model, scws, seed=1, draws=10_000)
     table, _ = rb.sensitivity(run, scws)
