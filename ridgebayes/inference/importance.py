@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from ridgebayes.inference.mixing import mixed
+from ridgebayes.inference.mixing import MAX_PARETO_K, mixed
 from ridgebayes.inference.mode import Gaussian
 
-MAX_PARETO_K = 0.7
-"""Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
 _NOTHING = 500.0
 _FLATTEST = 0.2  # new data may make a direction wider, but not more than so
 

@@ -1,4 +1,4 @@
-"""When chains have mixed: the limits of R-hat and ESS that all of the package goes by."""
+"""When draws serve: the limits of R-hat, ESS and Pareto's k that all of the package goes by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
+MAX_PARETO_K = 0.7
+"""Of importance weights: Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
 TAILS = 0.05, 0.95
 """Quantiles whose ESS is that of the tails."""
 

@@ -26,6 +26,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
 from scipy.special import gammaln, logsumexp, softmax
 
+from ridgebayes.inference.mixing import MAX_PARETO_K
 from ridgebayes.inference.mode import Gaussian, LogDensities
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ ENOUGH = 0.65
 """Acceptance at which the fit is good enough."""
 OFTEN, NO_TAIL = 0.6, 0.5
 """Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone."""
-MISSES = 0.7
-"""Pareto's k above which a proposal misses a part of the density."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -152,7 +151,7 @@ class Adapted(NamedTuple):
     acceptance
         Share of its draws that an independence sampler accepts.
     pareto_k
-        Of the weights of its draws (see `MISSES`).
+        Of the weights of its draws; above `MAX_PARETO_K` the proposal misses a part of the density.
     """
 
     proposal: Proposal
@@ -191,15 +190,14 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
     x, log_p = np.empty((0, size)), np.empty(0)
     for number in range(ROUNDS):
         used.append(proposal)
-        u = proposal.draw(rng, n)
-        new = proposal.skewed(u)
+        new = proposal.skewed(proposal.draw(rng, n))
         x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
-        own = log_p[-n:] + np.log(proposal.slope(u)).sum(-1) - proposal.log_density(u)
+        own = log_p[-n:] - proposal.log_density_at(new)
         judged = Adapted(proposal, acceptance(own, -own), pareto_k(own))
         logger.debug(
             "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
         )
-        best = max(best, judged, key=lambda one: (one.pareto_k <= MISSES, one.acceptance))
+        best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
         if judged.acceptance >= ENOUGH and judged.pareto_k <= NO_TAIL:
             break
         log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))

@@ -245,9 +245,9 @@ def _until_converged(
         if not whole and times[part] > 1:
             # Stopped while they went on.
             times[part] //= 2
-        elif whole and not run.stop.is_set() and 2 * times[part] <= MOST_TIMES:
+        elif whole and 2 * times[part] <= MOST_TIMES and run.may_go_on(part):
             z = np.stack([_join(chain, draws, times[part]).z for chain in found[part]])
-            if run.may_go_on(part) and not mixed(z, margin=_MARGIN):
+            if not mixed(z, margin=_MARGIN):
                 times[part] *= 2
                 waiting.append((part, run.go_on(part, times[part] * draws)))
     return found, times
@@ -308,7 +308,7 @@ class _Chains:
     def may_go_on(self, part: int) -> bool:
         """Tell whether chains of a part go on where they have not converged: steps of NUTS take too long."""
         judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= _JUDGED
-        return judged and self.starts[part].method == METROPOLIS
+        return judged and not self.stop.is_set() and self.starts[part].method == METROPOLIS
 
     def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:
         """Let the chains of a part go on until they have so many draws each."""
