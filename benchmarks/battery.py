@@ -3,9 +3,9 @@
 python benchmarks/battery.py --number 20 --seed 1 --out battery.ecsv
 
 Every row is a simulated mission with known truth, fitted with default settings. Columns: what was fitted,
-worst R-hat, worst bulk and tail ESS, divergences, CPU seconds of the fit, and the rms of (FOV flux − truth) / sd
-of all regions and bands, by the own sd of the posterior and by the calibrated one; ``times`` is by how much
-chains became longer until they agreed. Rows are written as they come, and a second run goes on after them.
+worst R-hat, worst bulk and tail ESS, divergences, CPU seconds, and the rms of (FOV flux − truth) / sd of
+all regions and bands, by the own sd of the posterior and by the calibrated one; ``times`` is by how much
+chains became longer until they agreed. Rows are written as they come; a second run goes on after them.
 """
 
 from __future__ import annotations
