@@ -54,6 +54,9 @@ def append(
         raise InputError(f"duplicates is '{duplicates}': choose one of {', '.join(DUPLICATES)}")
     if not tables:
         raise InputError("no tables to join: name at least one")
+    # Tracer bands are joined as all others.
+    tracers = [band.name for band in tables[0].tracer_bands]
+    tables = [table.without_tracer_bands() for table in tables]
     first = tables[0]
     same = [first, *(_same_bands(first, table) for table in tables[1:])]
     _check_kind(same, mix_osa)
@@ -82,7 +85,7 @@ def append(
         truth=first.truth if all(table.truth == first.truth for table in same) else None,
     ).select(kept)
     validate(joined, "joined table")
-    return joined
+    return joined.with_tracer_bands(tracers)
 
 
 def _name(table: ScWTable) -> str:

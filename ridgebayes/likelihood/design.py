@@ -26,6 +26,7 @@ from ridgebayes.instrument.response import Response, Trapezoid
 from ridgebayes.likelihood.ou_noise import Sequence, sequence
 from ridgebayes.likelihood.packing import Layout, layout, pack_sky
 from ridgebayes.likelihood.reference import DAYS_A_YEAR, Scales, interval, read_scales
+from ridgebayes.likelihood.tracer_bands import PARTS, columns
 from ridgebayes.sky import Sky, exposure, point_response, uncovered
 from ridgebayes.table.scw import CRAB, ScWTable
 
@@ -93,6 +94,9 @@ class FitData(NamedTuple):
         circle, and their frequencies in cycles a turn, (harmonic,).
     sequence
         Order of the ScWs in time; None unless the model has correlated noise.
+    tracer_bands
+        Rates of the tracer bands over their slow level, minus one: mean of each revolution, and what is left
+        in each ScW, (column, block, width).
     hit
         Which ScWs are outliers, (band, block, width), while a model with outliers is sampled; None elsewhere.
     """
@@ -102,6 +106,7 @@ class FitData(NamedTuple):
     level: Array
     crab_rate: Array
     tracer: Array
+    tracer_bands: Array
     basis: Array
     crab_response: Array
     exposure: Array
@@ -165,6 +170,7 @@ class Prepared:
             "crab_mode": list(range(1, self.data.smooth_frequency.size + 1)),
             "template": list(self.sky.templates),
             "harmonic": list(range(self.data.harmonic_frequency.size)),
+            "tracer_column": [f"{band.name} {part}" for band in self.scws.tracer_bands for part in PARTS],
         }
 
 
@@ -235,6 +241,9 @@ def prepare(
     time = (mjd - scales.middle) / scales.half_span
     tracer = np.zeros(len(scws)) if scws.tracer is None else scws.tracer / scales.trend[position] - 1.0
 
+    beside = np.empty((0, len(scws)))
+    if scws.aside is not None:
+        beside = columns(scws.aside, crab_response, position, time, scales.tracers)
     packed_exposure, region = pack_sky(where, a, seen)
     fov = sky.fov_matrix(response)
     half_years = scales.half_span / DAYS_A_YEAR
@@ -247,6 +256,7 @@ def prepare(
         level=scales.level,
         crab_rate=scales.crab_rate,
         tracer=where.pack(tracer),
+        tracer_bands=where.pack(beside),
         basis=where.pack(np.stack([legendre.legval(phase, np.eye(3)[j]) for j in range(3)])),
         crab_response=where.pack(crab_response),
         exposure=packed_exposure,

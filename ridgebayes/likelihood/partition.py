@@ -17,8 +17,8 @@ from ridgebayes.likelihood.ou_noise import Sequence, sequence
 from ridgebayes.likelihood.packing import Layout
 
 BLOCKS = {
-    "rate": 1, "stat_variance": 1, "tracer": 0, "basis": 1, "crab_response": 0, "exposure": 1, "region": 1,
-    "block_revolution": 0, "filled": 0, "plane": 0, "reshaped": 2, "hit": 1,
+    "rate": 1, "stat_variance": 1, "tracer": 0, "tracer_bands": 1, "basis": 1, "crab_response": 0,
+    "exposure": 1, "region": 1, "block_revolution": 0, "filled": 0, "plane": 0, "reshaped": 2, "hit": 1,
 }  # fmt: skip
 """Arrays of a fit with an axis of blocks, and which axis that is."""
 REVOLUTIONS = {"level": 1, "time": 0, "crab_basis": 1, "drift_basis": 0, "smooth_basis": 0}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.likelihood.tracer_bands import TracerScales, crab_of_tracers
 from ridgebayes.table.scw import ScWTable
 
 DAYS_A_YEAR = 365.25
@@ -44,6 +45,8 @@ class Scales:
         The clock of slow functions: MJD of its zero, and days of its unit.
     modes
         Modes of the drift of the level and of the smooth part of the Crab's rate.
+    tracers
+        Of the tracer bands.
     """
 
     revolution: NDArray
@@ -53,6 +56,7 @@ class Scales:
     middle: float
     half_span: float
     modes: tuple[int, int]
+    tracers: TracerScales
 
     def extended(self, later: Scales) -> Scales:
         """Add the revolutions that only `later` has; everything else stays as it is."""
@@ -60,8 +64,15 @@ class Scales:
         revolution = np.concatenate([self.revolution, later.revolution[new]])
         level = np.concatenate([self.level, later.level[:, new]], axis=1)
         trend = np.concatenate([self.trend, later.trend[new]])
+        of_tracers = np.concatenate([self.tracers.level, later.tracers.level[:, new]], axis=1)
         order = np.argsort(revolution)
-        return replace(self, revolution=revolution[order], level=level[:, order], trend=trend[order])
+        return replace(
+            self,
+            revolution=revolution[order],
+            level=level[:, order],
+            trend=trend[order],
+            tracers=self.tracers._replace(level=of_tracers[:, order]),
+        )
 
     def select(self, revolution: NDArray) -> Scales:
         """Only these revolutions.
@@ -74,7 +85,13 @@ class Scales:
         if not np.isin(revolution, self.revolution).all():
             raise KeyError("a revolution has no scales")
         at = np.searchsorted(self.revolution, revolution)
-        return replace(self, revolution=revolution, level=self.level[:, at], trend=self.trend[at])
+        return replace(
+            self,
+            revolution=revolution,
+            level=self.level[:, at],
+            trend=self.trend[at],
+            tracers=self.tracers._replace(level=self.tracers.level[:, at]),
+        )
 
 
 def reference_level(
@@ -213,4 +230,10 @@ def read_scales(
         for shortest in (_SHORTEST_DRIFT_YEARS, _SHORTEST_CRAB_YEARS)
     )
     middle = float(mjd.min() + mjd.max()) / 2
-    return Scales(revolutions, level, trend, crab, middle, half_span, (modes, crab_modes))
+    tracers = TracerScales.none(mjd.size)
+    if scws.aside is not None:
+        of_tracers = reference_level(scws.aside, scws.lat, scws.crab, position, years)
+        excess = scws.aside - of_tracers[:, position].T
+        time = (mjd - middle) / half_span
+        tracers = TracerScales(of_tracers, crab_of_tracers(excess, crab_response, scws.phase, position, time))
+    return Scales(revolutions, level, trend, crab, middle, half_span, (modes, crab_modes), tracers)

@@ -82,6 +82,15 @@ CRAB = {
     ),
 }
 
+TRACER_BANDS = {
+    "background.tracer_bands": Parameter(
+        dist.Normal(0.5, 1.0),
+        "",
+        ("band", "tracer_column"),
+        "relative change of the background for one of a band without sky",
+    ),
+}
+
 COEFFICIENTS = {
     "background.coefficients": Parameter(
         dist.Normal(0.0, 1.0),
@@ -209,7 +218,11 @@ def background(p: Parameters, data: FitData) -> Terms:
     level = data.level * (p("background.level")[:, None] + drift(p, data))
     numpyro.deterministic("background.history", level)
     tracer = data.level * p("background.tracer")[:, None]
-    return [Term(level), Term(tracer, data.tracer)]
+    terms = [Term(level), Term(tracer, data.tracer)]
+    if "background.tracer_bands" in p:
+        slopes = p("background.tracer_bands").T
+        terms += [Term(data.level * a[:, None], x) for a, x in zip(slopes, data.tracer_bands, strict=True)]
+    return terms
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:

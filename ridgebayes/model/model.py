@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.likelihood.design import CRAB_ORDER, FitData
+from ridgebayes.model.components import TRACER_BANDS
 from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, parameter_rows, with_priors
 from ridgebayes.sky import Sky
@@ -76,6 +77,7 @@ class Model:
             "crab_mode": data.smooth_frequency.shape[0],
             "template": data.template.shape[0],
             "harmonic": data.harmonic_frequency.shape[0],
+            "tracer_column": data.tracer_bands.shape[0],
         }
 
     def priors(self) -> dict[str, Any]:
@@ -110,6 +112,20 @@ class Model:
                 "marginal=False away"
             )
         return replace(self, parameters={**self.parameters, **added}, extras=extras)
+
+    def with_tracer_bands(self) -> Model:
+        """Return the model with a background that follows the rates of bands without sky, too.
+
+        A fit to a table that has such bands does so by itself (`ScWTable.with_tracer_bands`).
+
+        Raises
+        ------
+        InputError
+            Where the model has no background of this kind.
+        """
+        if "background.tracer" not in self.parameters:
+            raise InputError(f"tracer bands: model '{self.name}' has no background that follows a tracer")
+        return replace(self, parameters={**TRACER_BANDS, **self.parameters})
 
     @property
     def bands_apart(self) -> bool:

@@ -241,6 +241,8 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
         "crab_rate": ("band", data.crab_rate),
         "mjd": ("revolution", prepared.revolution_mjd),
         "tracer_trend": ("revolution", prepared.scales.trend),
+        "tracer_level": (("tracer_band", "revolution"), prepared.scales.tracers.level),
+        "tracer_crab": (("tracer_band", "crab_order"), prepared.scales.tracers.crab),
         "clock": ("clock_axis", [prepared.scales.middle, prepared.scales.half_span]),
         "modes": ("clock_axis", list(prepared.scales.modes)),
         "response_angle": ("angle", angle),

@@ -55,6 +55,7 @@ def record_of(model: Model, prepared: Prepared, settings: Settings, device: Devi
             "scws": len(scws),
             "revolutions": int(prepared.layout.revolutions.size),
             "bands": [band.name for band in scws.bands],
+            "tracer_bands": [band.name for band in scws.tracer_bands],
             "unseen_regions": list(prepared.unseen),
             "crab_rate": given_crab_rate(prepared),
         },
@@ -96,7 +97,10 @@ def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None
     build = from_source(source, told["name"]) if source else find(told["name"])
     sky = sky or from_record(record["sky"])
     try:
-        return build(sky, **told["options"]).with_extras(*told["extras"]).with_priors(told["priors"])
+        model = build(sky, **told["options"]).with_extras(*told["extras"])
+        if record["data"].get("tracer_bands"):
+            model = model.with_tracer_bands()
+        return model.with_priors(told["priors"])
     except (InputError, TypeError) as error:
         raise InputError(f"{where}: its model cannot be built again: {error}; give the model") from None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
@@ -14,6 +15,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse, Response
 from ridgebayes.likelihood.design import FitData, Prepared
 from ridgebayes.likelihood.reference import Scales
+from ridgebayes.likelihood.tracer_bands import TracerScales
 from ridgebayes.model import Model
 from ridgebayes.runs.metadata import recorded_model, recorded_response
 from ridgebayes.runs.run import Run
@@ -115,6 +117,15 @@ def recorded_scales(run: Run) -> Scales:
         middle,
         half_span,
         (int(constant["modes"][0]), int(constant["modes"][1])),
+        _recorded_tracers(constant),
+    )
+
+
+def _recorded_tracers(constant: xr.Dataset) -> TracerScales:
+    if "tracer_level" not in constant:  # a run of before there were any
+        return TracerScales.none(constant.sizes["revolution"])
+    return TracerScales(
+        constant["tracer_level"].transpose("tracer_band", "revolution").values, constant["tracer_crab"].values
     )
 
 

@@ -147,7 +147,7 @@ class Run:
         lines = [
             f"run of model {self.record['model']['name']!r}{': simulated data' if self.simulated else ''}",
             f"path: {self.path or 'in memory'}",
-            f"data: {data['path'] or 'in memory'}, bands {', '.join(data['bands'])}",
+            f"data: {data['path'] or 'in memory'}, bands {', '.join(data['bands'])}{_tracers(data)}",
             f"{sampling['chains']} chains of {sampling['draws']} draws, seed {sampling['seed']}",
             calibration_words(self),
             f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {self.diagnosis.divergences} divergences",
@@ -306,6 +306,11 @@ def open_run(path: str | Path) -> Run:
     return Run.open(path, level=2)
 
 
+def _tracers(data: Mapping[str, Any]) -> str:
+    names = data.get("tracer_bands")
+    return f", background after {', '.join(names)}" if names else ""
+
+
 def _size(tree: xr.DataTree) -> int:
     """Bytes that a tree takes on disk, at most."""
     each = [
@@ -320,7 +325,7 @@ def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> Sc
     where = Path(path or told["path"])
     if not (path or told["path"]) or not where.is_file():
         raise InputError(f"{where}: the table that was fitted is not there: say where it is (scws=...)")
-    scws = read_scws(where).take_bands(told["bands"])
+    scws = read_scws(where).with_tracer_bands(told.get("tracer_bands", ())).take_bands(told["bands"])
     if scws.fingerprint() != told["fingerprint"]:
         raise InputError(f"{where}: is not the table that was fitted: say where that is (scws=...)")
     return scws

@@ -231,6 +231,11 @@ def meet(
 
     Arguments as those of `sample` and, for the scales, of `prepare`.
     """
+    if scws.tracer_bands:
+        model = model.with_tracer_bands()
+    elif "background.tracer_bands" in model.parameters:
+        where = scws.meta["path"] or "the ScW table"
+        raise InputError(f"{where}: the model follows tracer bands: say which (scws.with_tracer_bands(...))")
     prepared = prepare(
         scws,
         model.sky,

@@ -84,7 +84,10 @@ def update(
     old = recall(run, scws)
     if not isinstance(new, ScWTable):
         new = read_scws(new)
-    table, whole = joined(old.scws, new.take_bands([band.name for band in old.scws.bands]))
+    table, whole = joined(
+        old.scws,
+        new.with_tracer_bands([band.name for band in old.scws.tracer_bands]).take_bands(old.scws.band_names),
+    )
     if not whole:
         table = dataclasses.replace(table, meta={**table.meta, "path": str((out / DATA).absolute())})
     _check(old, table)

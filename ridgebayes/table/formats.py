@@ -139,6 +139,7 @@ def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = F
     """
     path = Path(path).expanduser()
     kind = _format(path)
+    scws = scws.without_tracer_bands()
     validate(scws, source=f"{path} (to be written)")
     if path.is_dir():
         raise InputError(f"{path}: is a directory: name a file to write")

@@ -31,8 +31,11 @@ CRAB = SkyCoord(CRAB_RA, CRAB_DEC, unit="deg", frame="icrs")
 
 _META: dict[str, Any] = {"origin": None, "simulated": False, "osa_version": None, "path": None}
 # Fields with one element (or one row) a ScW, in the order in which they enter the fingerprint.
-_FLOATS = ("phase", "mjd", "exposure", "ra", "dec", "roll", "rate", "stat_err", "tracer", "tracer_err")
-_OPTIONAL = ("roll", "tracer", "tracer_err")
+_FLOATS = (
+    "phase", "mjd", "exposure", "ra", "dec", "roll", "rate", "stat_err", "tracer", "tracer_err",
+    "aside", "aside_err",
+)  # fmt: skip
+_OPTIONAL = ("roll", "tracer", "tracer_err", "aside", "aside_err")
 _ROWS = ("scw_id", "revolution", *_FLOATS, "crab", "screen")
 
 
@@ -85,6 +88,10 @@ class ScWTable:
     screen
         (N,) bits of the cuts that leave this ScW out (see :mod:`ridgebayes.convert.screening`), else 0; None
         where nothing was screened. It marks rows and is no part of the fingerprint.
+    aside, aside_err
+        (N, T) rate and error of the tracer bands, cts/s, or None (see :meth:`with_tracer_bands`).
+    tracer_bands
+        The T tracer bands.
     meta
         ``origin`` (str or None), ``simulated`` (bool), ``osa_version`` (str or None), ``path`` (str or None);
         of a screened table also ``screening`` (cut: its ``bit`` and its ``log``), and once the flagged rows
@@ -128,6 +135,9 @@ class ScWTable:
     tracer_err: Floats | None = None
     crab: Bools = None  # type: ignore[assignment]  # filled below, so that every reader sees an array
     screen: Ints | None = None
+    aside: Floats | None = None
+    aside_err: Floats | None = None
+    tracer_bands: tuple[Band, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
     truth: dict[str, Any] | None = None
 
@@ -135,6 +145,7 @@ class ScWTable:
         ids = texts(self.scw_id)
         n, bands = ids.size, tuple(self.bands)
         self._set("bands", bands)
+        self._set("tracer_bands", tuple(self.tracer_bands))
         self._set("meta", _META | dict(self.meta))
         self._set("scw_id", _frozen(ids))
         self._set("revolution", _frozen(integers("revolution", self.revolution)))
@@ -152,7 +163,11 @@ class ScWTable:
             self._set(name, _frozen(array))
         for name in _ROWS:
             value = getattr(self, name)
-            want = (n, len(bands)) if name in ("rate", "stat_err") else (n,)
+            want: tuple[int, ...] = (n,)
+            if name in ("rate", "stat_err"):
+                want = n, len(bands)
+            elif name in ("aside", "aside_err"):
+                want = n, len(self.tracer_bands)
             if value is not None and value.shape != want:
                 raise InputError(
                     f"ScW table: {name} has shape {value.shape}, expected {want} "
@@ -287,6 +302,51 @@ class ScWTable:
             stat_err=self.stat_err[:, index],
         )
 
+    def with_tracer_bands(self, names: str | Sequence[str]) -> ScWTable:
+        """Put bands without sky aside: they are not fitted, their rates are tracers of the background.
+
+        What the background of these bands shares with that of the others is then taken from the others, and
+        their errors become smaller.
+
+        Parameters
+        ----------
+        names
+            Bands in which the sky, but for the Crab, is too faint to be seen; none takes the table as it is.
+
+        Raises
+        ------
+        InputError
+            When a name is unknown or repeated, or no band is left.
+        """
+        wanted = (names,) if isinstance(names, str) else tuple(names)
+        if not wanted:
+            return self
+        few = self.take_bands(wanted)
+        left = [name for name in self.band_names if name not in wanted]
+        if not left:
+            raise InputError(f"tracer bands {', '.join(wanted)}: no band is left to fit: name fewer")
+        before = [x for x in (self.aside, self.aside_err) if x is not None] or [np.empty((len(self), 0))] * 2
+        return dataclasses.replace(
+            self.take_bands(left),
+            aside=np.concatenate([before[0], few.rate], axis=1),
+            aside_err=np.concatenate([before[1], few.stat_err], axis=1),
+            tracer_bands=(*self.tracer_bands, *few.bands),
+        )
+
+    def without_tracer_bands(self) -> ScWTable:
+        """Return the table with its tracer bands among the others, at their end."""
+        if self.aside is None or self.aside_err is None:
+            return self
+        return dataclasses.replace(
+            self,
+            bands=(*self.bands, *self.tracer_bands),
+            rate=np.concatenate([self.rate, self.aside], axis=1),
+            stat_err=np.concatenate([self.stat_err, self.aside_err], axis=1),
+            aside=None,
+            aside_err=None,
+            tracer_bands=(),
+        )
+
     def to_table(self, *, vectors: bool = True) -> Table:
         """Return the columns of the file contract as an astropy table with units.
 
@@ -334,6 +394,8 @@ class ScWTable:
             "columns": [name for name in _ROWS if name != "screen" and getattr(self, name) is not None],
             "rows": len(self),
         }
+        if self.tracer_bands:
+            head["tracer_bands"] = [(b.name, float(b.e_min), float(b.e_max)) for b in self.tracer_bands]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         # Rows that share a SCW_ID (a selection may repeat a row) are equal, so their order does not matter.
         order = np.argsort(self.scw_id, kind="stable")

@@ -25,6 +25,7 @@ from ridgebayes.cli.commands.options import (
     seed_option,
     stacked,
     table_argument,
+    tracer_band_option,
     warmup_option,
     workers_option,
 )
@@ -89,6 +90,7 @@ def run_out_option(default: Path | None = None) -> Callable[[Callable], Callable
 @model_option
 @model_options()
 @band_option
+@tracer_band_option
 @crab_rate_option
 @click.option("--response", type=FILE, help="Measured response, a FITS image.")
 @sampling_options
@@ -98,6 +100,7 @@ def fit(
     name: str,
     sky: str,
     bands: tuple[str, ...],
+    tracer_bands: tuple[str, ...],
     extras: tuple[str, ...],
     priors: tuple[str, ...],
     prior_file: Path | None,
@@ -116,6 +119,7 @@ def fit(
       ridgebayes fit scws.fits --out runs/first
       ridgebayes fit scws.fits --out runs/auto --extra auto
       ridgebayes fit scws.fits --out runs/tight --band A01 --prior 'background.scatter=HalfNormal(0.02)'
+      ridgebayes fit scws.fits --out runs/hard --tracer-band HARD
       ridgebayes fit scws.fits --out runs/free --extra free_latitude --extra smooth_crab
     """
     from ridgebayes.runs.run import check_free
@@ -129,9 +133,10 @@ def fit(
 
     build = models.find(name)
     chosen = [name for name in extras if name != AUTO]
-    model = change_priors(build(skies.load(sky)).with_extras(*chosen), priors, prior_file)
+    opened = build(skies.load(sky)).with_extras(*chosen)
+    model = change_priors(opened.with_tracer_bands() if tracer_bands else opened, priors, prior_file)
     rates = crab_rates_of(crab_rates)
-    scws = read_scws(file)
+    scws = read_scws(file).with_tracer_bands(tracer_bands)
     if bands:
         scws = scws.take_bands(bands)
     run = _sample(

@@ -89,6 +89,12 @@ model_option = click.option(
 band_option = click.option(
     "--band", "bands", multiple=True, help="Only this band (repeatable) [default: all]."
 )
+tracer_band_option = click.option(
+    "--tracer-band",
+    "tracer_bands",
+    multiple=True,
+    help="Band without sky: not fitted, a tracer of the others' background (repeatable).",
+)
 region_option = click.option(
     "--region", "names", multiple=True, help="Region of the sky (repeatable), or all [default: GB]."
 )

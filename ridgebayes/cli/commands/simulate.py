@@ -28,6 +28,11 @@ from ridgebayes.errors import InputError
     type=int,
     help="This many bands from 20 to 200 keV [default: the published three].",
 )
+@click.option(
+    "--hard-band",
+    is_flag=True,
+    help="One more band, HARD (200–600 keV), in which there is no sky but the Crab.",
+)
 @sky_option()
 @click.option(
     "--world",
@@ -43,6 +48,7 @@ def simulate(
     dither: float,
     revolutions: int | None,
     n_bands: int | None,
+    hard_band: bool,
     sky: str,
     switches: tuple[str, ...],
     seed: int,
@@ -71,6 +77,7 @@ def simulate(
     from ridgebayes import simulate as sim
     from ridgebayes import sky as skies
     from ridgebayes.table.formats import write_scws
+    from ridgebayes.table.scw import Band
 
     world = sim.World.on(*switches)
     regions = skies.load(sky)
@@ -81,6 +88,9 @@ def simulate(
     else:
         pointings = sim.programme(revolutions, stop=2740, seed=seed)
     truth = sim.Truth(bands=sim.BANDS if n_bands is None else _narrow_bands(n_bands))
+    if hard_band:
+        seen = [*truth.values().gb_fov, 0.0]
+        truth = sim.Truth(bands=(*truth.bands, Band("HARD", 200.0, 600.0)), gb_fov=seen)
     scws = sim.mission(pointings, truth, sky=regions, world=world, seed=seed)
     write_scws(scws, out, overwrite=overwrite)
     click.echo(f"wrote {out}: {len(scws)} simulated ScWs in {len(scws.bands)} bands")
