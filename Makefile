@@ -6,14 +6,15 @@ READERS ?= .venv-readers
 # Each takes up to 2.6 GB.
 WORKERS ?= 2
 
-.PHONY: help demo docs pipeline test test-all coverage lint bench bench-peers check-readers clean
+.PHONY: help demo docs pipeline test test-slow test-all coverage lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the quick tests, about five minutes on two cores"
-	@echo "make test-all   all tests: also the slow ones, such as coverage of intervals over simulated missions"
+	@echo "make test-slow  the others: such as coverage of intervals over simulated missions"
+	@echo "make test-all   both in one run"
 	@echo "make coverage   the quick tests, and which lines they did not run"
 	@echo "make lint       ruff, mypy, and which package may import which"
 	@echo "make docs       the site, with its tutorials run: site/html/index.html"
@@ -52,6 +53,9 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: $(BIN)/.installed
 	$(PYTEST) -m "not slow"
+
+test-slow: $(BIN)/.installed
+	$(PYTEST) -m slow
 
 # In one run, so that what quick and slow tests of a file share is made once.
 test-all: $(BIN)/.installed

@@ -33,10 +33,8 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 10
 """At most so many rounds of adaptation."""
-ENOUGH = 0.65
-"""Acceptance at which the fit is good enough."""
 OFTEN, NO_TAIL = 0.6, 0.5
-"""Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone."""
+"""Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone, and it is good enough."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -198,7 +196,7 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
             "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
         )
         best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
-        if judged.acceptance >= ENOUGH and judged.pareto_k <= NO_TAIL:
+        if judged.serves:
             break
         log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
         if np.isfinite(log_weight).any():

@@ -23,9 +23,9 @@ from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB as CRAB_SPECTRUM
 from ridgebayes.instrument.response import Response, Trapezoid
-from ridgebayes.likelihood.ou_noise import Sequence, sequence
 from ridgebayes.likelihood.packing import Layout, layout, pack_sky
 from ridgebayes.likelihood.reference import DAYS_A_YEAR, Scales, interval, read_scales
+from ridgebayes.likelihood.sequence import Sequence, sequence
 from ridgebayes.likelihood.tracer_bands import PARTS, columns
 from ridgebayes.sky import Sky, exposure, point_response, uncovered
 from ridgebayes.table.scw import CRAB, ScWTable

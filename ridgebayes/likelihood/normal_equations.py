@@ -192,14 +192,14 @@ def _correlated_products(given: _Columns, sequence: Any, sd: Array, memory: Arra
     scaled = [(s * f[:, None]).ravel() for s, f in zip(given.slabs, given.factors, strict=True)]
     flat = jnp.concatenate([*scaled, jnp.zeros(1)])
     for group in sequence.groups:
-        columns = jnp.stack([x[group.index] for x in dense])
-        columns = jnp.where(group.present, columns, 0.0)
+        columns = jnp.stack([x[group.index] for x in dense], -1)
+        columns = jnp.where(group.present[..., None], columns, 0.0)
         if scaled:
-            columns = jnp.concatenate([columns, flat[group.slab]])
+            columns = jnp.concatenate([columns, flat[group.slab]], -1)
         weight = jnp.where(group.present, given.weight.ravel()[group.index], 0.0)
         white, more = whitened(columns, weight, sd, memory, group)
         # With revolutions first these are products of matrices.
-        each = jax.lax.optimization_barrier(jnp.transpose(white, (2, 1, 0)))
+        each = jax.lax.optimization_barrier(jnp.swapaxes(white, 0, 1))
         products = jnp.moveaxis(jnp.einsum("rtc,rtd->rcd", each, each), 0, 2)
         log_det += more
         own = own.at[:, :, group.revolution].set(products[:n, :n])

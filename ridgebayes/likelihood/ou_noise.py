@@ -18,21 +18,17 @@ All revolutions go through the filter side by side, a step a ScW; those of about
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
 from numpyro.distributions import constraints
 
 from ridgebayes.likelihood import coefficients
 from ridgebayes.likelihood.coefficients import Columns, Matrix, Solved
-from ridgebayes.likelihood.packing import Layout
 from ridgebayes.likelihood.revolution import (
     RevolutionNormal,
     log_weights,
@@ -40,183 +36,11 @@ from ridgebayes.likelihood.revolution import (
     over_revolutions,
     stacked_moments,
 )
-
-GROUPS = 2
-"""Groups of revolutions of about the same length: one takes as many steps as its longest has ScWs."""
-_OF_SKY = 3
-"""Groups that see about as many regions, each of which is divided by length: one has as many columns as the
-revolution that sees most regions."""
-_MANY = 40_000  # ScWs from which such groups pay: each is compiled by itself
+from ridgebayes.likelihood.sequence import Group, Sequence
 
 SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
 _TOGETHER = 8  # steps under one logarithm
 _once = jax.lax.optimization_barrier  # else XLA works a value out again in every sum that it goes into
-
-
-class Group(NamedTuple):
-    """Some revolutions, their ScWs in order of time.
-
-    Attributes
-    ----------
-    index
-        Cell of each ScW in the flattened blocks, shape (step, revolution); 0 after the last ScW.
-    gap
-        Days since the ScW before; 0 for the first and after the last, shape (step, revolution).
-    present
-        True up to the last ScW, shape (step, revolution).
-    basis
-        Basis functions, shape (term, step, revolution).
-    revolution
-        Which revolutions these are, position in `Layout.revolutions`, shape (revolution,).
-    place
-        Sky regions that each revolution sees, shape (local, revolution); the first where it sees fewer.
-    slab
-        Where the exposure of these is in the flattened slabs of all blocks, their size where it is zero,
-        shape (local, step, revolution).
-    """
-
-    index: Any
-    gap: Any
-    present: Any
-    basis: Any
-    revolution: Any
-    place: Any
-    slab: Any
-
-
-class Sequence(NamedTuple):
-    """The order in time of the ScWs.
-
-    Attributes
-    ----------
-    groups
-        Every revolution is in one of them.
-    position
-        Where each cell is in the groups, flattened and one after the other, shape (block, width); 0 for
-        empty cells.
-    start
-        Where each revolution begins among the ScWs in order of time, and the end, shape (revolution + 1,).
-    cell
-        Cell of each of these ScWs in the flattened blocks, shape (scw,).
-    gap_before
-        Days since the ScW before; infinite for the first of a revolution, shape (scw,).
-    """
-
-    groups: tuple[Group, ...]
-    position: Any
-    start: Any
-    cell: Any
-    gap_before: Any
-
-
-def sequence(
-    layout: Layout,
-    mjd: ArrayLike,
-    basis: ArrayLike,
-    *,
-    exposure: ArrayLike | None = None,
-    region: ArrayLike | None = None,
-    groups: int = GROUPS,
-) -> Sequence:
-    """Put the ScWs of each revolution in order of time.
-
-    Parameters
-    ----------
-    layout
-        Where each ScW stands.
-    mjd
-        Time of each ScW in days, shape (scw,), rows as those of the layout.
-    basis
-        Basis functions at each ScW, shape (term, block, width), as the distribution takes them.
-    exposure, region
-        Exposure of the regions that a block sees, (slab, block, width), and which these are, (slab, block).
-    groups
-        Number of groups of revolutions.
-    """
-    local = _local_regions(layout, exposure, region)
-    flat = np.asarray(basis, float).reshape(-1, layout.mask.size)
-    cells = np.flatnonzero(layout.mask)
-    time = np.asarray(mjd, float)[layout.index.ravel()[cells]]
-    revolution = np.repeat(layout.block_revolution, layout.mask.shape[1])[cells]
-    order = np.lexsort((time, revolution))
-    cells, time, revolution = cells[order], time[order], revolution[order]
-    count = np.bincount(revolution)
-    start = np.cumsum(count) - count
-    gap = np.where(np.arange(time.size) == start[revolution], 0.0, np.diff(time, prepend=time[:1]))
-
-    position = np.zeros(layout.mask.size, np.int32)
-    made: list[Group] = []
-    before = 0
-    for members in _alike(count, np.array([seen.size for seen in local.region_of]), groups):
-        step = np.arange(count[members].max())[:, None]
-        present = step < count[members]
-        rows = np.where(present, start[members] + step, 0)
-        position[cells[rows[present]]] = before + np.flatnonzero(present)
-        index = np.where(present, cells[rows], 0).astype(np.int32)
-        made.append(
-            Group(
-                index,
-                np.where(present, gap[rows], 0.0),
-                present,
-                np.where(present, flat[:, index], 0.0),
-                members.astype(np.int32),
-                *_local_columns(local, layout, members, index, present),
-            )
-        )
-        before += present.size
-    gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
-    whole = position.reshape(layout.mask.shape)
-    return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
-
-
-def _alike(count: NDArray, regions: NDArray, groups: int) -> list[NDArray]:
-    """Group revolutions by the regions that they see, in a long mission, and by their number of ScWs."""
-    of_sky = _OF_SKY if count.sum() >= _MANY and regions.any() else 1
-    order = np.argsort(-regions, kind="stable") if of_sky > 1 else np.arange(count.size)
-    found = []
-    for some in np.array_split(order, min(of_sky, count.size)):
-        by_length = some[np.argsort(-count[some], kind="stable")]
-        found += np.array_split(by_length, min(groups, some.size))
-    return found
-
-
-class _Local(NamedTuple):
-    """Regions that each revolution sees: entries sorted by revolution and region."""
-
-    region_of: list[NDArray]  # regions of each revolution
-    slab_of: NDArray  # slab of each region in each block; −1 where it has none (region, block)
-    size: int  # of the flattened slabs
-
-
-def _local_regions(layout: Layout, exposure: ArrayLike | None, region: ArrayLike | None) -> _Local:
-    revolutions, blocks = layout.revolutions.size, layout.block_revolution.size
-    if exposure is None or region is None or not np.size(exposure):
-        return _Local([np.zeros(0, int)] * revolutions, np.zeros((0, blocks), int), 0)
-    exposure, region = np.asarray(exposure), np.asarray(region)
-    seen = exposure.any(-1)  # (slab, block)
-    slab_of = np.full((int(region.max()) + 1, blocks), -1)
-    slab, block = np.nonzero(seen)
-    slab_of[region[slab, block], block] = slab
-    pairs = np.unique(np.stack([layout.block_revolution[block], region[slab, block]]), axis=1)
-    ends = np.searchsorted(pairs[0], np.arange(revolutions + 1))
-    return _Local([pairs[1, a:b] for a, b in pairwise(ends)], slab_of, exposure.size)
-
-
-def _local_columns(
-    local: _Local, layout: Layout, members: NDArray, index: NDArray, present: NDArray
-) -> tuple[NDArray, NDArray]:
-    """`Group.place` and `Group.slab` of the revolutions of a group."""
-    most = max((local.region_of[m].size for m in members), default=0)
-    place = np.zeros((most, members.size), np.int32)
-    used = np.zeros((most, members.size), bool)
-    for column, member in enumerate(members):
-        regions = local.region_of[member]
-        place[: regions.size, column], used[: regions.size, column] = regions, True
-    if not most:
-        return place, np.zeros((0, *index.shape), np.int32)
-    slab = local.slab_of[place[:, None], index // layout.mask.shape[1]]
-    there = (slab >= 0) & present & used[:, None]
-    return place, np.where(there, slab * layout.mask.size + index, local.size).astype(np.int32)
 
 
 class CorrelatedNormal(RevolutionNormal):
@@ -233,7 +57,7 @@ class CorrelatedNormal(RevolutionNormal):
         Its correlation time τ in days, shape (...). Well below the gap between ScWs the process is white,
         and cannot be told from the scatter in noise_variance.
     sequence
-        Order of the ScWs in time, from `sequence` and for the same basis.
+        Order of the ScWs in time, from `ridgebayes.likelihood.sequence` and for the same basis.
     """
 
     arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
@@ -393,7 +217,7 @@ def whitened(
     Parameters
     ----------
     columns
-        Zero after the last ScW, (column, step, revolution).
+        Zero after the last ScW, (step, revolution, column).
     weight
         Inverse white variance, zero after the last ScW, (step, revolution).
     correlated_sd, memory
@@ -404,7 +228,7 @@ def whitened(
     Returns
     -------
     columns
-        The innovations over their sd, (column, step, revolution).
+        The innovations over their sd, (step, revolution, column).
     log_det
         log det V without that of the white part, ().
     """
@@ -415,20 +239,19 @@ def whitened(
     def step(carry: tuple, now: tuple) -> tuple:
         mean, variance = carry
         column, weight, decay = now
-        predicted = decay * mean
+        predicted = decay[:, None] * mean
         variance = (1.0 - decay**2) * stationary + decay**2 * variance
         unknown = 1.0 / (1.0 + variance * weight)
         new = column - predicted
-        carry = predicted + variance * weight * unknown * new, variance * unknown
+        carry = predicted + (variance * weight * unknown)[:, None] * new, variance * unknown
         # A root of zero has no slope: where no ScW counts it is not taken.
         counts = weight > 0
         inverse_sd = jnp.where(counts, jnp.sqrt(jnp.where(counts, weight, 1.0) * unknown), 0.0)
-        return carry, (inverse_sd * new, unknown)
+        return carry, (inverse_sd[:, None] * new, unknown)
 
-    start = jnp.zeros((columns.shape[0], columns.shape[2])), stationary
-    scanned: Any = jax.lax.scan(step, start, (jnp.moveaxis(columns, 1, 0), weight, decay))
+    scanned: Any = jax.lax.scan(step, (jnp.zeros(columns.shape[1:]), stationary), (columns, weight, decay))
     _, (white, unknown) = scanned
-    return jnp.moveaxis(white, 0, 1), -jnp.log(unknown).sum()
+    return white, -jnp.log(unknown).sum()
 
 
 def _value(f: _Filtered) -> Array:

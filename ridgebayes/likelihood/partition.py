@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.ou_noise import Sequence, sequence
 from ridgebayes.likelihood.packing import Layout
+from ridgebayes.likelihood.sequence import Sequence, sequence
 
 BLOCKS = {
     "rate": 1, "stat_variance": 1, "tracer": 0, "tracer_bands": 1, "basis": 1, "crab_response": 0,

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ridgebayes.likelihood.ou_noise import CorrelatedNormal, sequence
+from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.outliers import OutlierNormal
 from ridgebayes.likelihood.packing import layout
 from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.likelihood.sequence import sequence
 
 COUNTS = (1, 5, 17, 40)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
-from ridgebayes.likelihood.ou_noise import CorrelatedNormal, sequence
+from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.outliers import OutlierNormal
 from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.likelihood.sequence import sequence
 from tests.helpers.noise_cases import case
 
 HOURS = 1 / 24

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ridgebayes.likelihood.ou_noise import CorrelatedNormal, sequence
+from ridgebayes.likelihood.ou_noise import CorrelatedNormal
 from ridgebayes.likelihood.packing import layout
 from ridgebayes.likelihood.revolution import RevolutionNormal
+from ridgebayes.likelihood.sequence import sequence
 from tests.helpers.noise_cases import COUNTS, Mission, dense_covariance
 
 
