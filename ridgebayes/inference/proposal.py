@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 ROUNDS = 10
 """At most so many rounds of adaptation."""
 OFTEN, NO_TAIL = 0.6, 0.5
-"""Acceptance from which, and Pareto's k to which, draws of a proposal do nearly alone, and it is good enough."""
+"""Acceptance from which, and Pareto's k to which, a proposal is good enough: its draws do nearly alone."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
