@@ -20,8 +20,8 @@ from astropy.table import Table
 
 from ridgebayes import models, sample, simulate, sky
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
+from ridgebayes.runs.compilation import use_compilation_cache
 from ridgebayes.runs.run import Run
-from ridgebayes.runs.sampling import use_compilation_cache
 from ridgebayes.simulate.world import SWITCHES
 
 EXTRAS = ("correlated_noise", "outliers", "transients", "smooth_crab", "free_latitude")

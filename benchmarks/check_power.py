@@ -31,8 +31,8 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.models import regions
+from ridgebayes.runs.compilation import use_compilation_cache
 from ridgebayes.runs.reload import Reopened
-from ridgebayes.runs.sampling import use_compilation_cache
 
 EXTRA = {
     "correlated_noise": "correlated_noise",

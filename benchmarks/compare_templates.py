@@ -24,7 +24,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData, prepare
 from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.runs.sampling import use_compilation_cache
+from ridgebayes.runs.compilation import use_compilation_cache
 
 NORM = components.dist.Normal(1.0, 1.0)
 

@@ -31,9 +31,9 @@ from ridgebayes import classical, models, sample, sample_auto, simulate, sky
 from ridgebayes.checks.automatic import AUTO
 from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.runs.compilation import use_compilation_cache
 from ridgebayes.runs.intensity import CALIBRATED, CI_PROB, summarise
 from ridgebayes.runs.run import Run
-from ridgebayes.runs.sampling import use_compilation_cache
 from ridgebayes.sky import Sky
 from ridgebayes.table.scw import Band, ScWTable
 

@@ -19,7 +19,8 @@ from arviz_stats.base import array_stats
 from numpyro.infer import MCMC, NUTS, init_to_median
 
 from ridgebayes import models, sample, simulate, sky
-from ridgebayes.runs.sampling import independent, meet, use_compilation_cache
+from ridgebayes.runs.compilation import use_compilation_cache
+from ridgebayes.runs.sampling import independent, meet
 
 CHAINS = 2
 AXES = {"chain_axis": 0, "draw_axis": 1}

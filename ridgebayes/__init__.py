@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ridgebayes.environment import import_problem, settle
 
-settle()  # before JAX reads its variables
-
-try:
-    import jax
-except ValueError as error:
-    raise import_problem(error) from error
-
-# Rates of 300 cts/s with errors of 0.1 over 160,000 ScWs: float32 loses the answer.
-jax.config.update("jax_enable_x64", True)
+settle()  # before JAX, which nothing here waits for, reads its variables
 
 from ridgebayes import units as _units  # noqa: E402, F401  # makes mCrab known to astropy, which then reads it
 
@@ -85,10 +77,13 @@ def __getattr__(name: str) -> Any:
     # Lazily: `ridgebayes inspect` and `--help` should not wait for NumPyro and Matplotlib.
     from importlib import import_module
 
-    if name in _MODULES:
-        return import_module(f"ridgebayes.{name}")
-    if name in _WHERE:
-        return getattr(import_module(_WHERE[name]), name)
+    try:
+        if name in _MODULES:
+            return import_module(f"ridgebayes.{name}")
+        if name in _WHERE:
+            return getattr(import_module(_WHERE[name]), name)
+    except ValueError as error:
+        raise import_problem(error) from error
     raise AttributeError(f"module 'ridgebayes' has no attribute '{name}'")
 
 

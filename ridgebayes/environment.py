@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 _UNGUARDED = 77  # exit code of a worker that began to run the script that started it
@@ -21,23 +20,21 @@ _ASCII = {pair[0]: pair[1:] for pair in _LIKE.split()} | {"°": " deg"}
 
 def settle() -> None:
     """Take out of the way what would break the import of JAX and Matplotlib."""
-    if "jax" not in sys.modules:
-        os.environ["JAX_ENABLE_X64"] = "1"  # which is switched on anyhow; JAX refuses a word it does not know
+    # Rates of 300 cts/s with errors of 0.1 over 160,000 ScWs: float32 loses the answer.
+    os.environ["JAX_ENABLE_X64"] = "1"
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_enable_x64", True)
     backend = os.environ.get("MPLBACKEND", "")
     if backend.startswith("module://") and "matplotlib" not in sys.modules and not _is_there(backend[9:]):
         del os.environ["MPLBACKEND"]  # of the notebook that this process was started from
 
 
 def import_problem(error: ValueError) -> ValueError:
-    """Return what to raise where JAX refuses a variable: one line, with which the command line ends here."""
+    """Return what to raise where JAX refused a variable when it was imported: one line that names it."""
     asked = sorted(name for name in os.environ if name.startswith("JAX_") and name in str(error).upper())
     if not asked:
         return error
-    line = f"{asked[0]} is '{os.environ[asked[0]]}', which JAX does not take: unset {asked[0]}"
-    if Path(sys.argv[0]).stem in ("ridgebayes", "-m"):  # nothing of the command line is there yet
-        print(f"ridgebayes: {line}", file=sys.stderr)
-        raise SystemExit(2)
-    return ValueError(line)
+    return ValueError(f"{asked[0]} is '{os.environ[asked[0]]}', which JAX does not take: unset {asked[0]}")
 
 
 def _is_there(module: str) -> bool:

@@ -66,12 +66,27 @@ def test_a_command_draws_to_files_whatever_the_backend(monkeypatch):
 
 @pytest.mark.parametrize("name", ["JAX_DEBUG_NANS", "JAX_NUM_CPU_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION"])
 def test_a_variable_that_jax_does_not_take_is_named(name, tmp_path):
-    for command in (["-m", "ridgebayes", "inspect", "a.fits"], ["-c", "import ridgebayes"]):
+    for command in (["-m", "ridgebayes", "models"], ["-c", "import ridgebayes; ridgebayes.models"]):
         done = started(*command, cwd=tmp_path, **{name: "perhaps"})
         lines = done.stderr.decode().strip().splitlines()
         assert f"{name} is 'perhaps', which JAX does not take: unset {name}" in lines[-1]
         if command[0] == "-m":
             assert (done.returncode, len(lines)) == (2, 1)
+
+
+def test_help_and_import_wait_for_nothing_heavy(tmp_path):
+    """These take most of a second; JAX is then told to count in double precision before it is imported."""
+    heavy = ["jax", "numpyro", "scipy", "matplotlib", "xarray", "arviz_stats", "distributed"]
+    program = f"import sys; print([name for name in {heavy} if name in sys.modules])"
+    for first in ("import ridgebayes.cli.main", "import ridgebayes as rb; rb.read_scws; rb.InputError"):
+        done = started("-c", f"{first}; {program}", cwd=tmp_path)
+        assert done.stdout.split() == [b"[]"], done
+
+
+@pytest.mark.parametrize("first", ["jax, ridgebayes", "ridgebayes, jax"])
+def test_double_precision_whichever_is_imported_first(first, tmp_path):
+    done = started("-c", f"import {first}; print(jax.numpy.ones(1).dtype)", cwd=tmp_path, JAX_ENABLE_X64=None)
+    assert done.stdout.split() == [b"float64"], done
 
 
 @pytest.mark.parametrize("name", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
@@ -146,7 +161,7 @@ def test_a_script_without_a_guard_says_what_is_missing(tmp_path):
         "from pathlib import Path\n"
         "from ridgebayes.events import measure_files, parse_bands\n"
         "try:\n"
-        "    measure_files([Path('a'), Path('b')], parse_bands('25-60'), workers=2)\n"
+        "    measure_files([Path('a'), Path('b')], parse_bands('25-60'), scheduler='local:2')\n"
         "except ValueError as error:\n"
         "    print(error)\n"
     )

@@ -43,7 +43,7 @@ from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
 from ridgebayes.cli.ending import warnings_in_a_line
 from ridgebayes.cli.wording import in_options, options_of
-from ridgebayes.environment import for_commands, in_utf8, platform_problem
+from ridgebayes.environment import for_commands, import_problem, in_utf8, platform_problem
 from ridgebayes.errors import InputError, nearest
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -119,7 +119,9 @@ class _Commands(click.Group):
             if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
                 click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
                 ctx.exit(2)
-            if (problem := platform_problem()) is not None:
+            refused = import_problem(error) if isinstance(error, ValueError) else error
+            problem = platform_problem() if refused is error else str(refused)
+            if problem is not None:
                 click.echo(f"ridgebayes: {problem}", err=True)
                 ctx.exit(2)
             reason = str(error).splitlines()[0] if str(error) else ""

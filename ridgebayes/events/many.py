@@ -9,23 +9,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ridgebayes.environment import lost_worker, spawning
 from ridgebayes.errors import InputError
 from ridgebayes.events.pif import read_pifs
 from ridgebayes.events.rates import Cuts, ScWRates, measure
 from ridgebayes.events.reading import read_events
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.parallel.scheduler import Scheduler
+from ridgebayes.parallel.tasks import run
 from ridgebayes.table.scw import Band
 
 _METHOD = 1  # counted up when the same cuts give other rates: what was kept is then not used again
@@ -57,6 +53,18 @@ class _Job:
     pifs: Mapping[str, tuple[str, ...]]  # files of every ScW
     folder: Path | None
 
+    def __call__(self, path: Path) -> ScWRates | str:
+        """Measure one event list; say in one line why it cannot be."""
+        try:
+            events = read_events(path)
+            chosen = [pif for file in self.pifs.get(events.scw_id, ()) for pif in read_pifs(file)]
+            pifs = [pif for pif in chosen if pif.scw_id == events.scw_id]
+            return measure(events, self.bands, pifs, self.cuts)
+        except InputError as error:
+            return str(error)
+        except Exception as error:  # whatever one file does, the others go on
+            return f"{path}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
 
 def measure_files(
     paths: Sequence[Path],
@@ -65,7 +73,7 @@ def measure_files(
     pifs: Sequence[Path] = (),
     cuts: Cuts | None = None,
     folder: Path | None = None,
-    workers: int = 1,
+    scheduler: str | None = "local:1",
     progress: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Measure the rates of many event lists.
@@ -80,8 +88,10 @@ def measure_files(
         PIF files; each goes to the event list of the same SWID.
     folder
         Where to keep what is done; made if need be. None: nowhere.
-    workers
-        Processes. One event list of an hour takes 0.5 GB.
+    scheduler
+        Where event lists are measured: by default in this process, ``"local"`` with a process on every core,
+        ``"local:4"`` with so many, or at the address of a Dask scheduler, whose workers must find the files
+        at the same place. One event list of an hour takes 0.5 GB.
     progress
         Called once an event list.
 
@@ -91,15 +101,16 @@ def measure_files(
         When a PIF file cannot be used (its sources would stay in), the folder cannot be written, or a process
         was killed. An event list that cannot be used raises nothing.
     """
-    if workers < 1:
-        raise InputError(f"{workers} workers: give at least one")
+    place = Scheduler.of(scheduler)
     job = _Job(tuple(bands), cuts or Cuts(), _by_scw(pifs), folder)
     if folder is not None:
         _make(folder)
     outcome = Outcome()
     found: dict[Path, ScWRates] = {}
     waiting = []
-    for path in dict.fromkeys(Path(p).expanduser() for p in paths):
+    # Workers elsewhere run in folders of their own.
+    given = [Path(p).expanduser().absolute() if place.address else Path(p).expanduser() for p in paths]
+    for path in dict.fromkeys(given):
         kept = _kept(job, path)
         if kept is None:
             waiting.append(path)
@@ -107,72 +118,15 @@ def measure_files(
             found[path] = kept
             outcome.reused += 1
             progress()
-    for path, result in _results(job, waiting, workers):
+    for path, result in run(job, waiting, place):
         if isinstance(result, ScWRates):
+            _keep(job, path, result)
             found[path] = result
         else:
             outcome.skipped[path] = result
         progress()
     _collect(outcome, found)
     return outcome
-
-
-def _results(job: _Job, paths: list[Path], workers: int) -> Iterable[tuple[Path, ScWRates | str]]:
-    if workers == 1 or len(paths) < 2:
-        for path in paths:
-            yield path, _attempt(job, path)
-        return
-    context = spawning()
-    pool = ProcessPoolExecutor(min(workers, len(paths)), context, initializer=_start, initargs=(job,))
-    started: list[BaseProcess] = []
-    try:
-        futures = {pool.submit(_work, path): path for path in paths}
-        started = multiprocessing.active_children()
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        usual = "a worker was killed, perhaps for want of memory: fewer workers=...; what is done is kept"
-        raise InputError(lost_worker(started, usual)) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_job: _Job | None = None  # of this worker
-
-
-def _start(job: _Job) -> None:
-    global _job
-    _job = job
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent was killed: it would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(path: Path) -> ScWRates | str:
-    assert _job is not None
-    return _attempt(_job, path)
-
-
-def _attempt(job: _Job, path: Path) -> ScWRates | str:
-    """Measure one event list and keep the result; say in one line why it cannot be."""
-    try:
-        events = read_events(path)
-        chosen = [pif for file in job.pifs.get(events.scw_id, ()) for pif in read_pifs(file)]
-        pifs = [pif for pif in chosen if pif.scw_id == events.scw_id]
-        rates = measure(events, job.bands, pifs, job.cuts)
-    except InputError as error:
-        return str(error)
-    except Exception as error:  # whatever one file does, the others go on
-        return f"{path}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
-    if job.folder is not None:
-        _keep(job, path, rates)
-    return rates
 
 
 def _collect(outcome: Outcome, found: dict[Path, ScWRates]) -> None:
@@ -224,6 +178,8 @@ def _kept(job: _Job, path: Path) -> ScWRates | None:
 
 
 def _keep(job: _Job, path: Path, rates: ScWRates) -> None:
+    if job.folder is None:
+        return
     file = _file(job, path)
     content = {"pifs": [_identity(f) for f in job.pifs.get(rates.scw_id, ())], "rates": rates.as_dict()}
     with whole_file(file) as scratch:

@@ -169,12 +169,16 @@ def run_chains(
     checkpoint: Store | None = None,
     near: Sequence[Gaussian] = (),
     max_time: float | None = None,
+    only: Sequence[int] = (),
+    sampler: Sampler | None = None,
 ) -> Chains:
     """Run all chains of all parts.
 
     Chains of independent proposals that have not converged go on, twice as long each time (`MOST_TIMES`).
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
-    that are given. After `max_time` minutes all chains stop, and give the draws that all of them have.
+    that are given. After `max_time` minutes all chains stop, and give the draws that all of them have. Where
+    `only` names parts by their numbers, the others wait for another call. A `sampler` that `sampler_of` made
+    for these parts spares a second compilation.
 
     Raises
     ------
@@ -185,15 +189,17 @@ def run_chains(
         raise InputError(f"max_time = {max_time}: must be more than 0 minutes")
     deadline = None if max_time is None else time.monotonic() + 60 * max_time
     potential, shared = several(posterior, parts, settings.devices)
-    iterations = len(parts) * settings.chains * (settings.warmup + settings.draws)
+    numbers = only or range(len(parts))
+    iterations = len(numbers) * settings.chains * (settings.warmup + settings.draws)
+    if sampler is None:
+        sampler = sampler_of(posterior, parts, settings, potential if settings.devices > 1 else None)
     with (
-        ProgressBar(len(parts), iterations, shown=wanted(progress)) as bar,
+        ProgressBar(len(numbers), iterations, shown=wanted(progress)) as bar,
         ThreadPoolExecutor(device.workers) as pool,
     ):
-        own = potential if settings.devices > 1 else None
-        run = _Chains(posterior, own, parts, shared, settings, pool, bar, checkpoint, near, deadline)
+        run = _Chains(sampler, shared, settings, pool, bar, checkpoint, near, deadline)
         try:
-            running = run.begin()
+            running = run.begin(numbers)
             clock.lap("mode")
             blocks, times = _until_converged(run, running)
             clock.lap("sampling")
@@ -215,7 +221,7 @@ def run_chains(
     chains = [
         _join(chain, draws, every) for of_part, every in zip(blocks, times, strict=True) for chain in of_part
     ]
-    shape = (len(parts), settings.chains, draws)
+    shape = (len(numbers), settings.chains, draws)
     z = np.stack([c.z for c in chains]).reshape(*shape, -1)
     statistics = {
         name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
@@ -223,8 +229,23 @@ def run_chains(
     return Chains(z, statistics, tuple(times), stopped)
 
 
+def sampler_of(
+    posterior: Posterior, parts: Sequence[FitData], settings: Settings, potential: Potential | None = None
+) -> Sampler:
+    """Make the sampler of all parts of a fit; the potential where it is shared among devices."""
+    return Sampler(
+        posterior,
+        parts[0],
+        warmup=settings.warmup,
+        target_accept=settings.target_accept,
+        max_tree_depth=settings.max_tree_depth,
+        method=settings.sampler,
+        potential=potential,
+    )
+
+
 def _until_converged(
-    run: _Chains, running: list[list[Future[list[Draws]]]]
+    run: _Chains, running: dict[int, list[Future[list[Draws]]]]
 ) -> tuple[list[list[list[Draws]]], list[int]]:
     """Wait for the chains of all parts, and let those go on that have not converged.
 
@@ -236,8 +257,8 @@ def _until_converged(
         So many times as long as was asked for they became, (part,).
     """
     draws = run.settings.draws
-    times, found = [1] * len(running), [list[list[Draws]]() for _ in running]
-    waiting = deque(enumerate(running))
+    times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
+    waiting = deque(running.items())
     while waiting:
         part, chains = waiting.popleft()
         found[part] = [chain.result() for chain in chains]
@@ -250,7 +271,7 @@ def _until_converged(
             if not mixed(z, margin=_MARGIN):
                 times[part] *= 2
                 waiting.append((part, run.go_on(part, times[part] * draws)))
-    return found, times
+    return [found[part] for part in running], list(times.values())
 
 
 def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
@@ -267,9 +288,7 @@ class _Chains:
 
     def __init__(
         self,
-        posterior: Posterior,
-        potential: Potential | None,
-        parts: list[FitData],
+        sampler: Sampler,
         shared: list[FitData],
         settings: Settings,
         pool: ThreadPoolExecutor,
@@ -278,26 +297,17 @@ class _Chains:
         near: Sequence[Gaussian],
         deadline: float | None,
     ) -> None:
-        self.parts, self.shared, self.settings = parts, shared, settings
+        self.sampler, self.shared, self.settings = sampler, shared, settings
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
-        self.sampler = Sampler(
-            posterior,
-            parts[0],
-            warmup=settings.warmup,
-            target_accept=settings.target_accept,
-            max_tree_depth=settings.max_tree_depth,
-            method=settings.sampler,
-            potential=potential,
-        )
         self.deadline = deadline
         self.starts: dict[int, Start] = {}
         self.progress: dict[tuple[int, int], Progress] = {}
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
-    def begin(self) -> list[list[Future[list[Draws]]]]:
+    def begin(self, parts: Sequence[int]) -> dict[int, list[Future[list[Draws]]]]:
         """Find the modes; chains of a part begin when its own is found, so that no core waits."""
-        started = [self.pool.submit(self._begin_part, part) for part in range(len(self.parts))]
-        return [future.result() for future in started]
+        started = {part: self.pool.submit(self._begin_part, part) for part in parts}
+        return {part: future.result() for part, future in started.items()}
 
     def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
         start = self.starts[part] = self._start(part)

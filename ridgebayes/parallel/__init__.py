@@ -1,1 +1,1 @@
-"""Cores and workers."""
+"""Cores, and tasks in processes or on a Dask cluster."""

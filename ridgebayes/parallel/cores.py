@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_SHARE: ContextVar[int | None] = ContextVar("share", default=None)
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use; inside a task, its share of them."""
+    share = _SHARE.get()
+    if share is not None:
+        return share
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def share(n: int) -> Iterator[None]:
+    """Let the code inside see so many cores: others work beside it."""
+    token = _SHARE.set(n)
+    try:
+        yield
+    finally:
+        _SHARE.reset(token)

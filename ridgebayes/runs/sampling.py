@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.progress import wanted
 from ridgebayes.inference.runner import Clock, Device, Settings, resolve_device, run_chains
+from ridgebayes.inference.store import Store
 from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.likelihood.reference import Scales
 from ridgebayes.model import Model
 from ridgebayes.model.extensions import EXTRAS
+from ridgebayes.parallel.scheduler import Scheduler
+from ridgebayes.parallel.software import check_same
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.checkpoint import Checkpoint
+from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere, numpy_parts
 from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
 from ridgebayes.runs.run import Run, check_free, read_fitted
-from ridgebayes.sky.cache import cache_dir
 from ridgebayes.table.scw import ScWTable
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ def sample(
     overwrite: bool = False,
     progress: bool | None = None,
     max_time: float | None = None,
+    scheduler: str | None = None,
     **changes: Any,
 ) -> Run:
     """Sample the posterior of a model.
@@ -61,7 +63,7 @@ def sample(
     settings
         Chains, draws, seed; or give them as keywords: ``sample(..., chains=4, draws=500, seed=1)``.
     workers
-        Chains at a time; by default as many as cores.
+        Chains at a time in a process; by default as many as cores.
     overwrite
         Replace an existing run directory.
     progress
@@ -69,6 +71,9 @@ def sample(
     max_time
         Minutes after which the chains stop, and the run is made of the draws that all of them have. Its
         record says so under ``stopped``.
+    scheduler
+        Where the independent fits (one a band) run: by default in this process; ``"local:4"``, in so many
+        others; or on the Dask cluster whose scheduler is at this address. Draws are the same bit for bit.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def sample(
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
-    how: dict[str, Any] = {"workers": workers, "progress": progress, "max_time": max_time}
+    how = _how(workers, progress, max_time, scheduler)
     if out is None:
         return _warned(_sampled(model, prepared, settings, clock, **how))
     device = resolve_device(
@@ -103,6 +108,7 @@ def resume(
     workers: int | None = None,
     progress: bool | None = None,
     max_time: float | None = None,
+    scheduler: str | None = None,
 ) -> Run:
     """Go on with a run that was interrupted; the result is that of a run which never was, bit for bit.
 
@@ -112,7 +118,7 @@ def resume(
         Its run directory.
     scws
         The ScW table that is fitted, or where it is now; by default where it was.
-    workers, progress, max_time
+    workers, progress, max_time, scheduler
         As those of `sample`.
 
     Raises
@@ -122,10 +128,11 @@ def resume(
         give other numbers.
     """
     out, clock = Path(out), Clock()
+    how = _how(workers, progress, max_time, scheduler)
     checkpoint = Checkpoint.open(out)
     try:
         record = checkpoint.record
-        _check_versions(record, out)
+        check_same(record, out, "fit again with overwrite=True")
         table = scws if isinstance(scws, ScWTable) else read_fitted(record, scws)
         model, prepared = meet(
             recorded_model(record, out),
@@ -138,28 +145,28 @@ def resume(
     except BaseException:
         checkpoint.close()
         raise
-    how: dict[str, Any] = {"workers": workers, "progress": progress, "max_time": max_time}
     return _warned(_kept(checkpoint, model, prepared, settings, clock, **how))
+
+
+def _how(
+    workers: int | None, progress: bool | None, max_time: float | None, scheduler: str | None
+) -> dict[str, Any]:
+    place = place_of(scheduler, max_time)
+    return {"workers": workers, "progress": progress, "max_time": max_time, "place": place}
+
+
+def place_of(scheduler: str | None, max_time: float | None) -> Scheduler:
+    """Read where chains run, and refuse a limit of their time where that is not this process."""
+    place = Scheduler.of(scheduler)
+    if max_time is not None and not place.here:
+        raise InputError("max_time=... is for a fit in this process: leave it away, or scheduler=...")
+    return place
 
 
 def _warned(run: Run) -> Run:
     """Warn, on the line of the user, of what did not converge."""
     convergence.warn(run.record, run.path, level=3)
     return run
-
-
-def _check_versions(record: Mapping[str, Any], out: Path) -> None:
-    """Refuse where other software would go on with other numbers."""
-    now = {"ridgebayes": version("ridgebayes")} | {
-        p: version(p) for p in ("jax", "jaxlib", "numpyro", "numpy")
-    }
-    then = {"ridgebayes": record["ridgebayes"]} | record["versions"]
-    for package, number in now.items():
-        if then[package] != number:
-            raise InputError(
-                f"{out}: was begun with {package} {then[package]}, and this is {number}: install that one, "
-                "or fit again with overwrite=True"
-            )
 
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
@@ -194,6 +201,7 @@ def _sampled(
     workers: int | None,
     progress: bool | None,
     max_time: float | None,
+    place: Scheduler,
     checkpoint: Checkpoint | None = None,
 ) -> Run:
     parts = independent(model, prepared.data)
@@ -203,13 +211,20 @@ def _sampled(
     )
     posterior = Posterior(model, parts[0])
     clock.lap("prepare")
+    store: Store | None = checkpoint
+    if not place.here:
+        store = checkpoint or Kept()
+        record = record_of(model, prepared, settings, device)
+        fits = Fits(record, model.sky, numpy_parts(parts), settings, workers)
+        fit_elsewhere(fits, names_of(prepared, len(parts)), store, place, progress=wanted(progress))
+        clock.lap("elsewhere")
     chains = run_chains(
         posterior,
         parts,
         settings,
         device,
         clock,
-        checkpoint=checkpoint,
+        checkpoint=store,
         progress=progress,
         max_time=max_time,
     )
@@ -256,15 +271,13 @@ def meet(
     return model, prepared
 
 
+def names_of(prepared: Prepared, parts: int) -> list[str]:
+    """Name the independent fits: by their bands, or as that of all."""
+    names = [band.name for band in prepared.scws.bands]
+    return names if len(names) == parts else ["all bands"]
+
+
 def independent(model: Model, data: FitData) -> list[FitData]:
     """Split into the fits that share no parameter: one a band where the model allows it."""
     bands = range(data.rate.shape[0])
     return [data.band(k) for k in bands] if model.bands_apart else [data]
-
-
-def use_compilation_cache() -> None:
-    """Keep compiled code on disk, so that the next process of the same shapes starts at once."""
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        folder = cache_dir() / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

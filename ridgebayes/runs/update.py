@@ -24,14 +24,17 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, Potential
+from ridgebayes.inference.progress import wanted
 from ridgebayes.inference.runner import Chains, Clock, Settings, resolve_device, run_chains
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
+from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere, numpy_parts
 from ridgebayes.runs.fitted import sites
+from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
 from ridgebayes.runs.run import Run, check_free
-from ridgebayes.runs.sampling import independent
+from ridgebayes.runs.sampling import independent, names_of, place_of
 from ridgebayes.table.formats import read_scws, write_scws
 from ridgebayes.table.scw import ScWTable
 
@@ -53,6 +56,7 @@ def update(
     overwrite: bool = False,
     progress: bool | None = None,
     max_time: float | None = None,
+    scheduler: str | None = None,
 ) -> Run:
     """Bring a fit up to date with new ScWs.
 
@@ -66,7 +70,7 @@ def update(
         Run directory to write; the old one stays as it is.
     scws
         The table that was fitted, or where it is now; by default where it was.
-    workers, overwrite, progress, max_time
+    workers, overwrite, progress, max_time, scheduler
         As those of `ridgebayes.sample`.
 
     Returns
@@ -79,7 +83,7 @@ def update(
     InputError
         When the tables do not fit together, or the model cannot be updated.
     """
-    out, clock = Path(out), Clock()
+    out, clock, place = Path(out), Clock(), place_of(scheduler, max_time)
     check_free(out, overwrite=overwrite)
     old = recall(run, scws)
     if not isinstance(new, ScWTable):
@@ -93,6 +97,7 @@ def update(
     _check(old, table)
     prepared = _prepared(old, table)
     parts = independent(old.model, prepared.data)
+    names = names_of(prepared, len(parts))
     # The parameters are those of the old fit: none belongs to a revolution.
     posterior = Posterior(old.model, parts[0])
     z_old = unconstrained(run, old.model, posterior, len(parts))
@@ -112,12 +117,19 @@ def update(
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
         near = [moments(z_old[k]) for k in again]
+        some, store = [parts[k] for k in again], None
+        if not place.here:
+            store = Kept()
+            record = record_of(old.model, prepared, settings, device)
+            fits = Fits(record, old.model.sky, numpy_parts(some), settings, workers, near)
+            fit_elsewhere(fits, [names[k] for k in again], store, place, progress=wanted(progress))
         fresh = run_chains(
             posterior,
-            [parts[k] for k in again],
+            some,
             settings,
             device,
             clock,
+            checkpoint=store,
             near=near,
             progress=progress,
             max_time=max_time,
@@ -127,8 +139,6 @@ def update(
         z[again], times[again] = fresh.z, fresh.times
         for name, values in fresh.statistics.items():
             statistics[name][again] = values
-    names = [band.name for band in old.scws.bands]
-    names = names if len(names) == len(parts) else ["all bands"]
     chains = Chains(z, statistics, tuple(times.tolist()), stopped)
     result = build_run(old.model, prepared, posterior, parts, chains, settings, device, clock.laps)
     result.record["update"] = {

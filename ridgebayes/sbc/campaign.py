@@ -15,12 +15,13 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.runner import Device, Settings
 from ridgebayes.instrument.response import Response
 from ridgebayes.model import Model
+from ridgebayes.parallel.scheduler import Scheduler
+from ridgebayes.parallel.tasks import run
 from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.sbc.base import base_mission
 from ridgebayes.sbc.folder import Folder, Ranks, read_ranks
 from ridgebayes.sbc.task import Task
-from ridgebayes.sbc.workers import results
 from ridgebayes.table.scw import ScWTable
 
 SIMULATIONS, DRAWS = 200, 99
@@ -36,7 +37,6 @@ def run_sbc(
     crab_rate: Mapping[str, float] | None = None,
     draws: int = DRAWS,
     settings: Settings | None = None,
-    workers: int | None = None,
     scheduler: str | None = None,
     progress: bool = False,
 ) -> Ranks:
@@ -62,11 +62,10 @@ def run_sbc(
         Posterior draws to rank a truth among. Chains are at least five times longer.
     settings
         Seed, warm-up, and NUTS's acceptance and tree depth.
-    workers
-        Processes on this machine; by default as many as cores. More than one are started afresh, so that a
-        script which calls this must do so under ``if __name__ == "__main__"``.
     scheduler
-        Run on a Dask cluster instead: ``"local"``, or the address of a scheduler.
+        Where simulations run: ``"local"`` (the default), a process on every core of this machine;
+        ``"local:4"``, so many; or the address of a Dask scheduler. Processes are started afresh, so that a
+        script which calls this must do so under ``if __name__ == "__main__"``.
     progress
         Show a progress bar on stderr.
 
@@ -82,8 +81,7 @@ def run_sbc(
     """
     if simulations < 1 or draws < 1:
         raise InputError(f"simulations = {simulations}, draws = {draws}: must be at least 1")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
+    place = Scheduler.of(scheduler)
     task = make_task(model, scws, response=response, crab_rate=crab_rate, draws=draws, settings=settings)
     folder = Folder(Path(out), task.record)
     try:
@@ -98,10 +96,9 @@ def run_sbc(
             unit="it",
             mininterval=pace,
         ) as bar:
-            if left:
-                for result in results(task, left, workers, scheduler):
-                    folder.add(result)
-                    bar.update()
+            for _, result in run(task, left, place):
+                folder.add(result)
+                bar.update()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped: {len(folder.done())} simulations are kept in {out}: run again to go on"

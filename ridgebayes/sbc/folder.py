@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.parallel.software import check_same
 from ridgebayes.sbc.one import Result
 
 RECORD, TABLE, LOCK = "sbc.toml", "simulations.jsonl", ".lock"
-SOFTWARE = ("jax", "jaxlib", "numpyro", "numpy")
-"""Other versions of these give other ranks."""
 _SAME = ("model", "sky", "response", "sbc")
 
 
@@ -167,20 +166,6 @@ class Folder:
         self._lock.release()
 
 
-def check_software(record: Mapping[str, Any], now: Mapping[str, Any], where: Any, remedy: str) -> None:
-    """Refuse where other software would give other ranks."""
-    for package, number in versions(now).items():
-        then = versions(record)[package]
-        if then != number:
-            raise InputError(f"{where}: was begun with {package} {then}, and this is {number}: {remedy}")
-
-
-def versions(record: Mapping[str, Any]) -> dict[str, str]:
-    """Package → version, of those that decide the numbers."""
-    told = record["versions"]
-    return {"ridgebayes": record["ridgebayes"]} | {package: told[package] for package in SOFTWARE}
-
-
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
     remedy = "give another folder"
     for what in _SAME:
@@ -190,7 +175,7 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> 
         raise InputError(f"{path}: holds a campaign on other ScWs: {remedy}")
     if not _alike(then["data"]["crab_rate"], now["data"]["crab_rate"]):
         raise InputError(f"{path}: holds a campaign with another Crab rate: {remedy}")
-    check_software(then, now, path, f"install that one, or {remedy}")
+    check_same(then, path, remedy)
 
 
 def _alike(then: Any, now: Any) -> bool:

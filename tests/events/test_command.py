@@ -83,7 +83,7 @@ def test_killed_at_any_moment(folder, workers):
         drawn = make_events(np.random.default_rng(k), 80.0)
         write_events(folder / f"isgri_events{k}.fits", drawn, scw_id=f"2559{k:04d}0010")
     command = [sys.executable, "-c", "from ridgebayes.cli.main import main; main()", "rates", str(folder)]
-    command += ["--workers", str(workers)]
+    command += ["--scheduler", f"local:{workers}"]
     command += ["--revolution-table", str(folder / "revolutions.csv"), "--out", str(folder / "scws.fits")]
     parts = folder / "scws.fits.parts"
     for wanted in (1, 8, 15):  # killed three times, each time further on

@@ -51,7 +51,7 @@ def test_processes_give_what_one_gives(lists, tmp_path):
     bad.write_bytes(lists[0].read_bytes()[:4000])
     alone = measure_files(lists, BANDS)
     both = measure_files(
-        [bad, *lists[::-1], tmp_path / "none.fits"], BANDS, workers=2, folder=tmp_path / "done"
+        [bad, *lists[::-1], tmp_path / "none.fits"], BANDS, scheduler="local:2", folder=tmp_path / "done"
     )
     assert plain(alone.rates) == plain(both.rates)
     assert [r.scw_id for r in both.rates] == [scw(0), scw(1), scw(2)]

@@ -25,5 +25,5 @@ def campaign(pointings, settings, tmp_path_factory):
     from ridgebayes.sbc import run_sbc
 
     out = tmp_path_factory.mktemp("sbc") / "whole"
-    given = {"scws": pointings, "settings": settings, "draws": 39, "workers": 1}
+    given = {"scws": pointings, "settings": settings, "draws": 39, "scheduler": "local:1"}
     return out, run_sbc(quick_model.load(), quick_model.SIMULATIONS, out=out, **given)

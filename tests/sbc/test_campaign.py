@@ -36,7 +36,7 @@ def alive(process):
 @pytest.fixture
 def go_on(pointings, settings):
     def run(out, simulations=SIMULATIONS, factor=1.0, **changes):
-        given = {"scws": pointings, "settings": settings, "draws": 39, "workers": 1, **changes}
+        given = {"scws": pointings, "settings": settings, "draws": 39, "scheduler": "local:1", **changes}
         return run_sbc(quick_model.load(factor), simulations, out=out, **given)
 
     return run
@@ -60,7 +60,8 @@ def test_campaign_goes_on_bit_for_bit(campaign, go_on, tmp_path, monkeypatch):
     assert [r.number for r in read_ranks(tmp_path).results] == [0, 1, 2]
     # The others in another order.
     monkeypatch.setattr(
-        "ridgebayes.sbc.campaign.results", lambda task, left, *_: map(task.run, sorted(left, reverse=True))
+        "ridgebayes.sbc.campaign.run",
+        lambda task, left, _: ((number, task(number)) for number in sorted(left, reverse=True)),
     )
     ranks = go_on(tmp_path)
     assert told(ranks) == told(whole)
@@ -72,17 +73,17 @@ def test_campaign_goes_on_bit_for_bit(campaign, go_on, tmp_path, monkeypatch):
         *range(SIMULATIONS - 1, 2, -1),
     ]
     # Nothing is left to do.
-    monkeypatch.setattr("ridgebayes.sbc.campaign.results", None)
+    monkeypatch.setattr("ridgebayes.sbc.task.simulation", None)
     assert told(go_on(tmp_path)) == told(whole)
     assert len(go_on(tmp_path, 2).values) == SIMULATIONS
 
 
 def test_interrupted_campaign_says_what_it_keeps(go_on, tmp_path, monkeypatch):
     def interrupted(task, left, *_):
-        yield task.run(left[0])
+        yield left[0], task(left[0])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ridgebayes.sbc.campaign.results", interrupted)
+    monkeypatch.setattr("ridgebayes.sbc.campaign.run", interrupted)
     with pytest.raises(KeyboardInterrupt, match=f"1 simulations are kept in {tmp_path}: run again to go on"):
         go_on(tmp_path)
 
@@ -108,7 +109,7 @@ def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, setting
     model = quick_model.write(tmp_path / "quick.py")
     command = [
         *(sys.executable, "-c", "from ridgebayes.cli.main import main; main()"),
-        *("sbc", str(scws), "--model", str(model), "--out", str(out), "--workers", "2", "--quiet"),
+        *("sbc", str(scws), "--model", str(model), "--out", str(out), "--scheduler", "local:2", "--quiet"),
         *("--simulations", "500", "--rank-draws", "39", "--warmup", str(settings.warmup), "--seed", "3"),
     ]
     process = subprocess.Popen(command)
@@ -135,40 +136,11 @@ def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, setting
 @pytest.mark.slow
 def test_dask_cluster_gives_the_same(campaign, go_on, tmp_path):
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        ranks = go_on(tmp_path, workers=None, scheduler=cluster.scheduler_address)
+        ranks = go_on(tmp_path, scheduler=cluster.scheduler_address)
     assert told(ranks) == told(campaign[1])
 
 
-def test_scheduler_that_is_not_there(go_on, tmp_path, monkeypatch):
-    monkeypatch.setattr("ridgebayes.sbc.workers.CONNECT_S", 0.5)
-    with pytest.raises(InputError, match=r"scheduler='tcp://127.0.0.1:9': no Dask scheduler answers there"):
-        go_on(tmp_path, workers=None, scheduler="tcp://127.0.0.1:9")
-    with pytest.raises(InputError, match="scheduler='nonsense://x': no Dask scheduler answers there"):
-        go_on(tmp_path, workers=None, scheduler="nonsense://x")
-    with pytest.raises(InputError, match=r"workers=\.\.\. is for this machine"):
-        go_on(tmp_path, workers=2, scheduler="tcp://127.0.0.1:9")
-
-
-def test_dask_that_is_not_installed(go_on, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'ridgebayes\[dask\]'"):
-        go_on(tmp_path, workers=None, scheduler="local")
-
-
-def test_worker_with_other_software_is_refused(pointings, settings, monkeypatch):
-    from ridgebayes.sbc.campaign import make_task
-
-    task = make_task(quick_model.load(), pointings, settings=settings)
-    task.record["versions"]["numpyro"] = "0.1"
-    with pytest.raises(
-        InputError, match=r"worker on .*: was begun with numpyro 0.1, and this is .*: install"
-    ):
-        task.run(0)
-
-
-@pytest.mark.parametrize(
-    "bad", [{"simulations": 0}, {"simulations": 5, "draws": 0}, {"simulations": 5, "workers": 0}]
-)
+@pytest.mark.parametrize("bad", [{"simulations": 0}, {"simulations": 5, "draws": 0}])
 def test_bad_numbers(go_on, tmp_path, bad):
     with pytest.raises(InputError, match="must be at least 1"):
         go_on(tmp_path, **bad)

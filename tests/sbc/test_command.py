@@ -42,7 +42,7 @@ def command(pointings, tmp_path_factory):
 
 
 def test_campaign_and_what_it_leaves(command, campaign, tmp_path):
-    result = call(*command, "--simulations", 8, "--workers", 1, "--out", tmp_path / "out")
+    result = call(*command, "--simulations", 8, "--scheduler", "local:1", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     # The same model, data and seed: the same ranks as in Python.
     assert (read_ranks(tmp_path / "out").values == campaign[1].values).all()
@@ -61,7 +61,7 @@ def test_campaign_and_what_it_leaves(command, campaign, tmp_path):
             "model 'region': there is none of this name (did you mean 'regions'?)",
         ),
         (["sbc", "--simulations", 0], "simulations = 0, draws = 99: must be at least 1"),
-        (["sbc", "--workers", 0], "workers = 0: must be at least 1"),
+        (["sbc", "--scheduler", "local:0"], "--scheduler='local:0': give local, local:N"),
         (["sbc", "--extra", "outlier"], "did you mean 'outliers'?"),
         (["sbc", "--crab-rate", "A01"], "not of the form NAME=VALUE"),
         (["sbc", "nowhere.fits"], "nowhere.fits"),
@@ -76,7 +76,7 @@ def test_one_line_errors(arguments, message, tmp_path):
 
 
 def test_other_campaign_is_refused(command, tmp_path):
-    given = [*command, "--simulations", 1, "--workers", 1, "--out", tmp_path]
+    given = [*command, "--simulations", 1, "--scheduler", "local:1", "--out", tmp_path]
     assert call(*given).exit_code == 0
     before = (tmp_path / "simulations.jsonl").read_bytes()
     result = call(*given, "--prior", "level=Normal(1, 0.2)")
@@ -118,7 +118,18 @@ def test_short_run_of_a_shipped_model(model, tmp_path):
 
     Twelve simulations find only what is badly wrong; hundreds are for campaigns.
     """
-    given = ["--revolutions", 12, "--simulations", 12, "--rank-draws", 29, "--warmup", 100, "--workers", 1]
+    given = [
+        "--revolutions",
+        12,
+        "--simulations",
+        12,
+        "--rank-draws",
+        29,
+        "--warmup",
+        100,
+        "--scheduler",
+        "local:1",
+    ]
     fixed = ["--prior", "background.drift=0", "--extra", "smooth_crab", "--prior", "crab.smooth=0"]
     result = call("sbc", "--model", model, *given, *fixed, "--out", tmp_path, "--quiet")
     assert result.exit_code == 0, result.output

@@ -60,8 +60,8 @@ def check(
     from ridgebayes.checks import check as compare
     from ridgebayes.checks.results import TABLE
     from ridgebayes.plots.checks import figures
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
-    from ridgebayes.runs.sampling import use_compilation_cache
 
     files = Products(out or run / CHECKS, TABLE, overwrite=overwrite)
     opened = Run.open(run)

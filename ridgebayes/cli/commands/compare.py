@@ -39,8 +39,8 @@ def compare(
     from ridgebayes.comparison import compare
     from ridgebayes.comparison.models import format_comparison
     from ridgebayes.plots.compare import difference_figure
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
-    from ridgebayes.runs.sampling import use_compilation_cache
 
     files = Products(out or runs[0] / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()

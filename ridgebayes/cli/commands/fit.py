@@ -21,6 +21,7 @@ from ridgebayes.cli.commands.options import (
     overwrite_option,
     quiet_option,
     run_argument,
+    scheduler_option,
     scws_option,
     seed_option,
     stacked,
@@ -57,6 +58,7 @@ def sampling_options(command: Callable) -> Callable:
             help="NUTS alone, or with independent proposals where these are accepted (docs/model.md).",
         ),
         max_time_option,
+        scheduler_option,
         workers_option,
         click.option(
             "--devices",
@@ -181,6 +183,7 @@ def demo(prior_file: Path | None, out: Path, **settings: Any) -> None:
 @run_argument
 @scws_option
 @max_time_option
+@scheduler_option
 @workers_option
 @quiet_option
 def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
@@ -189,8 +192,8 @@ def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
     \b
     Example:  ridgebayes resume runs/first
     """
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.sampling import resume as go_on
-    from ridgebayes.runs.sampling import use_compilation_cache
 
     use_compilation_cache()
     with said_at_the_end():
@@ -204,6 +207,7 @@ def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
 @table_argument
 @scws_option
 @max_time_option
+@scheduler_option
 @workers_option
 @run_out_option()
 def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
@@ -214,8 +218,8 @@ def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     \b
     Example:  ridgebayes update runs/first new_revolutions.fits --out runs/second
     """
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
-    from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.runs.update import CHAINS
     from ridgebayes.runs.update import update as bring_up_to_date
 
@@ -235,8 +239,8 @@ def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
 def _sample(model: Any, scws: Any, out: Path, *, quiet: bool, auto: bool = False, **keywords: Any) -> Any:
     """Sample, write the run directory with its figures, and return the run."""
     from ridgebayes.checks.automatic import sample_auto
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.sampling import sample as sample_once
-    from ridgebayes.runs.sampling import use_compilation_cache
 
     use_compilation_cache()
     sample = sample_auto if auto else sample_once

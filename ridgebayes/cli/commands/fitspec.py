@@ -91,8 +91,8 @@ def fitspec(
     from ridgebayes.products import fitspec as products
     from ridgebayes.products import spectrum as spectra
     from ridgebayes.products.files import file_stems
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.intensity import need_sky
-    from ridgebayes.runs.sampling import use_compilation_cache
     from ridgebayes.spectra.components import read_model
 
     crab, changes = read_crab(crab_spectrum), pairs(priors, "--prior")

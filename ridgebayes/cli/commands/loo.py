@@ -41,8 +41,8 @@ def loo(
       ridgebayes loo runs/first --folds 10
     """
     from ridgebayes.comparison.leaveout import format_loo, kfold, loo, pointwise_table
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
-    from ridgebayes.runs.sampling import use_compilation_cache
 
     files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     opened = Run.open(run)

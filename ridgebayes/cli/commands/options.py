@@ -10,6 +10,7 @@ import click
 
 from ridgebayes.cli.completion import complete_models, complete_skies
 from ridgebayes.errors import InputError
+from ridgebayes.parallel.scheduler import Scheduler
 
 PRODUCTS = "products"
 """Folder in a run directory for what is made from the run."""
@@ -125,7 +126,18 @@ draws_option = click.option(
     show_default=True,
     help="Draws a chain to keep. Chains that have not converged take up to 8 times as many.",
 )
-workers_option = click.option("--workers", type=int, help="How many at a time [default: the cores].")
+workers_option = click.option(
+    "--workers", type=int, help="Chains at a time in a process [default: the cores]."
+)
+scheduler_option = click.option(
+    "--scheduler",
+    default="local",
+    show_default=True,
+    metavar="WHERE",
+    callback=lambda context, option, text: Scheduler.of(text) and text,  # refused before anything is read
+    help="Where tasks run: local, the cores of this machine; local:N, N processes on it; or a Dask cluster: "
+    "the address of its scheduler, or its scheduler file (docs/clusters.md).",
+)
 max_time_option = click.option(
     "--max-time",
     type=click.FloatRange(0, min_open=True),

@@ -65,7 +65,7 @@ def prior(
     from ridgebayes import models, sky as skies  # noqa: I001
     from ridgebayes.plots.prior import prior_figure
     from ridgebayes.products.prior_predictive import format_prior_table, prior_predictive, prior_table
-    from ridgebayes.runs.sampling import use_compilation_cache
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.table.formats import read_scws
 
     files = Products(out, f"{NAME}.ecsv", overwrite=overwrite)

@@ -11,8 +11,8 @@ from ridgebayes.cli.commands.options import (
     FILE,
     quiet_option,
     revolution_table_option,
+    scheduler_option,
     table_out_option,
-    workers_option,
 )
 from ridgebayes.cli.ending import check_new, say_next, say_written
 from ridgebayes.errors import InputError
@@ -64,7 +64,7 @@ from ridgebayes.errors import InputError
 )
 @click.option("--dead-time", type=float, help="Fraction of the time that is dead, where no file says it.")
 @click.option("--osa-version", help="Version of OSA that made the energies; it is recorded.")
-@workers_option
+@scheduler_option
 @table_out_option()
 @quiet_option
 def rates(
@@ -79,7 +79,7 @@ def rates(
     pixels: str,
     dead_time: float | None,
     osa_version: str | None,
-    workers: int | None,
+    scheduler: str,
     out: Path,
     overwrite: bool,
     quiet: bool,
@@ -87,9 +87,9 @@ def rates(
     """Make a ScW rate table from ISGRI event lists (ISGR-EVTS-ALL), or from folders that hold them.
 
     What each event list gave is kept in the folder OUT.parts: the same command goes on where it was stopped,
-    and with more event lists measures only the new ones. Bad event lists are named and left out. A worker
-    takes 0.5 GB. How the rates came about is in
-    <OUT>.report.ecsv, sources that were fitted in <OUT>.sources.ecsv.
+    and with more event lists measures only the new ones. Bad event lists are named and left out. A process
+    takes 0.5 GB; on a cluster, every worker must find the files at the same place. How the rates came about
+    is in <OUT>.report.ecsv, sources that were fitted in <OUT>.sources.ecsv.
 
     \b
     Example:  ridgebayes rates scw/ --revolution-table revolutions.csv --out scws.fits
@@ -103,7 +103,6 @@ def rates(
     from ridgebayes import events as ev
     from ridgebayes.convert.times import read_revolutions
     from ridgebayes.io.product_tables import write_ecsv
-    from ridgebayes.parallel.cores import cores
     from ridgebayes.table.formats import write_scws
 
     # All that can be wrong before hours of counting.
@@ -122,7 +121,7 @@ def rates(
             pifs=_files(pifs, "*.fits*", "PIF files"),
             cuts=cuts,
             folder=out.with_name(out.name + ".parts"),
-            workers=workers or cores(),
+            scheduler=scheduler,
             progress=lambda: bar.update(1),
         )
     for line in outcome.skipped.values():

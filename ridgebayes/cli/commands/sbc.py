@@ -13,9 +13,9 @@ from ridgebayes.cli.commands.options import (
     crab_rates_of,
     model_option,
     quiet_option,
+    scheduler_option,
     seed_option,
     warmup_option,
-    workers_option,
 )
 from ridgebayes.cli.ending import say_next, say_written
 
@@ -39,12 +39,7 @@ NAME = "sbc"
 @click.option("--rank-draws", default=99, show_default=True, help="Posterior draws to rank a truth among.")
 @warmup_option
 @seed_option
-@workers_option
-@click.option(
-    "--scheduler",
-    metavar="local|ADDRESS",
-    help="Run on a Dask cluster: one on this machine, or that of the scheduler at this address.",
-)
+@scheduler_option
 @click.option(
     "--out",
     type=FILE,
@@ -65,8 +60,7 @@ def sbc(
     rank_draws: int,
     warmup: int,
     seed: int,
-    workers: int | None,
-    scheduler: str | None,
+    scheduler: str,
     out: Path | None,
     quiet: bool,
 ) -> None:
@@ -87,7 +81,7 @@ def sbc(
     from ridgebayes.plots.sbc import sbc_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.io.product_tables import write_ecsv
-    from ridgebayes.runs.sampling import use_compilation_cache
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.sbc import base_mission, campaign_priors, run_sbc, uniformity
     from ridgebayes.table.formats import read_scws
 
@@ -105,7 +99,6 @@ def sbc(
         crab_rate=crab_rates_of(crab_rates),
         draws=rank_draws,
         settings=Settings(warmup=warmup, seed=seed),
-        workers=workers,
         scheduler=scheduler,
         progress=not quiet,
     )

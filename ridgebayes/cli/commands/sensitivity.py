@@ -27,8 +27,8 @@ def sensitivity(run: Path, scws: Path | None, out: Path | None, overwrite: bool)
     from ridgebayes.comparison import sensitivity
     from ridgebayes.comparison.powerscaling import format_sensitivity
     from ridgebayes.plots.sensitivity import sensitivity_figure
+    from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
-    from ridgebayes.runs.sampling import use_compilation_cache
 
     files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()

@@ -1,0 +1,139 @@
+"""Tasks on the workers of a Dask scheduler, with `distributed`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ridgebayes.environment import check_guard
+from ridgebayes.errors import InputError
+from ridgebayes.parallel.attempt import attempt, refuse_others
+from ridgebayes.parallel.software import software
+
+Task = TypeVar("Task")
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 30
+AGAIN = 2
+"""So many times are tasks sent again where all workers that had the work were lost."""
+
+
+def on_dask(
+    work: Callable[[Task], Any], tasks: Sequence[Task], address: str, go_on: str
+) -> Iterator[tuple[Task, Any]]:
+    """Do tasks on the workers of a scheduler, and give each with its result as it ends.
+
+    Parameters
+    ----------
+    work, tasks
+        What is called, and with what.
+    address
+        Of the scheduler, or the file in which it says where it is.
+    go_on
+        How to go on where workers were lost, for the message.
+
+    Raises
+    ------
+    InputError
+        When no scheduler answers, it goes away, workers have other software or died one after the other.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise InputError(
+            "scheduler=... needs dask.distributed, which is not installed: pip install 'ridgebayes[dask]'"
+        ) from None
+    check_guard()
+    with _client(distributed, address) as client:
+        known = _same_software(client)
+        left, lost = dict(enumerate(tasks)), 0
+        while left:
+            try:
+                for number, done in _results(distributed, client, work, left, known):
+                    task = left.pop(number)
+                    yield task, done.told()
+            except distributed.KilledWorker:
+                raise InputError(f"{_DIED}: {go_on}") from None
+            except CancelledError:
+                lost += 1
+                if client.status != "running":
+                    raise InputError(f"the Dask scheduler at {address} has gone away: {go_on}") from None
+                if lost > AGAIN:
+                    raise InputError(f"{_DIED}: {go_on}") from None
+                logger.warning("all Dask workers were lost: what is left is sent again")
+                _wait_for_a_worker(client, address)
+
+
+_DIED = "Dask workers died one after the other (too little memory?)"
+
+
+def _results(
+    distributed: Any, client: Any, work: Callable[[Any], Any], left: dict[int, Any], known: dict[str, str]
+) -> Iterator[tuple[int, Any]]:
+    # To every worker, so that it outlives any of them.
+    sent = client.scatter(work, hash=False, broadcast=True)
+    threads = sum(client.nthreads().values())
+    cores = max(1, threads // len(left))
+    futures = {client.submit(attempt, sent, left[n], cores, known, pure=False): n for n in left}
+    try:
+        for future in distributed.as_completed(list(futures)):
+            yield futures[future], future.result()
+    finally:
+        client.cancel(list(futures), force=True)
+
+
+@contextmanager
+def _client(distributed: Any, address: str) -> Iterator[Any]:
+    place = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+    with _silent():
+        try:
+            client = distributed.Client(**place, timeout=CONNECT_S)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"scheduler={address!r}: no Dask scheduler answers there ({str(error).splitlines()[0]})"
+            ) from None
+        with client:
+            _wait_for_a_worker(client, address)
+            yield client
+
+
+def _wait_for_a_worker(client: Any, address: str) -> None:
+    if not client.scheduler_info()["workers"]:
+        logger.info("the scheduler at %s has no workers yet: waiting for them", address)
+        client.wait_for_workers(1)
+
+
+def _same_software(client: Any) -> dict[str, str]:
+    """Refuse workers with other versions; return those of this process.
+
+    Asked of the workers without anything of this package, which they may lack.
+    """
+    known = software()
+    found: dict[str, dict[str, str]] = {}
+    for package in known:
+        for worker, answer in client.run(version, package, on_error="return").items():
+            if isinstance(answer, PackageNotFoundError):
+                raise InputError(f"Dask worker {worker}: has no {package}: install version {known[package]}")
+            found.setdefault(worker, {})[package] = str(answer)
+    for worker, answers in found.items():
+        refuse_others(known, answers, f"Dask worker {worker}")
+    return known
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep `distributed` from writing tracebacks of what is said here in a line."""
+    loud = {handler: handler.level for handler in logging.getLogger("distributed").handlers}
+    for handler in loud:
+        handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for handler, level in loud.items():
+            handler.setLevel(level)

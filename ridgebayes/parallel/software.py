@@ -1,0 +1,48 @@
+"""Which versions of the software decide the numbers, and whether they are the same elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from ridgebayes.errors import InputError
+
+PACKAGES = ("ridgebayes", "jax", "jaxlib", "numpyro", "numpy")
+"""Other versions of these give other numbers."""
+
+
+def software() -> dict[str, str]:
+    """Package → version, here."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def other(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Return the first package whose version differs, the version then and that now; None without one."""
+    for package, number in now.items():
+        if then[package] != number:
+            return package, then[package], number
+    return None
+
+
+def check_same(record: Mapping[str, Any], where: object, remedy: str) -> None:
+    """Refuse to go on with what other software has begun, which would give other numbers.
+
+    Parameters
+    ----------
+    record
+        Of a run or a campaign: its version under ``ridgebayes``, those of other packages under ``versions``.
+    where, remedy
+        For the message: what was begun, and what to do but to install the other version.
+
+    Raises
+    ------
+    InputError
+        When a version differs.
+    """
+    differs = other({**record["versions"], "ridgebayes": record["ridgebayes"]}, software())
+    if differs:
+        package, then, now = differs
+        raise InputError(
+            f"{where}: was begun with {package} {then}, and this is {now}: install that one, or {remedy}"
+        )

@@ -1,0 +1,203 @@
+"""The independent fits of a run (one a band) as tasks for other processes and machines.
+
+A worker does one of them as a fit in one process would, and sends back what a checkpoint keeps. The run is
+then put together as one that was resumed when all its chains had ended, so that it is the same bit for bit,
+and one that is interrupted can be resumed, here or elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm.auto import tqdm
+
+from ridgebayes.errors import command
+from ridgebayes.inference.kernels import Progress
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.runner import Clock, Settings, resolve_device, run_chains, sampler_of
+from ridgebayes.inference.sampler import Sampler, Start
+from ridgebayes.inference.store import Store
+from ridgebayes.likelihood.design import FitData
+from ridgebayes.parallel.scheduler import Scheduler
+from ridgebayes.parallel.tasks import GO_ON, made, run
+from ridgebayes.runs.compilation import use_compilation_cache
+from ridgebayes.runs.metadata import recorded_model
+from ridgebayes.sky import Sky
+
+
+@dataclass
+class Kept:
+    """What a checkpoint keeps of some parts, in memory.
+
+    Attributes
+    ----------
+    starts
+        Part → where its chains begin.
+    chains
+        (Part, number) → how far that chain has come.
+    """
+
+    starts: dict[int, Start] = field(default_factory=dict)
+    chains: dict[tuple[int, int], Progress] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Path:
+        """No run directory."""
+        return Path("run in memory")
+
+    def start(self, part: int) -> Start | None:
+        """Return where the chains of a part begin, where it was found."""
+        return self.starts.get(part)
+
+    def save_start(self, part: int, start: Start) -> None:
+        """Keep where the chains of a part begin."""
+        self.starts[part] = start
+
+    def chain(self, part: int, number: int) -> Progress | None:
+        """Return how far a chain has come, where it has begun."""
+        return self.chains.get((part, number))
+
+    def save_chain(self, part: int, number: int, progress: Progress) -> None:
+        """Keep how far a chain has come."""
+        self.chains[part, number] = progress
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the fits, as a task.
+
+    Attributes
+    ----------
+    number
+        Which.
+    name
+        Its band.
+    kept
+        How far it has come.
+    """
+
+    number: int
+    name: str
+    kept: Kept
+
+    def __str__(self) -> str:
+        return f"fit of {self.name}"
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The fits of a run, as they are sent to workers: plain arrays, and the record of the model.
+
+    Attributes
+    ----------
+    record
+        Of the run.
+    sky
+        Sky regions of the model.
+    parts
+        The data of each.
+    settings
+        How to sample.
+    workers
+        Chains at a time; by default as many as cores.
+    near
+        Where to look for the modes.
+    key
+        Names them among all that a worker does.
+    """
+
+    record: dict[str, Any]
+    sky: Sky
+    parts: tuple[FitData, ...]
+    settings: Settings
+    workers: int | None = None
+    near: Sequence[Gaussian] = ()
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+    def __call__(self, part: Part) -> Kept:
+        """Run the chains of one part to their end."""
+        posterior, sampler, parts = made(self.key, self._compiled)
+        run_chains(
+            posterior,
+            parts,
+            self.settings,
+            resolve_device(self.settings.chains, self.workers),
+            Clock(),
+            progress=False,
+            checkpoint=part.kept,
+            near=self.near,
+            only=[part.number],
+            sampler=sampler,
+        )
+        return part.kept
+
+    def _compiled(self) -> tuple[Posterior, Sampler, list[FitData]]:
+        use_compilation_cache()
+        parts = [jax.tree.map(jnp.asarray, part) for part in self.parts]
+        posterior = Posterior(recorded_model(self.record, "the run", self.sky), parts[0])
+        return posterior, sampler_of(posterior, parts, self.settings), parts
+
+
+def fit_elsewhere(
+    fits: Fits, names: Sequence[str], store: Store, scheduler: Scheduler, *, progress: bool
+) -> None:
+    """Run the chains of all fits, and keep what comes of each as it ends.
+
+    Parameters
+    ----------
+    fits
+        What is sampled.
+    names
+        Of the fits.
+    store
+        What has been done before, and where to keep what is done.
+    scheduler
+        Where they run.
+    progress
+        Show a progress bar on stderr.
+
+    Raises
+    ------
+    InputError
+        Where workers were lost, or refused it.
+    """
+    numbers = range(fits.settings.chains)
+    tasks = []
+    for k, name in enumerate(names):
+        kept = Kept()
+        if (start := store.start(k)) is not None:
+            kept.save_start(k, start)
+        for number in numbers:
+            if (chain := store.chain(k, number)) is not None:
+                kept.save_chain(k, number, chain)
+        tasks.append(Part(k, name, kept))
+    kept_somewhere = not isinstance(store, Kept)
+    resume = f"go on with `{command('resume', store.run)}`"
+    done = 0
+    with tqdm(total=len(tasks), disable=not progress, desc="fits", unit="fit") as bar:
+        try:
+            for part, kept in run(fits, tasks, scheduler, go_on=resume if kept_somewhere else GO_ON):
+                store.save_start(part.number, kept.starts[part.number])
+                for number in numbers:
+                    store.save_chain(part.number, number, kept.chains[part.number, number])
+                done += 1
+                bar.update()
+        except KeyboardInterrupt:
+            if not kept_somewhere:
+                raise
+            raise KeyboardInterrupt(
+                f"stopped after {done} of {len(tasks)} fits, which are kept: {resume}"
+            ) from None
+
+
+def numpy_parts(parts: Sequence[FitData]) -> tuple[FitData, ...]:
+    """Return the data of fits as plain arrays, which can be sent."""
+    return tuple(jax.tree.map(np.asarray, part) for part in parts)
