@@ -10,23 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from ridgebayes.checks.background import background
-from ridgebayes.checks.bands import bands
-from ridgebayes.checks.crab import crab
-from ridgebayes.checks.design import Design, Residuals, design, residuals
-from ridgebayes.checks.galaxy import galaxy
-from ridgebayes.checks.noise import noise
 from ridgebayes.checks.pvalues import compared, limit
-from ridgebayes.checks.refit import Around, Recipe
+from ridgebayes.checks.refit import Recipe
+from ridgebayes.checks.replicates import Replicates, views
 from ridgebayes.checks.results import QUANTILES, Checks, CurveResult, Result
-from ridgebayes.checks.statistic import Curve, Statistic, Views
+from ridgebayes.checks.statistic import Curve, Statistic
 from ridgebayes.comparison.trials import Trial, Trials
 from ridgebayes.errors import InputError
+from ridgebayes.parallel.tasks import run as run_tasks
 from ridgebayes.runs.intensity import CI_PROB, provenance
 from ridgebayes.runs.reload import Reopened, reopen
 from ridgebayes.runs.run import Run
@@ -46,6 +41,7 @@ def check(
     seed: int = 0,
     trials: bool = True,
     progress: bool = False,
+    scheduler: str | None = None,
 ) -> Checks:
     """Compare the data of a run with data that its posterior would give.
 
@@ -64,6 +60,8 @@ def check(
         are ranked and worded by what helps.
     progress
         Show a progress bar on stderr.
+    scheduler
+        Where replicates are fitted, as that of `ridgebayes.sample`; trials run in this process.
 
     Raises
     ------
@@ -79,7 +77,15 @@ def check(
     ()
     """
     again = reopen(run, scws)
-    found = compare(again, draws=draws, seed=seed, progress=progress, meta=provenance(run))
+    found = compare(
+        again,
+        draws=draws,
+        seed=seed,
+        progress=progress,
+        meta=provenance(run),
+        record=run.record,
+        scheduler=scheduler,
+    )
     return replace(found, trials=_trials(run, again, progress=progress)) if trials and found.found else found
 
 
@@ -103,6 +109,8 @@ def compare(
     progress: bool = False,
     recipe: Recipe | None = None,
     meta: dict[str, Any] | None = None,
+    record: dict[str, Any] | None = None,
+    scheduler: str | None = None,
 ) -> Checks:
     """Check what was reopened; arguments as those of `check`.
 
@@ -112,32 +120,22 @@ def compare(
         Compiled for the same model and data of the same shapes.
     meta
         Where the run comes from.
+    record
+        Of the run, with which other processes build its model; needed where a scheduler is given.
     """
     flat = again.z.reshape(len(again.parts), -1, again.z.shape[-1])
     if draws < _FEWEST:
         raise InputError(f"draws = {draws}: a check needs at least {_FEWEST}")
     if flat.shape[1] < draws:
         raise InputError(f"draws = {draws}: the run has {flat.shape[1]}; ask for fewer, or fit with more")
-    recipe = recipe or Recipe(again.posterior)
-    around = [Around.of(z) for z in flat]
-    prepared = again.prepared
-    known = design(prepared, [recipe.expected(*pair) for pair in zip(again.parts, around, strict=True)])
-    statistics, curves = views(known)
-    every = list(zip(again.parts, around, strict=True))
-    left = [recipe.left(part.rate, part, near) for part, near in every]
-    observed = _evaluate(residuals(prepared, known, left), statistics, curves)
-
-    rows = np.linspace(0, flat.shape[1] - 1, draws).round().astype(int)
-    keys = jax.random.split(jax.random.key(seed), (draws, len(every)))
-    replicated = []
+    work = Replicates.of(again, recipe or Recipe(again.posterior), draws, seed, record)
+    statistics, curves = views(work.known)
+    observed = work.observed()
     pace = 0.2 if sys.stderr.isatty() else 30.0
-    for number in tqdm(range(draws), disable=not progress, desc="replicates", unit="", mininterval=pace):
-        left = [
-            recipe.left(recipe.replicate(flat[k, rows[number]], keys[number, k], part), part, near)
-            for k, (part, near) in enumerate(every)
-        ]
-        replicated.append(_evaluate(residuals(prepared, known, left), statistics, curves))
-    names = tuple(band.name for band in prepared.scws.bands)
+    ended = run_tasks(work, range(draws), scheduler, threaded=True)
+    shown = tqdm(ended, total=draws, disable=not progress, desc="replicates", unit="", mininterval=pace)
+    replicated = [values for _, values in sorted(shown, key=lambda one: one[0])]
+    names = tuple(band.name for band in again.prepared.scws.bands)
     results = _results(statistics, names, observed[0], [values for values, _ in replicated])
     drawn = {
         curve.name: _curve(curve, observed[1][i], [values[i] for _, values in replicated])
@@ -145,18 +143,6 @@ def compare(
     }
     model = again.model
     return Checks(results, drawn, names, model.extras, draws, limit(len(results)), meta or {})
-
-
-def views(known: Design) -> Views:
-    """All statistics and curves that a design allows."""
-    each = [make(known) for make in (noise, background, galaxy, crab, bands)]
-    return [s for some, _ in each for s in some], [c for _, some in each for c in some]
-
-
-def _evaluate(
-    r: Residuals, statistics: Sequence[Statistic], curves: Sequence[Curve]
-) -> tuple[list[NDArray], list[NDArray]]:
-    return [s.value(r) for s in statistics], [c.value(r) for c in curves]
 
 
 def _results(

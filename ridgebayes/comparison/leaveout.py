@@ -15,22 +15,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import arviz_stats  # noqa: F401 (the accessor `azstats`)
 import numpy as np
 import xarray as xr
 from astropy.table import QTable
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 from tqdm.auto import tqdm
 
 from ridgebayes import markup
 from ridgebayes.comparison.densities import LogLikelihood, log_likelihood
-from ridgebayes.comparison.refit import Refit, without
+from ridgebayes.comparison.held_out import HeldOut, LeftOut, mean_density
 from ridgebayes.errors import InputError
 from ridgebayes.io.atomic import whole_file
-from ridgebayes.likelihood.design import FitData
+from ridgebayes.parallel.tasks import run as run_tasks
 from ridgebayes.runs.intensity import provenance
 from ridgebayes.runs.reload import Reopened, reopen
 from ridgebayes.runs.run import Run
@@ -129,7 +128,12 @@ def standard_error(pointwise: NDArray) -> float:
 
 
 def loo(
-    run: Run, scws: ScWTable | str | Path | None = None, *, refit: bool = False, progress: bool = False
+    run: Run,
+    scws: ScWTable | str | Path | None = None,
+    *,
+    refit: bool = False,
+    progress: bool = False,
+    scheduler: str | None = None,
 ) -> Loo:
     """Leave out one revolution at a time, by PSIS.
 
@@ -145,6 +149,8 @@ def loo(
         Fit again without each revolution whose k̂ is too high.
     progress
         Show a progress bar on stderr.
+    scheduler
+        Where the fits run, as that of `ridgebayes.sample`.
 
     Raises
     ------
@@ -166,7 +172,7 @@ def loo(
     if found is None:
         found = _table(run, "PSIS", [psis(d) for d in _draws_of(again, likelihood)])
     if refit and found.bad.any():
-        found = _refitted(run, again, likelihood, found, progress=progress)
+        found = _refitted(run, again, likelihood, found, progress=progress, scheduler=scheduler)
     _write(run, found)
     return found
 
@@ -178,6 +184,7 @@ def kfold(
     *,
     seed: int = 0,
     progress: bool = False,
+    scheduler: str | None = None,
 ) -> Loo:
     """Leave out a share of the revolutions at a time, and fit again to the others.
 
@@ -186,7 +193,7 @@ def kfold(
 
     Parameters
     ----------
-    run, scws, progress
+    run, scws, progress, scheduler
         As those of `loo`.
     folds
         Number of shares, drawn at random: the same for all runs of one table.
@@ -211,20 +218,21 @@ def kfold(
     if found is not None and found.table.attrs["seed"] == seed:
         return found
     again = reopen(run, scws)
-    likelihood, fit = log_likelihood(again.posterior), Refit(again.posterior)
+    likelihood = log_likelihood(again.posterior)
+    work = HeldOut.of(run, again, likelihood)
     fold = np.random.default_rng(seed).permutation(np.arange(n) % folds)
-    results: list[dict[str, NDArray]] = []
-    with tqdm(total=folds * len(again.parts), disable=not progress, desc="folds", unit="fit") as bar:
-        for part, (data, draws) in enumerate(zip(again.parts, _draws_of(again, likelihood), strict=True)):
-            elpd = np.empty(n)
-            for k in range(folds):
-                name = f"fold {k + 1}, fit {part + 1}"
-                elpd[fold == k] = _held_out(
-                    fit, likelihood, data, fold == k, seed + k, _middle(again, part), name
-                )
-                bar.update()
-            p_loo = _mean_density(draws.reshape(-1, n)) - elpd
-            results.append({"elpd": elpd, "p_loo": p_loo, "pareto_k": np.full(n, np.nan)})
+    tasks = [
+        LeftOut(part, fold == k, seed + k, f"fold {k + 1}, fit {part + 1}")
+        for part, k in product(range(len(again.parts)), range(folds))
+    ]
+    elpd = np.empty((len(again.parts), n))
+    found_of = run_tasks(work, tasks, scheduler, threaded=True)
+    for task, density in tqdm(found_of, total=len(tasks), disable=not progress, desc="folds", unit="fit"):
+        elpd[task.part, task.revolutions] = density
+    results = [
+        {"elpd": own, "p_loo": mean_density(draws.reshape(-1, n)) - own, "pareto_k": np.full(n, np.nan)}
+        for own, draws in zip(elpd, _draws_of(again, likelihood), strict=True)
+    ]
     found = _table(run, method, results, seed=seed)
     _write(run, found)
     return found
@@ -297,44 +305,35 @@ def psis(draws: NDArray) -> dict[str, NDArray]:
     return result
 
 
-def _refitted(run: Run, again: Reopened, likelihood: LogLikelihood, found: Loo, *, progress: bool) -> Loo:
+def _refitted(
+    run: Run,
+    again: Reopened,
+    likelihood: LogLikelihood,
+    found: Loo,
+    *,
+    progress: bool,
+    scheduler: str | None = None,
+) -> Loo:
     """Replace what PSIS could not do by exact refits."""
     table = found.table.copy(deep=True)
-    fit = Refit(again.posterior)
     number = table["revolution"].values
-    for part, row in tqdm(np.argwhere(found.bad), disable=not progress, desc="refits", unit="fit"):
-        left_out = np.arange(number.size) == row
-        name = f"{run.path or 'the run'} without revolution {number[row]}"
-        start = _middle(again, part)
-        elpd = _held_out(fit, likelihood, again.parts[part], left_out, int(row), start, name)[0]
+    tasks = [
+        LeftOut(
+            int(part),
+            np.arange(number.size) == row,
+            int(row),
+            f"{run.path or 'the run'} without revolution {number[row]}",
+        )
+        for part, row in np.argwhere(found.bad)
+    ]
+    found_of = run_tasks(HeldOut.of(run, again, likelihood), tasks, scheduler, threaded=True)
+    for task, density in tqdm(found_of, total=len(tasks), disable=not progress, desc="refits", unit="fit"):
+        part, row, elpd = task.part, task.seed, density[0]
         table["p_loo"].values[part, row] += table["elpd"].values[part, row] - elpd
         table["elpd"].values[part, row] = elpd
         table["pareto_k"].values[part, row] = np.nan
         table["exact"].values[part, row] = True
     return Loo(table, found.method, found.threshold)
-
-
-def _held_out(
-    fit: Refit,
-    likelihood: LogLikelihood,
-    data: FitData,
-    left_out: NDArray,
-    seed: int,
-    start: NDArray,
-    name: str,
-) -> NDArray:
-    """Log predictive density of the revolutions left out, given the others."""
-    z = fit(without(data, left_out), seed, start=start, what=name)
-    return _mean_density(np.asarray(likelihood(z, data))[:, left_out])
-
-
-def _middle(again: Reopened, part: int) -> NDArray:
-    return again.z[part].mean((0, 1))
-
-
-def _mean_density(log_density: NDArray) -> NDArray:
-    """Logarithm of the density averaged over draws, (draw, ...) → (...)."""
-    return cast(NDArray, logsumexp(log_density, 0)) - np.log(len(log_density))
 
 
 def _table(run: Run, method: str, results: list[dict[str, NDArray]], **attributes: Any) -> Loo:

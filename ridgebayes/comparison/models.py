@@ -143,6 +143,7 @@ def compare(
     folds: int | None = None,
     refit: bool = False,
     progress: bool = False,
+    scheduler: str | None = None,
 ) -> Comparison:
     """Compare fits of one table by how well they predict revolutions left out.
 
@@ -158,6 +159,8 @@ def compare(
         Fit again without each revolution for which PSIS does not do.
     progress
         Show progress bars on stderr.
+    scheduler
+        Where fits run, as that of `ridgebayes.sample`.
 
     Raises
     ------
@@ -177,9 +180,9 @@ def compare(
     for name, run in named.items():
         _check_same(first, named[first], name, run)
     found = {
-        name: loo(run, scws, refit=refit, progress=progress)
+        name: loo(run, scws, refit=refit, progress=progress, scheduler=scheduler)
         if folds is None
-        else kfold(run, folds, scws, progress=progress)
+        else kfold(run, folds, scws, progress=progress, scheduler=scheduler)
         for name, run in named.items()
     }
     order = sorted(named, key=lambda name: -found[name].elpd)

@@ -37,16 +37,24 @@ class Refit:
     ----------
     posterior
         Log density of the model.
+    data
+        Data of these shapes; by default those of the first fit.
     chains, warmup, draws
         Chains, adaptive iterations and kept draws of each.
     """
 
     def __init__(
-        self, posterior: Posterior, *, chains: int = CHAINS, warmup: int = WARMUP, draws: int = DRAWS
+        self,
+        posterior: Posterior,
+        data: FitData | None = None,
+        *,
+        chains: int = CHAINS,
+        warmup: int = WARMUP,
+        draws: int = DRAWS,
     ) -> None:
         self.posterior, self.chains, self.draws = posterior, chains, draws
         self._warmup = warmup
-        self._sampler: Sampler | None = None
+        self._sampler = None if data is None else Sampler(posterior, data, warmup=warmup)
 
     def __call__(
         self, data: FitData, seed: int, *, start: NDArray | None = None, what: str = "refit"

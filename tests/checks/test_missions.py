@@ -8,6 +8,7 @@ import pytest
 from ridgebayes import check, models, read_table, sample, simulate, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.runs.reload import reopen
+from tests.helpers import pickled
 from tests.helpers.cli import call
 
 
@@ -50,6 +51,12 @@ def test_clean_data_are_not_found_fault_with(clean):
 
 def test_same_seed_same_answer(small_run, small_mission, checks):
     again = check(small_run, small_mission, draws=40)
+    assert again.results == checks.results
+
+
+def test_replicates_elsewhere_are_those_here(small_run, small_mission, checks, monkeypatch):
+    monkeypatch.setattr("ridgebayes.checks.checking.run_tasks", pickled.run)
+    again = check(small_run, small_mission, draws=40, trials=False, scheduler="local:2")
     assert again.results == checks.results
 
 

@@ -7,11 +7,11 @@ from scipy import stats
 
 from ridgebayes.checks.background import background
 from ridgebayes.checks.bands import bands
-from ridgebayes.checks.checking import views
 from ridgebayes.checks.crab import crab
 from ridgebayes.checks.design import Bins, half_years
 from ridgebayes.checks.galaxy import galaxy
 from ridgebayes.checks.noise import noise
+from ridgebayes.checks.replicates import views
 from ridgebayes.checks.verdicts import SUBJECTS
 from tests.helpers.synthetic_design import N, make_design, make_residuals
 

@@ -5,12 +5,14 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 import ridgebayes as rb
 from ridgebayes import models
 from ridgebayes.comparison import leaveout
 from ridgebayes.comparison.densities import log_likelihood
+from ridgebayes.comparison.held_out import mean_density
 from ridgebayes.comparison.leaveout import format_loo, pointwise_table
 from ridgebayes.comparison.refit import Refit, without
 from ridgebayes.errors import InputError
@@ -19,6 +21,7 @@ from ridgebayes.likelihood.outliers import OutlierNormal
 from ridgebayes.likelihood.revolution import RevolutionNormal
 from ridgebayes.runs.reload import reopen
 from ridgebayes.runs.sampling import meet
+from tests.helpers import pickled
 from tests.helpers.gaussian_run import gaussian_run
 from tests.helpers.noise_cases import Mission, case, ragged
 
@@ -118,8 +121,23 @@ def test_psis_and_refits_are_the_closed_form():
     mean, covariance = linear.given(np.flatnonzero(linear.position != worst))
     np.testing.assert_allclose(z.mean(0), mean, atol=0.25 * np.sqrt(covariance.diagonal()).max())
     np.testing.assert_allclose(np.cov(z.T), covariance, atol=0.2 * covariance.max())
-    density = leaveout._mean_density(np.asarray(likelihood(z, again.parts[0]))[:, worst])
+    density = mean_density(np.asarray(likelihood(z, again.parts[0]))[:, worst])
     assert density == pytest.approx(exact[worst], abs=0.3)
+
+
+def test_refits_elsewhere_are_those_here(small_run, small_mission, monkeypatch):
+    """Bit for bit: folds, and refits of revolutions for which PSIS is said to fail."""
+    here = rb.kfold(small_run, 2, small_mission)
+    again = reopen(small_run, small_mission)
+    density = log_likelihood(again.posterior)
+    found = leaveout._table(small_run, "PSIS", [leaveout.psis(d) for d in leaveout._draws_of(again, density)])
+    found.table["pareto_k"].values[:, [2, 5]] = 2.0
+    refitted = leaveout._refitted(small_run, again, density, found, progress=False)
+    monkeypatch.setattr(leaveout, "run_tasks", pickled.run)
+    xr.testing.assert_identical(rb.kfold(small_run, 2, small_mission, scheduler="local:2").table, here.table)
+    elsewhere = leaveout._refitted(small_run, again, density, found, progress=False, scheduler="local:2")
+    xr.testing.assert_identical(elsewhere.table, refitted.table)
+    assert refitted.table["exact"].values[:, [2, 5]].all()
 
 
 @pytest.mark.slow
@@ -209,5 +227,5 @@ def test_psis_is_exact_refits_on_a_small_mission(small_run, small_mission):
     for rho in np.argsort(k)[[0, k.size // 4, k.size // 2]]:
         left_out = np.arange(k.size) == rho
         z = fit(without(again.parts[0], left_out), seed=int(rho))
-        density = leaveout._mean_density(np.asarray(likelihood(z, again.parts[0]))[:, rho])
+        density = mean_density(np.asarray(likelihood(z, again.parts[0]))[:, rho])
         assert found.table["elpd"].values[0, rho] == pytest.approx(density, abs=0.2)

@@ -11,6 +11,7 @@ from ridgebayes.inference.runner import Settings
 from ridgebayes.runs import elsewhere
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
+from tests.helpers import pickled
 from tests.helpers.cli import call, one_line
 
 SETTINGS = Settings(chains=2, warmup=20, draws=60, seed=5)
@@ -40,14 +41,6 @@ def same(one, other):
             xr.testing.assert_identical(one.tree[group].dataset, other.tree[group].dataset)
 
 
-def in_turn(fits, tasks, scheduler, *, go_on, **options):
-    """Run tasks in this process, from what a process that was sent them would get."""
-    import pickle
-
-    for task in tasks:
-        yield task, pickle.loads(pickle.dumps(fits))(pickle.loads(pickle.dumps(task)))
-
-
 def test_processes_give_the_same_bit_for_bit(data, model, whole, tmp_path):
     found = sample(model, data, settings=SETTINGS, scheduler="local:2", out=tmp_path / "run")
     same(whole, found)
@@ -67,7 +60,7 @@ def test_a_fit_that_was_stopped_is_resumed(data, model, whole, tmp_path, monkeyp
 
     def stopped(fits, tasks, scheduler, **options):
         begun.extend(task.name for task in tasks)
-        yield next(in_turn(fits, tasks, scheduler, **options))
+        yield next(pickled.run(fits, tasks, scheduler, **options))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(elsewhere, "run", stopped)
@@ -80,7 +73,7 @@ def test_a_fit_that_was_stopped_is_resumed(data, model, whole, tmp_path, monkeyp
 
     def known(fits, tasks, scheduler, **options):
         assert [len(task.kept.chains) for task in tasks] == [SETTINGS.chains, 0]
-        yield from in_turn(fits, tasks, scheduler, **options)
+        yield from pickled.run(fits, tasks, scheduler, **options)
 
     monkeypatch.setattr(elsewhere, "run", known)
     same(whole, resume(out, scws=data, scheduler="local:2"))
@@ -89,7 +82,7 @@ def test_a_fit_that_was_stopped_is_resumed(data, model, whole, tmp_path, monkeyp
 
 def test_a_fit_that_was_stopped_elsewhere_is_resumed_here(data, model, whole, tmp_path, monkeypatch):
     def lost(fits, tasks, scheduler, *, go_on, **options):
-        yield next(in_turn(fits, tasks, scheduler, go_on=go_on))
+        yield next(pickled.run(fits, tasks, scheduler))
         raise InputError(f"the Dask scheduler at tcp://x:1 has gone away: {go_on}")
 
     monkeypatch.setattr(elsewhere, "run", lost)
@@ -105,7 +98,7 @@ def test_a_model_of_bands_together_is_one_task(data, three_regions, monkeypatch)
 
     def spied(fits, tasks, scheduler, **options):
         names.extend(map(str, tasks))
-        yield from in_turn(fits, tasks, scheduler, **options)
+        yield from pickled.run(fits, tasks, scheduler, **options)
 
     monkeypatch.setattr(elsewhere, "run", spied)
     settings = Settings(chains=1, warmup=5, draws=5, seed=5)
@@ -121,7 +114,9 @@ def test_what_does_not_go_together(data, model, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("command", ["fit", "resume", "update", "demo", "sbc", "rates"])
+@pytest.mark.parametrize(
+    "command", ["fit", "resume", "update", "demo", "check", "loo", "compare", "sbc", "rates"]
+)
 def test_commands_say_it_one_way(command):
     text = " ".join(call(command, "--help").output.split())
     assert "--scheduler WHERE Where tasks run: local, the cores of this machine;" in text

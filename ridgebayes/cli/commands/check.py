@@ -10,6 +10,7 @@ from ridgebayes.cli.commands.options import (
     out_option,
     quiet_option,
     run_argument,
+    scheduler_option,
     scws_option,
     seed_option,
 )
@@ -31,6 +32,7 @@ CHECKS = "checks"
     help="Where something is found, try which extra helps.",
 )
 @seed_option
+@scheduler_option
 @out_option(CHECKS)
 @quiet_option
 def check(
@@ -39,6 +41,7 @@ def check(
     replicates: int,
     trials: bool,
     seed: int,
+    scheduler: str,
     out: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -67,7 +70,15 @@ def check(
     opened = Run.open(run)
     use_compilation_cache()
     progress = not quiet and sys.stderr.isatty()
-    checks = compare(opened, scws, draws=replicates, seed=seed, trials=trials, progress=progress)
+    checks = compare(
+        opened,
+        scws,
+        draws=replicates,
+        seed=seed,
+        trials=trials,
+        progress=progress,
+        scheduler=scheduler,
+    )
     files.written += checks.save(files.folder)
     for name, make in figures(opened, checks).items():
         files.figure(f"{name}.png", make)

@@ -25,6 +25,7 @@ def compare(
     refit: bool,
     folds: int | None,
     scws: Path | None,
+    scheduler: str,
     out: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -45,7 +46,7 @@ def compare(
     files = Products(out or runs[0] / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()
     opened = [Run.open(path) for path in runs]
-    comparison = compare(opened, scws, folds=folds, refit=refit, progress=not quiet)
+    comparison = compare(opened, scws, folds=folds, refit=refit, progress=not quiet, scheduler=scheduler)
     for name, table in ((NAME, comparison.table), (f"{NAME}_revolutions", comparison.pointwise_table())):
         files.table(f"{name}.ecsv", table)
     files.figure(f"{NAME}.png", lambda: difference_figure(comparison))

@@ -26,6 +26,7 @@ def loo(
     refit: bool,
     folds: int | None,
     scws: Path | None,
+    scheduler: str,
     out: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -50,9 +51,9 @@ def loo(
     if folds is not None and not 2 <= folds <= n:
         raise InputError(f"--folds {folds}: give from 2 to {n}, the number of revolutions")
     use_compilation_cache()
-    found = [loo(opened, scws, refit=refit, progress=not quiet)]
+    found = [loo(opened, scws, refit=refit, progress=not quiet, scheduler=scheduler)]
     if folds is not None:
-        found.append(kfold(opened, folds, scws, progress=not quiet))
+        found.append(kfold(opened, folds, scws, progress=not quiet, scheduler=scheduler))
     table = pointwise_table(opened, found)
     files.table(f"{NAME}.ecsv", table)
     say_in_options(format_loo(opened, found))

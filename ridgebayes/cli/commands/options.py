@@ -151,7 +151,9 @@ refit_option = click.option(
 folds_option = click.option(
     "--folds", type=int, help="Leave out a share of the revolutions at a time, so many times, and refit."
 )
-leave_out_options = stacked(refit_option, folds_option, scws_option, out_option(), quiet_option)
+leave_out_options = stacked(
+    refit_option, folds_option, scws_option, scheduler_option, out_option(), quiet_option
+)
 """Options of commands that leave revolutions out."""
 programme_option = click.option(
     "--programme",

@@ -1,0 +1,122 @@
+"""Data sets that the posterior would give, each fitted and looked at: tasks of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from ridgebayes.checks.background import background
+from ridgebayes.checks.bands import bands
+from ridgebayes.checks.crab import crab
+from ridgebayes.checks.design import Design, Residuals, design, residuals
+from ridgebayes.checks.galaxy import galaxy
+from ridgebayes.checks.noise import noise
+from ridgebayes.checks.refit import Around, Recipe
+from ridgebayes.checks.statistic import Curve, Statistic, Views
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.likelihood.design import FitData, Prepared
+from ridgebayes.parallel.tasks import made
+from ridgebayes.runs.compilation import use_compilation_cache
+from ridgebayes.runs.metadata import recorded_model
+from ridgebayes.runs.reload import Reopened
+from ridgebayes.sky import Sky
+
+Values = tuple[list[NDArray], list[NDArray]]
+"""Of all statistics, and of all curves."""
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Replicates of a run, as they are sent to workers: plain arrays, and the record of the model.
+
+    Attributes
+    ----------
+    record
+        Of the run; None for what is checked in this process only.
+    sky
+        Sky regions of the model.
+    prepared
+        The data made ready.
+    parts
+        Data of the independent fits.
+    around
+        The posterior of each.
+    z
+        The draws that are replicated, (part, replicate, parameter).
+    known
+        What is known of every ScW.
+    seed
+        Everything random follows from it.
+    key
+        Names them among all that a worker does.
+    """
+
+    record: dict[str, Any] | None
+    sky: Sky
+    prepared: Prepared
+    parts: tuple[FitData, ...]
+    around: tuple[Around, ...]
+    z: NDArray
+    known: Design
+    seed: int
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+    @classmethod
+    def of(
+        cls, again: Reopened, recipe: Recipe, draws: int, seed: int, record: dict[str, Any] | None
+    ) -> Replicates:
+        """Take them from a run that was opened again; in this process nothing is compiled twice."""
+        flat = again.z.reshape(len(again.parts), -1, again.z.shape[-1])
+        around = tuple(Around.of(z) for z in flat)
+        rows = np.linspace(0, flat.shape[1] - 1, draws).round().astype(int)
+        expected = [recipe.expected(*pair) for pair in zip(again.parts, around, strict=True)]
+        known = design(again.prepared, expected)
+        parts = tuple(jax.tree.map(np.asarray, part) for part in again.parts)
+        found = cls(record, again.model.sky, again.prepared, parts, around, flat[:, rows], known, seed)
+        made(found.key, lambda: (recipe, again.parts))
+        return found
+
+    def observed(self) -> Values:
+        """Return what is found in the rates that were observed."""
+        return self._look([part.rate for part in self._made()[1]])
+
+    def __call__(self, number: int) -> Values:
+        """Return what is found in replicate `number`."""
+        recipe, parts = self._made()
+        keys = jax.random.split(jax.random.key(self.seed), (self.z.shape[1], len(parts)))
+        return self._look(
+            [recipe.replicate(self.z[k, number], keys[number, k], part) for k, part in enumerate(parts)]
+        )
+
+    def _look(self, rates: Sequence[Array]) -> Values:
+        recipe, parts = self._made()
+        statistics, curves = views(self.known)
+        left = [recipe.left(*given) for given in zip(rates, parts, self.around, strict=True)]
+        return _evaluate(residuals(self.prepared, self.known, left), statistics, curves)
+
+    def _made(self) -> tuple[Recipe, list[FitData]]:
+        return made(self.key, self._compiled)
+
+    def _compiled(self) -> tuple[Recipe, list[FitData]]:
+        assert self.record is not None
+        use_compilation_cache()
+        parts = [jax.tree.map(jnp.asarray, part) for part in self.parts]
+        return Recipe(Posterior(recorded_model(self.record, "the run", self.sky), parts[0])), parts
+
+
+def views(known: Design) -> Views:
+    """All statistics and curves that a design allows."""
+    each = [make(known) for make in (noise, background, galaxy, crab, bands)]
+    return [s for some, _ in each for s in some], [c for _, some in each for c in some]
+
+
+def _evaluate(r: Residuals, statistics: Sequence[Statistic], curves: Sequence[Curve]) -> Values:
+    return [s.value(r) for s in statistics], [c.value(r) for c in curves]
