@@ -18,6 +18,7 @@ import click
 from ridgebayes.cli.commands.append import append
 from ridgebayes.cli.commands.background_history import background_history
 from ridgebayes.cli.commands.bench import bench
+from ridgebayes.cli.commands.campaign import campaign
 from ridgebayes.cli.commands.check import check
 from ridgebayes.cli.commands.compare import compare
 from ridgebayes.cli.commands.completion import completion
@@ -56,7 +57,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "The table of ScWs": (rates, convert, append, screen, inspect),
     "Models": (models, model, prior),
     "Fit": (fit, resume, update),
-    "Is it right?": (check, loo, compare, sensitivity, sbc),
+    "Is it right?": (check, loo, compare, sensitivity, sbc, campaign),
     "Products of a run": (
         crab_history,
         background_history,

@@ -1,30 +1,25 @@
 """A campaign on disk: `sbc.toml` says what is simulated and fitted, `simulations.jsonl` what came of it.
 
-A simulation is one line of JSON, written whole when it ends: a process that is killed loses what it was
-working on, no more. The order of the lines means nothing.
+See `ridgebayes.io.ledger`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomlkit
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.io.atomic import whole_file
+from ridgebayes.io.ledger import Ledger, read_lines, read_toml
 from ridgebayes.parallel.software import check_same
 from ridgebayes.sbc.one import Result
 
-RECORD, TABLE, LOCK = "sbc.toml", "simulations.jsonl", ".lock"
+RECORD, TABLE = "sbc.toml", "simulations.jsonl"
 _SAME = ("model", "sky", "response", "sbc")
 
 
@@ -120,53 +115,23 @@ class Folder:
     """
 
     def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
-        self.path, self.table = path, path / TABLE
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(path / LOCK)
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{path}: another process is at it: wait, or give another folder") from None
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror}): choose another folder"
-            ) from error
-        try:
-            self._begin(record)
-        except BaseException:
-            self.close()
-            raise
-
-    def _begin(self, record: Mapping[str, Any]) -> None:
-        if not (self.path / RECORD).is_file():
-            if self.table.exists():
-                raise InputError(f"{self.table}: says not of what ({RECORD} is missing): give another folder")
-            text = tomlkit.dumps(record)
-            with whole_file(self.path / RECORD) as new:
-                new.write_text(text, encoding="utf-8")
-        _check_same(_read_record(self.path), record, self.path)
-        if self.table.exists():
-            # The end of a line that was being written when the process was killed.
-            with self.table.open("r+b") as file:
-                file.truncate(len(_whole_lines(file.read())))
+        self.ledger = Ledger(path, RECORD, TABLE, record, lambda then: _check_same(then, record, path))
 
     def done(self) -> set[int]:
         """Return the numbers of the simulations that are there."""
-        return {result.number for result in _read(self.table)}
+        return {result.number for result in _read(self.ledger.table)}
 
     def add(self, result: Result) -> None:
         """Write the line of a simulation."""
-        told = {name: None if value != value else value for name, value in result._asdict().items()}
-        with self.table.open("ab", buffering=0) as file:
-            file.write(json.dumps(told, allow_nan=False).encode() + b"\n")
-            os.fsync(file.fileno())
+        self.ledger.add(result._asdict())
 
     def close(self) -> None:
         """Let go of the folder."""
-        self._lock.release()
+        self.ledger.close()
 
 
-def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> bool:
+    """Refuse another campaign; the record stays that of the beginning."""
     remedy = "give another folder"
     for what in _SAME:
         if not _alike(then[what], now[what]):
@@ -176,6 +141,7 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> 
     if not _alike(then["data"]["crab_rate"], now["data"]["crab_rate"]):
         raise InputError(f"{path}: holds a campaign with another Crab rate: {remedy}")
     check_same(then, path, remedy)
+    return False
 
 
 def _alike(then: Any, now: Any) -> bool:
@@ -200,28 +166,18 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> s
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads((path / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `ridgebayes sbc`") from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path / RECORD}: cannot be read ({error}): give another folder") from error
-
-
-def _whole_lines(text: bytes) -> bytes:
-    return text[: text.rfind(b"\n") + 1]
+    if not (path / RECORD).is_file():
+        raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `ridgebayes sbc`")
+    return read_toml(path / RECORD)
 
 
 def _read(table: Path) -> list[Result]:
-    if not table.exists():
-        return []
     found: dict[int, Result] = {}
-    for n, line in enumerate(_whole_lines(table.read_bytes()).splitlines(), start=1):
+    for n, told in enumerate(read_lines(table), start=1):
+        given: Any = {name: np.nan if value is None else value for name, value in told.items()}
         try:
-            told = json.loads(line)
-            given: Any = {name: np.nan if value is None else value for name, value in told.items()}
             result = Result(**given)
-        except (ValueError, TypeError) as error:
+        except TypeError as error:
             raise InputError(f"{table}, line {n}: cannot be read ({error}): remove that line") from error
         found[result.number] = result
     return list(found.values())

@@ -47,7 +47,7 @@ def test_an_option_is_the_same_everywhere():
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
 def test_what_writes_can_be_told_where_and_to_replace(name, command):
     flags = {flag for option in command.params for flag in option.opts}
-    goes_on = {"sbc", "bench"}  # what is in their folder is kept, and the same command goes on
+    goes_on = {"sbc", "campaign", "bench"}  # what is in their folder is kept, and the same command goes on
     if "--out" in flags and name not in goes_on:
         assert "--overwrite" in flags
 

@@ -115,7 +115,7 @@ def test_what_does_not_go_together(data, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "resume", "update", "demo", "check", "loo", "compare", "sbc", "rates"]
+    "command", ["fit", "resume", "update", "demo", "check", "loo", "compare", "sbc", "campaign", "rates"]
 )
 def test_commands_say_it_one_way(command):
     text = " ".join(call(command, "--help").output.split())

@@ -1,0 +1,11 @@
+"""Campaigns: simulated missions of several worlds, fitted with several models; the truth beside the fits.
+
+>>> from ridgebayes.campaign import read_plan, run_campaign   # doctest: +SKIP
+>>> found = run_campaign(read_plan("coverage.toml"), "runs/coverage", scheduler="local:4")   # doctest: +SKIP
+>>> print(found)   # doctest: +SKIP
+"""
+
+from ridgebayes.campaign.plan import Case, Fit, Plan, read_plan
+from ridgebayes.campaign.running import Campaign, open_campaign, run_campaign
+
+__all__ = ["Campaign", "Case", "Fit", "Plan", "open_campaign", "read_plan", "run_campaign"]
