@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
@@ -161,7 +161,9 @@ class Plan:
         for name in ("missions", "revolutions"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)}: must be at least 1")
-        Settings(**{**self.settings, "seed": 0})
+        # The seed is that of the mission.
+        _check_names("setting", self.settings, [f.name for f in fields(Settings) if f.name != "seed"])
+        Settings(**self.settings)
         on = sky.load(self.sky)
         _check_names("region", self.regions, on.names)
         _check_names("band", self.bands, [band.name for band in simulate.BANDS])
@@ -254,7 +256,7 @@ def _world(name: str, outlier_fraction: float | None) -> simulate.World:
     return replace(world, outliers=simulate.Outliers(fraction=outlier_fraction))
 
 
-def _check_names(what: str, given: tuple[str, ...], known: Any) -> None:
+def _check_names(what: str, given: Iterable[str], known: Any) -> None:
     for name in given:
         if name not in known:
             raise InputError(f"{what} '{name}': there is none of this name{nearest(name, known)}")

@@ -25,24 +25,34 @@ def other(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, str, st
     return None
 
 
-def check_same(record: Mapping[str, Any], where: object, remedy: str) -> None:
+def recorded(record: Mapping[str, Any]) -> dict[str, str]:
+    """Package → version, as a record tells them: of ridgebayes by itself, of others under ``versions``."""
+    told = {**record["versions"], "ridgebayes": record["ridgebayes"]}
+    return {package: str(told[package]) for package in PACKAGES}
+
+
+def check_same(
+    record: Mapping[str, Any], where: object, remedy: str, now: Mapping[str, str] | None = None
+) -> None:
     """Refuse to go on with what other software has begun, which would give other numbers.
 
     Parameters
     ----------
     record
-        Of a run or a campaign: its version under ``ridgebayes``, those of other packages under ``versions``.
+        Of a run or a campaign.
     where, remedy
         For the message: what was begun, and what to do but to install the other version.
+    now
+        Package → version, by default as it is installed here.
 
     Raises
     ------
     InputError
         When a version differs.
     """
-    differs = other({**record["versions"], "ridgebayes": record["ridgebayes"]}, software())
+    differs = other(recorded(record), software() if now is None else now)
     if differs:
-        package, then, now = differs
+        package, old, new = differs
         raise InputError(
-            f"{where}: was begun with {package} {then}, and this is {now}: install that one, or {remedy}"
+            f"{where}: was begun with {package} {old}, and this is {new}: install that one, or {remedy}"
         )

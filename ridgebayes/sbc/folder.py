@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.ledger import Ledger, read_lines, read_toml
-from ridgebayes.parallel.software import check_same
+from ridgebayes.parallel.software import check_same, recorded
 from ridgebayes.sbc.one import Result
 
 RECORD, TABLE = "sbc.toml", "simulations.jsonl"
@@ -140,7 +140,7 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> 
         raise InputError(f"{path}: holds a campaign on other ScWs: {remedy}")
     if not _alike(then["data"]["crab_rate"], now["data"]["crab_rate"]):
         raise InputError(f"{path}: holds a campaign with another Crab rate: {remedy}")
-    check_same(then, path, remedy)
+    check_same(then, path, remedy, recorded(now))
     return False
 
 

@@ -69,7 +69,8 @@ def test_priors_are_in_the_label(tmp_path):
         ("[[fits]]\n[[fits]]", "fits: the same is given twice"),
         ('[[fits]]\nworlds = ["outliers"]', "no fit is for any of them"),
         ("[settings]\nchains = 0", "chains = 0: must be at least 1"),
-        ("[settings]\nchain = 2", "chain"),
+        ("[settings]\nchain = 2", "setting 'chain': there is none of this name (did you mean 'chains'?)"),
+        ("[settings]\nseed = 2", "setting 'seed': there is none of this name"),
         ("worlds = [", "cannot be read"),
     ],
 )
