@@ -125,19 +125,20 @@ def test_psis_and_refits_are_the_closed_form():
     assert density == pytest.approx(exact[worst], abs=0.3)
 
 
+@pytest.mark.slow
 def test_refits_elsewhere_are_those_here(small_run, small_mission, monkeypatch):
-    """Bit for bit: folds, and refits of revolutions for which PSIS is said to fail."""
+    """Bit for bit: folds, and the refit of a revolution for which PSIS is said to fail."""
     here = rb.kfold(small_run, 2, small_mission)
     again = reopen(small_run, small_mission)
     density = log_likelihood(again.posterior)
     found = leaveout._table(small_run, "PSIS", [leaveout.psis(d) for d in leaveout._draws_of(again, density)])
-    found.table["pareto_k"].values[:, [2, 5]] = 2.0
+    found.table["pareto_k"].values[:, 2] = 2.0
     refitted = leaveout._refitted(small_run, again, density, found, progress=False)
     monkeypatch.setattr(leaveout, "run_tasks", pickled.run)
     xr.testing.assert_identical(rb.kfold(small_run, 2, small_mission, scheduler="local:2").table, here.table)
     elsewhere = leaveout._refitted(small_run, again, density, found, progress=False, scheduler="local:2")
     xr.testing.assert_identical(elsewhere.table, refitted.table)
-    assert refitted.table["exact"].values[:, [2, 5]].all()
+    assert refitted.table["exact"].values[:, 2].all()
 
 
 @pytest.mark.slow
