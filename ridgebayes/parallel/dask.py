@@ -53,21 +53,25 @@ def on_dask(
     with _client(distributed, address) as client:
         known = _same_software(client)
         left, lost = dict(enumerate(tasks)), 0
-        while left:
-            try:
-                for number, done in _results(distributed, client, work, left, known):
-                    task = left.pop(number)
-                    yield task, done.told()
-            except distributed.KilledWorker:
-                raise InputError(f"{_DIED}: {go_on}") from None
-            except CancelledError:
-                lost += 1
-                if client.status != "running":
-                    raise InputError(f"the Dask scheduler at {address} has gone away: {go_on}") from None
-                if lost > AGAIN:
-                    raise InputError(f"{_DIED}: {go_on}") from None
-                logger.warning("all Dask workers were lost: what is left is sent again")
-                _wait_for_a_worker(client, address)
+        gone = f"the Dask scheduler at {address} has gone away: {go_on}"
+        try:
+            while left:
+                try:
+                    for number, done in _results(distributed, client, work, left, known):
+                        task = left.pop(number)
+                        yield task, done.told()
+                except CancelledError:
+                    lost += 1
+                    if client.status != "running":
+                        raise InputError(gone) from None
+                    if lost > AGAIN:
+                        raise InputError(f"{_DIED}: {go_on}") from None
+                    logger.warning("all Dask workers were lost: what is left is sent again")
+                    _wait_for_a_worker(client, address)
+        except distributed.KilledWorker:
+            raise InputError(f"{_DIED}: {go_on}") from None
+        except OSError:  # of the connection: those of tasks come as other errors
+            raise InputError(gone) from None
 
 
 _DIED = "Dask workers died one after the other (too little memory?)"

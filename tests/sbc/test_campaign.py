@@ -135,7 +135,7 @@ def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, setting
 
 @pytest.mark.slow
 def test_dask_cluster_gives_the_same(campaign, go_on, tmp_path):
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         ranks = go_on(tmp_path, scheduler=cluster.scheduler_address)
     assert told(ranks) == told(campaign[1])
 
