@@ -6,7 +6,7 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
     rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; …), \quad S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i
 
-    I_{mk} = ∫_k [(T s_m + D_m) f_T(E) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
+    I_{mk} = ∫_k [(T s_m + D_m) f_T(E) + (H s_m + G_m) f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
 
     f_T = (E/35)^{-1} e^{-(E - 35)/kT} / 35^2, \quad f_H = (E/60)^{-Γ} / 60^2
 
@@ -18,7 +18,9 @@ lines.
 s is the starlight of the core of each region over that of the brightest. The thermal part is tied to it, as
 three bands of a dim region cannot tell two amplitudes apart. D is the departure of each region from this tie,
 since it is doubtful how much of the starlight is in the bar; its scale is learned (see
-`ridgebayes.model.components.departure`). The hard part is free in each region and may be negative there. Two
+`ridgebayes.model.components.departure`). The hard part is H s_m + G_m, with departures G of its own. (Were it
+free in each region, with a wide prior, these priors together would choose Γ and the temperature: with every
+region the volume of amplitudes that fit grows as the hard part shrinks in the soft, well-known band.) Two
 bands or fewer leave kT and Γ to their priors, which hold the published cut-offs and indices: a soft component
 that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1315), Γ ≈ 1.39 (Siegert et al. 2022, A&A
 660, A130).
@@ -32,6 +34,7 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 
+from ridgebayes.instrument import redistribution as energies
 from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
@@ -60,12 +63,22 @@ PRIORS = {
         dist.LogNormal(np.log(12.0), 0.5), "keV", (), "energy over which the thermal part is cut off"
     ),
     "sky.hard": Parameter(
-        dist.Normal(0.0, 100.0), E2, ("region",), "E² dN/dE of the hard part at 60 keV in each region's core"
+        dist.Normal(0.0, 100.0), E2, (), "E² dN/dE of the hard part at 60 keV where stars are brightest"
+    ),
+    "sky.hard_departure": Parameter(
+        dist.Normal(0.0, 1.0),
+        E2,
+        ("region",),
+        "departure of the hard part of each region from starlight, as sky.departure",
+    ),
+    "sky.hard_departure_sd": Parameter(
+        dist.HalfNormal(10.0), E2, (), "sd of the departures of the hard part in the brightest region"
     ),
     "sky.index": Parameter(dist.Normal(1.5, 0.2), "", (), "photon index of the hard part", nonlinear=True),
     "response.solid_angle": components.SKY["response.solid_angle"],
     **components.BACKGROUND,
     **components.CRAB,
+    **components.CRAB_SPECTRUM,
 }
 
 
@@ -84,27 +97,36 @@ def by_starlight(p: Parameters, data: FitData) -> Array:
     return components.measured(p, "sky.thermal") * data.stars + components.departure(p, data.stars)
 
 
-def rates(p: Parameters, data: FitData) -> None:
+def hard_part(p: Parameters, data: FitData) -> Array:
+    """Hard part of each region, E² dN/dE at 60 keV, (region,)."""
+    departure = components.departure(p, data.stars, "sky.hard_departure")
+    return components.measured(p, "sky.hard") * data.stars + departure
+
+
+def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
     """Rates of all ScWs in all bands."""
-    soft = components.fold(lambda e: thermal(e, p("sky.temperature")), data)[:, None]
-    stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
+    spread = energies.redistribution(redistribution) if redistribution else None
+    soft = components.fold(lambda e: thermal(e, p("sky.temperature")), data, p, spread)[:, None]
+    stiff = components.fold(lambda e: hard(e, p("sky.index")), data, p, spread)[:, None]
     thermal_part = by_starlight(p, data)
-    hard_part = components.measured(p, "sky.hard")
     intensity = numpyro.deterministic(
-        "sky.intensity", (soft * thermal_part + stiff * hard_part) / DEG2_PER_SR
+        "sky.intensity", (soft * thermal_part + stiff * hard_part(p, data)) / DEG2_PER_SR
     )
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 
-def spectrum(sky: Sky) -> Model:
+def spectrum(sky: Sky, *, redistribution: str = "") -> Model:
     """Build the model of all bands at once.
 
     Parameters
     ----------
     sky
         The sky regions.
+    redistribution
+        How the detector spreads energies (see `ridgebayes.instrument.redistribution`); by default not at all.
     """
+    options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}
     parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)
-    return Model("spectrum", rates, parameters, sky, factorises=False)
+    return Model("spectrum", rates, parameters, sky, options, factorises=False)

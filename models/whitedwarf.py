@@ -4,13 +4,13 @@ As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs in place of t
 
 .. math::
 
-    I_{mk} = ∫_k [(T s_m + D_m) f_T(E; M) + H_m f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
+    I_{mk} = ∫_k [(T s_m + D_m) f_T(E; M) + (H s_m + G_m) f_H(E)] \, dE \,/\, ∫_k F_{mCrab}(E) \, dE
 
 f_T is the spectrum of the post-shock column of a white dwarf of M solar masses
 (`ridgebayes.spectra.whitedwarf`; Suleimanov, Revnivtsev & Ritter 2005, A&A 435, 191), scaled to E² dN/dE = 1
-at 35 keV; s is the starlight of each region's core over that of the brightest, and D the departure of each
-region from it. The mass is that of all regions: one mass, or the mean that the spectrum sees. It must stay
-within the table, 0.3 to 1.35 solar masses.
+at 35 keV; s is the starlight of each region's core over that of the brightest, D and G are the departures of
+each region from it. The mass is that of all regions: one mass, or the mean that the spectrum sees. It must
+stay within the table, 0.3 to 1.35 solar masses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 
+from ridgebayes.instrument import redistribution as energies
 from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.models.spectrum import PRIORS as SPECTRUM
-from ridgebayes.models.spectrum import by_starlight, hard
+from ridgebayes.models.spectrum import by_starlight, hard, hard_part
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 from ridgebayes.spectra.components import COMPONENTS
@@ -46,26 +47,29 @@ def thermal(energy: Array, mass: Array) -> Array:
     return WHITE_DWARFS.photons(energy, mass)
 
 
-def rates(p: Parameters, data: FitData) -> None:
+def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
     """Rates of all ScWs in all bands."""
-    soft = components.fold(lambda e: thermal(e, p("sky.mass")), data)[:, None]
-    stiff = components.fold(lambda e: hard(e, p("sky.index")), data)[:, None]
+    spread = energies.redistribution(redistribution) if redistribution else None
+    soft = components.fold(lambda e: thermal(e, p("sky.mass")), data, p, spread)[:, None]
+    stiff = components.fold(lambda e: hard(e, p("sky.index")), data, p, spread)[:, None]
     thermal_part = by_starlight(p, data)
-    hard_part = components.measured(p, "sky.hard")
-    intensity = (soft * thermal_part + stiff * hard_part) / DEG2_PER_SR
+    intensity = (soft * thermal_part + stiff * hard_part(p, data)) / DEG2_PER_SR
     intensity = numpyro.deterministic("sky.intensity", intensity)
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 
-def whitedwarf(sky: Sky) -> Model:
+def whitedwarf(sky: Sky, *, redistribution: str = "") -> Model:
     """Build the model of all bands at once, its thermal part white dwarfs.
 
     Parameters
     ----------
     sky
         The sky regions.
+    redistribution
+        How the detector spreads energies (see `ridgebayes.instrument.redistribution`); by default not at all.
     """
+    options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}
     parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)
-    return Model("whitedwarf", rates, parameters, sky, factorises=False)
+    return Model("whitedwarf", rates, parameters, sky, options, factorises=False)

@@ -12,6 +12,9 @@ import click
 
 from ridgebayes.errors import InputError, RidgeBayesWarning
 
+FIGURE_FORMAT = "ridgebayes.figure_format"
+"""Where the context of a command keeps the format of its figures."""
+
 Step = tuple[str, str]
 """A command to go on with, and what it is for."""
 
@@ -104,10 +107,11 @@ class Products:
             scratch.write_text(text, encoding="utf-8")
 
     def figure(self, name: str, make: Callable[[], Any]) -> None:
-        """Draw and write a figure."""
+        """Draw and write a figure, in the format of `--format` where the command has it."""
         from ridgebayes.plots.style import write_figure
 
-        write_figure(make, self.path(name))
+        chosen = click.get_current_context().meta.get(FIGURE_FORMAT)
+        write_figure(make, self.path(name if chosen is None else str(Path(name).with_suffix(f".{chosen}"))))
 
     def end(self, *steps: Step) -> None:
         """Say what was written, and what to do next."""

@@ -33,6 +33,7 @@ from ridgebayes.cli.commands.longitude_profile import longitude_profile
 from ridgebayes.cli.commands.loo import loo
 from ridgebayes.cli.commands.map import sky_map
 from ridgebayes.cli.commands.model import model, models
+from ridgebayes.cli.commands.paper import paper
 from ridgebayes.cli.commands.prior import prior
 from ridgebayes.cli.commands.rates import rates
 from ridgebayes.cli.commands.region_spectrum import region_spectrum
@@ -42,6 +43,7 @@ from ridgebayes.cli.commands.sbc import sbc
 from ridgebayes.cli.commands.screen import screen
 from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
+from ridgebayes.cli.commands.starlight import starlight
 from ridgebayes.cli.ending import warnings_in_a_line
 from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.environment import for_commands, import_problem, in_utf8, platform_problem
@@ -65,8 +67,10 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         sky_map,
         flux,
         longitude_profile,
+        starlight,
         region_spectrum,
         fitspec,
+        paper,
         export,
         report,
     ),

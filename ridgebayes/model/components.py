@@ -19,6 +19,8 @@ from numpyro.distributions.transforms import AffineTransform
 from numpyro.primitives import Messenger
 
 from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import CRAB as CRAB_PHOTONS
+from ridgebayes.instrument.redistribution import Redistribution
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import Term, Terms, TermsNormal, total
 from ridgebayes.likelihood.revolution import revolution_terms
@@ -37,7 +39,7 @@ SKY = {
     "response.solid_angle": Parameter(1.0, "", (), "effective solid angle over the nominal one"),
 }
 
-DEPARTURE = ("sky.departure", "sky.departure_sd")
+DEPARTURE = ("sky.departure", "sky.departure_sd", "sky.hard_departure", "sky.hard_departure_sd")
 """Parameters of what the sky has beside a map (see `departure`)."""
 _NO_DEPARTURE = 1e-4
 
@@ -90,6 +92,15 @@ TRACER_BANDS = {
         "relative change of the background for one of a band without sky",
     ),
 }
+
+CRAB_SPECTRUM = {
+    "crab_spectrum.norm": Parameter(1.0, "", (), "photons of the Crab at 50 keV over those that are assumed"),
+    "crab_spectrum.tilt": Parameter(
+        0.0, "", (), "photon index of the Crab less the one that is assumed", nonlinear=True
+    ),
+}
+"""How well the Crab's own spectrum is known; fixed, as it is assumed, unless given a prior."""
+CRAB_PIVOT_KEV = 50.0
 
 COEFFICIENTS = {
     "background.coefficients": Parameter(
@@ -187,7 +198,7 @@ def exact(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     return {name: parameter for name, parameter in parameters.items() if name not in DEPARTURE}
 
 
-def departure(p: Parameters, brightness: Array) -> Array:
+def departure(p: Parameters, brightness: Array, name: str = "sky.departure") -> Array:
     """Return what each region has beside its map: a departure, the scale of which is learned.
 
     No map is exact. The departure of region m is D_m √b_m. D is normal with an sd of s over the Crab rate
@@ -197,20 +208,22 @@ def departure(p: Parameters, brightness: Array) -> Array:
     Parameters
     ----------
     p
-        Parameters, among them `sky.departure`, D of each region, and `sky.departure_sd`, s.
+        Parameters, among them D of each region and, with _sd behind its name, s.
     brightness
         b, (region,); below 0.01 it counts as 0.01, since a dark part of a map may be wrong, too.
+    name
+        Of D: there is one of each component of a spectrum.
 
     Returns
     -------
     Array
         In the unit and with the axes of D; zero where the model has no departures.
     """
-    if "sky.departure" not in p:
+    if name not in p:
         return jnp.zeros_like(brightness)
     # Of a smaller sd the departures are nothing, and matrices with it would be singular.
-    sd = jnp.maximum(p("sky.departure_sd"), _NO_DEPARTURE)[..., None]
-    return measured(p, "sky.departure", sd) * jnp.sqrt(jnp.maximum(brightness, 0.01))
+    sd = jnp.maximum(p(f"{name}_sd"), _NO_DEPARTURE)[..., None]
+    return measured(p, name, sd) * jnp.sqrt(jnp.maximum(brightness, 0.01))
 
 
 def background(p: Parameters, data: FitData) -> Terms:
@@ -256,11 +269,15 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
     ]
 
 
-def fold(photons: Callable[[Array], Array], data: FitData) -> Array:
+def fold(
+    photons: Callable[[Array], Array],
+    data: FitData,
+    p: Parameters | None = None,
+    redistribution: Redistribution | None = None,
+) -> Array:
     """Fold a photon spectrum into the bands: its photons in a band over those of 1 mCrab, (band,) mCrab.
 
-    The Crab is `ridgebayes.instrument.crab_spectrum.CRAB`. As for all that is relative to the Crab, the
-    efficiency of the detector is taken to be even within a band.
+    The Crab is `ridgebayes.instrument.crab_spectrum.CRAB`.
 
     Parameters
     ----------
@@ -268,8 +285,39 @@ def fold(photons: Callable[[Array], Array], data: FitData) -> Array:
         ph/cm²/s/keV at energies (band, node) in keV, the same shape.
     data
         Arrays of the fit.
+    p
+        Parameters, among them those of `CRAB_SPECTRUM`; by default the Crab is as assumed.
+    redistribution
+        How the detector spreads energies. By default not at all, and its efficiency is taken to be even
+        within a band, as for all that is relative to the Crab.
     """
-    return (photons(data.energy) * data.fold).sum(-1)
+    if redistribution is None:
+        energy, weight = data.energy, data.fold
+        of_crab = weight * energy**-CRAB_PHOTONS.index  # the default has no break
+    else:
+        energy = jnp.asarray(redistribution.energy)[None]
+        area = redistribution.area(data.e_min, data.e_max) * redistribution.width
+        of_crab = area * CRAB_PHOTONS.photons(redistribution.energy)
+        weight = 1e3 * area / of_crab.sum(-1, keepdims=True)
+    folded = (photons(energy) * weight).sum(-1)
+    if p is None:
+        return folded
+    share = of_crab / of_crab.sum(-1, keepdims=True)
+    return folded / crab_change(p("crab_spectrum.norm"), p("crab_spectrum.tilt"), energy, share)
+
+
+def crab_change(norm: Array, tilt: Array, energy: ArrayLike, weight: ArrayLike) -> Array:
+    """Return what the Crab gives in the bands over what it is assumed to give, (band,).
+
+    Parameters
+    ----------
+    norm, tilt
+        Parameters of `CRAB_SPECTRUM`.
+    energy, weight
+        (band, node) energies, keV, and the share of the band's photons of the assumed Crab there.
+    """
+    at = jnp.asarray(energy) / CRAB_PIVOT_KEV
+    return norm * (jnp.asarray(weight) * at**-tilt).sum(-1)
 
 
 def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:

@@ -48,22 +48,30 @@ def fitspec_figure(run: Run, result: RegionFit) -> Figure:
     free = [c.shape_name for c in fit.model if not fit.parameters[c.shape_name].fixed]
     # Each side lays itself out, so that labels on the right leave no gap on the left.
     sides = figure.subfigures(1, 2, width_ratios=[1.9, 1], squeeze=False)[0] if free else [figure]
-    upper, centre, lower = sides[0].subplots(3, 1, sharex=True, height_ratios=[3, 2, 1])
-    top, middle = draw_model(run, result, upper), draw_bands(run, result, centre)
-    bottom = draw_pulls(run, result, lower)
-    for ax in (top, middle):
+    panels = [(draw_model, 3), (draw_bands, 2)] + ([] if result.joint else [(draw_pulls, 1)])
+    axes = sides[0].subplots(len(panels), 1, sharex=True, height_ratios=[height for _, height in panels])
+    for (draw, _), ax in zip(panels, axes, strict=True):
+        draw(run, result, ax)
+    *others, bottom = axes
+    for ax in others:
         ax.tick_params(labelbottom=False)
         ax.set_xlabel("")
     low, high = spectrum.edges.min(), spectrum.edges.max()
-    bottom.set(xlim=(low / 1.05, high * 1.05), xlabel="Energy [keV]")
-    bottom.set_xticks([tick for tick in _TICKS if low / 1.05 < tick < high * 1.05])
-    bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    bottom.xaxis.set_minor_formatter(NullFormatter())
+    bottom.set_xlabel("Energy [keV]")
+    energy_axis(bottom, low, high)
     for side in sides[1:]:
         for parameter, ax in zip(free, side.subplots(len(free), 1, squeeze=False)[:, 0], strict=True):
             draw_parameter(run, result, parameter, ax)
     legend_below(figure)
     return figure
+
+
+def energy_axis(ax: Axes, low: float, high: float) -> None:
+    """Label a logarithmic axis of energies, keV, with plain numbers."""
+    ax.set_xlim(low / 1.05, high * 1.05)
+    ax.set_xticks([tick for tick in _TICKS if low / 1.05 < tick < high * 1.05])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_model(run: Run, result: RegionFit, ax: Axes) -> Axes:
@@ -99,7 +107,7 @@ def draw_model(run: Run, result: RegionFit, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylabel(f"E² dN/dE\n[{_UNIT[spectrum.quantity]}]")
-    return finish(run, ax, f"Posterior predictive p = {fit.p_value:.2f}")
+    return finish(run, ax, "" if result.joint else f"Posterior predictive p = {fit.p_value:.2f}")
 
 
 def draw_bands(run: Run, result: RegionFit, ax: Axes) -> Axes:

@@ -51,6 +51,8 @@ STYLE = {
     "xtick.top": True,
     "ytick.right": True,
     "savefig.dpi": DPI,
+    "pdf.fonttype": 42,  # TrueType, embedded: journals refuse the type 3 fonts of the default
+    "ps.fonttype": 42,
 }
 
 Panel = Callable[[Run, str, Axes], Axes]
@@ -84,8 +86,8 @@ def new_figure(title: str, height_mm: float) -> Figure:
     return figure
 
 
-def legend_below(figure: Figure) -> None:
-    """One legend for all panels, below them, where it covers nothing."""
+def legend_below(figure: Figure, most: int = 5) -> None:
+    """One legend for all panels, below them, where it covers nothing, with so many columns at most."""
     handles: dict[str, Artist] = {}
     for ax in figure.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -93,7 +95,7 @@ def legend_below(figure: Figure) -> None:
     labels = sorted(handles, key=lambda label: label if "interval" in label else "")
     figure.align_ylabels()
     if labels:
-        columns = min(len(labels), 5)
+        columns = min(len(labels), most)
         figure.legend([handles[n] for n in labels], labels, loc="outside lower center", ncols=columns)
 
 

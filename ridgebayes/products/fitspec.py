@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
+from ridgebayes.instrument.redistribution import Redistribution
+from ridgebayes.model.components import CRAB_SPECTRUM
 from ridgebayes.priors import describe, with_priors
 from ridgebayes.products import spectrum as spectra
 from ridgebayes.products.skydraws import exposures, region_draws, spread
@@ -26,14 +28,13 @@ from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, interval_colum
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
 from ridgebayes.spectra import fitting, whitedwarf
-from ridgebayes.spectra.components import check_bands, parameters, read_model
+from ridgebayes.spectra.components import Component, check_bands, parameters, read_model
+from ridgebayes.spectra.fitting import SHARE_BAND
 from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]
 
-SHARE_BAND = (30.0, 80.0)
-"""Where the shares of the components are given, keV, if no other band is asked for."""
-
+_MANY = 6
 _KPC = float((1 * u.kpc).to_value(u.cm))
 
 
@@ -53,6 +54,8 @@ class RegionFit:
         keV.
     distance, stellar_mass
         kpc and solar masses; None where not stated, and then there is no luminosity.
+    joint
+        True where the components are those of the model of the run, which was fitted to the rates.
     """
 
     spectrum: Spectrum
@@ -61,10 +64,13 @@ class RegionFit:
     share_band: tuple[float, float]
     distance: float | None
     stellar_mass: float | None
+    joint: bool = False
 
     @property
     def check(self) -> str:
         """Say what the posterior predictive check found, in words."""
+        if self.joint:
+            return "the model was fitted to the rates of the ScWs: `ridgebayes check` tests it"
         bands, p = len(self.spectrum.bands), self.fit.p_value
         free = sum(not parameter.fixed for parameter in self.fit.parameters.values())
         if p < 0.01:
@@ -146,6 +152,7 @@ def fit_region(
     share_band: tuple[float, float] = SHARE_BAND,
     distance: float | None = None,
     stellar_mass: float | None = None,
+    redistribution: Redistribution | None = None,
     draws: int = 1000,
     seed: int = 0,
 ) -> RegionFit:
@@ -163,6 +170,8 @@ def fit_region(
         Where shares and fluxes of the components are given, keV.
     distance, stellar_mass
         kpc, and solar masses that the field of view sees, weighted by the response.
+    redistribution
+        How the detector spreads energies; by default not at all.
     draws, seed
         Of each of the four chains.
 
@@ -174,6 +183,38 @@ def fit_region(
     """
     components = read_model(model)
     check_bands(components, spectrum.edges)
+    check_stated(components, spectrum, share_band, distance, stellar_mass)
+    count, bands = spectrum.draws.shape
+    if count < 10 * bands:
+        raise InputError(
+            f"{count} draws do not tell the covariance of {bands} bands: fit with more draws, or take fewer"
+        )
+    covariance = spectrum.covariance
+    if spectrum.apart:  # the bands were sampled independently: what correlation there is, is noise
+        covariance = np.diag(np.diag(covariance))
+    fit = fitting.fit(
+        components,
+        with_priors(parameters(components, spectrum.quantity) | CRAB_SPECTRUM, priors or {}),
+        spectrum.edges,
+        spectrum.mean,
+        covariance,
+        spectrum.crab,
+        per_mcrab=1.0 if spectrum.quantity == "fov" else DEG2_PER_SR,
+        redistribution=redistribution,
+        draws=draws,
+        seed=seed,
+    )
+    return RegionFit(spectrum, fit, model, share_band, distance, stellar_mass)
+
+
+def check_stated(
+    components: Sequence[Component],
+    spectrum: Spectrum,
+    share_band: tuple[float, float],
+    distance: float | None,
+    stellar_mass: float | None,
+) -> None:
+    """Refuse a band, distance or stellar mass without a meaning; arguments as those of `fit_region`."""
     low, high = share_band
     if not 0 < low < high < np.inf:
         raise InputError(f"share_band=...: {low:g} to {high:g}: give two energies in keV, the lower first")
@@ -185,26 +226,6 @@ def fit_region(
         raise InputError("distance=...: an intensity has no luminosity: take quantity='fov'")
     if stellar_mass is not None and distance is None:
         raise InputError("stellar_mass=...: the luminosity over it needs distance=... too")
-    count, bands = spectrum.draws.shape
-    if count < 10 * bands:
-        raise InputError(
-            f"{count} draws do not tell the covariance of {bands} bands: fit with more draws, or take fewer"
-        )
-    covariance = spectrum.covariance
-    if spectrum.apart:  # the bands were sampled independently: what correlation there is, is noise
-        covariance = np.diag(np.diag(covariance))
-    fit = fitting.fit(
-        components,
-        with_priors(parameters(components, spectrum.quantity), priors or {}),
-        spectrum.edges,
-        spectrum.mean,
-        covariance,
-        spectrum.crab,
-        per_mcrab=1.0 if spectrum.quantity == "fov" else DEG2_PER_SR,
-        draws=draws,
-        seed=seed,
-    )
-    return RegionFit(spectrum, fit, model, (low, high), distance, stellar_mass)
 
 
 def derived(result: RegionFit) -> dict[str, tuple[Array, str, str]]:
@@ -212,7 +233,11 @@ def derived(result: RegionFit) -> dict[str, tuple[Array, str, str]]:
     fit, (low, high) = result.fit, result.share_band
     band = f"in {low:g}-{high:g} keV"
     per_sr = "" if result.spectrum.quantity == "fov" else " sr"
-    found: dict[str, tuple[Array, str, str]] = {}
+    found: dict[str, tuple[Array, str, str]] = {
+        name: (fit.draws[name], p.unit, p.meaning)
+        for name, p in parameters(fit.model, result.spectrum.quantity).items()
+        if name not in fit.parameters  # amplitudes of a joint model: sums over its regions
+    }
     fluxes = {c.name: fit.energy_flux(c, low, high) for c in fit.model}
     total = np.sum(list(fluxes.values()), axis=0)
     for c in fit.model:
@@ -259,6 +284,8 @@ def fit_table(run: Run, result: RegionFit) -> QTable:
     fit = result.fit
     rows = []
     for name, parameter in fit.parameters.items():
+        if name in CRAB_SPECTRUM and parameter.fixed and parameter.prior == CRAB_SPECTRUM[name].prior:
+            continue  # as the spectrum of the Crab below says
         rows.append(
             (name, fit.draws[name], parameter.unit, parameter.meaning, describe(parameter.prior),
              fit.prior_sd[name], fit.constraint(name))
@@ -281,14 +308,19 @@ def fit_table(run: Run, result: RegionFit) -> QTable:
         "region": spectrum.region,
         "model": result.model,
         "quantity": spectra.MEANING[spectrum.quantity],
-        "bands": ", ".join(str(band) for band in spectrum.bands),
-        "likelihood": "Gaussian, of the posterior mean of the bands with its covariance, "
+        "bands": _named(spectrum.bands),
+        "likelihood": "that of the model of the run, all bands and regions at once"
+        if result.joint
+        else "Gaussian, of the posterior mean of the bands with its covariance, "
         + spectrum.about_covariance(),
         "check": result.check,
-        "p_value": fit.p_value,
+        **({} if result.joint else {"p_value": fit.p_value}),
         "crab": spectrum.crab.describe(),
+        "redistribution": "none: photons stay in their band"
+        if fit.redistribution is None
+        else fit.redistribution.describe(),
         "luminosity": _about_luminosity(result),
-        "sampler": [*fit.diagnosis.warnings],
+        "sampler": [] if result.joint else [*fit.diagnosis.warnings],
         "note": CXB_NOTE,
     }
     if any(c.name == "whitedwarf" for c in fit.model):
@@ -345,8 +377,17 @@ def format_fit(table: QTable) -> str:
     lines.append(f"posterior predictive check: {meta['check']}")
     lines.append(meta["luminosity"])
     lines.append(meta["crab"])
+    lines.append(f"redistribution of energies: {meta['redistribution']}")
     lines += [f"WARNING: {warning}" for warning in [*meta["warnings"], *meta["sampler"]]]
     return "\n".join(lines)
+
+
+def _named(bands: Sequence[Band]) -> str:
+    """Name some bands, or say how many there are from where to where."""
+    if len(bands) <= _MANY:
+        return ", ".join(str(band) for band in bands)
+    low, high = min(band.e_min for band in bands), max(band.e_max for band in bands)
+    return f"{bands[0].name} to {bands[-1].name}: {len(bands)} from {low:g} to {high:g} keV"
 
 
 def _numbers(draws: Array) -> dict[str, float]:

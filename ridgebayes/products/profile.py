@@ -86,8 +86,15 @@ class Template:
         return text + (f", χ² {self.misfit:.0f} of {self.dof}" if self.dof else "")
 
 
-def scaled_starlight(run: Run) -> dict[str, Template]:
+def scaled_starlight(run: Run, shape: Shape | None = None) -> dict[str, Template]:
     """Scale the starlight to the regions near the plane that some ScW sees, for each band.
+
+    Parameters
+    ----------
+    run
+        The run.
+    shape
+        Another map than starlight: its brightness is then in the unit of the map.
 
     Returns
     -------
@@ -101,9 +108,11 @@ def scaled_starlight(run: Run) -> dict[str, Template]:
     """
     rows = near_plane(run)
     rows = rows[~_hidden(run)[rows]]
-    bright = core_starlight(run.sky)
-    shape = bright[rows]
-    if not shape.any():
+    bright = core_brightness(run.sky.regions, shape or Shape("starlight"))
+    if not np.isfinite(bright[rows]).all():
+        raise InputError(f"{shape.file if shape else 'starlight'}: has no data in regions near the plane")
+    shape_here = bright[rows]
+    if not shape_here.any():
         return {}
     found = {}
     for band in _bands(run):
@@ -113,9 +122,9 @@ def scaled_starlight(run: Run) -> dict[str, Template]:
             covariance = np.diag(np.diag(covariance))
         # Regions that move together exactly, as in a model that ties them, leave C without an inverse.
         covariance[np.diag_indices_from(covariance)] *= 1 + _RIDGE
-        weighted = np.linalg.solve(covariance, shape)
-        norm = draws @ weighted / (shape @ weighted)
-        off = draws.mean(axis=0) - norm.mean() * shape
+        weighted = np.linalg.solve(covariance, shape_here)
+        norm = draws @ weighted / (shape_here @ weighted)
+        off = draws.mean(axis=0) - norm.mean() * shape_here
         misfit = float(off @ np.linalg.solve(covariance, off))
         found[band] = Template(bright, norm, misfit, rows.size - 1)
     return found

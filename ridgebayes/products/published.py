@@ -40,8 +40,33 @@ def published_source(region: str) -> str:
     return "; ".join(dict.fromkeys(str(source) for source in _published(region)["source"]))
 
 
+def published_points(region: str) -> QTable:
+    """Return the published FOV fluxes of a region: band, E_MIN, E_MAX, value, error (mCrab), source."""
+    return _published(region)
+
+
+def published_indices() -> list[tuple[float, str]]:
+    """Return published photon indices of the hard component, each with its source."""
+    table = _table()
+    rows = table[[str(name).startswith("photon index") for name in table["quantity"]]]
+    return [(float(row["value"]), str(row["source"])) for row in rows]
+
+
+def published_ratio() -> tuple[float, float, str, str]:
+    """Return the published ratio of intensity to starlight, its 1σ error, band in keV, and source."""
+    table = _table()
+    (row,) = table[[str(name).startswith("I(3-20 keV)") for name in table["quantity"]]]
+    band = f"{row['E_MIN'].value:g}-{row['E_MAX'].value:g}"
+    return float(row["value"]), float(row["error"]), band, str(row["source"])
+
+
+@cache
+def _table() -> QTable:
+    with as_file(files("ridgebayes.data") / "published.ecsv") as path:
+        return QTable.read(path, format="ascii.ecsv", encoding="utf-8")
+
+
 @cache
 def _published(region: str) -> QTable:
-    with as_file(files("ridgebayes.data") / "published.ecsv") as path:
-        table = QTable.read(path, format="ascii.ecsv", encoding="utf-8")
+    table = _table()
     return table[(table["quantity"] == "FOV flux") & (table["where"] == region)]

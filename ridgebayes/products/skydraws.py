@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.likelihood.design import SHAPES
 from ridgebayes.model.extensions.latitude import shape_weights
@@ -32,6 +32,24 @@ def solid_angle(run: Run) -> Array:
     """Effective solid angle over its nominal value, (draw,), chains one after the other."""
     values = _parameter(run, "response.solid_angle")
     return _draws(run, xr.DataArray(1.0) if values is None else values)
+
+
+def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Array:
+    """Draws of a parameter, sampled or fixed, (draw, …), chains one after the other.
+
+    Parameters
+    ----------
+    run, name
+        The run, and the parameter; its regions come in the order of `run.sky`.
+    default
+        Value where the run does not know it.
+    """
+    values = _parameter(run, name)
+    if values is None:
+        values = xr.DataArray(np.asarray(default, float))
+    if "region" in values.dims:
+        values = values.sel(region=list(run.sky.names))
+    return _draws(run, values)
 
 
 def shapes(run: Run) -> tuple[tuple[float, float], ...]:
@@ -66,8 +84,9 @@ def _parameter(run: Run, name: str) -> xr.DataArray | None:
 
 
 def _draws(run: Run, values: xr.DataArray) -> Array:
-    """Draws of a scalar, or as many copies of one that is fixed: (draw,), chains one after the other."""
+    """Draws, or as many copies of what is fixed: (draw, …), chains one after the other."""
     if "chain" in values.dims:
-        return np.asarray(values.transpose("chain", "draw").values, float).ravel()
+        found = np.asarray(values.transpose("chain", "draw", ...).values, float)
+        return found.reshape(-1, *found.shape[2:])
     sizes = run.tree["posterior"].dataset.sizes
-    return np.full(sizes["chain"] * sizes["draw"], float(values))
+    return np.full((sizes["chain"] * sizes["draw"], *values.shape), values.values)

@@ -119,15 +119,23 @@ def _plain(table: Any, name: str) -> np.ndarray:
 
 def _cell(row: Any, prefix: str) -> str:
     names = (f"{prefix}{name}" for name in ("mean", "sd", "lo", "hi"))
-    mean, sd, lo, hi = (float(getattr(row[name], "value", row[name])) for name in names)
+    numbers = [float(getattr(row[name], "value", row[name])) for name in names]
+    if _converged(row) or not np.isfinite(numbers[:2]).all():
+        return latex_number(*numbers)
+    return rf"$({_value(*numbers[:2])})^\dagger$"
+
+
+def latex_number(mean: float, sd: float, lo: float, hi: float) -> str:
+    """Write mean ± sd with the digits that are significant; an upper limit where lo … hi holds zero."""
     if not (np.isfinite(mean) and np.isfinite(sd)):
         return "--"
-    value = rf"{mean:.{_digits(sd)}f} \pm {sd:.{_digits(sd)}f}"
-    if not _converged(row):
-        return rf"$({value})^\dagger$"
     if lo <= 0 <= hi:
         return f"$<{hi:.{_digits(hi)}f}$"
-    return f"${value}$"
+    return f"${_value(mean, sd)}$"
+
+
+def _value(mean: float, sd: float) -> str:
+    return rf"{mean:.{_digits(sd)}f} \pm {sd:.{_digits(sd)}f}"
 
 
 def _converged(row: Any) -> bool:

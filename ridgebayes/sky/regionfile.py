@@ -42,6 +42,8 @@ from ridgebayes.sky.regions import Kind, Region, Shape, tiling_names
 _KINDS = get_args(Kind)
 _CORE_LAT = 5.0
 _LAT_MAX = 30.0
+_CELL = 10.0
+_MAPS = (".fits", ".fits.gz", ".fit", ".fit.gz")
 
 
 def shipped() -> list[str]:
@@ -51,12 +53,13 @@ def shipped() -> list[str]:
 
 
 def read_regions(source: str | Path) -> tuple[str, list[Region]]:
-    """Read a region file.
+    """Read a region file, or make the regions of a map.
 
     Parameters
     ----------
     source
-        The name of a shipped file (``"milkyway"``) or a path.
+        The name of a shipped file (``"milkyway"``) or a path. A FITS file is a map of surface brightness
+        (:mod:`ridgebayes.sky.templates`): the cells of ``milkyway`` then follow it in place of starlight.
 
     Returns
     -------
@@ -68,6 +71,8 @@ def read_regions(source: str | Path) -> tuple[str, list[Region]]:
     InputError
         Naming file, region, key and remedy.
     """
+    if str(source).casefold().endswith(_MAPS):
+        return _cells_of(Path(source))
     path, text = _text(source)
     try:
         content = tomllib.loads(text)
@@ -95,6 +100,22 @@ def read_regions(source: str | Path) -> tuple[str, list[Region]]:
                 f"{path}: {names.count(name)} regions are named '{name}': give each its own name"
             )
     return top.text("name", path.stem), regions
+
+
+def _cells_of(path: Path) -> tuple[str, list[Region]]:
+    """Return the cells of ``milkyway``, each following a map."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such map: give a HEALPix or WCS image in FITS")
+    shape = Shape("template", None, str(path))
+    name = path.name
+    for ending in _MAPS:
+        name = name[: -len(ending)] if name.casefold().endswith(ending) else name
+    cells = tiling_names(_CELL)
+    half = _CELL / 2
+    return name, [
+        Region.cell(cell, (lon - half, lon + half), shape, core_lat=_CORE_LAT, lat_max=_LAT_MAX)
+        for cell, lon in cells
+    ]
 
 
 def _text(source: str | Path) -> tuple[Path, str]:

@@ -5,8 +5,9 @@ r"""Fit of a spectral model to a spectrum in bands with a covariance, by NUTS.
     y \sim N(\textstyle\sum_c \mathrm{fold}_k\, f_c(E; θ),\; C), \qquad
     \mathrm{fold}_k f = \int_k f(E)\,dE \,/\, \int_k F_{mCrab}(E)\,dE
 
-y and C are mean and covariance of a posterior in mCrab. Its own prior is in them: it has to be wide, as that
-of the intensities is where the data see a region.
+or with a redistribution of energies (`ridgebayes.instrument.redistribution`). y and C are mean and covariance
+of a posterior in mCrab. Its own prior is in them: it has to be wide, as that of the intensities is where the
+data see a region.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ from scipy.stats import chi2
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
+from ridgebayes.instrument.redistribution import Redistribution, check_bands
+from ridgebayes.model.components import CRAB_SPECTRUM, crab_change
 from ridgebayes.priors import Parameter, Parameters, Shared, describe
 from ridgebayes.spectra.components import Component, photons
 
 Array = NDArray[np.float64]
 
 CHAINS, WARMUP, TARGET_ACCEPT = 4, 400, 0.9
+SHARE_BAND = (30.0, 80.0)
+"""Where the shares of the components are given, keV, if no other band is asked for."""
 PRIOR_ONLY, WEAK = 0.9, 0.7
 """Posterior over prior sd above which a parameter is called prior only, and weakly constrained."""
 
@@ -63,6 +68,8 @@ class SpectralFit:
         Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
     diagnosis
         Of the sampler.
+    redistribution
+        How the detector spreads energies; None where that is left out.
     """
 
     model: tuple[Component, ...]
@@ -74,12 +81,27 @@ class SpectralFit:
     draws: dict[str, Array]
     per_mcrab: float
     diagnosis: Diagnosis
+    redistribution: Redistribution | None = None
 
     @cached_property
     def folded(self) -> Array:
         """(component, S, K) what each component gives in the bands, mCrab or mCrab/deg²."""
-        energy, weight = fold(self.edges, self.crab, self.per_mcrab)
-        return np.stack([(self.photons(c, energy) * weight).sum(-1) for c in self.model])
+        energy, weight = fold(self.edges, self.crab, self.per_mcrab, self.redistribution)
+        over = self.crab_change
+        if len(energy) < len(weight):  # all bands look at the same energies
+            return np.stack([self.photons(c, energy[0]) @ weight.T for c in self.model]) / over
+        return np.stack([(self.photons(c, energy) * weight).sum(-1) for c in self.model]) / over
+
+    @cached_property
+    def crab_change(self) -> Array:
+        """(S, K) what the Crab gives in the bands, over what it is assumed to give."""
+        energy, weight = fold(self.edges, self.crab, redistribution=self.redistribution)
+        weight = weight * self.crab.photons(energy) / 1e3
+        return np.asarray(
+            jax.vmap(lambda norm, tilt: crab_change(norm, tilt, energy, weight))(
+                *(jnp.asarray(self.draws[name]) for name in CRAB_SPECTRUM)
+            )
+        )
 
     def photons(self, component: Component, energy: Array) -> Array:
         """Photon spectrum of a component at energies (…) in keV, (S, …)."""
@@ -89,7 +111,7 @@ class SpectralFit:
 
     def energy_flux(self, component: Component, low: float, high: float) -> Array:
         """(S,) energy flux of a component in a band, erg/cm²/s, per sr for an intensity."""
-        energy, width = _nodes(np.array([[low], [high]]))
+        energy, width = integral_nodes(np.array([[low], [high]]))
         return ERG_PER_KEV * (self.photons(component, energy) * energy * width).sum((-2, -1))
 
     def share(self, component: Component, low: float, high: float) -> Array:
@@ -104,14 +126,17 @@ class SpectralFit:
         The highest within the bands; NaN in draws in which there is none.
         """
         energy = np.geomspace(self.edges.min(), self.edges.max(), 400)
-        first, second = (np.log(self.photons(c, energy)) for c in self.model)
-        above = first - second
+        first, second = (self.photons(c, energy) for c in self.model)
+        # Of either sign in a joint model; near the crossing half the logarithm of their ratio.
+        above = (first - second) / np.maximum(np.abs(first) + np.abs(second), 1e-300)
         falls = (above[:, :-1] > 0) & (above[:, 1:] <= 0)
         k = falls.shape[1] - 1 - falls[:, ::-1].argmax(1)
         rows = np.arange(len(above))
         high, low = above[rows, k], above[rows, k + 1]
-        at = np.log(energy[k]) + high / (high - low) * np.log(energy[k + 1] / energy[k])
-        return np.where(falls.any(1), np.exp(at), np.nan)
+        found = falls.any(1)
+        step = np.where(found, high, 0.0) / np.where(found, high - low, 1.0)
+        at = np.log(energy[k]) + step * np.log(energy[k + 1] / energy[k])
+        return np.where(found, np.exp(at), np.nan)
 
     @cached_property
     def chi_square(self) -> Array:
@@ -154,17 +179,44 @@ class SpectralFit:
         return f"weakly constrained: sd {ratio:.2f} of the prior's" if ratio > WEAK else ""
 
 
-def fold(edges: Array, crab: CrabSpectrum, per_mcrab: float = 1.0) -> tuple[Array, Array]:
-    """Energies in each band, keV, and weights that fold photons there into mCrab, (K, node) each.
+def fold(
+    edges: Array,
+    crab: CrabSpectrum,
+    per_mcrab: float = 1.0,
+    redistribution: Redistribution | None = None,
+) -> tuple[Array, Array]:
+    """Energies, keV, and weights that fold photons there into mCrab.
 
-    Gauss-Legendre in ln E. As for all that is relative to the Crab, the efficiency of the detector is taken
-    to be even within a band.
+    Parameters
+    ----------
+    edges
+        (2, K) edges of the bands, keV.
+    crab
+        What the Crab is assumed to be.
+    per_mcrab
+        Unit of the photons over that of the folded values.
+    redistribution
+        How the detector spreads energies. By default not at all, and its efficiency is taken to be even
+        within a band.
+
+    Returns
+    -------
+    energy
+        (K, node), or (1, node) with a redistribution, where all bands look at all energies.
+    weight
+        (K, node).
     """
-    energy, width = _nodes(edges)
-    return energy, width / crab.photons_per_mcrab(*edges)[:, None] / per_mcrab
+    if redistribution is None:
+        energy, width = integral_nodes(edges)
+        return energy, width / crab.photons_per_mcrab(*edges)[:, None] / per_mcrab
+    check_bands(redistribution, edges)
+    energy = redistribution.energy[None]
+    area = np.asarray(redistribution.area(*edges)) * redistribution.width
+    return energy, 1e3 * area / (area * crab.photons(energy)).sum(-1, keepdims=True) / per_mcrab
 
 
-def _nodes(edges: Array) -> tuple[Array, Array]:
+def integral_nodes(edges: Array) -> tuple[Array, Array]:
+    """Energies in each band and weights of an integral over them, keV, (K, node): Gauss-Legendre in ln E."""
     low, high = np.log(edges)
     energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _NODES)
     return energy, energy * _WEIGHTS * (high - low)[:, None] / 2
@@ -179,6 +231,7 @@ def fit(
     crab: CrabSpectrum,
     *,
     per_mcrab: float = 1.0,
+    redistribution: Redistribution | None = None,
     draws: int = 1000,
     seed: int = 0,
 ) -> SpectralFit:
@@ -196,6 +249,8 @@ def fit(
         What the Crab is assumed to be.
     per_mcrab
         Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
+    redistribution
+        How the detector spreads energies; by default not at all.
     draws, seed
         Draws of each of the four chains, after warm-up; everything random follows from the seed.
 
@@ -213,15 +268,14 @@ def fit(
         raise InputError(
             f"the covariance of the {len(mean)} bands is not positive definite: fit fewer bands, or draw more"
         )
-    parameters = dict(parameters)
+    parameters = {**parameters, **CRAB_SPECTRUM, **parameters}
     for name, parameter in parameters.items():
         if np.shape(np.asarray(parameter.prior)) if parameter.fixed else _prior(parameter).shape():
             raise InputError(f"prior '{name}' = {describe(parameter.prior)}: give one for a single number")
-    free = [name for name, p in parameters.items() if not p.fixed]
-    if not free:
+    if not any(not p.fixed for name, p in parameters.items() if name not in CRAB_SPECTRUM):
         raise InputError("every parameter is fixed: leave a prior to one of them")
     kernel = NUTS(
-        _model(model, parameters, *fold(edges, crab, per_mcrab)),
+        _model(model, parameters, crab, *fold(edges, crab, per_mcrab, redistribution)),
         target_accept_prob=TARGET_ACCEPT,
         dense_mass=True,
         init_strategy=init_to_median,
@@ -255,7 +309,9 @@ def fit(
         name: samples[name].ravel() if name in samples else np.full(CHAINS * draws, _value(p))
         for name, p in parameters.items()
     }
-    return SpectralFit(model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnose(tree))
+    return SpectralFit(
+        model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnose(tree), redistribution
+    )
 
 
 def _prior(parameter: Parameter) -> Any:
@@ -269,15 +325,22 @@ def _value(parameter: Parameter) -> float:
 
 
 def _model(
-    model: tuple[Component, ...], parameters: Mapping[str, Parameter], energy: Array, weight: Array
+    model: tuple[Component, ...],
+    parameters: Mapping[str, Parameter],
+    crab: CrabSpectrum,
+    energy: Array,
+    weight: Array,
 ) -> Callable[..., None]:
+    of_crab = weight * crab.photons(energy)
+    of_crab = of_crab / of_crab.sum(-1, keepdims=True)
     folded = {c.shape_name: c.folded(energy, weight) for c in model}
 
     def spectrum(mean: jax.Array, root: jax.Array) -> None:
         shapes = Parameters({name: p for name, p in parameters.items() if name in folded}, {})
         unit = jnp.stack([at(shapes(name)) for name, at in folded.items()])
+        p = Parameters(parameters, {})
+        unit = unit / crab_change(p("crab_spectrum.norm"), p("crab_spectrum.tilt"), energy, of_crab)
         if any(parameters[c.amplitude_name].fixed for c in model):
-            p = Parameters(parameters, {})
             amplitude = jnp.stack([p(c.amplitude_name) for c in model])
         else:
             amplitude = _amplitudes(model, parameters, unit, mean, root)

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import FILE, PRODUCTS, out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import (
+    FILE,
+    PRODUCTS,
+    format_option,
+    out_option,
+    run_argument,
+    scws_option,
+)
 from ridgebayes.cli.ending import Products
 
 NAME = "background_history"
@@ -22,6 +29,7 @@ NAME = "background_history"
 )
 @click.option("--monitor-column", metavar="NAME", help="Its column of values [default: the first].")
 @scws_option
+@format_option()
 @out_option()
 def background_history(
     run: Path,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import PRODUCTS, out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import PRODUCTS, format_option, out_option, run_argument, scws_option
 from ridgebayes.cli.ending import Products
 
 NAME = "crab_history"
@@ -16,6 +16,7 @@ NAME = "crab_history"
 @click.command("crab-history")
 @run_argument
 @scws_option
+@format_option()
 @out_option()
 def crab_history(run: Path, scws: Path | None, out: Path | None, overwrite: bool) -> None:
     """Rate of the Crab over time, over the ScWs that contain the Crab, and their residuals.

@@ -20,6 +20,7 @@ from ridgebayes.cli.commands.options import (
     model_option,
     overwrite_option,
     quiet_option,
+    redistribution_option,
     run_argument,
     scheduler_option,
     scws_option,
@@ -31,6 +32,7 @@ from ridgebayes.cli.commands.options import (
     workers_option,
 )
 from ridgebayes.cli.ending import end_with, said_at_the_end, say_next
+from ridgebayes.errors import InputError
 
 
 def _offer_devices(context: click.Context, option: click.Parameter, devices: int) -> int:
@@ -95,6 +97,7 @@ def run_out_option(default: Path | None = None) -> Callable[[Callable], Callable
 @tracer_band_option
 @crab_rate_option
 @click.option("--response", type=FILE, help="Measured response, a FITS image.")
+@redistribution_option
 @sampling_options
 @run_out_option()
 def fit(
@@ -107,6 +110,7 @@ def fit(
     priors: tuple[str, ...],
     prior_file: Path | None,
     response: Path | None,
+    redistribution: str | None,
     crab_rates: tuple[str, ...],
     out: Path,
     **settings: Any,
@@ -135,7 +139,7 @@ def fit(
 
     build = models.find(name)
     chosen = [name for name in extras if name != AUTO]
-    opened = build(skies.load(sky)).with_extras(*chosen)
+    opened = build(skies.load(sky), **_of_spectra(name, redistribution)).with_extras(*chosen)
     model = change_priors(opened.with_tracer_bands() if tracer_bands else opened, priors, prior_file)
     rates = crab_rates_of(crab_rates)
     scws = read_scws(file).with_tracer_bands(tracer_bands)
@@ -152,6 +156,18 @@ def fit(
     )
     _report(run, extras_words(run.record.get(AUTO, ())))
     end_with(run)
+
+
+def _of_spectra(name: str, redistribution: str | None) -> dict[str, str]:
+    """Options of a model that knows a spectrum within the bands."""
+    if redistribution is None:
+        return {}
+    if name not in ("spectrum", "whitedwarf"):
+        raise InputError(
+            f"redistribution={redistribution}: the model '{name}' has no spectrum within its bands: take "
+            "spectrum or whitedwarf, or leave it to fitspec"
+        )
+    return {"redistribution": redistribution}
 
 
 @click.command()

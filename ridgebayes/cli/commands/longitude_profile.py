@@ -10,6 +10,7 @@ import click
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
 from ridgebayes.cli.commands.options import (
     PRODUCTS,
+    format_option,
     open_run,
     out_option,
     plain_option,
@@ -26,6 +27,7 @@ NAME = "longitude_profile"
 @plain_option
 @no_classical_option
 @scws_option
+@format_option()
 @out_option()
 def longitude_profile(
     run: Path, plain: bool, no_classical: bool, scws: Path | None, out: Path | None, overwrite: bool

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ridgebayes.cli.completion import complete_models, complete_skies
+from ridgebayes.cli.ending import FIGURE_FORMAT
 from ridgebayes.errors import InputError
 from ridgebayes.parallel.scheduler import Scheduler
 
@@ -53,6 +54,24 @@ def table_out_option(*, required: bool = True) -> Callable[[Callable], Callable]
             "--out", type=FILE, required=required, help="ScW table to write (.fits, .ecsv, .csv, .parquet)."
         ),
         overwrite_option,
+    )
+
+
+def _keep_format(context: click.Context, option: click.Parameter, value: str) -> None:
+    context.meta[FIGURE_FORMAT] = value
+
+
+def format_option(default: str = "png") -> Callable[[Callable], Callable]:
+    """``--format`` of the figures of a command, kept for `ridgebayes.cli.ending.Products`."""
+    return click.option(
+        "--format",
+        "figure_format",
+        type=click.Choice(["png", "pdf", "svg"]),
+        default=default,
+        show_default=True,
+        expose_value=False,
+        callback=_keep_format,
+        help="Of the figures; pdf and svg for print.",
     )
 
 
@@ -112,6 +131,12 @@ crab_rate_option = click.option(
 crab_spectrum_option = click.option(
     "--crab-spectrum",
     help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
+)
+redistribution_option = click.option(
+    "--redistribution",
+    metavar="SPEC",
+    help="How the detector spreads energies: 'fwhm=0.08,at=60,power=-0.5', or 'rmf=FILE,arf=FILE' (OGIP) "
+    "[default: not at all].",
 )
 nside_option = click.option(
     "--nside", default=64, show_default=True, help="Of the HEALPix maps: a power of 2 up to 128."

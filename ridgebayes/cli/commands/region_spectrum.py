@@ -11,6 +11,7 @@ import click
 from ridgebayes.cli.commands.options import (
     PRODUCTS,
     crab_spectrum_option,
+    format_option,
     open_run,
     out_option,
     plain_option,
@@ -29,6 +30,7 @@ NAME = "spectrum"
 @region_option
 @quantity_option
 @crab_spectrum_option
+@format_option()
 @out_option()
 def region_spectrum(
     run: Path,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.options import programme_option, seed_option, sky_option, table_out_option
+from ridgebayes.cli.commands.options import (
+    programme_option,
+    redistribution_option,
+    seed_option,
+    sky_option,
+    table_out_option,
+)
 from ridgebayes.cli.ending import check_new, say_next
 from ridgebayes.errors import InputError
 
@@ -41,6 +48,16 @@ from ridgebayes.errors import InputError
     metavar="SWITCH",
     help="What the model does not know: a name of those above (repeatable).",
 )
+@click.option(
+    "--white-dwarfs",
+    "spectrum",
+    nargs=3,
+    type=float,
+    metavar="MASS INDEX SHARE",
+    help="Spectrum of the sky: white dwarfs of this mass (solar), a power law of this photon index, and the "
+    "share of the former in 30-80 keV; flux in 25-60 keV as published.",
+)
+@redistribution_option
 @seed_option
 @table_out_option()
 def simulate(
@@ -51,6 +68,8 @@ def simulate(
     hard_band: bool,
     sky: str,
     switches: tuple[str, ...],
+    spectrum: tuple[float, float, float] | None,
+    redistribution: str | None,
     seed: int,
     out: Path,
     overwrite: bool,
@@ -71,9 +90,13 @@ def simulate(
       everything        all of these at once
 
     \b
-    Example:  ridgebayes simulate --revolutions 300 --world outliers --out mission.fits
+    Examples:
+      ridgebayes simulate --revolutions 300 --world outliers --out mission.fits
+      ridgebayes simulate --revolutions 60 --n-bands 30 --white-dwarfs 0.65 1.55 0.67 --out narrow.fits
     """
     check_new([out], overwrite=overwrite)
+    if redistribution is not None and spectrum is None:
+        raise InputError("redistribution=...: it needs the spectrum of the sky: --white-dwarfs")
     from ridgebayes import simulate as sim
     from ridgebayes import sky as skies
     from ridgebayes.table.formats import write_scws
@@ -87,17 +110,35 @@ def simulate(
             pointings = thinned(pointings, revolutions)
     else:
         pointings = sim.programme(revolutions, stop=2740, seed=seed)
-    truth = sim.Truth(bands=sim.BANDS if n_bands is None else _narrow_bands(n_bands))
+    bands = sim.BANDS if n_bands is None else _narrow_bands(n_bands)
+    flux, told = (None, {}) if spectrum is None else _spectrum(bands, spectrum, redistribution)
+    truth = sim.Truth(bands=bands, gb_fov=flux)
     if hard_band:
         seen = [*truth.values().gb_fov, 0.0]
         truth = sim.Truth(bands=(*truth.bands, Band("HARD", 200.0, 600.0)), gb_fov=seen)
     scws = sim.mission(pointings, truth, sky=regions, world=world, seed=seed)
+    scws = replace(scws, truth=(scws.truth or {}) | told)
     write_scws(scws, out, overwrite=overwrite)
     click.echo(f"wrote {out}: {len(scws)} simulated ScWs in {len(scws.bands)} bands")
     say_next(
         (f"ridgebayes inspect {out}", "what is in it"),
         (f"ridgebayes fit {out} --out runs/first", "sample the posterior"),
     )
+
+
+def _spectrum(
+    bands: Any, spectrum: tuple[float, float, float], redistribution: str | None
+) -> tuple[Any, dict[str, Any]]:
+    """Flux of the bulge in the bands, and what is recorded of its spectrum."""
+    from ridgebayes.instrument.redistribution import redistribution as read_redistribution
+    from ridgebayes.simulate.spectra import GB_FOV
+    from ridgebayes.spectra.known import bulge
+
+    mass, index, share = spectrum
+    spread = read_redistribution(redistribution) if redistribution else None
+    flux = bulge(bands, GB_FOV[0], mass=mass, index=index, share=share, redistribution=spread)
+    told = {"mass": mass, "index": index, "share": share, "redistribution": spread.spec if spread else ""}
+    return flux, {"spectrum": told}
 
 
 def thinned(programme: Any, revolutions: int) -> Any:

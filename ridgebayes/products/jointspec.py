@@ -1,0 +1,134 @@
+"""What a model of all bands at once says of the components in a region: the posterior given the rates.
+
+The models ``whitedwarf`` and ``spectrum`` have a thermal part and a power law in every region. What a field
+of view sees of each is a sum over regions, with their covariance, and all that follows from a spectral fit
+(shares, fluxes, crossing) follows from it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
+from ridgebayes.instrument.redistribution import redistribution
+from ridgebayes.model.components import CRAB_SPECTRUM
+from ridgebayes.priors import Parameter
+from ridgebayes.products.fitspec import RegionFit, check_stated, region_spectrum
+from ridgebayes.products.skydraws import exposures, parameter_draws, shapes, solid_angle
+from ridgebayes.products.spectrum import Quantity
+from ridgebayes.runs.metadata import recorded_model
+from ridgebayes.runs.run import Run
+from ridgebayes.sky import Sky
+from ridgebayes.spectra.components import Component, check_bands, read_model
+from ridgebayes.spectra.fitting import SHARE_BAND, SpectralFit
+
+Array = NDArray[np.float64]
+
+MODELS = {
+    "whitedwarf": ("whitedwarf+powerlaw", "sky.mass"),
+    "spectrum": ("cutoff+powerlaw", "sky.temperature"),
+}
+"""Model of a run → components, and the parameter of the thermal one's shape."""
+_FAINTEST = 0.01  # as in `ridgebayes.model.components.departure`
+
+
+def joint_fit(
+    run: Run,
+    region: str,
+    quantity: Quantity = "fov",
+    *,
+    sky: Sky | None = None,
+    share_band: tuple[float, float] = SHARE_BAND,
+    distance: float | None = None,
+    stellar_mass: float | None = None,
+) -> RegionFit:
+    """Take the components of a region from a run of ``whitedwarf`` or ``spectrum``.
+
+    Parameters
+    ----------
+    run, region, quantity, sky
+        As for `ridgebayes.products.fitspec.region_spectrum`.
+    share_band, distance, stellar_mass
+        As for `ridgebayes.products.fitspec.fit_region`.
+
+    Raises
+    ------
+    InputError
+        A run of another model, or one with a free latitude, in which the bands see different skies.
+    """
+    name = run.record["model"]["name"]
+    if name not in MODELS:
+        raise InputError(
+            f"{run.path or 'the run'}: joint=True: its model '{name}' has no components: fit "
+            f"{' or '.join(MODELS)}, or leave joint away, to fit them to the region's spectrum"
+        )
+    if len(shapes(run)) > 1:
+        raise InputError(
+            f"{run.path or 'the run'}: joint=True: with free_latitude every band sees "
+            "another sky: leave joint away"
+        )
+    text, shape_name = MODELS[name]
+    components = read_model(text)
+    spectrum = region_spectrum(run, region, quantity, sky=sky)
+    check_bands(components, spectrum.edges)
+    check_stated(components, spectrum, share_band, distance, stellar_mass)
+    priors = recorded_model(run.record, run.path or "the run", run.sky).parameters
+    draws = _amplitudes(run, components, region, quantity, sky)
+    parameters: dict[str, Parameter] = {}
+    for component, site in zip(components, (shape_name, "sky.index"), strict=True):
+        draws[component.shape_name] = parameter_draws(run, site)
+        parameters[component.shape_name] = priors[site]
+    for site in CRAB_SPECTRUM:
+        draws[site], parameters[site] = (
+            parameter_draws(run, site, default=_number(priors[site])),
+            priors[site],
+        )
+    spec = run.record["model"]["options"].get("redistribution", "")
+    fit = SpectralFit(
+        components,
+        parameters,
+        spectrum.edges,
+        spectrum.mean,
+        spectrum.covariance,
+        CRAB,
+        draws,
+        1.0 if quantity == "fov" else DEG2_PER_SR,
+        run.diagnosis,
+        redistribution(spec) if spec else None,
+    )
+    return RegionFit(spectrum, fit, text, share_band, distance, stellar_mass, joint=True)
+
+
+def _number(parameter: Parameter) -> float:
+    """Value of a parameter of the Crab that a run from before does not know."""
+    return float(np.asarray(parameter.prior)) if parameter.fixed else np.nan
+
+
+def _amplitudes(
+    run: Run, components: tuple[Component, ...], region: str, quantity: Quantity, sky: Sky | None
+) -> dict[str, Array]:
+    """E² dN/dE of each component in the field of view, or of the intensity of the region, (draw,)."""
+    stars = run.sky.stars
+    each = [
+        _part(run, name, stars)
+        for name in (("sky.thermal", "sky.departure"), ("sky.hard", "sky.hard_departure"))
+    ]
+    if quantity == "intensity":
+        row = run.sky.index(region)
+        return {c.amplitude_name: a[:, row] for c, a in zip(components, each, strict=True)}
+    where = run.sky if sky is None else sky
+    row = where.index(region)
+    seen = exposures(run, where.centre_lon[[row]], where.centre_lat[[row]])[0] / DEG2_PER_SR
+    omega = solid_angle(run)
+    return {c.amplitude_name: omega * (a @ seen) for c, a in zip(components, each, strict=True)}
+
+
+def _part(run: Run, names: tuple[str, str], stars: Array) -> Array:
+    """E² dN/dE of a component in every region, (draw, region): the tie to starlight, and the departure."""
+    tied, departure = names
+    found = parameter_draws(run, tied)[:, None] * stars
+    if departure in run.tree["posterior"].dataset:
+        found = found + parameter_draws(run, departure) * np.sqrt(np.maximum(stars, _FAINTEST))
+    return found

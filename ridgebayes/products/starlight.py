@@ -1,0 +1,140 @@
+"""Ratio of intensity to starlight, with its posterior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
+from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.products.profile import Template, scaled_starlight
+from ridgebayes.products.published import published_ratio
+from ridgebayes.runs.convergence import mark
+from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, interval_columns, provenance
+from ridgebayes.runs.run import Run
+from ridgebayes.sky import Shape
+
+Array = NDArray[np.float64]
+
+OWN_UNIT = "starlight towards the Galactic centre"
+FLUX_UNIT = 1e-11
+"""Intensities in the ratio are in this unit, erg/s/cm²/deg², as in the published one."""
+UNLIKELY = 0.01
+
+
+def starlight_ratio(
+    run: Run, image: str | Path | None = None, *, unit: str = "", crab: CrabSpectrum = CRAB
+) -> QTable:
+    """Ratio of the intensity of the plane to a map of starlight, a row a band.
+
+    The ratio of a draw is its regression on the map over the regions near the plane (see
+    `ridgebayes.products.profile.Template`). Departures of single regions from the map are in its χ².
+
+    Parameters
+    ----------
+    run
+        The run.
+    image
+        A map of starlight, HEALPix or WCS image in FITS; by default the model of Freudenreich 1998, which is
+        1 towards the Galactic centre.
+    unit
+        Of the map, where its header does not say (BUNIT, TUNIT1) or says it wrongly.
+    crab
+        What the Crab is assumed to be.
+
+    Returns
+    -------
+    astropy.table.QTable
+        band, E_MIN, E_MAX (keV); mean, sd, lo68 … hi94: mCrab/deg² over the unit of the map; the same with
+        ``flux_``: 1e-11 erg/s/cm²/deg² over it; chi2, dof, p (of the posterior mean about the scaled map) and
+        verdict, in words.
+
+    Raises
+    ------
+    InputError
+        A map that cannot be read, or that has no data where regions are; no region near the plane.
+    """
+    shape = None if image is None else Shape("template", None, str(image))
+    named = OWN_UNIT if image is None else unit or _unit(Path(image))
+    found = scaled_starlight(run, shape)
+    if not found:
+        raise InputError(f"{image or 'starlight'}: is dark in all regions near the plane that are seen")
+    constant = run.tree["constant_data"].dataset
+    rows = []
+    for band, template in found.items():
+        low, high = (float(constant[edge].sel(band=band)) for edge in ("e_min", "e_max"))
+        erg = float(crab.erg_per_mcrab(low, high)) / FLUX_UNIT
+        rows.append(
+            {
+                "band": band,
+                "E_MIN": low * u.keV,
+                "E_MAX": high * u.keV,
+                **_one(template.norm, MCRAB / u.deg**2, ""),
+                **_one(template.norm * erg, u.dimensionless_unscaled, "flux_"),
+                "chi2": template.misfit,
+                "dof": template.dof,
+                "p": float(chi2.sf(template.misfit, template.dof)) if template.dof else np.nan,
+                "verdict": verdict(template),
+            }
+        )
+    table = mark(run, QTable(rows))
+    value, error, band, source = published_ratio()
+    table.meta = provenance(run) | {
+        "map": "Freudenreich 1998" if image is None else str(image),
+        "map_unit": named or "not stated",
+        "ci_prob": CI_PROB,
+        "ci_kind": CI_KIND,
+        "columns": f"mean ...: mCrab/deg2 over the map; flux_: {FLUX_UNIT:g} erg/s/cm2/deg2 over the map",
+        "published": f"{value:g} ± {error:g} in {band} keV over 3.5 um in MJy/sr ({source}); another band",
+        "crab": crab.describe(),
+        "note": CXB_NOTE,
+    }
+    return table
+
+
+def verdict(template: Template) -> str:
+    """Say whether the posterior of a band is a multiple of the map."""
+    if not template.dof:
+        return "one region: nothing to compare"
+    p = float(chi2.sf(template.misfit, template.dof))
+    numbers = f"chi-square {template.misfit:.0f} of {template.dof}"
+    if p < UNLIKELY:
+        return f"the plane is no multiple of the map ({numbers}): the interval leaves that out"
+    return f"the plane may be a multiple of the map ({numbers})"
+
+
+def format_ratio(table: QTable) -> str:
+    """Lay out a table of `starlight_ratio` for the terminal."""
+    meta = table.meta
+    lines = ["SIMULATED data"] if meta["simulated"] else []
+    lines.append(f"map: {meta['map']}, unit: {meta['map_unit']}")
+    lines.append(f"{'band':<8}{'keV':>11}{'mCrab/deg² over the map':>28}{'1e-11 erg/s/cm²/deg² over it':>32}")
+    for row in table:
+        line = f"{row['band']:<8}{row['E_MIN'].value:>5.4g}–{row['E_MAX'].value:<5.4g}"
+        line += f"{row['mean'].value:>17.4g} ± {row['sd'].value:<8.2g}"
+        line += f"{float(row['flux_mean']):>21.4g} ± {float(row['flux_sd']):<8.2g}"
+        lines.append(f"{line}  {row['verdict']}")
+    lines.append(f"published: {meta['published']}")
+    lines.append(meta["crab"])
+    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in meta["warnings"])])
+
+
+def _one(draws: Array, unit: u.UnitBase, prefix: str) -> dict[str, u.Quantity]:
+    return {name: value[0] for name, value in interval_columns(draws[:, None], unit, prefix).items()}
+
+
+def _unit(path: Path) -> str:
+    """Read the unit that the header of a map states; empty where it states none."""
+    with one_line(path, "a HEALPix map or WCS image in FITS"), open_fits(path) as hdus:
+        for hdu in hdus:
+            if "ORDERING" in hdu.header:
+                return str(hdu.header.get("TUNIT1", ""))
+            if hdu.is_image and hdu.header.get("NAXIS", 0) > 1:
+                return str(hdu.header.get("BUNIT", ""))
+    return ""

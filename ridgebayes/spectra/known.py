@@ -1,0 +1,84 @@
+"""Skies of a known spectrum, for simulations: white dwarfs of a mass and a power law, in bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from ridgebayes.errors import InputError
+from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
+from ridgebayes.instrument.redistribution import Redistribution
+from ridgebayes.priors import with_priors
+from ridgebayes.spectra.components import COMPONENTS
+from ridgebayes.spectra.fitting import SHARE_BAND, fold, integral_nodes
+from ridgebayes.table.scw import Band
+
+Array = NDArray[np.float64]
+
+REFERENCE = (25.0, 60.0)
+"""Band in which the flux of the bulge is given, keV."""
+
+
+def bulge(
+    bands: Sequence[Band],
+    flux: float,
+    *,
+    mass: float,
+    index: float,
+    share: float,
+    crab: CrabSpectrum = CRAB,
+    redistribution: Redistribution | None = None,
+) -> Array:
+    """FOV flux of the Galactic bulge in bands, where it is white dwarfs and a power law.
+
+    Parameters
+    ----------
+    bands
+        K bands.
+    flux
+        mCrab in 25-60 keV.
+    mass, index
+        Solar masses; photon index of the power law.
+    share
+        Of the white dwarfs in the energy flux in 30-80 keV.
+    crab
+        What the Crab is.
+    redistribution
+        How the detector spreads energies; by default not at all.
+
+    Returns
+    -------
+    ndarray
+        (K,) mCrab.
+
+    Raises
+    ------
+    InputError
+        A mass outside of the table, an index or share without a meaning.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"share={share:g}: give the part of white dwarfs, from 0 to 1")
+    if not -5 <= index <= 5:
+        raise InputError(f"index={index:g}: give a photon index from -5 to 5")
+    shapes = {"whitedwarf": mass, "powerlaw": index}
+    with_priors({"mass": COMPONENTS["whitedwarf"].shape[1]}, {"mass": mass})  # refuses those outside
+
+    def folded(edges: Array) -> Array:
+        """(component, band) for an energy flux of 1 in `SHARE_BAND`."""
+        energy, weight = fold(edges, crab, redistribution=redistribution)
+        at, width = integral_nodes(np.reshape(SHARE_BAND, (2, 1)))
+        out = []
+        for name, shape in shapes.items():
+            photons = COMPONENTS[name].photons
+            inside = (np.asarray(photons(jnp.asarray(at), jnp.asarray(shape))) * at * width).sum()
+            out.append(
+                (np.asarray(photons(jnp.asarray(energy), jnp.asarray(shape))) * weight).sum(-1) / inside
+            )
+        return np.array(out)
+
+    parts = np.array([share, 1 - share])
+    edges = np.array([[band.e_min for band in bands], [band.e_max for band in bands]])
+    return parts @ folded(edges) * flux / (parts @ folded(np.reshape(REFERENCE, (2, 1))))
