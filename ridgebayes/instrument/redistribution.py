@@ -241,9 +241,8 @@ def _pairs(text: str) -> dict[str, str]:
     return found
 
 
-@lru_cache(maxsize=8)
 def _matrix(rmf: str, arf: str, known: str) -> Matrix:
-    """Read a matrix and its area, and sum neighbouring photon energies to steps of `_STEP`."""
+    """Read a matrix and its area, unless these very files were read before."""
     paths = [Path(name).expanduser() for name in (rmf, arf) if name]
     for path in paths:
         if not path.is_file():
@@ -251,6 +250,13 @@ def _matrix(rmf: str, arf: str, known: str) -> Matrix:
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
     if known and known != digest:
         raise InputError(f"{paths[0]}: the redistribution is not what it was in the fit: restore the files")
+    return _read(rmf, arf, digest)
+
+
+@lru_cache(maxsize=8)
+def _read(rmf: str, arf: str, digest: str) -> Matrix:
+    """Read a matrix and its area, and sum neighbouring photon energies to steps of `_STEP`."""
+    paths = [Path(name).expanduser() for name in (rmf, arf) if name]
     low, high, edges, area = read_rmf(paths[0])
     if arf:
         area = area * read_arf(paths[1], low, high)[:, None]

@@ -7,6 +7,7 @@ from scipy.integrate import trapezoid
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB
+from ridgebayes.model.components import CRAB_SPECTRUM
 from ridgebayes.priors import with_priors
 from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import parameters, read_model
@@ -26,7 +27,7 @@ def expected(names=tuple(TRUE)):
 
 def made(model, mean, covariance, priors=(), edges=EDGES, **options):
     components = read_model(model)
-    known = with_priors(parameters(components, "fov"), dict(priors))
+    known = with_priors(parameters(components, "fov") | CRAB_SPECTRUM, dict(priors))
     return fitting.fit(components, known, edges, mean, covariance, CRAB, draws=500, **options)
 
 
@@ -135,3 +136,29 @@ def test_refusals():
         made("powerlaw", mean, np.eye(10), {"powerlaw.index": 1.4, "powerlaw.amplitude": 1.0})
     with pytest.raises(InputError, match="single number"):
         made("powerlaw", mean, np.eye(10), {"powerlaw.amplitude": "HalfNormal([1, 2])"})
+
+
+def test_an_uncertain_crab_widens_what_is_physical():
+    mean = expected(["powerlaw"])
+    tight = np.diag((1e-3 * mean) ** 2)
+    fixed = {"powerlaw.index": 1.4}
+    known = made("powerlaw", mean, tight, fixed)
+    open_ = made("powerlaw", mean, tight, fixed | {"crab_spectrum.norm": "LogNormal(0, 0.1)"})
+    amplitude = open_.draws["powerlaw.amplitude"]
+    assert known.draws["powerlaw.amplitude"].std() / 0.4 < 2e-3
+    assert amplitude.std() / amplitude.mean() == pytest.approx(0.1, rel=0.15)
+    # Measured is the ratio to the Crab: where the Crab is brighter, so is the region.
+    assert np.corrcoef(amplitude, open_.draws["crab_spectrum.norm"])[0, 1] > 0.99
+    assert open_.constraint("crab_spectrum.norm").startswith("prior only")
+    np.testing.assert_allclose(open_.folded.sum(0).mean(0), mean, rtol=1e-3)
+
+
+def test_a_tilted_crab_tilts_what_is_found():
+    # Relative to a Crab that is steeper by 0.1, the same mCrab are a spectrum steeper by 0.1.
+    mean = expected(["powerlaw"])
+    tight = np.diag((1e-3 * mean) ** 2)
+    wide = {"powerlaw.index": "Normal(1.5, 1)"}
+    plain = made("powerlaw", mean, tight, wide).draws["powerlaw.index"]
+    tilted = made("powerlaw", mean, tight, wide | {"crab_spectrum.tilt": 0.1}).draws["powerlaw.index"]
+    assert plain.mean() == pytest.approx(1.4, abs=0.01)
+    assert tilted.mean() == pytest.approx(1.5, abs=0.01)
