@@ -35,6 +35,7 @@ _LABEL = {
     "powerlaw.index": "Photon index Γ",
 }
 _UNIT = {"fov": "keV/cm²/s", "intensity": "keV/cm²/s/sr"}
+_REACH = 6.0  # sd to either side of a posterior that is narrow for its prior
 _BOTTOM = 0.03  # of the largest value: where the axis of E² dN/dE ends
 _ENERGIES = 120
 _TICKS = np.array([10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000])
@@ -144,6 +145,9 @@ def draw_parameter(run: Run, result: RegionFit, name: str, ax: Axes) -> Axes:
     fit = result.fit
     draws, prior = fit.draws[name], fit.prior_draws[name]
     low, high = np.quantile(np.concatenate([prior, draws]), [0.002, 0.998])
+    mean, reach = draws.mean(), _REACH * draws.std()
+    if 2 * reach < high - low:  # much narrower than the prior: look at where it is
+        low, high = mean - reach, mean + reach
     bins = np.linspace(low, high, 41).tolist()
     ax.hist(prior, bins, density=True, histtype="step", color=GREY, lw=1.0, label="prior")
     ax.hist(draws, bins, density=True, color=MIDDLE, label="posterior")
