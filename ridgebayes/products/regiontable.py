@@ -91,13 +91,17 @@ def region_latex(table: QTable) -> str:
         unit = str(table[f"{name}_mean"].unit or "")
         units.append(f"({_UNITS[unit]})" if unit in _UNITS else "")
     units += [rf"($10^{{{np.log10(FLUX_UNIT):.0f}}}$ cgs)"] * len(parts)
-    heads.append(rf"{_FLUX[parts[0]]} share")
+    share = f"{parts[0]}.share"  # of a model of one component there is none
+    shared = f"{share}_mean" in table.colnames
+    if shared:
+        heads.append(rf"{_FLUX[parts[0]]} share")
+        units.append("")
     lines = [f"% {line}" for line in meta_lines(table.meta)]
     lines += [
         r"\begin{tabular}{l" + "r" * len(heads) + "}",
         r"\hline",
         " & ".join(["Region", *heads]) + r" \\",
-        " & ".join(["", *units, ""]) + r" \\",
+        " & ".join(["", *units]) + r" \\",
         r"\hline",
     ]
     for row in table:
@@ -106,7 +110,8 @@ def region_latex(table: QTable) -> str:
             known = not str(row[f"{name}_note"]).startswith("prior only")
             cells.append(_cell(row, name, 1.0) if known else "--")
         cells += [_cell(row, f"{part}.flux", FLUX_UNIT) for part in parts]
-        cells.append(_cell(row, f"{parts[0]}.share", 1.0))
+        if shared:
+            cells.append(_cell(row, share, 1.0))
         mark_of = "" if row[COLUMN] else r"$^\dagger$"
         lines.append(" & ".join([escape(row["region"]) + mark_of, *cells]) + r" \\")
     lines += [r"\hline", r"\end{tabular}"]

@@ -23,7 +23,7 @@ COMMANDS = sorted(main.commands.items())
 
 # Where a default must be another: a campaign fits hundreds of times, a spectrum is of one region, and so on.
 MAY_REPEAT = {"--n-bands"}  # a grid of `bench`, one mission of `simulate`
-OWN_DEFAULT = {"--sky", "--out", "--chains", "--warmup", "--draws", "--revolutions"}
+OWN_DEFAULT = {"--sky", "--out", "--chains", "--warmup", "--draws", "--revolutions", "--format"}
 
 
 def options():

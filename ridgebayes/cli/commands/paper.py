@@ -29,7 +29,7 @@ FOLDER = "paper"
 @click.command()
 @run_argument
 @plain_option
-@click.option("--band", help="Of the two profiles [default: the first].")
+@click.option("--profile-band", "band", help="Band of the two profiles [default: the first].")
 @region_option
 @click.option(
     "--components",
