@@ -18,7 +18,7 @@ import numpy as np
 import ridgebayes as rb
 from ridgebayes import simulate as sim
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.runs.sampling import use_compilation_cache
+from ridgebayes.runs.compilation import use_compilation_cache
 from ridgebayes.sbc.one import Fitter
 from ridgebayes.simulate.spectra import GB_FOV
 from ridgebayes.spectra.known import bulge

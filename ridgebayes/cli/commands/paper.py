@@ -94,7 +94,7 @@ def paper(
     from ridgebayes.products.jointspec import MODELS, joint_fit
     from ridgebayes.products.regiontable import region_latex, region_table
     from ridgebayes.products.truth import read_truth
-    from ridgebayes.runs.sampling import use_compilation_cache
+    from ridgebayes.runs.compilation import use_compilation_cache
 
     files = Products(out or run / FOLDER, "regions.tex", overwrite=overwrite)
     assumed = read_crab(crab_spectrum)
