@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
+from astropy.io import fits, votable
+from astropy.io.votable.tree import TableElement
 from astropy.table import Column, MaskedColumn, Table
 from astropy.units import Quantity
 
@@ -18,7 +22,7 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits, text_of, unpacked
 from ridgebayes.io.fits_table import fits_table
 from ridgebayes.table.formats import joined, parquet_table, side_truth
-from ridgebayes.table.missing import split
+from ridgebayes.table.missing import Mask, split
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
@@ -45,7 +49,7 @@ def open_source(path: str | PathLike[str], extension: str | None = None) -> Sour
         FITS, ECSV, CSV (comma, semicolon or tab), ASCII (blanks), Parquet or VOTable; all but Parquet may be
         gzipped.
     extension
-        FITS: name of the table extension; None: the only one, or the one named SCW.
+        FITS, VOTable: name of the table; None: the only one, or the one named SCW.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def _opened(path: Path, extension: str | None) -> Source:
         return _fits(path, extension)
     head = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"<"):
-        return _votable(path, content)
+        return _votable(path, content, extension)
     if head.startswith(b"# %ECSV"):
         table = Table.read(text_of(path), encoding="utf-8", format="ascii.ecsv")
         source = Source(path, table, _upper(table.meta), None, side_truth(path))
@@ -123,13 +127,13 @@ def _fits(path: Path, extension: str | None) -> Source:
         )
 
 
-def _extension(path: Path, tables: list[fits.BinTableHDU], wanted: str | None) -> fits.BinTableHDU:
+def _extension(path: Path, tables: Sequence[Any], wanted: str | None) -> Any:
     names = [hdu.name for hdu in tables]
     matching = [hdu for hdu in tables if hdu.name.upper() == (wanted or "SCW").upper()]
     if len(matching) == 1:
         return matching[0]
     if wanted is not None:
-        raise InputError(f"{path}: {len(matching)} table extensions named '{wanted}'{nearest(wanted, names)}")
+        raise InputError(f"{path}: {len(matching)} tables named '{wanted}'{nearest(wanted, names)}")
     if not tables:
         raise InputError(f"{path}: the FITS file has no table of ScWs: name another file")
     if len(tables) > 1:
@@ -140,11 +144,41 @@ def _extension(path: Path, tables: list[fits.BinTableHDU], wanted: str | None) -
     return tables[0]
 
 
-def _votable(path: Path, content: bytes) -> Source:
+def _votable(path: Path, content: bytes, extension: str | None) -> Source:
     if b"href" in content and b"STREAM" in content.upper():
         raise InputError(f"{path}: a VOTable whose data are in another file: write them into this one")
-    table = Table.read(io.BytesIO(content), format="votable")
+    tables = list(votable.parse(io.BytesIO(content), verify="ignore").iter_tables())
+    for number, element in enumerate(tables):
+        element.name = element.name or element.ID or f"TABLE{number + 1}"
+    if not tables:
+        raise InputError(f"{path}: the VOTable has no table of ScWs: name another file")
+    chosen = _extension(path, tables, extension)
+    table = chosen.to_table()
+    if b"BINARY2" in content:
+        parts = re.findall(rb"<(?:\w+:)?TABLE\b.*?</(?:\w+:)?TABLE\s*>", content, re.DOTALL)
+        if len(parts) != len(tables):
+            raise InputError(f"{path}: the tables in it cannot be told apart: write it as TABLEDATA")
+        for name, null in _null_texts(parts[tables.index(chosen)], chosen).items():
+            table[name] = MaskedColumn(table[name], mask=null | np.ma.getmaskarray(table[name]))
     return Source(path, table, _upper(table.meta))
+
+
+def _null_texts(part: bytes, table: TableElement) -> dict[str, Mask]:
+    """Where columns of text are null, (N,) each, if a TABLE of a VOTable is of the kind BINARY2.
+
+    astropy passes over these flags (its issue 8995): the bytes are read once more, for them alone.
+    """
+    stream = re.search(rb"<(?:\w+:)?BINARY2\b.*?<(?:\w+:)?STREAM\b[^>]*>([^<]*)<", part, re.DOTALL)
+    if stream is None:
+        return {}
+    read = io.BytesIO(base64.b64decode(stream[1])).read
+    fields, flags = table.fields, []
+    for _ in range(len(table.array)):
+        flags.append(np.frombuffer(read((len(fields) + 7) // 8), np.uint8))
+        for column in fields:
+            column.converter.binparse(read)
+    null = np.unpackbits(np.reshape(flags, (len(flags), -1)), axis=1).astype(np.bool_)
+    return {f.ID: null[:, k] for k, f in enumerate(fields) if f.datatype in ("char", "unicodeChar")}
 
 
 def _with_sides(path: Path, table: Table) -> Source:
@@ -176,7 +210,8 @@ def _plain(table: Table) -> Table:
             table[name] = _column(table[name])
         if isinstance(table[name], SkyCoord):
             sky = table[name].icrs
-            table[f"{name}_RA"], table[f"{name}_DEC"] = (_column(a.to("deg")) for a in (sky.ra, sky.dec))
+            stem = f"{name}_" if {"RA", "DEC"} & {n.upper() for n in table.colnames} else ""
+            table[f"{stem}RA"], table[f"{stem}DEC"] = (_column(a.to("deg")) for a in (sky.ra, sky.dec))
             table.remove_column(name)
     return table
 

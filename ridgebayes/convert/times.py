@@ -88,10 +88,9 @@ def _from_text(columns: Columns, name: str, scale: str, ids: NDArray[np.str_]) -
     text = np.where(zulu, np.char.rstrip(text, "Zz"), text)
     if not _is_time(text):  # all at once, as row by row takes a second for every 10,000
         good = np.array([_is_time(value) for value in text.tolist()], dtype=np.bool_)
-        must = "must be a time like 2010-01-31T12:00:00"
-        check_rows(
-            columns.source, ids, name, text, good, must, "mend the column, or state system under [time]"
-        )
+        must, remedy = "must be a time like 2010-01-31T12:00:00", "mend the column, or drop these ScWs"
+        shown = np.where(text == "", "missing", text)
+        check_rows(columns.source, ids, name, shown, good, must, remedy)
     return Time(text, format="isot", scale=scale).tt.mjd
 
 

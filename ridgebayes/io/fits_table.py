@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 
 _TYPES = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _TRUE, _FALSE = ord("T"), ord("F")
+_J2000 = 2451545.0  # a day that every scale knows, below a mask
 
 
 def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
@@ -56,7 +58,22 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
             shaped = np.broadcast_to(mask, old.shape) if mask.ndim <= old.ndim else mask.reshape(old.shape)
             if shaped.any():
                 table[name] = MaskedColumn(old.data, unit=old.unit, mask=shaped | own)
+        if (times := _times(hdu, table, name)) is not None:
+            table[name] = times
     return table
+
+
+def _times(hdu: Any, table: Table, name: str) -> Time | None:
+    """Return a Time column as astropy writes it: Julian dates in two parts, of the scale TCTYP; NaN is masked."""
+    scale = str(hdu.header.get(f"TCTYP{hdu.columns.names.index(name) + 1}", "")).strip().lower()
+    if scale not in Time.SCALES or table[name].shape != (len(table), 2) or table[name].dtype.kind != "f":
+        return None
+    parts = np.ma.filled(table[name], np.nan)
+    gone = ~np.isfinite(parts).all(axis=1)
+    times = Time(*np.where(gone[:, None], (_J2000, 0.0), parts).T, format="jd", scale=scale)
+    if gone.any():
+        times[gone] = np.ma.masked
+    return times
 
 
 def stored_nulls(hdu: fits.BinTableHDU, name: str) -> NDArray[np.bool_] | None:

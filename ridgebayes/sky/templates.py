@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 _UNSEEN = -1.6375e30  # HEALPix's mark for "no data"
 _FRAMES = {"G": "galactic", "C": "icrs", "Q": "icrs"}
 _CYLINDRICAL = ("CAR", "CEA", "CYP", "MER")
+_CUBES = ("CSC", "TSC", "QSC")  # whose faces may lie on either side of the middle one
 _NEAR = 4.0  # pixels, on the sky, to a neighbour in the image: projections of the whole sky stretch them
 _NSIDE_OF_IMAGES = (64, 256)
 
@@ -172,15 +173,17 @@ def _image(path: Path, image: Array, header: fits.Header) -> Array:
         if np.abs(np.abs(turn) - [image.shape[1], 0]).max() < 0.01:  # goes on at its other side
             image = np.pad(image, ((0, 0), (1, 1)), mode="wrap")
             x, wcs = x + 1, _shifted(wcs)
-        wcs.wcs.bounds_check(False, True)  # pixels more than half a turn from CRVAL are pixels too
+        lon, _ = _centres(wcs, image.shape)
+        if str(wcs.wcs.ctype[wcs.wcs.lng])[-3:] in _CYLINDRICAL and np.isfinite(image[np.isnan(lon)]).any():
+            wcs.wcs.bounds_check(False, True)  # pixels more than half a turn from CRVAL are pixels too
     return _sampled(image, wcs, where, x, y, scale)
 
 
 def _turn(wcs: WCS) -> tuple[float, float] | None:
-    """Pixels (x, y) of a full turn in an image of a cylindrical projection; None for another."""
+    """Pixels (x, y) of a full turn in an image of a cylindrical projection or a cube; None for another."""
     lon = wcs.wcs.lng
     kind = str(wcs.wcs.ctype[lon])[-3:]
-    if kind not in _CYLINDRICAL:
+    if kind not in (*_CYLINDRICAL, *_CUBES):
         return None
     stretch = next((value for i, m, value in wcs.wcs.get_pv() if m == 2 and i == wcs.wcs.lat + 1), 1.0)
     turn = np.zeros(2)
@@ -208,6 +211,15 @@ def _shifted(wcs: WCS) -> WCS:
 def _inside(shape: tuple[int, ...], x: Array, y: Array) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         return (x >= -0.5) & (x < shape[1] - 0.5) & (y >= -0.5) & (y < shape[0] - 0.5)
+
+
+def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return longitudes and latitudes of the pixels of an image, of its shape; NaN off the sky."""
+    row, column = np.indices(shape)
+    world = wcs.wcs_pix2world(column.ravel(), row.ravel(), 0)
+    lon, lat = (world[axis].reshape(shape) for axis in (wcs.wcs.lng, wcs.wcs.lat))
+    there = np.isfinite(lon) & (np.abs(lat) <= 90)  # a padded image goes on behind the pole
+    return np.where(there, lon, np.nan), np.where(there, lat, np.nan)
 
 
 def _vectors(lon: Array, lat: Array) -> Array:
@@ -251,10 +263,8 @@ def _over_seams(
     gaps = np.flatnonzero(inside & np.isnan(values))
     if gaps.size == 0 or np.isnan(image).all():
         return values
-    row, column = np.indices(image.shape)
-    world = wcs.wcs_pix2world(column.ravel(), row.ravel(), 0)
-    lon, lat = world[wcs.wcs.lng], world[wcs.wcs.lat]
-    real = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90))
+    lon, lat = (np.ravel(angle) for angle in _centres(wcs, image.shape))
+    real = np.flatnonzero(np.isfinite(lon))
     if real.size == image.size:  # no edge of a projection
         return values
     spherical = where[gaps].spherical

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -367,10 +368,14 @@ def _revolution(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64]:
 
 def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return times as MJD (TT), from the zero and the scale of the header where it states them."""
-    values = columns.scalars("MJD", u.d)
     column = columns.column("MJD")
     if isinstance(column, Time):
-        return values
+        return columns.scalars("MJD", u.d)
+    stored, _ = columns.get("MJD")
+    if stored.dtype.kind == "M" or (stored.dtype.kind in "SU" and _dates(columns.text("MJD"))):
+        otherwise = command("convert", columns.source, "--out", "NEW.fits")
+        raise InputError(f"{columns.source}: MJD holds dates, not days: make a ScW table of it: {otherwise}")
+    values = columns.scalars("MJD", u.d)
     if np.mean(_in_mission(values)) < 0.5 and np.isfinite(values).any():
         zero = header_zero(header, str(getattr(column, "unit", None) or "d"))
         if zero is not None and np.mean(_in_mission(values + zero)) > 0.5:
@@ -386,6 +391,11 @@ def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
         values = values.copy()
         values[inside] = Time(whole, values[inside] - whole, format="mjd", scale=scale).tt.mjd
     return values
+
+
+def _dates(text: NDArray[np.str_]) -> bool:
+    """Whether texts look like 2010-01-31."""
+    return any(re.match(r"\d{4}-\d\d", cell) for cell in text.ravel().tolist())
 
 
 def _in_mission(mjd: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -295,7 +295,7 @@ class Columns:
             values = values.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"{self.source}: column {name} is not numeric ({_odd(values) or error}): mend that value"
+                f"{self.source}: column {name} is not numeric ({_odd(values) or error}): {_mend(values)}"
             ) from error
         values = np.where(missing, np.nan, values)
         values = self._measured(name, values, given or str(getattr(column, "unit", None) or ""), unit)
@@ -411,6 +411,11 @@ def _odd(values: NDArray[Any]) -> str:
             except (ValueError, TypeError):
                 return f"row {row}: '{text}'"
     return ""
+
+
+def _mend(values: NDArray[Any]) -> str:
+    """Say what to do about texts that are no numbers: of one, or of the whole column."""
+    return "mend that value" if values.size and _odd(values[-1:]) == "" else "write numbers"
 
 
 def _is_angle(degrees: NDArray[np.float64]) -> NDArray[np.bool_]:

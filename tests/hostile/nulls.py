@@ -26,7 +26,7 @@ ENCODINGS = {
     "ecsv": ("mask", *_MARKS, "word"),
     "csv": ("mask", *_MARKS, "word"),
     "parquet": ("mask", *_MARKS, "word"),
-    "vot": ("mask", *_MARKS),
+    "vot": ("mask", "mask binary2", *_MARKS),
 }
 RATES = ("RATE", "STAT_ERR", "TRACER", "TRACER_ERR")
 _STEP = {"SCW_ID": 1, "PHASE": 1e-6, "MJD": 1e-6, "EXPOSURE": 1e-2, "RA": 1e-5, "DEC": 1e-5, "ROLL": 1e-5}
@@ -39,9 +39,9 @@ def combinations():
         for how in ENCODINGS[kind]:
             if column in ("SCW_ID", "CRAB") and (how in _MARKS or how == "word"):
                 continue  # text and truth values hold no numbers
-            if column == "CRAB" and how not in ("tnull", "mask"):
+            if column == "CRAB" and how not in ("tnull", "mask", "mask binary2"):
                 continue
-            if column == "SCW_ID" and how not in ("tnull", "mask", "least integer"):
+            if column == "SCW_ID" and how not in ("tnull", "mask", "mask binary2", "least integer"):
                 continue
             found.append((kind, how, column))
         if column in RATES:
@@ -61,7 +61,7 @@ def write(scws, folder, kind, how, column, row):
     if kind == "fits" and how not in _MARKS and how != "-1":
         _fits(table, path, how, column, row)
         return path
-    if how == "mask":
+    if how.startswith("mask"):
         values = np.asarray(table[column])
         mask = np.arange(len(table)) == row
         table[column] = MaskedColumn(values, mask=mask, unit=table[column].unit)
@@ -74,7 +74,7 @@ def write(scws, folder, kind, how, column, row):
     if kind == "fits":
         _with_bands(fits.table_to_hdu(table), path)
     elif kind == "vot":
-        write_votable(table, path)
+        write_votable(table, path, "binary2" if how == "mask binary2" else "tabledata")
     else:
         formats = {"csv": "ascii.csv", "ecsv": "ascii.ecsv"}
         table.write(path, format=formats.get(kind, kind), overwrite=True)

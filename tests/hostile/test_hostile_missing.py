@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.io.votable.tree import Resource, TableElement, VOTableFile
 from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 from astropy.utils.masked import Masked
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from ridgebayes import InputError, read_scws, write_scws
 from ridgebayes.convert import append, convert, screen
+from ridgebayes.convert.sources import open_source
 from ridgebayes.io.fits_table import fits_table
 from ridgebayes.products.monitor import read_monitor
 from ridgebayes.simulate import read_programme
@@ -270,6 +272,21 @@ def test_null_texts_of_parquet(tmp_path, kind):
     for read in (read_scws, lambda p: convert([p])):
         with pytest.raises(InputError, match=r"row 4 .*SCW_ID"):
             read(tmp_path / "p.parquet")
+
+
+def test_null_texts_of_binary2_in_the_table_that_the_mapping_names(tmp_path):
+    table = Table({"T": MaskedColumn(["aa", "bb", "cc"], mask=[False, True, False])})
+    file = VOTableFile()
+    file.resources.append(Resource())
+    for name in ("first", "second"):
+        element = TableElement.from_table(file, table[: len(file.resources[0].tables) + 2])
+        element.ID, element.format = name, "binary2"
+        file.resources[0].tables.append(element)
+    file.to_xml(str(tmp_path / "two.vot"), _debug_python_based_parser=True)
+    with pytest.raises(InputError, match=r'several tables \(first, second\): put  extension = "first"'):
+        open_source(tmp_path / "two.vot")
+    assert open_source(tmp_path / "two.vot", "first").table["T"].tolist() == ["aa", None]
+    assert open_source(tmp_path / "two.vot", "second").table["T"].tolist() == ["aa", None, "cc"]
 
 
 @pytest.mark.parametrize(

@@ -47,19 +47,22 @@ def found(folder):
     return sky.load(folder / "r.toml").solid_angles / EXPECTED
 
 
-def image(kind, centre, frame="GLON GLAT", *, shape=None, lat=0.0, first=None, flip=1, values=light):
+def image(kind, centre, frame="GLON GLAT", *, shape=None, lat=0.0, first=None, flip=1, turned=0.0, pv=()):
     """A map of the whole sky in pixels of 1°: the image, NaN off the sky, and its WCS."""
     shape = shape or {"ZEA": (400, 420), "CAR": (180, 360)}.get(kind, (200, 420))
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = [f"{name:-<4}-{kind}" for name in frame.split()]
     wcs.wcs.crpix = [shape[1] / 2 + 0.5 if first is None else first, shape[0] / 2 + 0.5]
     wcs.wcs.crval, wcs.wcs.cdelt = [centre, lat], [-1.0 * flip, 1.0]
+    wcs.wcs.set_pv(list(pv))
+    c, s = np.cos(np.deg2rad(turned)), np.sin(np.deg2rad(turned))
+    wcs.wcs.pc = [[c, -s], [s, c]]
     wcs.wcs.bounds_check(kind != "CAR", kind != "CAR")
     row, column = np.indices(shape)
     where = wcs.pixel_to_world(column, row)
     known = np.isfinite(where.spherical.lon.deg)
     galactic = where.galactic
-    return np.where(known, values(galactic.l.deg, galactic.b.deg), np.nan), wcs
+    return np.where(known, light(galactic.l.deg, galactic.b.deg), np.nan), wcs
 
 
 def write(folder, values, wcs, **cards):
@@ -95,6 +98,31 @@ def test_plate_carree_that_begins_anywhere(tmp_path, first, centre, flip):
 def test_oblique_projections(tmp_path, kind, lat):
     write(tmp_path, *image(kind, 30.0, lat=lat, shape=(200, 420)))
     np.testing.assert_allclose(found(tmp_path), 1, atol=0.005)
+
+
+@pytest.mark.parametrize("kind", ["CSC", "TSC", "QSC"])
+@pytest.mark.parametrize(("frame", "centre", "lat"), [("GLON GLAT", 180.0, 0.0), ("RA DEC", 75.0, 30.0)])
+# Faces to the left of the middle one, to its right, or two on either side, in a wider image.
+@pytest.mark.parametrize(("first", "flip"), [(45.5, -1), (315.5, 1), (180.5, 1), (200.5, 1)])
+def test_cubes(tmp_path, kind, frame, centre, lat, first, flip):
+    shape = (300, 400) if first == 200.5 else (270, 360)
+    write(tmp_path, *image(kind, centre, frame, lat=lat, shape=shape, first=first, flip=flip))
+    np.testing.assert_allclose(found(tmp_path), 1, atol=0.004)
+
+
+@pytest.mark.parametrize("kind", ["ARC", "XPH", "PCO", "BON", "COD", "COE"])
+@pytest.mark.parametrize("frame", ["GLON GLAT", "RA DEC"])
+def test_less_usual_projections(tmp_path, kind, frame):
+    parallels = [(2, 1, 45.0)] + ([] if kind == "BON" else [(2, 2, 25.0)])
+    conic = {"lat": 45.0} if kind in ("COD", "COE") else {}
+    wcs_values = image(kind, 75.0, frame, shape=(400, 500), pv=parallels if kind[0] in "BC" else [], **conic)
+    write(tmp_path, *wcs_values)
+    np.testing.assert_allclose(found(tmp_path), 1, atol=0.008)
+
+
+def test_a_turned_image_with_a_seam(tmp_path):
+    write(tmp_path, *image("CYP", 180.0, shape=(560, 560), turned=30.0))
+    np.testing.assert_allclose(found(tmp_path), 1, atol=0.003)
 
 
 @pytest.mark.parametrize("order", ["ring", "nested"])
