@@ -7,6 +7,7 @@ import locale
 import multiprocessing
 import os
 import sys
+import traceback
 import unicodedata
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -91,6 +92,15 @@ def platform_problem() -> str | None:
     except Exception:  # of whatever kind
         value = os.environ[asked]
         return f"{asked} is '{value}', and JAX finds no such device here: unset {asked}, or set it to cpu"
+    return None
+
+
+def settings_problem(error: BaseException) -> str | None:
+    """Name the arvizrc that ArviZ does not take, such as one of another version; None where there is none."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "read_rcfile":
+            name = frame.f_locals.get("fname")
+            return f"{name}: settings that this ArviZ does not take: mend or move the file"
     return None
 
 

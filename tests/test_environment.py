@@ -233,3 +233,12 @@ def test_a_notebook_in_a_real_kernel(tmp_path):
     said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.outputs)
     assert said.count("True") == 2
     assert "\n0\n" in said
+
+
+def test_settings_that_arviz_does_not_take_are_named(tmp_path):
+    (tmp_path / "arvizrc").write_text("stats.hdi_prob : 0.94\n")  # of an older ArviZ
+    done = started("-m", "ridgebayes", "report", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"arvizrc: settings that this ArviZ does not take: mend or move the file" in done.stderr
+    (tmp_path / "arvizrc").rename(tmp_path / "arvizrc.old")
+    assert b"not a run directory" in started("-m", "ridgebayes", "report", ".", cwd=tmp_path).stderr

@@ -46,7 +46,7 @@ from ridgebayes.cli.commands.simulate import simulate
 from ridgebayes.cli.commands.starlight import starlight
 from ridgebayes.cli.ending import warnings_in_a_line
 from ridgebayes.cli.wording import in_options, options_of
-from ridgebayes.environment import for_commands, import_problem, in_utf8, platform_problem
+from ridgebayes.environment import for_commands, import_problem, in_utf8, platform_problem, settings_problem
 from ridgebayes.errors import InputError, nearest
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -125,7 +125,7 @@ class _Commands(click.Group):
                 click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
                 ctx.exit(2)
             refused = import_problem(error) if isinstance(error, ValueError) else error
-            problem = platform_problem() if refused is error else str(refused)
+            problem = settings_problem(error) or platform_problem() if refused is error else str(refused)
             if problem is not None:
                 click.echo(f"ridgebayes: {problem}", err=True)
                 ctx.exit(2)

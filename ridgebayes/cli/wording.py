@@ -7,17 +7,23 @@ from collections.abc import Mapping
 
 import click
 
-_OTHER_NAMES = {"live": "--dead-time"}
-"""Arguments that no option is named after."""
+_OTHER_NAMES = {
+    "--dead-time": "live",
+    "--replicates": "draws",
+    "--prior-draws": "draws",
+    "--rank-draws": "draws",
+}
+"""Options that are not named after their argument."""
 
 
 def options_of(command: click.Command) -> dict[str, str]:
     """Return the option of each argument that a command can give: ``overwrite`` → ``--overwrite``."""
-    found = dict(_OTHER_NAMES)
+    found: dict[str, str] = {}
     for parameter in command.params:
         longest = max(parameter.opts, key=len)
         if longest.startswith("--"):
             found[str(parameter.name)] = found[longest[2:].replace("-", "_")] = longest
+            found[_OTHER_NAMES.get(longest, str(parameter.name))] = longest
     return found
 
 
@@ -30,6 +36,8 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
     'give other --scws, or --overwrite'
     >>> in_options("take quantity='fov'", {"quantity": "--quantity"})
     'take --quantity fov'
+    >>> in_options("draws = 2: at least 10", {"draws": "--replicates"})
+    '--replicates 2: at least 10'
     """
 
     def named(found: re.Match[str]) -> str:
@@ -39,7 +47,7 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
         return option if value in ("True", "...") else f"{option} {value.strip(chr(39))}"
 
     return re.sub(
-        r"(?<![\w.'-])(?P<name>[a-z_]+)=(?P<value>True\b|\.\.\.|'[^']*'|-?[\d.]*\d)", named, message
+        r"(?<![\w.'-])(?P<name>[a-z_]+) ?= ?(?P<value>True\b|\.\.\.|'[^']*'|-?[\d.]*\d)", named, message
     )
 
 

@@ -45,13 +45,14 @@ def skeleton(draft: Draft, unused: list[str]) -> str:
     if draft.mapping.bands:
         return ""
     named = {name: rate_name(name) for name in unused}
-    rates = [name for name, found in named.items() if found is not None and not found.error]
-    errors = [name for name, found in named.items() if found is not None and found.error]
+    rates = [n for n, found in named.items() if (not found.error if found is not None else energies(n))]
+    errors = {found.label.casefold(): name for name, found in named.items() if found and found.error}
     lines = []
     for k, rate in enumerate(rates or ["COLUMN"]):
         edges = energies(rate) or ("…", "…")
         lines += ["[[bands]]", f'name = "A{k + 1:02d}"', f"e_min = {edges[0]}  # keV", f"e_max = {edges[1]}"]
-        error = errors[k] if rates and len(errors) == len(rates) else ""
+        of_rate = named.get(rate)
+        error = errors.get(of_rate.label.casefold(), "") if of_rate else ""
         lines += [f'rate = "{rate}"', f'stat_err = "{error}"', ""]
     return "\n".join(lines)
 

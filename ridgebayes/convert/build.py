@@ -10,24 +10,38 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
+from astropy.time import Time
 from numpy.typing import NDArray
 
 from ridgebayes.convert.angles import to_degrees, to_icrs
 from ridgebayes.convert.guessing import guess
 from ridgebayes.convert.ids import pointings_only, scw_ids
 from ridgebayes.convert.mapping import BandColumns, Mapping
+from ridgebayes.convert.names import normal
 from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
 from ridgebayes.table.formats import crab_flags, known_roll, parse_truth
+from ridgebayes.table.headertime import header_zero
+from ridgebayes.table.orbit import mjd_at
 from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
-from ridgebayes.table.validation import Columns, check_bands, check_ids, check_rows, revolution_of, validate
+from ridgebayes.table.validation import (
+    ZERO,
+    Columns,
+    check_bands,
+    check_ids,
+    check_rows,
+    revolution_of,
+    validate,
+)
 
 _RATE = u.ct / u.s
 _log = logging.getLogger(__name__)
 _TRUE, _FALSE = ("T", "TRUE", "1"), ("F", "FALSE", "0")
 _AGREE = {"mjd": 1e-5, "exposure": 0.1, "ra": 1e-3, "dec": 1e-3}  # d, s, deg, deg: of files of one ScW
+
+_CALENDAR_D = 10.0  # days: the calendar is good to a quarter of a day, to a few before revolution 70
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,8 @@ def convert(
         files = _join(sources, str(found.mapping.columns["scw_id"]), common)
         scws = _table(files, sources, found.mapping, calendar)
         validate(scws, str(sources[0].path))
+        if _zero_guessed(sources[0], mapping, found.mapping):
+            _check_zero(scws, found.mapping)
     doubts = [f"DOUBT: {source.doubt}" for source in sources if source.doubt] + _doubts(scws)
     doubts += [f"DOUBT: {doubt}" for doubt in found.doubts]
     return Converted(scws, found.mapping, found.notes + doubts, found.unused)
@@ -211,7 +227,7 @@ def _when(
     if mjd is not None and phase is not None:
         return mjd, phase
     if calendar is None or (mjd is None and phase is None):
-        raise InputError(f"{columns.source}: time or phase is missing: give a table of revolutions=...")
+        raise InputError(f"{columns.source}: time or phase is missing: give revolutions=..., a table of them")
     revolution = revolution_of(ids)
     if mjd is None:
         assert phase is not None
@@ -300,9 +316,38 @@ def _meta(sources: Sequence[Source], mapping: Mapping) -> dict[str, Any]:
     }
 
 
+def _zero_guessed(source: Source, given: Mapping | None, found: Mapping) -> bool:
+    """Whether the zero of the times follows from their values alone: no mapping, header or name states it."""
+    if given is not None and (given.system is not None or given.zero is not None):
+        return False
+    time = found.columns.get("time") or ()
+    names = [time] if isinstance(time, str) else list(time)
+    if found.system not in ZERO or any(isinstance(source.table[name], Time) for name in names):
+        return False
+    named = all(str(found.system).upper() in normal(name).split("_") for name in names)
+    return not named and header_zero(str(source.path), source.header, "d") is None
+
+
+def _check_zero(scws: ScWTable, mapping: Mapping) -> None:
+    """Refuse times whose zero was guessed, where the revolutions say that it is another."""
+    apart = float(np.median(mjd_at(scws.revolution, scws.phase) - scws.mjd))
+    if abs(apart) > _CALENDAR_D:
+        zero = (mapping.zero or ZERO.get(mapping.system or "mjd", 0.0)) + apart
+        raise InputError(
+            f"{scws.meta['path']}: the times are {abs(apart):.0f} d {'before' if apart > 0 else 'after'} the "
+            f"revolutions of SCW_ID: put  zero = {zero:.0f}.0  with the MJD at which the time is 0, about "
+            "this, under [time] in the mapping"
+        )
+
+
 def _doubts(scws: ScWTable) -> list[str]:
     """Return what is legal and yet odd in a converted table."""
     _, first = np.unique(scws.revolution, return_index=True)
     late = int(np.sum(np.diff(scws.mjd[first]) <= 0))
-    said = f"DOUBT: {late} revolutions start before an earlier one: check SCW_ID and the time"
-    return [said] if late else []
+    said = (
+        [f"DOUBT: {late} revolutions start before an earlier one: check SCW_ID and the time"] if late else []
+    )
+    apart = int(np.sum(np.abs(scws.mjd - mjd_at(scws.revolution, scws.phase)) > _CALENDAR_D))
+    if apart:
+        said.append(f"DOUBT: {apart} ScWs are not at the time of their revolution: check SCW_ID and the time")
+    return said

@@ -15,7 +15,7 @@ from ridgebayes.convert import bands as band_guess
 from ridgebayes.convert.angles import has_letters, is_sexagesimal
 from ridgebayes.convert.draft import Draft
 from ridgebayes.convert.mapping import Mapping
-from ridgebayes.convert.names import NAMES, START, STOP, normal, rate_name
+from ridgebayes.convert.names import NAMES, START, STOP, energies, normal, rate_name
 from ridgebayes.convert.sources import Source, set_units
 from ridgebayes.errors import InputError
 from ridgebayes.table.headertime import header_scale, header_zero
@@ -127,11 +127,12 @@ def might_be(draft: Draft, name: str) -> str:
     if text.size and np.all((np.char.str_len(text) >= 9) & np.char.isdigit(text)):
         return ": perhaps the scw_id?"
     near = get_close_matches(words, close, n=1, cutoff=0.75)
-    near = near or [known for known in close if len(known) > 2 and known in words.split("_")][:1]
+    near = near or [known for known in close if len(known) > 1 and known in words.split("_")][:1]
     if near:
         return f": perhaps the {close[near[0]]}?"
-    if rate_name(name) is not None:
-        return ": perhaps the rates of a band?"
+    rate = rate_name(name)
+    if rate is not None or energies(name):
+        return ": perhaps the errors of a band?" if rate and rate.error else ": perhaps the rates of a band?"
     try:
         values = columns.scalars(name, u.Unit(str(getattr(columns.column(name), "unit", None) or "")))
     except (InputError, ValueError, TypeError):
@@ -227,7 +228,7 @@ def _guess_time(draft: Draft, revolutions: bool) -> None:
             draft.problem(
                 f"no column for the {key}",
                 f'{key} = "COLUMN"',
-                "(or give a table of revolutions=...) under [columns]",
+                "(or give revolutions=..., a table of them) under [columns]",
             )
     if draft.mapping.columns.get("time") == draft.mapping.columns.get("phase") == "":
         draft.problem("neither time nor phase", 'time = "COLUMN"', "under [columns]")
@@ -340,7 +341,8 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
     """Find the zero of times that are numbers: of the header, of the column's name, of the values."""
     days = columns.scalars(name, u.d)
     days = days[np.isfinite(days)]
-    stated = header_zero(draft.sources[0].header, str(columns.column(name).unit or "d"))
+    source = draft.sources[0]
+    stated = header_zero(str(source.path), source.header, str(columns.column(name).unit or "d"))
 
     def inside(zero: float) -> bool:
         # Most of them: one that is not is refused later, with its row.
@@ -367,6 +369,8 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
         why = f"the time system of {name} is not clear"
         if stated is not None:
             why += f" (by the header it counts from MJD {stated:.10g})"
+        if not fits and days.size:
+            why += f" (about {np.median(days):.6g} d; the mission is MJD {MISSION[0]:g} to {MISSION[1]:g})"
         if fits:
             line, where = f'system = "{fits[0]}"', "under [time]"
         else:
@@ -377,7 +381,7 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
 def _unit_of_time(draft: Draft, name: str) -> str:
     """Find another unit in which times without one would lie in the mission; "" for none."""
     column = draft.columns[0].column(name)
-    if str(getattr(column, "unit", None) or "d") != "d":
+    if str(getattr(column, "unit", None) or "d") != "d" or name not in draft.mapping.units:
         return ""
     values = draft.columns[0].scalars(name, u.d)
     for unit in ("s", "h", "min", "ms"):

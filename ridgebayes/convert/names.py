@@ -30,6 +30,7 @@ NAMES = {
         "RA",
         "RA_SCX",
         "RA_PNT",
+        "PNT_RA",
         "RA_J2000",
         "RAJ2000",
         "RA_DEG",
@@ -38,7 +39,18 @@ NAMES = {
         "POINTING_RA",
     ),
     "dec": (
-        *("DEC", "DEC_SCX", "DEC_PNT", "DEC_J2000", "DEJ2000", "DECJ2000", "DEC_DEG", "DEC_ICRS", "DE_ICRS"),
+        *(
+            "DEC",
+            "DEC_SCX",
+            "DEC_PNT",
+            "PNT_DEC",
+            "DEC_J2000",
+            "DEJ2000",
+            "DECJ2000",
+            "DEC_DEG",
+            "DEC_ICRS",
+            "DE_ICRS",
+        ),
         *("POSITION_DEC", "POINTING_DEC"),
     ),
     "lon": ("LON", "GLON", "L", "LII", "GAL_LON", "GAL_L"),
@@ -81,12 +93,14 @@ def rate_name(name: str) -> Named | None:
         return None
     error = any(_ERROR.fullmatch(word) for word in words)
     value = any(_VALUE.fullmatch(word) for word in words)
+    short = value and words[-1] in ("E", "SD", "STD")  # of an error, in names such as rate_25_60_e
+    error = error or short
     if not error and not value:
         return None
     label = []
     for word, as_written in zip(words, (w for w in re.split(r"[_\s]+", name.strip()) if w), strict=True):
         found = _ERROR.fullmatch(word) or _VALUE.fullmatch(word)
-        if found is None and not (error and word == "STAT"):
+        if found is None and not (error and word == "STAT") and not (short and word == words[-1]):
             label.append(as_written)
         elif found is not None and found[2]:
             label.append(found[2])

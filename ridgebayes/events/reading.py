@@ -258,11 +258,8 @@ def _scw_id(path: Path, header: Mapping[str, Any]) -> str:
 def _mjd_zero(path: Path, header: Mapping[str, Any], table: fits.BinTableHDU) -> float:
     if header_scale(header) not in (None, "tt"):
         raise InputError(f"{path}: TIMESYS is {header['TIMESYS']}: give times in TT")
-    try:
-        unit = table.columns["TIME"].unit if "TIME" in table.columns.names else "d"
-        zero = header_zero(header, str(unit or "d"))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    unit = table.columns["TIME"].unit if "TIME" in table.columns.names else "d"
+    zero = header_zero(str(path), header, str(unit or "d"))
     if zero is None:
         raise InputError(f"{path}: keyword MJDREF is missing: add it (51544 for INTEGRAL days)")
     return zero

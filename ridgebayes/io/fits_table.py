@@ -64,12 +64,12 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
 
 
 def _times(hdu: Any, table: Table, name: str) -> Time | None:
-    """Return a Time column as astropy writes it: Julian dates in two parts, of the scale TCTYP; NaN is masked."""
+    """Return a Time column as astropy writes it: Julian dates in two parts of the scale TCTYP; NaN masked."""
     scale = str(hdu.header.get(f"TCTYP{hdu.columns.names.index(name) + 1}", "")).strip().lower()
     if scale not in Time.SCALES or table[name].shape != (len(table), 2) or table[name].dtype.kind != "f":
         return None
     parts = np.ma.filled(table[name], np.nan)
-    gone = ~np.isfinite(parts).all(axis=1)
+    gone = np.asarray(~np.isfinite(parts).all(axis=1))
     times = Time(*np.where(gone[:, None], (_J2000, 0.0), parts).T, format="jd", scale=scale)
     if gone.any():
         times[gone] = np.ma.masked

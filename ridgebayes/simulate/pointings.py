@@ -17,7 +17,7 @@ from ridgebayes.convert.ids import pointings_only, scw_ids
 from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import detector_axes
-from ridgebayes.simulate import orbit
+from ridgebayes.table import orbit
 from ridgebayes.table.scw import ScWTable
 from ridgebayes.table.validation import MISSION, Columns, check_ids, check_rows, revolution_of
 
@@ -85,7 +85,7 @@ def read_programme(
     Columns, in any case: an id (``scw``, ``scw_id``); a position (``ra`` and ``dec``, or ``l`` and ``b`` or
     ``lon`` and ``lat``, also ``ra_est``, ``l_est``, ...), degrees; where known a time (``mjd``, or IJD in
     ``ijd`` or ``tmid_ijd_approx``), ``phase``, ``exposure`` and ``roll``. Time and phase follow from each
-    other with the calendar of `ridgebayes.simulate.orbit`; without both, the ScWs of a revolution are spread
+    other with the calendar of `ridgebayes.table.orbit`; without both, the ScWs of a revolution are spread
     evenly, in the order of their ids, over the usable part of the orbit. Missing lengths are drawn: 1600 to
     3570 s, median 1900 s.
 

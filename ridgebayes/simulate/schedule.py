@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import detector_axes
-from ridgebayes.simulate import orbit
 from ridgebayes.simulate.pointings import as_programme, check_seed, new_ids
+from ridgebayes.table import orbit
 from ridgebayes.table.scw import CRAB, ScWTable
 from ridgebayes.table.validation import MISSION
 

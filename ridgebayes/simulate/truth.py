@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.simulate import orbit, spectra
+from ridgebayes.simulate import spectra
+from ridgebayes.table import orbit
 from ridgebayes.table.scw import Band
 
 Array = NDArray[np.float64]

@@ -30,7 +30,7 @@ from ridgebayes.io import bounded
 from ridgebayes.io.atomic import whole_files
 from ridgebayes.io.bounded import one_line, text_of, write_fits
 from ridgebayes.io.fits_table import fits_table
-from ridgebayes.table.headertime import header_scale, header_zero
+from ridgebayes.table.headertime import header_scale, header_zero, unit_days
 from ridgebayes.table.missing import split
 from ridgebayes.table.scw import Band, ScWTable
 from ridgebayes.table.validation import (
@@ -377,7 +377,9 @@ def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
         raise InputError(f"{columns.source}: MJD holds dates, not days: make a ScW table of it: {otherwise}")
     values = columns.scalars("MJD", u.d)
     if np.mean(_in_mission(values)) < 0.5 and np.isfinite(values).any():
-        zero = header_zero(header, str(getattr(column, "unit", None) or "d"))
+        unit = str(getattr(column, "unit", None) or "")
+        zero = header_zero(columns.source, header, unit or "d")
+        values = values if unit else values * unit_days(columns.source, header, "d")
         if zero is not None and np.mean(_in_mission(values + zero)) > 0.5:
             _log.info("%s: MJD counts from MJD %.10g, from the header", columns.source, zero)
             values = values + zero

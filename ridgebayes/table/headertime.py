@@ -22,14 +22,29 @@ SCALES = {
 }
 """What TIMESYS may be, in lower case, and what astropy calls it."""
 
+TIME_UNITS = {
+    name: unit
+    for unit, names in {
+        u.s: ("sec", "secs", "seconds"),
+        u.min: ("minutes", "mins"),
+        u.h: ("hours", "hrs"),
+        u.d: ("days",),
+        u.yr: ("years", "yrs"),
+    }.items()
+    for name in names
+}
+"""Units of time by other names than those of astropy."""
+
 _JD = 2400000.5
 
 
-def header_zero(header: Mapping[str, Any], unit: str) -> float | None:
+def header_zero(source: str, header: Mapping[str, Any], unit: str) -> float | None:
     """Return the MJD, in the header's own scale, at which times are 0; None where it says nothing.
 
     Parameters
     ----------
+    source
+        What to call the file in messages.
     header
         Keys in upper case.
     unit
@@ -40,27 +55,32 @@ def header_zero(header: Mapping[str, Any], unit: str) -> float | None:
     InputError
         A keyword that is not what it must be.
     """
-    zero = _sum(header, "MJDREF")
-    if zero is None and (julian := _sum(header, "JDREF")) is not None:
+    zero = _sum(source, header, "MJDREF")
+    if zero is None and (julian := _sum(source, header, "JDREF")) is not None:
         zero = julian - _JD
     if zero is None and header.get("DATEREF") not in (None, ""):
         try:
             zero = float(Time(str(header["DATEREF"]).strip().rstrip("Z"), format="isot", scale="tt").mjd)
         except ValueError as error:
-            raise InputError(f"keyword DATEREF is {header['DATEREF']!r}, not a date: mend it") from error
-    later = [value for key in ("TIMEZERO", "TIMEOFFS") if (value := _sum(header, key)) is not None]
+            raise InputError(
+                f"{source}: keyword DATEREF is {header['DATEREF']!r}, not a date: mend it"
+            ) from error
+    later = [value for key in ("TIMEZERO", "TIMEOFFS") if (value := _sum(source, header, key)) is not None]
     if zero is None and not any(later):
         return None
-    return (zero or 0.0) + sum(later) * unit_days(header, unit)
+    return (zero or 0.0) + sum(later) * unit_days(source, header, unit)
 
 
-def unit_days(header: Mapping[str, Any], unit: str) -> float:
+def unit_days(source: str, header: Mapping[str, Any], unit: str) -> float:
     """Days of the unit of times: TIMEUNIT, else that of the column."""
     stated = str(header.get("TIMEUNIT") or unit).strip()
     try:
-        return float(u.Unit(stated.lower() if len(stated) < 3 else stated).to(u.d))
+        with u.add_enabled_aliases(TIME_UNITS):
+            return float(u.Unit(stated.lower()).to(u.d))
     except (ValueError, TypeError, u.UnitsError) as error:
-        raise InputError(f"keyword TIMEUNIT is {stated!r}, no unit of time: write s or d") from error
+        raise InputError(
+            f"{source}: keyword TIMEUNIT is {stated!r}, no unit of time: write s or d"
+        ) from error
 
 
 def header_scale(header: Mapping[str, Any]) -> str | None:
@@ -69,7 +89,7 @@ def header_scale(header: Mapping[str, Any]) -> str | None:
     return SCALES.get(stated, "") if stated else None
 
 
-def _sum(header: Mapping[str, Any], key: str) -> float | None:
+def _sum(source: str, header: Mapping[str, Any], key: str) -> float | None:
     """Value of a keyword that may be in two parts, whole and fraction."""
     stem = key if key in ("MJDREF", "JDREF", "TIMEOFFS") else key[:-1]
     parts = [header.get(f"{stem}I"), header.get(f"{stem}F")]
@@ -83,6 +103,6 @@ def _sum(header: Mapping[str, Any], key: str) -> float | None:
         except (TypeError, ValueError, OverflowError):
             number = np.nan
         if isinstance(value, bool) or not abs(number) < 1e12:
-            raise InputError(f"keyword {key} is {value!r}, not a number: mend it")
+            raise InputError(f"{source}: keyword {key} is {value!r}, not a number: mend it")
         numbers.append(number)
     return sum(numbers) if numbers else None

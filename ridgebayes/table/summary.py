@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 
 from ridgebayes.errors import InputError
+from ridgebayes.table.orbit import mjd_at
 from ridgebayes.table.outlying import distance
 from ridgebayes.table.scw import CRAB, Bools, Floats, Ints, ScWTable
 
@@ -181,7 +182,7 @@ def _suspicions(scws: ScWTable, group: Ints) -> list[tuple[str, Bools]]:
         outlying = _outliers(scws.tracer, error, group, np.ones(len(scws), dtype=np.bool_))
         checks.append(("tracer more than 6 robust sigma from the median of its revolution", outlying))
     ratio = scws.stat_err / expected
-    days = np.abs(scws.mjd - _group_median(scws.mjd, group)[group])
+    days = np.abs(scws.mjd - mjd_at(scws.revolution, 0.5))
     return [
         *checks,
         ("rate zero or negative", np.asarray((scws.rate <= 0).any(axis=1))),
@@ -191,7 +192,7 @@ def _suspicions(scws: ScWTable, group: Ints) -> list[tuple[str, Bools]]:
         ),
         ("exposure below 300 s", np.asarray(scws.exposure < 300)),
         (f"phase outside {BELTS[0]}–{BELTS[1]}", (scws.phase < BELTS[0]) | (scws.phase > BELTS[1])),
-        ("MJD more than 4 d from the median of its revolution", days > 4),
+        ("MJD more than 4 d from the middle of its revolution", days > 4),
     ]
 
 

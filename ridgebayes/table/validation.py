@@ -13,6 +13,7 @@ from astropy.time import Time
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.table.headertime import TIME_UNITS
 from ridgebayes.table.missing import no_value, split, words
 from ridgebayes.table.scw import Band, ScWTable
 
@@ -31,7 +32,7 @@ HIGHEST_RATE = 1e6
 _log = logging.getLogger(__name__)
 _NO_MEASUREMENT = "which is no measurement, but stands for a missing one"
 _EQUIVALENCES = [(u.ct / u.s, u.Unit("1/s"))]  # counts are often left out of the unit
-_ALIASES = {"cts": u.ct, "counts": u.ct, "degrees": u.deg}
+_ALIASES = {"cts": u.ct, "counts": u.ct, "degrees": u.deg} | TIME_UNITS
 
 
 def validate(scws: ScWTable, source: str | None = None) -> None:
@@ -84,6 +85,8 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
         elif name == "dec":
             ok, must = np.abs(values) <= 90, "must lie between -90 and 90 degrees"
         check(name.upper(), values, ok, must, drop)
+    zero = (scws.ra == 0) & (scws.dec == 0)  # what programs write where they know no pointing
+    check("RA", scws.ra, ~zero, "and so is DEC, which is no pointing", drop)
     if scws.roll is not None:
         remedy = "drop these ScWs, or the column to average the response over roll"
         check("ROLL", scws.roll, np.isfinite(scws.roll), "must be finite", remedy)
@@ -379,14 +382,17 @@ class Columns:
         return self.table[self.names[name.upper()]]
 
     def unit(self, name: str, given: str, like: u.UnitBase) -> u.UnitBase:
-        """Return the unit that a text names; the message for an unknown one suggests `like`."""
-        try:
-            with u.add_enabled_aliases(_ALIASES):
-                return u.Unit(given)
-        except (ValueError, TypeError) as error:
+        """Return the unit that a text names, also in capitals where only that is a unit such as `like`."""
+        with u.add_enabled_aliases(_ALIASES):
+            found = [u.Unit(text, parse_strict="silent") for text in (given, given.lower())]
+        for unit in found:
+            if unit.is_equivalent(like):
+                return unit
+        if isinstance(found[0], u.UnrecognizedUnit):
             raise InputError(
-                f"{self.source}: column {name} has the unknown unit '{given}': write {like}"
-            ) from error
+                f"{self.source}: column {name} has the unknown unit '{given}': convert it to {like}"
+            )
+        return found[0]
 
     def _convert(
         self, name: str, values: NDArray[np.float64], given: Any, unit: u.UnitBase

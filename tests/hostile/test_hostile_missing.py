@@ -8,7 +8,7 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.io.votable.tree import Resource, TableElement, VOTableFile
-from astropy.table import MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 from astropy.utils.masked import Masked
 from hypothesis import given, settings
@@ -21,6 +21,7 @@ from ridgebayes.io.fits_table import fits_table
 from ridgebayes.products.monitor import read_monitor
 from ridgebayes.simulate import read_programme
 from ridgebayes.table.missing import no_value, split
+from ridgebayes.table.summary import summarise
 from ridgebayes.table.validation import Columns, validate
 from tests.helpers.readers import few
 from tests.hostile.nulls import attempt, combinations
@@ -219,6 +220,58 @@ def test_zero_and_scale_of_the_header_count_in_every_reader(tmp_path, unit, zero
     path = written(tmp_path, change, cards)
     for found in (read_scws(path), convert([path]).scws):
         np.testing.assert_allclose(found.mjd, few().mjd, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("scale", ["tt", "utc"])
+def test_a_time_column_that_astropy_wrote(tmp_path, scale):
+    """Julian dates in two parts, of the scale TCTYP; NaN where masked."""
+    times = getattr(Time(few().mjd, format="mjd", scale="tt"), scale).copy()
+
+    def change(table):
+        table["MJD"] = times
+
+    path = written(tmp_path, change)
+    for found in (read_scws(path), convert([path]).scws):
+        np.testing.assert_allclose(found.mjd, few().mjd, atol=1e-9, rtol=0)
+    times[5] = np.ma.masked
+    path = written(tmp_path, change)
+    for read in (read_scws, lambda p: convert([p])):
+        with pytest.raises(InputError, match=r"row 6 .*MJD is missing"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "cards", "per_day"),
+    [
+        (None, {"TIMEUNIT": "s"}, 86400.0),
+        (None, {"TIMEUNIT": "sec"}, 86400.0),
+        ("sec", {}, 86400.0),
+        ("S", {}, 86400.0),
+        ("seconds", {}, 86400.0),
+        ("days", {}, 1.0),
+        ("hours", {}, 24.0),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::astropy.units.UnitsWarning")
+def test_units_of_time_by_other_names(tmp_path, unit, cards, per_day):
+    def change(table):
+        table["MJD"] = Column((few().mjd - 51544.0) * per_day, unit=unit)
+
+    path = written(tmp_path, change, {"MJDREF": 51544.0} | cards)
+    for found in (read_scws(path), convert([path]).scws):
+        np.testing.assert_allclose(found.mjd, few().mjd, atol=1e-8, rtol=0)
+
+
+def test_times_of_another_zero_are_told_by_the_revolutions(tmp_path):
+    def change(table):
+        table["TIME"] = Column((few().mjd - 50814.0) * 86400, unit="s")  # of 1998: would be 2005, not 2003
+        table.remove_column("MJD")
+
+    with pytest.raises(InputError, match=r"times are 730 d after the revolutions .* put  zero = 50814\.0"):
+        convert([written(tmp_path, change)])
+    shifted = dataclasses.replace(few(), mjd=few().mjd + 730)
+    assert [s["count"] for s in summarise(shifted)["suspicious"] if "MJD" in s["what"]] == [15]
+    assert not [s for s in summarise(few())["suspicious"] if "MJD" in s["what"]]
 
 
 def test_a_scale_that_is_not_known_is_refused(tmp_path):

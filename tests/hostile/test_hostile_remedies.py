@@ -129,7 +129,8 @@ def test_a_zero_of_the_header_or_of_the_mapping(tmp_path, cards, unit, zero):
 
 
 def test_convert_says_all_at_once_and_gives_bands_to_edit(tmp_path):
-    table = plain(SCW_ID=None, MJD=None, RATE_25_60=None)
+    table = plain(SCW_ID=None, MJD=None, PHASE=None, RATE_25_60=None, ERR_25_60=None)
+    table["soft_ra"], table["rate_hard_e"] = SCWS.ra, SCWS.stat_err[:, 0]
     table["rate_hard"], table["crab_in"] = SCWS.rate[:, 0], SCWS.crab.astype(int)
     table["name"] = SCWS.scw_id
     table.write(tmp_path / "a.csv", format="ascii.csv")
@@ -137,7 +138,9 @@ def test_convert_says_all_at_once_and_gives_bands_to_edit(tmp_path):
     assert done.exit_code == 2
     for words in (
         "no column for the scw_id", "no column for the time", "the band of column rate_hard",
-        "column name is not used: perhaps the scw_id?", 'put  source = "crab_in"', '[[bands]]\nname = "A01"',
+        "column name is not used: perhaps the scw_id?", "column soft_ra is not used: perhaps the ra?",
+        "or give --revolution-table, a table of them", "column rate_hard_e is not used: perhaps the errors",
+        'stat_err = "rate_hard_e"', 'put  source = "crab_in"', '[[bands]]\nname = "A01"',
         'rate = "rate_hard"',
     ):  # fmt: skip
         assert words in done.stderr, words

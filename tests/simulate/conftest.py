@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from ridgebayes.simulate import orbit
+from ridgebayes.table import orbit
 from ridgebayes.table.scw import ScWTable
 
 

@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from ridgebayes import simulate
 from ridgebayes.errors import InputError
-from ridgebayes.simulate import orbit
+from ridgebayes.table import orbit
 
 HEAD = "scw,ra,dec\n"
 

@@ -7,7 +7,7 @@ from astropy.time import Time
 
 from ridgebayes import simulate
 from ridgebayes.errors import InputError
-from ridgebayes.simulate import orbit
+from ridgebayes.table import orbit
 from ridgebayes.table.scw import CRAB
 
 

@@ -474,8 +474,8 @@ def test_missing_column_names_the_nearest(tmp_path):
 @pytest.mark.parametrize(
     ("name", "unit", "expected"),
     [
-        ("EXPOSURE", "fortnigths", "column EXPOSURE has the unknown unit 'fortnigths': write s"),
-        ("RATE", "bananas", "column RATE has the unknown unit 'bananas': write ct / s"),
+        ("EXPOSURE", "fortnigths", "column EXPOSURE has the unknown unit 'fortnigths': convert it to s"),
+        ("RATE", "bananas", "column RATE has the unknown unit 'bananas': convert it to ct / s"),
         ("RA", "h", "column RA has the unit 'h', which is no deg: convert the column"),
         ("RATE", "ct / (s keV)", "which is no ct / s: convert the column"),
         ("TRACER", "keV", "column TRACER has the unit 'keV', which is no ct / s"),

@@ -237,5 +237,5 @@ def test_bad_columns(table, expected):
 def test_unknown_unit_is_named_with_its_column():
     table = Table({"EXPOSURE": [1.0]})
     table["EXPOSURE"].unit = u.Unit("fortnigths", parse_strict="silent")
-    with pytest.raises(InputError, match="a: column EXPOSURE has the unknown unit 'fortnigths': write s"):
+    with pytest.raises(InputError, match="EXPOSURE has the unknown unit 'fortnigths': convert it to s"):
         Columns("a", table).scalars("EXPOSURE", u.s)

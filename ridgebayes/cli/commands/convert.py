@@ -8,6 +8,7 @@ import click
 
 from ridgebayes.cli.commands.options import FILE, revolution_table_option, table_out_option
 from ridgebayes.cli.ending import check_new, say_next
+from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.errors import InputError
 
 
@@ -56,9 +57,9 @@ def convert(
     try:
         done = doors.convert(sources, mapping, revolutions=revolutions, common=common)
     except Unclear as error:
-        found = error.guess
+        found, options = error.guess, options_of(click.get_current_context().command)
         for line in (*found.problems[1:], *found.unused, *(f"DOUBT: {doubt}" for doubt in found.doubts)):
-            click.echo(line, err=True)
+            click.echo(in_options(line, options), err=True)
         if found.skeleton:
             click.echo(f"to edit and put into the mapping:\n{found.skeleton}", err=True)
         raise InputError(found.problems[0]) from error

@@ -4,7 +4,7 @@ from astropy.table import Table
 from astropy.time import Time
 from scipy.integrate import quad
 
-from ridgebayes.simulate import orbit
+from ridgebayes.table import orbit
 
 # Published start dates; the last two are known to a day or so.
 STARTS = {70: "2003-05-10", 500: "2006-11-16", 1000: "2010-12-21", 2000: "2018-09-15"}
