@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -45,8 +47,11 @@ def test_phase_inverts_time():
     np.testing.assert_allclose(orbit.mjd_at(1499, 1.0), orbit.start_mjd(1500), rtol=0, atol=1e-9)
 
 
-def test_real_calendar(realdata):
-    table = Table.read(realdata("integral_revolutions.csv.gz"), format="ascii.csv")
+def test_real_calendar():
+    path = Path(__file__).resolve().parents[3] / "shared" / "realdata" / "integral_revolutions.csv.gz"
+    if not path.is_file():
+        pytest.skip("needs ../shared/realdata/integral_revolutions.csv.gz")
+    table = Table.read(path, format="ascii.csv")
     table = table[(table["rev"] >= 70) & (table["rev"] <= 2740)]
     real = np.asarray(table["start_ijd_tt"], float) + 51544
     assert np.abs(orbit.start_mjd(np.asarray(table["rev"])) - real).max() < 0.25

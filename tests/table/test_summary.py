@@ -103,7 +103,7 @@ def together(scws):
         (changed("exposure", [3, 8, 9], [299.0, 20.0, 300.0]), "exposure below 300 s", [3, 8]),
         (changed("phase", [3, 8, 9], [0.039, 0.961, 0.96]), "phase outside 0.04–0.96", [3, 8]),
         (changed("rate", (5, 2), -1.0), "rate zero or negative", [5]),
-        (changed("mjd", 30, 1000.0), "MJD more than 4 d from the median of its revolution", [30]),
+        (changed("mjd", 30, 1000.0), "MJD more than 4 d from the middle of its revolution", [30]),
         (
             changed("tracer", 6, 33.0),
             "tracer more than 6 robust sigma from the median of its revolution",
