@@ -311,11 +311,16 @@ def _is_number(columns: Columns, name: str) -> bool:
     if values.dtype.kind == "M":
         return False
     text = [t for t, m in zip(columns.text(name).ravel(), missing.ravel(), strict=True) if t and not m]
+    # Most of them: one that is not is refused later, with its row.
+    return sum(map(_parses, text)) > len(text) / 2
+
+
+def _parses(text: str) -> bool:
     try:
-        np.array(text, dtype=np.float64)
+        float(text)
     except ValueError:
         return False
-    return bool(text)
+    return True
 
 
 def _guess_system(draft: Draft) -> None:

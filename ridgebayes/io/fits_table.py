@@ -47,6 +47,8 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
             masks[name] = _stored(hdu, raw[name], name, null)
     for column in hdu.columns:
         column.null = None  # astropy fails on the null of unsigned integers, and masks what it should not
+        if isinstance(column.bzero, float) and column.bzero.is_integer():
+            column.bzero = int(column.bzero)  # it fails on unsigned integers of TZERO 32768.0, too
     table = Table.read(hdu)
     for name in table.colnames:
         old, mask = table[name], masks.get(name)

@@ -39,6 +39,9 @@ WORDS = (
 HUGE = 1e18
 """No quantity of a table is as large, in any unit that is met: 1e20, 1e30 and 2⁶³ stand for no value."""
 
+TINY = 1e-30
+"""No rate but 0 is as small: 1.2e-38 and 2.2e-308, the smallest of their kind, stand for no value."""
+
 _NINES = [
     (10**k - 1) / 10**j for k in range(2, 10) for j in (0, 1, 2) if k > j + 1
 ]  # 99, 99.9, 999, 999.99, …
@@ -118,15 +121,17 @@ def no_value(values: NDArray[np.float64], kind: str = "other") -> Mask:
     values
         Numbers as they stand in the file, before units are converted; any shape.
     kind
-        What is measured. ``other``: whatever is as large as `HUGE`, and −999, −9999, … . ``count``: also −1
-        and −9. ``rate``: also 999, 9999, … and the largest integers. ``longitude``: −1, −9, −99, −999, …
-        where no other value is below 0.
+        What is measured. ``other``: whatever is as large as `HUGE`, and −999, −9999, … . ``count``: also −1,
+        −9 and what is as small as `TINY`. ``rate``: also 999, 9999, … and the largest integers.
+        ``longitude``: −1, −9, −99, −999, … where no other value is below 0.
     """
     with np.errstate(invalid="ignore"):
         bad = np.isfinite(values) & (np.abs(values) >= HUGE)
         negative = _near(values, _NEGATIVE)
         if kind in ("count", "rate", "longitude"):
             negative |= (values == -1) | (values == -9)
+        if kind in ("count", "rate"):
+            bad |= (np.abs(values) < TINY) & (values != 0)
         if kind == "longitude":
             rest = values[np.isfinite(values) & ~negative & ~bad]
             return bad | (negative & bool(rest.size == 0 or rest.min() >= 0))

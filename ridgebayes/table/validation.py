@@ -421,7 +421,8 @@ def _odd(values: NDArray[Any]) -> str:
 
 def _mend(values: NDArray[Any]) -> str:
     """Say what to do about texts that are no numbers: of one, or of the whole column."""
-    return "mend that value" if values.size and _odd(values[-1:]) == "" else "write numbers"
+    one = values.size and _odd(values[-1:]) == ""
+    return "mend that value" if one else "write numbers, with a decimal point"
 
 
 def _is_angle(degrees: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -72,6 +72,7 @@ N = None
         ("1I", [1, -32768, 3], ">i2", {"TSCAL": 0.5}, [0.5, N, 1.5]),
         ("1J", [5, -(2**31), 0], ">i4", {"TZERO": 2**31, "TNULL": -(2**31)}, [5 + 2**31, N, 2**31]),
         ("1J", [5, -(2**31), 0], ">i4", {"TZERO": 2**31}, [5 + 2**31, 0, 2**31]),
+        ("1I", [5, -32768, 0], ">i2", {"TZERO": 32768.0, "TNULL": -32768}, [5 + 2**15, N, 2**15]),
         ("1B", [1, 255, 3], "u1", {"TNULL": 255}, [1, N, 3]),
         ("1K", [1, -(2**63), 3], ">i8", {}, [1, N, 3]),
         ("2J", [[1, 2], [-9, 4], [5, 6]], ">i4", {"TNULL": -9, "TSCAL": 2.0}, [[2, 4], [N, 8], [10, 12]]),
@@ -146,7 +147,8 @@ def test_numbers_that_are_measurements_are_kept(rng):
     assert not no_value(rates, "rate").any()
     assert not no_value(np.arange(10000.0), "count").any()
     assert not no_value(np.linspace(-180, 180, 3601), "longitude").any()
-    assert no_value(np.array([-999.0, -1.0, 1e30, np.float32(-999.9)]), "rate").all()
+    assert no_value(np.array([-999.0, -1.0, 1e30, np.float32(-999.9), 1.1754944e-38]), "rate").all()
+    assert not no_value(np.array([0.0, 1e-20]), "rate").any()
     assert no_value(np.array([-1.0, 10.0, 200.0]), "longitude").tolist() == [True, False, False]
     assert not no_value(np.array([-1.0, 10.0, -20.0]), "longitude").any()
 

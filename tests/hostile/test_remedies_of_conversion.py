@@ -278,6 +278,21 @@ CASES = {
         both(foreign(EXPOSURE=lambda s: Column(s.exposure, unit="deg")), converted("f.ecsv")),
         both(foreign(EXPOSURE=lambda s: Column(s.exposure, unit="sec")), same_times("f.ecsv")),
     ),
+    "one date that is none": (
+        r"column MJD is not numeric \(row 6: '0000-00-00'\): mend that value",
+        both(
+            foreign(MJD=lambda s: np.where(np.arange(15) == 5, "0000-00-00", s.mjd.astype(str))),
+            converted("f.ecsv"),
+        ),
+        both(foreign(MJD=lambda s: s.mjd.astype(str)), same_times("f.ecsv")),
+    ),
+    "decimal commas": (
+        "column EXPOSURE is not numeric .*: write numbers, with a decimal point",
+        both(
+            foreign(EXPOSURE=lambda s: np.char.replace(s.exposure.astype(str), ".", ",")), converted("f.ecsv")
+        ),
+        both(foreign(EXPOSURE=lambda s: s.exposure.astype(str)), same_times("f.ecsv")),
+    ),
     "a header that is no number": (
         "a.fits: keyword TIMEZERO is 'abc', not a number: mend it",
         both(header(TIMEZERO="abc"), converted("a.fits")),
