@@ -201,7 +201,7 @@ def run_chains(
         try:
             running = run.begin(numbers)
             clock.lap("mode")
-            blocks, times = _until_converged(run, running)
+            blocks, times, cut = _until_converged(run, running)
             clock.lap("sampling")
         except BaseException as error:
             run.stop.set()
@@ -213,7 +213,7 @@ def run_chains(
                 ) from None
             raise
     draws = min(settings.draws, *(_length(chain) for of_part in blocks for chain in of_part))
-    stopped = ""
+    stopped = f"after {max_time:g} min, while chains that had not converged went on" if cut else ""
     if draws < settings.draws:
         assert max_time is not None
         stopped = f"after {max_time:g} min with {draws} of {settings.draws} draws a chain"
@@ -246,7 +246,7 @@ def sampler_of(
 
 def _until_converged(
     run: _Chains, running: dict[int, list[Future[list[Draws]]]]
-) -> tuple[list[list[list[Draws]]], list[int]]:
+) -> tuple[list[list[list[Draws]]], list[int], bool]:
     """Wait for the chains of all parts, and let those go on that have not converged.
 
     Returns
@@ -255,23 +255,25 @@ def _until_converged(
         Blocks of draws: (part, chain, block).
     list
         So many times as long as was asked for they became, (part,).
+    bool
+        Whether some were stopped while they went on.
     """
     draws = run.settings.draws
     times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
-    waiting = deque(running.items())
+    waiting, cut = deque(running.items()), False
     while waiting:
         part, chains = waiting.popleft()
         found[part] = [chain.result() for chain in chains]
         whole = min(map(_length, found[part])) >= draws * times[part]
         if not whole and times[part] > 1:
-            # Stopped while they went on.
             times[part] //= 2
+            cut = True
         elif whole and 2 * times[part] <= MOST_TIMES and run.may_go_on(part):
             z = np.stack([_join(chain, draws, times[part]).z for chain in found[part]])
             if not mixed(z, margin=_MARGIN):
                 times[part] *= 2
                 waiting.append((part, run.go_on(part, times[part] * draws)))
-    return [found[part] for part in running], list(times.values())
+    return [found[part] for part in running], list(times.values()), cut
 
 
 def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
