@@ -149,8 +149,9 @@ def draw_parameter(run: Run, result: RegionFit, name: str, ax: Axes) -> Axes:
     if 2 * reach < high - low:  # much narrower than the prior: look at where it is
         low, high = mean - reach, mean + reach
     bins = np.linspace(low, high, 41).tolist()
-    ax.hist(prior, bins, density=True, histtype="step", color=GREY, lw=1.0, label="prior")
-    ax.hist(draws, bins, density=True, color=MIDDLE, label="posterior")
+    share = [np.full(x.size, 1 / (x.size * (bins[1] - bins[0]))) for x in (prior, draws)]
+    ax.hist(prior, bins, weights=share[0], histtype="step", color=GREY, lw=1.0, label="prior")
+    ax.hist(draws, bins, weights=share[1], color=MIDDLE, label="posterior")
     ax.axvline(draws.mean(), color=BLUE, lw=1.0)
     ax.set(xlabel=_LABEL[name], yticks=[], xlim=(low, high))
     text = f"{draws.mean():.3g} ± {draws.std(ddof=1):.2g}"
