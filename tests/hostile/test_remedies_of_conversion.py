@@ -6,6 +6,9 @@ from astropy.io import fits
 from astropy.io.votable.tree import Resource, TableElement, VOTableFile
 from astropy.table import Column, Table
 
+from ridgebayes.convert.times import read_revolutions
+from ridgebayes.events import parse_bands
+from ridgebayes.events.table import assemble
 from tests.helpers.readers import few
 from tests.helpers.remedies import (
     BAND,
@@ -22,6 +25,16 @@ from tests.helpers.remedies import (
     run,
     written,
 )
+
+
+def rates_with(**options):
+    """Return a step that makes a table of the event list `e.fits`."""
+
+    def step(folder, **_):
+        revolutions = read_revolutions(folder / "rev.csv")
+        return assemble([measured()(folder)], parse_bands("25-60"), revolutions, **options)
+
+    return step
 
 
 def same_times(name, mapping=""):
@@ -184,6 +197,19 @@ CASES = {
         "no interval LOW-HIGH in keV, like 25-60",
         both(events(), REVOLUTIONS, run(f"{WITH} --bands 60-25")),
         run(f"{WITH} --bands 25-60"),
+    ),
+    "no revolutions (Python)": (
+        r"give revolutions=\.\.\., a table with columns REVOL, START",
+        both(events(), lambda f, **_: assemble([measured()(f)], parse_bands("25-60"), None)),
+        both(
+            REVOLUTIONS,
+            lambda f, **_: assemble([measured()(f)], parse_bands("25-60"), read_revolutions(f / "rev.csv")),
+        ),
+    ),
+    "a live fraction of 0": (
+        r"give live=\.\.\. above 0 and up to 1",
+        both(events(), REVOLUTIONS, rates_with(live=0.0)),
+        rates_with(live=0.85),
     ),
     "no MJDREF": (
         "add it .51544 for INTEGRAL days.",

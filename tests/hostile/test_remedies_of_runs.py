@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 from ridgebayes import models, read_scws, sky, write_scws
 from ridgebayes.inference.runner import Settings
 from ridgebayes.instrument.crab_spectrum import crab_spectrum
+from ridgebayes.instrument.redistribution import redistribution
 from ridgebayes.plots.fit import longitude_profile
 from ridgebayes.plots.style import new_figure
 from ridgebayes.products.draws import posterior_draws
@@ -289,6 +290,11 @@ CASES = {
         "did you mean 'E01'",
         lambda f, **_: take_bands(region_spectrum(made(), "GB"), ["A01"]),
         lambda f, **_: take_bands(region_spectrum(made(), "GB"), ["E01"]),
+    ),
+    "a key of the redistribution misspelt": (
+        "did you mean 'fwhm'",
+        lambda f, **_: redistribution("fwmh=0.1,at=60"),
+        lambda f, **_: redistribution("fwhm=0.1,at=60"),
     ),
     "a component misspelt": (
         "did you mean 'powerlaw'",

