@@ -90,7 +90,10 @@ class Measure:
         row["wall_s"] = round(time.perf_counter() - begun, 1)
         row["cpu_s"] = round(time.process_time() - cpu, 1)
         if plan.classical:
-            values |= measured_classically(scws, on, plan.compared)
+            try:
+                values |= measured_classically(scws, on, plan.compared)
+            except InputError as error:
+                row["note"] = "; ".join(filter(None, [row["note"], f"no classical estimate: {error}"]))
         jax.clear_caches()  # a worker may fit hundreds of shapes
         return row | {name: x.tolist() for name, x in values.items()}
 

@@ -66,9 +66,7 @@ def on_dask(
                         raise InputError(gone) from None
                     if lost > AGAIN:
                         raise InputError(f"{_DIED}: {go_on}") from None
-                    logger.warning(
-                        "Dask workers were lost with what they had been sent: what is left is sent again"
-                    )
+                    logger.warning("Dask workers were lost with what they had: what is left is sent again")
                     _wait_for_a_worker(client, address)
         except distributed.KilledWorker:
             raise InputError(f"{_DIED}: {go_on}") from None
