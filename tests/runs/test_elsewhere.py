@@ -124,7 +124,7 @@ def test_commands_say_it_one_way(command):
 
 def test_the_command_line_names_the_option(tmp_path):
     result = call("fit", "nowhere.fits", "--out", tmp_path / "run", "--scheduler", "here")
-    one_line(result, "--scheduler='here': give local, local:N for N processes here")
+    one_line(result, "--scheduler here: give local, local:N for N processes here")
     given = ["--scheduler", "local:2", "--max-time", 1]
     result = call("resume", tmp_path / "run", *given)
     one_line(result, "--max-time is for a fit in this process: leave it away, or --scheduler")
