@@ -97,12 +97,13 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:
     place = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     with _silent():
         try:
-            client = distributed.Client(**place, timeout=CONNECT_S)
+            # As the default it would serve xarray too, and where the scheduler dies stay the default.
+            client = distributed.Client(**place, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"scheduler={address!r}: no Dask scheduler answers there ({str(error).splitlines()[0]})"
             ) from None
-        with client:
+        with client, client.as_current():
             _wait_for_a_worker(client, address)
             yield client
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import distributed
 import pytest
+from dask import config
 
 from ridgebayes.errors import InputError
 from ridgebayes.parallel import dask
@@ -121,7 +122,7 @@ def test_leaving_the_loop_cancels_what_is_left(tmp_path):
 def test_leaving_the_loop_cancels_dask_tasks(cluster, tmp_path):
     for _ in run(Work(tmp_path, {}, seconds=0.5), list(range(200)), cluster):
         break
-    with distributed.Client(cluster) as client:
+    with distributed.Client(cluster, set_as_default=False) as client:
         for _ in range(200):
             if not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
                 break
@@ -134,13 +135,15 @@ def test_leaving_the_loop_cancels_dask_tasks(cluster, tmp_path):
 def test_a_scheduler_that_goes_away(tmp_path):
     """What had ended by then was given; the rest is refused in a line."""
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as found:
-        client = distributed.Client(found)
+        client = distributed.Client(found, set_as_default=False)
         tasks = run(Work(tmp_path, {}, seconds=0.2), NUMBERS, found.scheduler_address, go_on="resume it")
         given = [next(tasks)[0]]
         client.shutdown()
         with pytest.raises(InputError, match=r"the Dask scheduler at .* has gone away: resume it"):
             given += [number for number, _ in tasks]
     assert 1 <= len(given) < len(NUMBERS)
+    # What else uses Dask in this process, such as xarray, is not left with a scheduler that is gone.
+    assert config.get("scheduler", None) is None
 
 
 def test_other_software_is_refused(cluster, tmp_path, monkeypatch):
