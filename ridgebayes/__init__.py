@@ -83,7 +83,10 @@ def __getattr__(name: str) -> Any:
         if name in _WHERE:
             return getattr(import_module(_WHERE[name]), name)
     except ValueError as error:
-        raise import_problem(error) from error
+        problem = import_problem(error)
+        if problem is None:
+            raise
+        raise ValueError(problem) from error
     raise AttributeError(f"module 'ridgebayes' has no attribute '{name}'")
 
 

@@ -30,12 +30,12 @@ def settle() -> None:
         del os.environ["MPLBACKEND"]  # of the notebook that this process was started from
 
 
-def import_problem(error: ValueError) -> ValueError:
-    """Return what to raise where JAX refused a variable when it was imported: one line that names it."""
+def import_problem(error: BaseException) -> str | None:
+    """Name the variable that JAX refused when it was imported, in one line; None where there is none."""
     asked = sorted(name for name in os.environ if name.startswith("JAX_") and name in str(error).upper())
-    if not asked:
-        return error
-    return ValueError(f"{asked[0]} is '{os.environ[asked[0]]}', which JAX does not take: unset {asked[0]}")
+    if not asked or not isinstance(error, ValueError):
+        return None
+    return f"{asked[0]} is '{os.environ[asked[0]]}', which JAX does not take: unset {asked[0]}"
 
 
 def _is_there(module: str) -> bool:

@@ -144,11 +144,7 @@ class Plan:
 
     def recorded(self) -> dict[str, Any]:
         """Return it as plain values, for a TOML file."""
-        told = asdict(self)
-        told["fits"] = [{**asdict(f), "priors": dict(f.priors), "settings": {}} for f in self.fits]
-        for fit in told["fits"]:
-            del fit["settings"]
-        return {name: _plain(value) for name, value in told.items() if value is not None}
+        return {name: _plain(value) for name, value in asdict(self).items() if value is not None}
 
     def checked(self) -> Plan:
         """Refuse what would fail hours later.

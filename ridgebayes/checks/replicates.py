@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -23,11 +21,8 @@ from ridgebayes.checks.refit import Around, Recipe
 from ridgebayes.checks.statistic import Curve, Statistic, Views
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData, Prepared
-from ridgebayes.parallel.tasks import made
-from ridgebayes.runs.compilation import use_compilation_cache
-from ridgebayes.runs.metadata import recorded_model
 from ridgebayes.runs.reload import Reopened
-from ridgebayes.sky import Sky
+from ridgebayes.runs.sent import Sent
 
 Values = tuple[list[NDArray], list[NDArray]]
 """Of all statistics, and of all curves."""
@@ -35,39 +30,30 @@ Values = tuple[list[NDArray], list[NDArray]]
 
 @dataclass(frozen=True)
 class Replicates:
-    """Replicates of a run, as they are sent to workers: plain arrays, and the record of the model.
+    """Replicates of a run, as they are sent to workers.
 
     Attributes
     ----------
-    record
-        Of the run; None for what is checked in this process only.
-    sky
-        Sky regions of the model.
+    sent
+        Model and data.
     prepared
         The data made ready.
-    parts
-        Data of the independent fits.
     around
-        The posterior of each.
+        The posterior of each independent fit.
     z
         The draws that are replicated, (part, replicate, parameter).
     known
         What is known of every ScW.
     seed
         Everything random follows from it.
-    key
-        Names them among all that a worker does.
     """
 
-    record: dict[str, Any] | None
-    sky: Sky
+    sent: Sent
     prepared: Prepared
-    parts: tuple[FitData, ...]
     around: tuple[Around, ...]
     z: NDArray
     known: Design
     seed: int
-    key: str = field(default_factory=lambda: uuid4().hex)
 
     @classmethod
     def of(
@@ -79,10 +65,9 @@ class Replicates:
         rows = np.linspace(0, flat.shape[1] - 1, draws).round().astype(int)
         expected = [recipe.expected(*pair) for pair in zip(again.parts, around, strict=True)]
         known = design(again.prepared, expected)
-        parts = tuple(jax.tree.map(np.asarray, part) for part in again.parts)
-        found = cls(record, again.model.sky, again.prepared, parts, around, flat[:, rows], known, seed)
-        made(found.key, lambda: (recipe, again.parts))
-        return found
+        sent = Sent.of(record, again.model.sky, again.parts)
+        sent.keep((recipe, again.parts))
+        return cls(sent, again.prepared, around, flat[:, rows], known, seed)
 
     def observed(self) -> Values:
         """Return what is found in the rates that were observed."""
@@ -103,13 +88,11 @@ class Replicates:
         return _evaluate(residuals(self.prepared, self.known, left), statistics, curves)
 
     def _made(self) -> tuple[Recipe, list[FitData]]:
-        return made(self.key, self._compiled)
+        return self.sent.made(_compiled)
 
-    def _compiled(self) -> tuple[Recipe, list[FitData]]:
-        assert self.record is not None
-        use_compilation_cache()
-        parts = [jax.tree.map(jnp.asarray, part) for part in self.parts]
-        return Recipe(Posterior(recorded_model(self.record, "the run", self.sky), parts[0])), parts
+
+def _compiled(posterior: Posterior, parts: list[FitData]) -> tuple[Recipe, list[FitData]]:
+    return Recipe(posterior), parts
 
 
 def views(known: Design) -> Views:

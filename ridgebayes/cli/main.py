@@ -124,8 +124,7 @@ class _Commands(click.Group):
             if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
                 click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
                 ctx.exit(2)
-            refused = import_problem(error) if isinstance(error, ValueError) else error
-            problem = settings_problem(error) or platform_problem() if refused is error else str(refused)
+            problem = import_problem(error) or settings_problem(error) or platform_problem()
             if problem is not None:
                 click.echo(f"ridgebayes: {problem}", err=True)
                 ctx.exit(2)

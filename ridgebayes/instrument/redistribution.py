@@ -29,6 +29,7 @@ from jax.scipy.special import ndtr
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.instrument.crab_spectrum import CrabSpectrum
 from ridgebayes.instrument.rmf import read_arf, read_rmf
 
 Array = NDArray[np.float64]
@@ -178,6 +179,12 @@ class Matrix:
     def describe(self) -> str:
         """Put it in words."""
         return self.name
+
+
+def mcrab_weights(found: Redistribution, low: ArrayLike, high: ArrayLike, crab: CrabSpectrum) -> JaxArray:
+    """Weights that fold photons at `found.energy` into mCrab, (K, N), for bands of (K,) edges in keV."""
+    area = found.area(low, high) * found.width
+    return 1e3 * area / (area * crab.photons(found.energy)).sum(-1, keepdims=True)
 
 
 def check_bands(found: Redistribution, edges: ArrayLike) -> None:

@@ -20,7 +20,7 @@ from numpyro.primitives import Messenger
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB as CRAB_PHOTONS
-from ridgebayes.instrument.redistribution import Redistribution
+from ridgebayes.instrument.redistribution import Redistribution, mcrab_weights
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import Term, Terms, TermsNormal, total
 from ridgebayes.likelihood.revolution import revolution_terms
@@ -42,6 +42,7 @@ SKY = {
 DEPARTURE = ("sky.departure", "sky.departure_sd", "sky.hard_departure", "sky.hard_departure_sd")
 """Parameters of what the sky has beside a map (see `departure`)."""
 _NO_DEPARTURE = 1e-4
+_DARKEST = 0.01
 
 BACKGROUND = {
     "background.level": Parameter(dist.Normal(1.0, 0.1), "", ("band",), "mean level over its reference"),
@@ -223,7 +224,12 @@ def departure(p: Parameters, brightness: Array, name: str = "sky.departure") -> 
         return jnp.zeros_like(brightness)
     # Of a smaller sd the departures are nothing, and matrices with it would be singular.
     sd = jnp.maximum(p(f"{name}_sd"), _NO_DEPARTURE)[..., None]
-    return measured(p, name, sd) * jnp.sqrt(jnp.maximum(brightness, 0.01))
+    return measured(p, name, sd) * departure_scale(brightness)
+
+
+def departure_scale(brightness: ArrayLike) -> Array:
+    """√b of `departure`, for the brightness b of the map in each region."""
+    return jnp.sqrt(jnp.maximum(jnp.asarray(brightness), _DARKEST))
 
 
 def background(p: Parameters, data: FitData) -> Terms:
@@ -293,15 +299,13 @@ def fold(
     """
     if redistribution is None:
         energy, weight = data.energy, data.fold
-        of_crab = weight * energy**-CRAB_PHOTONS.index  # the default has no break
     else:
         energy = jnp.asarray(redistribution.energy)[None]
-        area = redistribution.area(data.e_min, data.e_max) * redistribution.width
-        of_crab = area * CRAB_PHOTONS.photons(redistribution.energy)
-        weight = 1e3 * area / of_crab.sum(-1, keepdims=True)
+        weight = mcrab_weights(redistribution, data.e_min, data.e_max, CRAB_PHOTONS)
     folded = (photons(energy) * weight).sum(-1)
     if p is None:
         return folded
+    of_crab = weight * energy**-CRAB_PHOTONS.index  # the default has no break
     share = of_crab / of_crab.sum(-1, keepdims=True)
     return folded / crab_change(p("crab_spectrum.norm"), p("crab_spectrum.tilt"), energy, share)
 

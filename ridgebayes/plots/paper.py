@@ -64,7 +64,7 @@ def longitude_figure(
     column
         Width of the figure.
     """
-    figure, ax = _figure(run, column, 82.0)
+    figure, ax = _figure(column, 82.0)
     draw_fov(run, band, ax, table=table, classical=points)
     if column == "single":
         ax.set_xticks(range(-180, 181, 90))
@@ -83,7 +83,7 @@ def latitude_figure(
     table, points
         Of `products.latitude`: the posterior, and averages of the ScWs.
     """
-    figure, ax = _figure(run, column, 82.0)
+    figure, ax = _figure(column, 82.0)
     draw_latitude(run, band, ax, table=table, points=points)
     return _finished(run, band, figure, ax)
 
@@ -121,7 +121,7 @@ def draw_latitude(run: Run, band: str, ax: Axes, *, table: QTable, points: QTabl
 
 def spectrum_figure(run: Run, result: RegionFit, column: Column = "single") -> Figure:
     """Draw E² dN/dE of a region with its components, published fluxes, and published slopes."""
-    figure, ax = _figure(run, column, 92.0)
+    figure, ax = _figure(column, 92.0)
     draw_model(run, result, ax)
     ax.set_title("", loc="left")
     edges = result.spectrum.edges
@@ -169,7 +169,7 @@ def _draw_slopes(ax: Axes, result: RegionFit) -> None:
                 label=f"Γ = {index:g}, {source.split()[0]} {_year(source)}")  # fmt: skip
 
 
-def _figure(run: Run, column: Column, height_mm: float) -> tuple[Figure, Axes]:
+def _figure(column: Column, height_mm: float) -> tuple[Figure, Axes]:
     """Return an empty figure of a column's width with one panel, and room for the mark of a simulation."""
     figure = Figure(figsize=(WIDTHS_MM[column] / 25.4, height_mm / 25.4), layout="constrained")
     engine = figure.get_layout_engine()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
 from ridgebayes.instrument.redistribution import redistribution
-from ridgebayes.model.components import CRAB_SPECTRUM
+from ridgebayes.model.components import CRAB_SPECTRUM, departure_scale
 from ridgebayes.priors import Parameter
 from ridgebayes.products.fitspec import RegionFit, check_stated, region_spectrum
 from ridgebayes.products.skydraws import exposures, parameter_draws, shapes, solid_angle
@@ -31,7 +31,6 @@ MODELS = {
     "spectrum": ("cutoff+powerlaw", "sky.temperature"),
 }
 """Model of a run → components, and the parameter of the thermal one's shape."""
-_FAINTEST = 0.01  # as in `ridgebayes.model.components.departure`
 
 
 def joint_fit(
@@ -130,5 +129,5 @@ def _part(run: Run, names: tuple[str, str], stars: Array) -> Array:
     tied, departure = names
     found = parameter_draws(run, tied)[:, None] * stars
     if departure in run.tree["posterior"].dataset:
-        found = found + parameter_draws(run, departure) * np.sqrt(np.maximum(stars, _FAINTEST))
+        found = found + parameter_draws(run, departure) * np.asarray(departure_scale(stars))
     return found

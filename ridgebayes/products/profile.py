@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from ridgebayes.errors import InputError
 from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
@@ -78,6 +79,11 @@ class Template:
     norm: Array
     misfit: float
     dof: int
+
+    @property
+    def p_value(self) -> float:
+        """Probability of a larger χ² if the sky is a multiple of the template; NaN of one region."""
+        return float(chi2.sf(self.misfit, self.dof)) if self.dof else np.nan
 
     def __str__(self) -> str:
         sd = self.norm.std(ddof=1)

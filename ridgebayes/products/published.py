@@ -26,7 +26,7 @@ def published_fov(region: str, bands: Sequence[Band]) -> tuple[Array, Array]:
     bands
         K bands; those that have the edges of a published one are given its value, whatever their names.
     """
-    rows = _published(region)
+    rows = published_points(region)
     edges = np.array([rows["E_MIN"].to_value(u.keV), rows["E_MAX"].to_value(u.keV)])
     value, error = np.full((2, len(bands)), np.nan)
     for k, band in enumerate(bands):
@@ -37,12 +37,7 @@ def published_fov(region: str, bands: Sequence[Band]) -> tuple[Array, Array]:
 
 def published_source(region: str) -> str:
     """Return where the published FOV flux of a region is from; empty where there is none."""
-    return "; ".join(dict.fromkeys(str(source) for source in _published(region)["source"]))
-
-
-def published_points(region: str) -> QTable:
-    """Return the published FOV fluxes of a region: band, E_MIN, E_MAX, value, error (mCrab), source."""
-    return _published(region)
+    return "; ".join(dict.fromkeys(str(source) for source in published_points(region)["source"]))
 
 
 def published_indices() -> list[tuple[float, str]]:
@@ -67,6 +62,7 @@ def _table() -> QTable:
 
 
 @cache
-def _published(region: str) -> QTable:
+def published_points(region: str) -> QTable:
+    """Return the published FOV fluxes of a region: band, E_MIN, E_MAX, value, error (mCrab), source."""
     table = _table()
     return table[(table["quantity"] == "FOV flux") & (table["where"] == region)]

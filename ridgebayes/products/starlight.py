@@ -8,7 +8,6 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
@@ -79,7 +78,7 @@ def starlight_ratio(
                 **_one(template.norm * erg, u.dimensionless_unscaled, "flux_"),
                 "chi2": template.misfit,
                 "dof": template.dof,
-                "p": float(chi2.sf(template.misfit, template.dof)) if template.dof else np.nan,
+                "p": template.p_value,
                 "verdict": verdict(template),
             }
         )
@@ -102,9 +101,8 @@ def verdict(template: Template) -> str:
     """Say whether the posterior of a band is a multiple of the map."""
     if not template.dof:
         return "one region: nothing to compare"
-    p = float(chi2.sf(template.misfit, template.dof))
     numbers = f"chi-square {template.misfit:.0f} of {template.dof}"
-    if p < UNLIKELY:
+    if template.p_value < UNLIKELY:
         return f"the plane is no multiple of the map ({numbers}): the interval leaves that out"
     return f"the plane may be a multiple of the map ({numbers})"
 

@@ -10,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from tqdm.auto import tqdm
 
 from ridgebayes.errors import command
@@ -27,10 +22,8 @@ from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.scheduler import Scheduler
-from ridgebayes.parallel.tasks import GO_ON, made, run
-from ridgebayes.runs.compilation import use_compilation_cache
-from ridgebayes.runs.metadata import recorded_model
-from ridgebayes.sky import Sky
+from ridgebayes.parallel.tasks import GO_ON, run
+from ridgebayes.runs.sent import Sent
 
 
 @dataclass
@@ -94,37 +87,28 @@ class Part:
 
 @dataclass(frozen=True)
 class Fits:
-    """The fits of a run, as they are sent to workers: plain arrays, and the record of the model.
+    """The fits of a run, as they are sent to workers.
 
     Attributes
     ----------
-    record
-        Of the run.
-    sky
-        Sky regions of the model.
-    parts
-        The data of each.
+    sent
+        Model and data.
     settings
         How to sample.
     workers
         Chains at a time; by default as many as cores.
     near
         Where to look for the modes.
-    key
-        Names them among all that a worker does.
     """
 
-    record: dict[str, Any]
-    sky: Sky
-    parts: tuple[FitData, ...]
+    sent: Sent
     settings: Settings
     workers: int | None = None
     near: Sequence[Gaussian] = ()
-    key: str = field(default_factory=lambda: uuid4().hex)
 
     def __call__(self, part: Part) -> Kept:
         """Run the chains of one part to their end."""
-        posterior, sampler, parts = made(self.key, self._compiled)
+        posterior, sampler, parts = self.sent.made(self._compiled)
         run_chains(
             posterior,
             parts,
@@ -139,10 +123,9 @@ class Fits:
         )
         return part.kept
 
-    def _compiled(self) -> tuple[Posterior, Sampler, list[FitData]]:
-        use_compilation_cache()
-        parts = [jax.tree.map(jnp.asarray, part) for part in self.parts]
-        posterior = Posterior(recorded_model(self.record, "the run", self.sky), parts[0])
+    def _compiled(
+        self, posterior: Posterior, parts: list[FitData]
+    ) -> tuple[Posterior, Sampler, list[FitData]]:
         return posterior, sampler_of(posterior, parts, self.settings), parts
 
 
@@ -196,8 +179,3 @@ def fit_elsewhere(
             raise KeyboardInterrupt(
                 f"stopped after {done} of {len(tasks)} fits, which are kept: {resume}"
             ) from None
-
-
-def numpy_parts(parts: Sequence[FitData]) -> tuple[FitData, ...]:
-    """Return the data of fits as plain arrays, which can be sent."""
-    return tuple(jax.tree.map(np.asarray, part) for part in parts)

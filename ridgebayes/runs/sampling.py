@@ -22,9 +22,10 @@ from ridgebayes.parallel.software import check_same
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.checkpoint import Checkpoint
-from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere, numpy_parts
+from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
 from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
 from ridgebayes.runs.run import Run, check_free, read_fitted
+from ridgebayes.runs.sent import Sent
 from ridgebayes.table.scw import ScWTable
 
 logger = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def _sampled(
     if not place.here:
         store = checkpoint or Kept()
         record = record_of(model, prepared, settings, device)
-        fits = Fits(record, model.sky, numpy_parts(parts), settings, workers)
+        fits = Fits(Sent.of(record, model.sky, parts), settings, workers)
         fit_elsewhere(fits, names_of(prepared, len(parts)), store, place, progress=wanted(progress))
         clock.lap("elsewhere")
     chains = run_chains(

@@ -29,12 +29,13 @@ from ridgebayes.inference.runner import Chains, Clock, Settings, resolve_device,
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
-from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere, numpy_parts
+from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
 from ridgebayes.runs.run import Run, check_free
 from ridgebayes.runs.sampling import independent, names_of, place_of
+from ridgebayes.runs.sent import Sent
 from ridgebayes.table.formats import read_scws, write_scws
 from ridgebayes.table.scw import ScWTable
 
@@ -121,7 +122,7 @@ def update(
         if not place.here:
             store = Kept()
             record = record_of(old.model, prepared, settings, device)
-            fits = Fits(record, old.model.sky, numpy_parts(some), settings, workers, near)
+            fits = Fits(Sent.of(record, old.model.sky, some), settings, workers, near)
             fit_elsewhere(fits, [names[k] for k in again], store, place, progress=wanted(progress))
         fresh = run_chains(
             posterior,

@@ -30,7 +30,7 @@ from scipy.stats import chi2
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
-from ridgebayes.instrument.redistribution import Redistribution, check_bands
+from ridgebayes.instrument.redistribution import Redistribution, check_bands, mcrab_weights
 from ridgebayes.model.components import CRAB_SPECTRUM, crab_change
 from ridgebayes.priors import Parameter, Parameters, Shared, describe
 from ridgebayes.spectra.components import Component, photons
@@ -211,8 +211,7 @@ def fold(
         return energy, width / crab.photons_per_mcrab(*edges)[:, None] / per_mcrab
     check_bands(redistribution, edges)
     energy = redistribution.energy[None]
-    area = np.asarray(redistribution.area(*edges)) * redistribution.width
-    return energy, 1e3 * area / (area * crab.photons(energy)).sum(-1, keepdims=True) / per_mcrab
+    return energy, np.asarray(mcrab_weights(redistribution, edges[0], edges[1], crab)) / per_mcrab
 
 
 def integral_nodes(edges: Array) -> tuple[Array, Array]:
