@@ -5,13 +5,15 @@ python benchmarks/battery.py --number 20 --seed 1 --out battery.ecsv
 Every row is a simulated mission with known truth, fitted with default settings. Columns: what was fitted,
 worst R-hat, worst bulk and tail ESS, divergences, CPU seconds, and the rms of (FOV flux − truth) / sd of
 all regions and bands, by the own sd of the posterior and by the calibrated one; ``times`` is by how much
-chains became longer until they agreed. Rows are written as they come; a second run goes on after them.
+chains became longer until they agreed; ``refused`` is why there was no fit, where there was none. Rows are
+written as they come; a second run goes on after them.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -19,10 +21,13 @@ import numpy as np
 from astropy.table import Table
 
 from ridgebayes import models, sample, simulate, sky
+from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS
 from ridgebayes.runs.compilation import use_compilation_cache
 from ridgebayes.runs.run import Run
+from ridgebayes.simulate import spectra
 from ridgebayes.simulate.world import SWITCHES
+from ridgebayes.table.scw import Band, ScWTable
 
 EXTRAS = ("correlated_noise", "outliers", "transients", "smooth_crab", "free_latitude")
 TOGETHER = (
@@ -38,30 +43,76 @@ REVOLUTIONS = (15, 30, 60, 120)
 
 def one(rng: np.random.Generator) -> dict[str, object]:
     """Fit one combination and tell how it went."""
-    name, revolutions = str(rng.choice(MODELS)), int(rng.choice(REVOLUTIONS))
+    name = str(rng.choice(MODELS))
     world = str(rng.choice(["clean", *SWITCHES]))
     extras: tuple[str, ...] = ()
     if name in ("regions", "template", "profile"):
         choice = int(rng.integers(0, 2 + len(EXTRAS) + len(TOGETHER)))
         extras = () if choice < 2 else ((*((e,) for e in EXTRAS), *TOGETHER)[choice - 2])
-    seed = int(rng.integers(2**31))
+    schedule, crab, bands = (str(rng.choice(list(x))) for x in (SCHEDULES, CRAB, BANDS))
+    tracer = bool(rng.random() < 0.8)
+    revolutions, seed = int(rng.choice(REVOLUTIONS)), int(rng.integers(2**31))
+    row: dict[str, object] = {
+        "model": name, "extras": "+".join(extras), "world": world, "schedule": schedule, "crab": crab,
+        "tracer": tracer, "bands": len(BANDS[bands]), "revolutions": revolutions, "scws": 0, "seed": seed,
+        "refused": "-", "r_hat": np.nan, "ess_bulk": np.nan, "ess_tail": np.nan, "divergences": 0,
+        "times": 0, "cpu_s": np.nan, "converged": False, "rms_z": np.nan, "rms_z_cal": np.nan,
+    }  # fmt: skip
+    truth = simulate.Truth(bands=BANDS[bands], crab_fraction=CRAB[crab])
+    if not tracer:
+        truth = replace(truth, tracer=None)
     milkyway = sky.load("milkyway")
-    programme = simulate.programme(revolutions, stop=2740, seed=seed)
     switches = simulate.World.on(*([] if world == "clean" else [world]))
-    scws = simulate.mission(programme, simulate.Truth(), sky=milkyway, world=switches, seed=seed)
-    model = models.MODELS[name](milkyway).with_extras(*extras)
+    scws = simulate.mission(
+        SCHEDULES[schedule](revolutions, seed), truth, sky=milkyway, world=switches, seed=seed
+    )
+    given = None
+    if not scws.crab.any():
+        rates = truth.values().crab_rate
+        given = {band.name: float(rate) for band, rate in zip(truth.bands, rates, strict=True)}
     start = time.process_time()
-    run = sample(model, scws, seed=1, progress=False)
+    try:
+        model = models.MODELS[name](milkyway).with_extras(*extras)
+        run = sample(model, scws, seed=1, progress=False, crab_rate=given)
+    except InputError as refused:
+        return row | {"scws": len(scws), "refused": str(refused)}
     seconds = time.process_time() - start
     r_hat, bulk, tail = (float(x) for x in run.diagnosis.worst)
-    times = max(run.record["sampling"].get("times_as_long", [1]))
-    row = {
-        "model": name, "extras": "+".join(extras), "world": world, "revolutions": revolutions,
-        "scws": len(scws), "seed": seed, "r_hat": r_hat, "ess_bulk": bulk, "ess_tail": tail,
-        "divergences": run.diagnosis.divergences, "times": times, "cpu_s": round(seconds, 1),
+    return row | {
+        "scws": len(scws), "r_hat": r_hat, "ess_bulk": bulk, "ess_tail": tail,
+        "divergences": run.diagnosis.divergences, "cpu_s": round(seconds, 1),
+        "times": max(run.record["sampling"].get("times_as_long", [1])),
         "converged": r_hat <= MAX_R_HAT and min(bulk, tail) >= MIN_ESS and not run.diagnosis.divergences,
+        "rms_z": rms_z(run), "rms_z_cal": rms_z(run.best),
     }  # fmt: skip
-    return row | {"rms_z": rms_z(run), "rms_z_cal": rms_z(run.best)}
+
+
+def whole_mission(revolutions: int, seed: int) -> ScWTable:
+    """Revolutions from all twenty years."""
+    return simulate.programme(revolutions, stop=2740, seed=seed)
+
+
+def near_plane(revolutions: int, seed: int) -> ScWTable:
+    """No ScW at high latitude."""
+    planned = whole_mission(revolutions, seed)
+    return planned.select(np.abs(planned.lat) < 10)
+
+
+def one_after_the_other(revolutions: int, seed: int) -> ScWTable:
+    """120 revolutions are one year."""
+    return simulate.programme(revolutions, 70 + seed % 2000, seed=seed)
+
+
+SCHEDULES = {
+    "whole": whole_mission, "whole again": whole_mission, "plane": near_plane, "year": one_after_the_other,
+}  # fmt: skip
+CRAB = {"rich": 1.0, "rich again": 1.0, "poor": 0.03, "absent": 0.0}
+EDGES = np.geomspace(25, 200, 11)
+BANDS = {
+    "three": spectra.BANDS,
+    "one": spectra.BANDS[:1],
+    "ten": tuple(Band(f"B{k:02}", *EDGES[k : k + 2]) for k in range(10)),
+}
 
 
 def rms_z(run: Run) -> float:
@@ -89,7 +140,8 @@ def main() -> None:
         table = Table(rows=rows)
         table.write(given.out, format="ascii.ecsv", overwrite=True)
         print({k: v for k, v in rows[-1].items() if k != "seed"}, flush=True)
-    print(f"{np.sum(table['converged'])} of {len(table)} converged")
+    refused = np.sum(table["refused"] != "-")
+    print(f"{np.sum(table['converged'])} of {len(table) - refused} converged, {refused} refused")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ have not, and the check would be blind (Robins, van der Vaart & Ventura 2000, JA
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -100,7 +101,7 @@ class Recipe:
 
     def left(self, rate: Array, data: FitData, around: Around) -> Left:
         """Fit rates and return what is left of them."""
-        data = data._replace(rate=rate)
+        data = replace(data, rate=rate)
         residual, coefficients = self._left(self.fit(data, around), data)
         return Left(np.asarray(residual), np.asarray(coefficients))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import arviz_stats  # noqa: F401 (the accessor `azstats`)
 import jax
@@ -27,7 +28,7 @@ _MAX_R_HAT = 1.05
 def without(data: FitData, left_out: NDArray) -> FitData:
     """Empty the cells of revolutions (revolution,): same shapes, so that nothing is compiled again."""
     kept = ~jnp.asarray(left_out)[data.block_revolution]
-    return data._replace(filled=data.filled & kept[:, None])
+    return replace(data, filled=data.filled & kept[:, None])
 
 
 class Refit:

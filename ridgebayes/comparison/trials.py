@@ -11,7 +11,7 @@ some revolutions are enough.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -199,7 +199,7 @@ def _left_out(model: Model, scws: ScWTable, **how: Any) -> NDArray[np.float64]:
     for part in parts:
         around, given = sampler.mode(marginal, posterior.start(jax.random.key(0), part), part, precise=True)
         cells = [part.filled, *(_without(part, group) for group in groups)]
-        shown = [given._replace(data=given.data._replace(filled=some)) for some in cells]
+        shown = [given._replace(data=replace(given.data, filled=some)) for some in cells]
         every, *others = (marginal.log_densities(around.mode[None], some)[0] for some in shown)
         narrowed = (around.root**2).sum(1) / posterior.scale[marginal.nonlinear] ** 2
         gains += every - np.array(others) - np.clip(1.0 - narrowed, 0.0, 1.0).sum() / len(groups)

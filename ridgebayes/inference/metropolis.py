@@ -11,6 +11,7 @@ and given the parameters they are drawn each by itself: Gibbs sampling.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -175,7 +176,7 @@ class Metropolis:
     ) -> tuple[_State, Any]:
         def draw(state: _State, now: Any) -> tuple[_State, Any]:
             *moves, noise, key, used = now
-            data = given.data._replace(hit=state.hit)
+            data = replace(given.data, hit=state.hit)
             own = given._replace(data=data)
             here, q = (state.theta, state.conditional), proposal
             if aim is not None:

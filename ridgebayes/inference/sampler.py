@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -121,7 +122,7 @@ class Sampler:
         linear = np.zeros(posterior.size, bool)
         self.outliers = "outlier.fraction" in posterior.model.parameters
         if self.outliers and potential is None and method != NUTS:
-            data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
+            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
         if potential is None:
             linear = linear_parameters(posterior, data)
         if linear.any():
@@ -176,7 +177,7 @@ class Sampler:
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
             hit = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
-            given = given._replace(data=given.data._replace(hit=jnp.asarray(hit)))
+            given = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
             around = _highest(marginal, given, [around])
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         if not self.outliers and (self.method == NUTS or not _usable(adapted)):
@@ -192,7 +193,7 @@ class Sampler:
             return self._nuts.chain(key, data, start.around, draws, after)
         assert self.marginal is not None
         if start.hit is not None:
-            data = data._replace(hit=jnp.asarray(start.hit))
+            data = replace(data, hit=jnp.asarray(start.hit))
         given = self.marginal.given(start.reference, data)
         if start.method == METROPOLIS:
             assert start.proposal is not None
@@ -226,14 +227,14 @@ class Sampler:
             The data, and the mean of the linear parameters at the mode.
         """
         if self.outliers:
-            data = data._replace(hit=jnp.zeros(data.rate.shape, bool))
+            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
         around, given = self._mode(marginal, z, data, precise=precise)
         for _ in range(_LOOKS if self.outliers else 0):
             likely = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
             if np.array_equal(likely, np.asarray(given.data.hit)):
                 break
             z = np.asarray(marginal.join(around.mode, given.reference))
-            around, given = self._mode(marginal, z, data._replace(hit=jnp.asarray(likely)), precise=precise)
+            around, given = self._mode(marginal, z, replace(data, hit=jnp.asarray(likely)), precise=precise)
         return around, given
 
     def _mode(

@@ -14,6 +14,7 @@ and runs the same program; `mesh` then spans the devices of all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Potential
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.partition import BLOCKS, REVOLUTIONS, nothing, shares
+from ridgebayes.likelihood.partition import nothing, shares
 
 AXIS = "revolutions"
 
@@ -65,8 +66,7 @@ class Sharded:
     def __call__(self, z: Array, data: FitData) -> Array:
         """Minus log density of the unconstrained vector, (size,) → ()."""
         n = self.over.size
-        known = data._asdict()
-        divided = FitData(*(None if x is None else _spec(name) for name, x in known.items()))  # type: ignore[arg-type]
+        divided: Any = replace(data, **{name: _spec(name) for name in _there(data)})
 
         @partial(
             jax.shard_map, mesh=self.over, in_specs=(PartitionSpec(), divided), out_specs=PartitionSpec()
@@ -90,16 +90,17 @@ class Sharded:
             raise InputError("extra 'correlated_noise': runs on one device: leave devices=... away")
         n = self.over.size
         # Copies on the host: the whole never has to fit on one device.
-        whole = {name: None if x is None else np.asarray(x) for name, x in data._asdict().items()}
+        whole = {name: np.asarray(getattr(data, name)) for name in _there(data)}
         first_revolution, first_block = shares(np.asarray(data.block_revolution), data.time.size, n)
         blocks, revolutions = np.diff(first_block).max(), np.diff(first_revolution).max()
+        by_block = FitData.axis("block")
         shared: dict[str, Any] = {}
         for name, x in whole.items():
-            if x is None or name not in BLOCKS | REVOLUTIONS:
+            axis = _divided().get(name)
+            if axis is None:
                 shared[name] = x
                 continue
-            axis = (BLOCKS | REVOLUTIONS)[name]
-            bounds, length = (first_block, blocks) if name in BLOCKS else (first_revolution, revolutions)
+            bounds, length = (first_block, blocks) if name in by_block else (first_revolution, revolutions)
             pieces = [np.take(x, range(*bounds[i : i + 2]), axis) for i in range(n)]
             if name == "block_revolution":
                 pieces = [piece - start for piece, start in zip(pieces, first_revolution, strict=False)]
@@ -108,12 +109,12 @@ class Sharded:
             else:
                 pieces = [_padded(p, length, axis, fill=_FILL.get(name, 0)) for p in pieces]
             shared[name] = np.concatenate(pieces, axis)
-        return data._replace(**{name: self._place(name, x) for name, x in shared.items()})  # type: ignore[arg-type]
+        for name, x in shared.items():
+            shared[name] = self._place(name, x)
+        return replace(data, **shared)
 
-    def _place(self, name: str, x: NDArray | None) -> Array | None:
+    def _place(self, name: str, x: NDArray) -> Array:
         """Give every device of this process its part; other processes do theirs."""
-        if x is None:
-            return None
         sharding = NamedSharding(self.over, _spec(name))
         return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
 
@@ -147,7 +148,17 @@ def _padded(x: NDArray, length: int, axis: int, *, fill: Any) -> NDArray:
     return np.pad(x, widths, constant_values=fill)
 
 
-def _spec(name: str) -> PartitionSpec:
+def _divided() -> dict[str, int]:
+    """Arrays of which each device has a part, and the axis that is divided; it has the others whole."""
+    return FitData.axis("block") | FitData.axis("revolution")
+
+
+def _there(data: FitData) -> list[str]:
+    """Tell which arrays this fit has."""
+    return [x.name for x in fields(data) if getattr(data, x.name) is not None]
+
+
+def _spec(name: str) -> Any:
     """Tell which axis of an array is divided among the devices."""
-    axis = (BLOCKS | REVOLUTIONS).get(name)
+    axis = _divided().get(name)
     return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Annotated, Any, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -41,106 +42,100 @@ _NODES = 32  # energies in a band: a spectrum that falls by 20 e-foldings in it 
 _MOST_HARMONICS = 30
 
 
-class FitData(NamedTuple):
-    """The arrays of one fit; leading axis `band` where the quantity has one.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FitData:
+    """The arrays of one fit; what depends on the band has it as the first axis.
 
-    Attributes
-    ----------
-    rate, stat_variance
-        Source-cleaned rate (cts/s) and its counting variance, (band, block, width).
-    level
-        Reference background level, cts/s, (band, revolution).
-    crab_rate
-        Reference Crab rate, cts/s per Crab, (band,).
-    tracer
-        Tracer over its own slow trend, minus one; zero without a tracer, (block, width).
-    basis
-        Phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2, (term, block, width).
-    crab_response
-        R at the Crab where it was not removed, else zero, (block, width).
-    exposure, region
-        A_im of the regions that a block sees, deg², (seen, block, width), and which they are (seen, block).
-    fov
-        FOV flux at the centre of a region per unit intensity of each region, deg², (region, region).
-    time
-        Middle of each revolution, −1 to 1 over the mission, (revolution,).
-    crab_basis
-        Legendre polynomials of `time`, (order + 1, revolution).
-    drift_basis, drift_frequency
-        Hilbert-space GP of the level: eigenfunctions (revolution, mode) and angular frequencies (mode,) in
-        radians per year.
-    block_revolution, filled
-        Revolution of each block (block,) and which cells hold a ScW that is fitted (block, width).
-    leftover
-        Intensity of the regions near the plane whose FOV flux on the plane is 1 mCrab, mCrab/deg², (region,).
-    plane
-        R at the nearest point of the Galactic plane, averaged over roll, (block, width).
-    smooth_basis, smooth_frequency
-        Hilbert-space GP of the Crab's rate: as those of the drift, for shorter time scales.
-    reshaped, reshaped_fov
-        Exposure and FOV flux for the shapes in latitude `SHAPES`, (shape, seen, block, width) and (shape,
-        region, region); None unless the model frees the shape.
-    e_min, e_max
-        Edges of the bands, keV, (band,).
-    energy, fold
-        Energies in each band, keV, and weights that fold a photon spectrum at these (ph/cm²/s/keV) into
-        mCrab, (band, node) each (see `ridgebayes.model.components.fold`).
-    stars
-        Starlight in the core of each region over that of the brightest, (region,).
-    template
-        Templates of the sky: brightness in the core of each region, 1 in the brightest, (template, region).
-    harmonic, harmonic_frequency
-        Periodic functions of longitude at the centres of the regions (harmonic, region), orthonormal over the
-        circle, and their frequencies in cycles a turn, (harmonic,).
-    sequence
-        Order of the ScWs in time; None unless the model has correlated noise.
-    tracer_bands
-        Rates of the tracer bands over their slow level, minus one: mean of each revolution, and what is left
-        in each ScW, (column, block, width).
-    hit
-        Which ScWs are outliers, (band, block, width), while a model with outliers is sampled; None elsewhere.
+    Each field names its axes. Revolutions are laid out in `block` × `width` cells, each of which holds one
+    ScW or none; `seen` are the regions that a block sees.
     """
 
-    rate: Array
-    stat_variance: Array
-    level: Array
-    crab_rate: Array
-    tracer: Array
-    tracer_bands: Array
-    basis: Array
-    crab_response: Array
-    exposure: Array
-    region: Array
-    fov: Array
-    time: Array
-    crab_basis: Array
-    drift_basis: Array
-    drift_frequency: Array
-    block_revolution: Array
-    filled: Array
-    leftover: Array
-    plane: Array
-    smooth_basis: Array
-    smooth_frequency: Array
-    e_min: Array
-    e_max: Array
-    energy: Array
-    fold: Array
-    stars: Array
-    template: Array
-    harmonic: Array
-    harmonic_frequency: Array
-    reshaped: Array | None = None
-    reshaped_fov: Array | None = None
-    sequence: Sequence | None = None
-    hit: Array | None = None
+    rate: Annotated[Array, "band block width"]
+    """Source-cleaned rate, cts/s."""
+    stat_variance: Annotated[Array, "band block width"]
+    """Counting variance of the rate, (cts/s)²."""
+    level: Annotated[Array, "band revolution"]
+    """Reference background level, cts/s."""
+    crab_rate: Annotated[Array, "band"]
+    """Reference Crab rate, cts/s per Crab."""
+    tracer: Annotated[Array, "block width"]
+    """Tracer over its own slow trend, minus one; zero without a tracer."""
+    tracer_bands: Annotated[Array, "column block width"]
+    """Tracer bands over their slow level, minus one: mean of each revolution, and the rest of each ScW."""
+    basis: Annotated[Array, "term block width"]
+    """Phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2."""
+    crab_response: Annotated[Array, "block width"]
+    """R at the Crab where it was not removed, else zero."""
+    exposure: Annotated[Array, "seen block width"]
+    """A_im of the regions that a block sees, deg²."""
+    region: Annotated[Array, "seen block"]
+    """Which regions these are."""
+    fov: Annotated[Array, "region region"]
+    """FOV flux at the centre of a region per unit intensity of each region, deg²."""
+    time: Annotated[Array, "revolution"]
+    """Middle of each revolution, −1 to 1 over the mission."""
+    crab_basis: Annotated[Array, "order revolution"]
+    """Legendre polynomials of `time`."""
+    drift_basis: Annotated[Array, "revolution mode"]
+    """Hilbert-space GP of the level: eigenfunctions."""
+    drift_frequency: Annotated[Array, "mode"]
+    """Their angular frequencies, radians per year."""
+    block_revolution: Annotated[Array, "block"]
+    """Revolution of each block."""
+    filled: Annotated[Array, "block width"]
+    """Which cells hold a ScW that is fitted."""
+    leftover: Annotated[Array, "region"]
+    """Intensity of the regions near the plane whose FOV flux on the plane is 1 mCrab, mCrab/deg²."""
+    plane: Annotated[Array, "block width"]
+    """R at the nearest point of the Galactic plane, averaged over roll."""
+    smooth_basis: Annotated[Array, "revolution crab_mode"]
+    """Hilbert-space GP of the Crab's rate: as that of the drift, for shorter time scales."""
+    smooth_frequency: Annotated[Array, "crab_mode"]
+    """Its angular frequencies, radians per year."""
+    e_min: Annotated[Array, "band"]
+    """Lower edges of the bands, keV."""
+    e_max: Annotated[Array, "band"]
+    """Upper edges of the bands, keV."""
+    energy: Annotated[Array, "band node"]
+    """Energies in each band, keV."""
+    fold: Annotated[Array, "band node"]
+    """Weights that fold photons (ph/cm²/s/keV) at these into mCrab (`ridgebayes.model.components.fold`)."""
+    stars: Annotated[Array, "region"]
+    """Starlight in the core of each region over that of the brightest."""
+    template: Annotated[Array, "template region"]
+    """Templates of the sky: brightness in the core of each region, 1 in the brightest."""
+    harmonic: Annotated[Array, "harmonic region"]
+    """Periodic functions of longitude at the centres of the regions, orthonormal over the circle."""
+    harmonic_frequency: Annotated[Array, "harmonic"]
+    """Their frequencies, cycles a turn."""
+    reshaped: Annotated[Array | None, "shape seen block width"] = None
+    """Exposure for the shapes in latitude `SHAPES`; None unless the model frees the shape."""
+    reshaped_fov: Annotated[Array | None, "shape region region"] = None
+    """FOV flux for the same shapes."""
+    sequence: Annotated[Sequence | None, ""] = None
+    """Order of the ScWs in time; None unless the model has correlated noise."""
+    hit: Annotated[Array | None, "band block width"] = None
+    """Which ScWs are outliers while a model with outliers is sampled; None elsewhere."""
+
+    @classmethod
+    @cache
+    def axes(cls) -> dict[str, list[str]]:
+        """Names of the axes of every array."""
+        return {x: t.__metadata__[0].split() for x, t in get_type_hints(cls, include_extras=True).items()}
+
+    @classmethod
+    def axis(cls, name: str) -> dict[str, int]:
+        """Arrays that have an axis of this name, and which of their axes it is."""
+        return {array: axes.index(name) for array, axes in cls.axes().items() if name in axes}
+
+    def having(self, name: str) -> dict[str, int]:
+        """Arrays there are here with an axis of this name, and which of their axes it is."""
+        return {array: axis for array, axis in self.axis(name).items() if getattr(self, array) is not None}
 
     def band(self, k: int) -> FitData:
         """Only band `k`, its axis kept."""
-        return self._replace(**{name: getattr(self, name)[k : k + 1] for name in _BANDED})
-
-
-_BANDED = ("rate", "stat_variance", "level", "crab_rate", "e_min", "e_max", "energy", "fold")
+        return replace(self, **{name: getattr(self, name)[k : k + 1] for name in self.having("band")})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ The density of the whole is the sum of those of the pieces, the prior counted on
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,14 +18,6 @@ from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.packing import Layout
 from ridgebayes.likelihood.sequence import Sequence, sequence
-
-BLOCKS = {
-    "rate": 1, "stat_variance": 1, "tracer": 0, "tracer_bands": 1, "basis": 1, "crab_response": 0,
-    "exposure": 1, "region": 1, "block_revolution": 0, "filled": 0, "plane": 0, "reshaped": 2, "hit": 1,
-}  # fmt: skip
-"""Arrays of a fit with an axis of blocks, and which axis that is."""
-REVOLUTIONS = {"level": 1, "time": 0, "crab_basis": 1, "drift_basis": 0, "smooth_basis": 0}
-"""Arrays of a fit with an axis of revolutions, and which axis that is. All others are the same everywhere."""
 
 
 def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray, NDArray]:
@@ -61,31 +56,29 @@ def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray
 
 def nothing(data: FitData) -> FitData:
     """One block and one revolution without ScWs: what is left of the density is the prior."""
-    one = {
+    one: dict[str, Any] = {
         name: jax.lax.slice_in_dim(getattr(data, name), 0, 1, axis=axis)
-        for name, axis in (BLOCKS | REVOLUTIONS).items()
-        if getattr(data, name) is not None
+        for name, axis in (data.having("block") | data.having("revolution")).items()
     }
     one["filled"] &= False
     one["block_revolution"] *= 0
-    return data._replace(**one)  # type: ignore[arg-type]
+    return replace(data, **one)
 
 
 def thinned(data: FitData, every: int, first: int = 0) -> FitData:
     """Take every so-many-th revolution from the first given, as a mission of its own."""
     revolution = np.asarray(data.block_revolution)
     kept = np.arange(data.time.size) % every == first
-    taken = {
+    taken: dict[str, Any] = {
         name: np.compress(which, getattr(data, name), axis)
-        for axes, which in ((BLOCKS, kept[revolution]), (REVOLUTIONS, kept))
-        for name, axis in axes.items()
-        if getattr(data, name) is not None
+        for along, which in (("block", kept[revolution]), ("revolution", kept))
+        for name, axis in data.having(along).items()
     }
     taken["block_revolution"] = (taken["block_revolution"] - first) // every
-    fewer = data._replace(**{name: jnp.asarray(x) for name, x in taken.items()})  # type: ignore[arg-type]
+    fewer = replace(data, **jax.tree.map(jnp.asarray, taken))
     if data.sequence is None:
         return fewer
-    return fewer._replace(sequence=_in_order(data.sequence, kept[revolution], fewer))
+    return replace(fewer, sequence=_in_order(data.sequence, kept[revolution], fewer))
 
 
 def _in_order(whole: Sequence, kept: NDArray[np.bool_], fewer: FitData) -> Sequence:
@@ -118,14 +111,13 @@ def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:
     blocks, revolutions = size
     start = jnp.minimum(first, data.block_revolution.size - blocks)
     start_revolution = jnp.minimum(first_revolution, data.time.size - revolutions)
-    taken = {
+    taken: dict[str, Any] = {
         name: jax.lax.dynamic_slice_in_dim(getattr(data, name), where, length, axis)
-        for axes, where, length in ((BLOCKS, start, blocks), (REVOLUTIONS, start_revolution, revolutions))
-        for name, axis in axes.items()
-        if getattr(data, name) is not None
+        for along, where, length in (("block", start, blocks), ("revolution", start_revolution, revolutions))
+        for name, axis in data.having(along).items()
     }
     number = start + jnp.arange(blocks)
     mine = (first <= number) & (number < end)
     taken["filled"] &= mine[:, None]
     taken["block_revolution"] = jnp.clip(taken["block_revolution"] - start_revolution, 0, revolutions - 1)
-    return data._replace(**taken)  # type: ignore[arg-type]
+    return replace(data, **taken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -118,7 +119,7 @@ class Fitter:
     def simulate(self, key: Array, data: FitData) -> tuple[dict[str, Array], FitData]:
         """Draw parameters from the prior, and the data of the model given these."""
         truth, rate = self._simulate(key, data)
-        return truth, data._replace(rate=rate)
+        return truth, replace(data, rate=rate)
 
     def sample(self, key: Array, data: FitData) -> tuple[NDArray, dict[str, NDArray], float]:
         """Sample the posterior: a chain, (draw, parameter), its statistics, and its smallest ESS.

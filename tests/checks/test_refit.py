@@ -1,5 +1,7 @@
 """The recipe: residuals against dense algebra, the fit against the mode."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,7 +73,7 @@ def test_fit_of_a_replicate_is_at_its_mode(small_run, small_mission):
     draws = again.z[0].reshape(-1, again.z.shape[-1])
     around = Around.of(draws)
     rate = recipe.replicate(draws[17], jax.random.key(4), part)
-    data = part._replace(rate=rate)
+    data = replace(part, rate=rate)
     slope = jax.jit(jax.grad(again.posterior.potential))
     before, after = (
         np.linalg.norm(around.root.T @ np.asarray(slope(z, data)))
