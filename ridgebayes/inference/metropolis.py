@@ -10,7 +10,7 @@ and given the parameters they are drawn each by itself: Gibbs sampling.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -32,7 +32,6 @@ SETTLING, SETTLING_OUTLIERS = 20, 50
 """Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
 PILOT = 2
 """Blocks of a first chain, after which the indicators are as probable as any."""
-_COORDINATES = 0.35  # share of the coordinates that get new values
 _TAIL = 4.0  # degrees of freedom of these
 _STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
 _SCALES = 0.8  # spread of the logarithm of its length
@@ -45,13 +44,17 @@ class Pace(NamedTuple):
     ----------
     tries
         Proposals of the nonlinear parameters that a draw takes.
-    whole
-        Share of them that are whole draws of the fit. Half of the others are new values of some
-        coordinates, half are steps from where the chain is.
+    whole, some
+        Shares of them that are whole draws of the fit, and new values of some coordinates. The others are
+        steps from where the chain is.
+    coordinates
+        Share of the coordinates that get new values.
     """
 
     tries: int = 1
     whole: float = 0.9
+    some: float = 0.05
+    coordinates: float = 0.35
 
 
 class _State(NamedTuple):
@@ -136,6 +139,14 @@ class Metropolis:
             state, *_ = self._block(state, given, proposal, aim, BLOCK, Pace(), [seed, 2, number])
         return np.asarray(state.hit)
 
+    def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
+        """Return the share of accepted proposals at each pace, by short chains, one after the other."""
+        state, accepted = self._begun(given, proposal, [seed]), []
+        for number, pace in enumerate(paces):
+            state, _, found = self._block(state, given, proposal, None, BLOCK, pace, [seed, 3, number])
+            accepted.append(float(found["acceptance_rate"].mean()))
+        return accepted
+
     def _begun(self, given: Given, proposal: Proposal, seed: list[int]) -> _State:
         theta = jnp.asarray(proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0]))
         found = self._marginal.conditionals(theta[None], given)
@@ -159,12 +170,12 @@ class Metropolis:
         length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
         local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
         kind = rng.uniform(size=shape)
-        changed = rng.uniform(size=(*shape, size)) < _COORDINATES
+        changed = rng.uniform(size=(*shape, size)) < pace.coordinates
         fresh = rng.standard_t(_TAIL, size=(*shape, size))
         noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
         uniform = np.log(rng.uniform(size=shape))
-        is_whole, is_some = kind < pace.whole, kind < (1.0 + pace.whole) / 2
+        is_whole, is_some = kind < pace.whole, kind < pace.whole + pace.some
         moves = independent, local, is_whole, is_some, changed, fresh, uniform
         steps = *moves, noise, keys, np.arange(BLOCK) < n
         state, found = self._run(state, steps, given, proposal, aim)

@@ -25,7 +25,7 @@ from ridgebayes.inference.sampler import METROPOLIS, Sampler, Start
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.parallel.cores import cores
+from ridgebayes.parallel.cores import cores, one_blas_thread
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +158,7 @@ class Chains(NamedTuple):
     stopped: str = ""
 
 
+@one_blas_thread()
 def run_chains(
     posterior: Posterior,
     parts: list[FitData],

@@ -1,8 +1,9 @@
 """The way that a posterior is sampled: chosen for each part, then chain by chain.
 
 ``metropolis``
-    The linear parameters are integrated out; the few others are proposed from what adaptive importance
-    sampling has fitted to their density, and the linear ones are drawn exactly.
+    The linear parameters are integrated out; the others are proposed from what adaptive importance sampling
+    has fitted to their density, and the linear ones are drawn exactly. Where the others are too many for
+    that, some of them at a time are proposed from the Gaussian at the mode.
 ``marginal``
     NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
     or where the proposals would be accepted too rarely.
@@ -55,8 +56,16 @@ _THINNED, _THINNED_OF_SEVERAL = 25_000, 6_000
 from several."""
 _LITTLE = 10
 """So many times fewer revolutions tell the mode well enough to fit a proposal."""
-_FEW = 12
-"""Nonlinear parameters up to which differences are faster than a gradient, with the time to compile it."""
+_FEW, _TOO_MANY = 12, 60
+"""Nonlinear parameters up to which differences are faster than a gradient, with the time to compile it, and
+beyond which no draw of all of them at once is accepted."""
+_SHARES = (0.35, 0.2, 0.1, 0.05)
+"""Shares of the coordinates that are tried, where some at a time get new values."""
+_RENEWED, _MOST_RENEWALS = 0.7, 25
+"""Share of the coordinates that a draw renews then, and proposals that it may take."""
+_NEARLY_GAUSSIAN = 80.0  # degrees of freedom
+_LEAST_SOME, _LOCAL = 0.1, 0.15
+"""Acceptance below which new values of some coordinates are not used; share of local steps beside them."""
 _LOOKS = 5  # at most so often the outliers are looked for
 _STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
 """Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
@@ -170,6 +179,8 @@ class Sampler:
             return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
         around, given = self.mode(marginal, z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
+        if not self.outliers and self.method != NUTS and marginal.nonlinear.size > _TOO_MANY:
+            return self._some_at_a_time(given, reference, around, rng)
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         around = adapted.proposal.gaussian
@@ -180,10 +191,31 @@ class Sampler:
             given = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
             around = _highest(marginal, given, [around])
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
-        if not self.outliers and (self.method == NUTS or not _usable(adapted)):
+        if not self.outliers and self.method == NUTS:
             return Start(MARGINAL, reference, around)
+        if not self.outliers and not _usable(adapted):
+            return self._some_at_a_time(given, reference, around, rng)
         pace = _pace(adapted, data.rate.size)
         return Start(METROPOLIS, reference, around, adapted.proposal, hit, pace)
+
+    def _some_at_a_time(
+        self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
+    ) -> Start:
+        """Propose new values of some whitened coordinates of the Gaussian, or use NUTS where that fails."""
+        proposal = Proposal.straight(
+            around.mode, np.linalg.cholesky(around.root @ around.root.T), _NEARLY_GAUSSIAN
+        )
+        # The first of the chains leads away from where it begins.
+        paces = [Pace(1, 0.0, 1.0, share) for share in (_SHARES[-1], *_SHARES)]
+        accepted = self._metropolis.acceptance(given, proposal, paces, int(rng.integers(2**31)))[1:]
+        renewed = np.multiply(_SHARES, accepted)
+        best = int(np.argmax(renewed))
+        logger.debug("some at a time: accepted %s", dict(zip(_SHARES, np.round(accepted, 2), strict=True)))
+        if accepted[best] < _LEAST_SOME:
+            return Start(MARGINAL, reference, around)
+        wanted = np.log(1.0 - _RENEWED) / np.log1p(-(1.0 - _LOCAL) * renewed[best])
+        pace = Pace(min(int(np.ceil(wanted)), _MOST_RENEWALS), 0.0, 1.0 - _LOCAL, _SHARES[best])
+        return Start(METROPOLIS, reference, around, proposal, None, pace)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
@@ -277,11 +309,12 @@ def _usable(adapted: Adapted) -> bool:
 def _pace(adapted: Adapted, cells: int) -> Pace:
     """So many proposals that one of them is nearly always accepted; few where each is slow."""
     if adapted.serves:
-        return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL)
+        return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL, (1.0 - _NEARLY_ALL) / 2)
     accepted = _SOME * adapted.acceptance + _OTHERS
     wanted = min(int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted))), _MOST_TRIES)
     tries = max(min(wanted, _CELLS_ELSEWHERE // cells), 2)
-    return Pace(tries, _SOME if tries >= _MANY else _MOST)
+    whole = _SOME if tries >= _MANY else _MOST
+    return Pace(tries, whole, (1.0 - whole) / 2)
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:

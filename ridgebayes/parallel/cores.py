@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from threadpoolctl import threadpool_limits
+
 _SHARE: ContextVar[int | None] = ContextVar("share", default=None)
 
 
@@ -16,6 +18,17 @@ def cores() -> int:
     if share is not None:
         return share
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS and LAPACK use one thread inside: of matrices of a few hundred rows many threads are slower.
+
+    The Cholesky factor of 134 rows takes two threads ten times as long as one (OpenBLAS, two cores). Sums of
+    one thread are the same in every process, too.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @contextmanager

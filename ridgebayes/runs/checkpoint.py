@@ -109,8 +109,8 @@ class Checkpoint:
             return None
         proposal = Proposal(*(kept[name] for name in Proposal._fields)) if "degrees" in kept else None
         around = Gaussian(kept["around_mode"], kept["around_root"])
-        tries, whole = kept["pace"].tolist()
-        pace = Pace(int(tries), whole)
+        tries, *shares = kept["pace"].tolist()
+        pace = Pace(int(tries), *shares)
         return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), pace)
 
     def save_start(self, part: int, start: Start) -> None:

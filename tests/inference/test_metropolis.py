@@ -55,9 +55,13 @@ CLOSED = {
 """With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
 
 
-@pytest.mark.parametrize("method", ["auto", "nuts"])
-def test_of_a_gaussian_in_closed_form(small_mission, method):
-    """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it."""
+@pytest.mark.parametrize(("method", "too_many"), [("auto", 60), ("auto", 2), ("nuts", 60)])
+def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many):
+    """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
+
+    Whole, or some of its coefficients at a time, as where there are too many.
+    """
+    monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", too_many)
     few = few_scws(small_mission).take_bands(["A01"])
     model = models.crab().with_priors(CLOSED)
     posterior, made = prepared(model, few)
@@ -81,6 +85,7 @@ def test_of_a_gaussian_in_closed_form(small_mission, method):
 
     z, statistics, start = drawn(posterior, data, 6000, method=method)
     assert (start.method == METROPOLIS) == (method == "auto")
+    assert method == "nuts" or (start.pace.whole > 0) == (too_many == 60)
     z, sd, worth = z[0], np.sqrt(np.diag(covariance)), ess(z)
     assert worth.min() > 1000
     assert (np.abs(z.mean(0) - mean) < 4.5 * sd / np.sqrt(worth)).all()
