@@ -235,7 +235,7 @@ def pareto_k(log_weight: NDArray) -> float:
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
     """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
     weight = _tempered(log_weight)
-    frame = before if _worth(weight) < _SKEWED else _unskewed(x, weight, before)
+    frame = before if _worth(weight) < _SKEWED else before._replace(**_unskewed(x, weight))
     u = frame.even(x)
     log_p = log_p + np.log(frame.slope(u)).sum(-1)
     moments = _moments(u, log_weight)
@@ -252,7 +252,24 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -
     return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
 
 
-def _unskewed(x: NDArray, weight: NDArray, before: Proposal) -> Proposal:
+def of_draws(x: NDArray) -> Proposal | None:
+    """Fit a proposal to draws (n, parameter) of a density; None where they do not tell its covariance.
+
+    Draws of chains know a tail that the points of `adapt` have missed, though the chains stuck to it.
+    """
+    if not np.ptp(x, axis=0).all():
+        return None
+    coordinates = _unskewed(x, np.full(len(x), 1.0 / len(x)))
+    frame = Proposal.straight(x[0], np.eye(x.shape[1]), _DEGREES[0])._replace(**coordinates)
+    u = frame.even(x)
+    try:
+        root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(x.shape[1], -1))
+    except np.linalg.LinAlgError:
+        return None
+    return frame._replace(mean=u.mean(0), root=_WIDTHS[1] * root)
+
+
+def _unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
     """Choose coordinates in which weighted points are not skewed, parameter by parameter."""
     size = x.shape[1]
     centre, spread, skew = np.empty(size), np.empty(size), np.empty(size)
@@ -273,7 +290,7 @@ def _unskewed(x: NDArray, weight: NDArray, before: Proposal) -> Proposal:
             skew[k] = brentq(skewness, -_MOST_SKEW, _MOST_SKEW, xtol=1e-3)
         else:
             skew[k] = _MOST_SKEW * (1 if abs(ends[1]) < abs(ends[0]) else -1)
-    return before._replace(centre=centre, spread=spread, skew=skew)
+    return {"centre": centre, "spread": spread, "skew": skew}
 
 
 def _widened(

@@ -176,6 +176,7 @@ def run_chains(
     """Run all chains of all parts.
 
     Chains of independent proposals that have not converged go on, twice as long each time (`MOST_TIMES`).
+    The proposal is first fitted to the draws there are, which then count no more.
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
     that are given. After `max_time` minutes all chains stop, and give the draws that all of them have. Where
     `only` names parts by their numbers, the others wait for another call. A `sampler` that `sampler_of` made
@@ -202,7 +203,7 @@ def run_chains(
         try:
             running = run.begin(numbers)
             clock.lap("mode")
-            blocks, times, cut = _until_converged(run, running)
+            kept, times, cut = _until_converged(run, running)
             clock.lap("sampling")
         except BaseException as error:
             run.stop.set()
@@ -213,15 +214,13 @@ def run_chains(
                     f"`{command('resume', checkpoint.run)}`"
                 ) from None
             raise
-    draws = min(settings.draws, *(_length(chain) for of_part in blocks for chain in of_part))
+    draws = min(settings.draws, *(len(chain.z) for chain in kept))
     stopped = f"after {max_time:g} min, while chains that had not converged went on" if cut else ""
     if draws < settings.draws:
         assert max_time is not None
         stopped = f"after {max_time:g} min with {draws} of {settings.draws} draws a chain"
         _check_enough(draws, stopped, checkpoint)
-    chains = [
-        _join(chain, draws, every) for of_part, every in zip(blocks, times, strict=True) for chain in of_part
-    ]
+    chains = [_first(chain, draws) for chain in kept]
     shape = (len(numbers), settings.chains, draws)
     z = np.stack([c.z for c in chains]).reshape(*shape, -1)
     statistics = {
@@ -247,13 +246,13 @@ def sampler_of(
 
 def _until_converged(
     run: _Chains, running: dict[int, list[Future[list[Draws]]]]
-) -> tuple[list[list[list[Draws]]], list[int], bool]:
+) -> tuple[list[Draws], list[int], bool]:
     """Wait for the chains of all parts, and let those go on that have not converged.
 
     Returns
     -------
     list
-        Blocks of draws: (part, chain, block).
+        Draws of each chain, part after part: of so many as were asked for at most.
     list
         So many times as long as was asked for they became, (part,).
     bool
@@ -261,7 +260,11 @@ def _until_converged(
     """
     draws = run.settings.draws
     times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
-    waiting, cut = deque(running.items()), False
+    waiting, cut, refitted = deque(running.items()), False, dict.fromkeys(running, False)
+
+    def kept(part: int) -> list[Draws]:
+        return [_thinned(chain, draws, times[part], refitted[part]) for chain in found[part]]
+
     while waiting:
         part, chains = waiting.popleft()
         found[part] = [chain.result() for chain in chains]
@@ -270,11 +273,13 @@ def _until_converged(
             times[part] //= 2
             cut = True
         elif whole and 2 * times[part] <= MOST_TIMES and run.may_go_on(part):
-            z = np.stack([_join(chain, draws, times[part]).z for chain in found[part]])
+            z = np.stack([chain.z for chain in kept(part)])
             if not mixed(z, margin=_MARGIN):
+                if times[part] == 1:
+                    refitted[part] = run.refit(part, z.reshape(-1, z.shape[-1]))
                 times[part] *= 2
                 waiting.append((part, run.go_on(part, times[part] * draws)))
-    return [found[part] for part in running], list(times.values()), cut
+    return [chain for part in running for chain in kept(part)], list(times.values()), cut
 
 
 def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
@@ -322,6 +327,16 @@ class _Chains:
         """Tell whether chains of a part go on where they have not converged: steps of NUTS take too long."""
         judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= _JUDGED
         return judged and not self.stop.is_set() and self.starts[part].method == METROPOLIS
+
+    def refit(self, part: int, z: NDArray) -> bool:
+        """Fit the proposal of a part to the draws (draw, parameter) of its chains; tell whether it was."""
+        start = self.sampler.refitted(self.starts[part], z)
+        if start is None:
+            return False
+        self.starts[part] = start
+        if self.checkpoint:
+            self.checkpoint.save_start(part, start)
+        return True
 
     def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:
         """Let the chains of a part go on until they have so many draws each."""
@@ -408,11 +423,19 @@ def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
     return next(blocks for blocks, ended in chain if ended)
 
 
-def _join(blocks: Sequence[Draws], draws: int, every: int = 1) -> Draws:
-    """Join the blocks of a chain; of every so many draws the last, as far as `draws`."""
-    kept = slice(every - 1, every * draws, every)
+def _thinned(blocks: Sequence[Draws], draws: int, times: int, refitted: bool) -> Draws:
+    """Join the blocks of a chain that became `times` as long; of every so many draws the last one stays.
+
+    Those before the proposal was fitted to them are left out.
+    """
+    first, every = (draws, times - 1) if refitted and times > 1 else (0, times)
+    kept = slice(first + every - 1, first + every * draws, every)
     names = blocks[0].statistics
     return Draws(
         np.concatenate([b.z for b in blocks])[kept],
         {name: np.concatenate([b.statistics[name] for b in blocks])[kept] for name in names},
     )
+
+
+def _first(chain: Draws, draws: int) -> Draws:
+    return Draws(chain.z[:draws], {name: x[:draws] for name, x in chain.statistics.items()})

@@ -30,7 +30,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.metropolis import SETTLING, SETTLING_OUTLIERS, Metropolis, Pace
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
-from ridgebayes.inference.proposal import Adapted, Proposal, adapt
+from ridgebayes.inference.proposal import Adapted, Proposal, adapt, of_draws
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
 
@@ -216,6 +216,29 @@ class Sampler:
         wanted = np.log(1.0 - _RENEWED) / np.log1p(-(1.0 - _LOCAL) * renewed[best])
         pace = Pace(min(int(np.ceil(wanted)), _MOST_RENEWALS), 0.0, 1.0 - _LOCAL, _SHARES[best])
         return Start(METROPOLIS, reference, around, proposal, None, pace)
+
+    def refitted(self, start: Start, z: NDArray) -> Start | None:
+        """Return where chains that have not converged go on, their proposal fitted to their draws.
+
+        None where that does not help: for NUTS; where some parameters at a time are proposed; where the
+        proposal follows the indicators of outliers.
+
+        Parameters
+        ----------
+        start
+            Where they began.
+        z
+            Draws of all of them, (draw, parameter).
+        """
+        if (
+            self.marginal is None
+            or start.method != METROPOLIS
+            or start.hit is not None
+            or not start.pace.whole
+        ):
+            return None
+        proposal = of_draws(z[:, self.marginal.nonlinear])
+        return None if proposal is None else start._replace(proposal=proposal)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None

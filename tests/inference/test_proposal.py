@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.proposal import Proposal, _tempered, acceptance, adapt, pareto_k
+from ridgebayes.inference.proposal import Proposal, _tempered, acceptance, adapt, of_draws, pareto_k
 from ridgebayes.inference.sampler import MAX_PARETO_K
 
 ROOT = np.array([[2.0, 0.0, 0.0], [0.5, 0.3, 0.0], [-1.0, 0.2, 0.7]])
@@ -156,3 +156,23 @@ def test_tempering_leaves_out_what_is_impossible():
     """At power zero, too: one point carries all the weight, and one has none."""
     log_weight = np.array([-np.inf, 0.0, -1e5, -1e5, -1e5])
     np.testing.assert_allclose(_tempered(log_weight, 4.0), [0.0, 0.25, 0.25, 0.25, 0.25], rtol=1e-6)
+
+
+def test_fitted_to_draws_it_has_their_tail(rng):
+    """One parameter has a long tail to one side; a fit by moments would be accepted half as often."""
+    z = rng.normal(size=(4000, 3))
+    density = Proposal.straight(MEAN, ROOT, np.inf)._replace(skew=np.array([0.0, -1.2, 0.0]))
+    log_density = lambda x: (  # noqa: E731
+        stats.multivariate_normal(MEAN, ROOT @ ROOT.T).logpdf(density.even(x))
+        - np.log(density.slope(density.even(x))).sum(-1)
+    )
+    found = of_draws(density.skewed(MEAN + z @ ROOT.T))
+    x = found.skewed(found.draw(rng, 4000))
+    own = log_density(x) - found.log_density_at(x)
+    assert acceptance(own, -own) > 0.75
+    assert pareto_k(own) < 0.5
+
+
+def test_draws_that_stand_still_are_not_fitted(rng):
+    still = np.column_stack([rng.normal(size=50), np.ones(50)])
+    assert of_draws(still) is None

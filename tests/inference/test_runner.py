@@ -147,7 +147,7 @@ def slow(clock, monkeypatch):
             x.append(memory * x[-1] + noise)
         return np.array(x)[:, None]
 
-    def install(memories, method=METROPOLIS):
+    def install(memories, method=METROPOLIS, *, refit=False):
         known = {(p, n): series(p, n, m) for p, m in enumerate(memories) for n in range(4)}
 
         def begin(self, *_):
@@ -163,6 +163,7 @@ def slow(clock, monkeypatch):
 
         monkeypatch.setattr(runner.Sampler, "begin", begin)
         monkeypatch.setattr(runner.Sampler, "chain", chain)
+        monkeypatch.setattr(runner.Sampler, "refitted", lambda _, start, z: start if refit else None, False)
         monkeypatch.setattr(runner.Sampler, "warmup_of", lambda *_: 0)
         monkeypatch.setattr(runner.jax.random, "key", lambda seed: 0)
         monkeypatch.setattr(runner.jax.random, "fold_in", lambda key, number: number)
@@ -188,17 +189,19 @@ def run_slow(parts, *, checkpoint=None, seconds=None, draws=500):
     )
 
 
-def test_chains_that_have_not_converged_go_on(clock, slow):
-    known = slow([0.0, 0.8])
+@pytest.mark.parametrize("refit", [False, True])
+def test_chains_that_have_not_converged_go_on(clock, slow, refit):
+    """Draws from before the proposal was fitted to them are left out."""
+    known = slow([0.0, 0.8], refit=refit)
     found = run_slow(2)
     assert found.times[0] == 1
     assert 2 <= found.times[1] <= runner.MOST_TIMES
-    every = found.times[1]
+    first, every = (500, found.times[1] - 1) if refit else (0, found.times[1])
     for n in range(4):
         np.testing.assert_array_equal(found.z[0, n], known[0, n][:500])
-        np.testing.assert_array_equal(found.z[1, n], known[1, n][every - 1 : 500 * every : every])
+        np.testing.assert_array_equal(found.z[1, n], known[1, n][first:][every - 1 : 500 * every : every])
     assert mixed(found.z[1])
-    assert clock.now == 4 * (1 + every) * 500 / BLOCK
+    assert clock.now == 4 * (1 + found.times[1]) * 500 / BLOCK
 
 
 def test_chains_that_never_converge_end(clock, slow):
@@ -223,8 +226,9 @@ def test_chains_that_are_stopped_as_they_go_on_keep_what_they_had(clock, slow):
     np.testing.assert_array_equal(found.z[0, 2], known[0, 2][:500])
 
 
-def test_going_on_after_an_interruption_gives_the_same(clock, slow):
-    slow([0.97])
+@pytest.mark.parametrize("refit", [False, True])
+def test_going_on_after_an_interruption_gives_the_same(clock, slow, refit):
+    slow([0.97], refit=refit)
     whole, kept = run_slow(1), Kept()
     spent = clock.now
     run_slow(1, seconds=120.0, checkpoint=kept)
