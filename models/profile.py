@@ -52,7 +52,7 @@ PRIORS = {
     "sky.profile_length": Parameter(
         dist.LogNormal(np.log(25.0), 0.3), "deg", ("band",), "length over which it changes"
     ),
-    "response.solid_angle": components.SKY["response.solid_angle"],
+    **components.SHARED_BY_SKIES,
     **components.BACKGROUND,
     **components.CRAB,
 }

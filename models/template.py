@@ -44,7 +44,7 @@ PRIORS = {
     "sky.departure_sd": Parameter(
         dist.HalfNormal(0.3), "mCrab / deg2", ("band",), "sd of the departures in the brightest region"
     ),
-    "response.solid_angle": components.SKY["response.solid_angle"],
+    **components.SHARED_BY_SKIES,
     **components.BACKGROUND,
     **components.CRAB,
 }

@@ -38,6 +38,10 @@ WIDTHS = (1.0, 0.7, 1.4, 2.0)
 SHIFT_DEG = 1.0
 SHAPES = (*((width, 0.0) for width in WIDTHS), (1.0, -SHIFT_DEG), (1.0, SHIFT_DEG))
 """Stretch and shift in latitude of the skies from which a free shape in latitude is made."""
+LATITUDE_SHAPES = ((1.0, 0.0), (1.4, 0.0), (1.0, -SHIFT_DEG), (1.0, SHIFT_DEG))
+"""Stretch and shift in latitude of the skies from which the columns of `sky.latitude` are made."""
+LATITUDE = np.array([[-1.0, 1.0, 0.0, 0.0], [0.0, 0.0, -0.5, 0.5]])
+"""Weights of these skies in the two columns: what a wider sky gains, and one that is shifted north."""
 _NODES = 32  # energies in a band: a spectrum that falls by 20 e-foldings in it comes out to 1e-6
 _MOST_HARMONICS = 30
 
@@ -73,6 +77,10 @@ class FitData:
     """Which regions these are."""
     fov: Annotated[Array, "region region"]
     """FOV flux at the centre of a region per unit intensity of each region, deg²."""
+    latitude: Annotated[Array, "latitude block width"]
+    """Exposure of the columns of `sky.latitude`, deg²; without columns where no model asks for them."""
+    latitude_fov: Annotated[Array, "region latitude"]
+    """FOV flux at the centre of a region per unit of each of them, deg²."""
     time: Annotated[Array, "revolution"]
     """Middle of each revolution, −1 to 1 over the mission."""
     crab_basis: Annotated[Array, "order revolution"]
@@ -117,6 +125,12 @@ class FitData:
     """Order of the ScWs in time; None unless the model has correlated noise."""
     hit: Annotated[Array | None, "band block width"] = None
     """Which ScWs are outliers while a model with outliers is sampled; None elsewhere."""
+
+    def slabs(self, exposure: Any) -> tuple[Array, Array]:
+        """Slabs of the sky, and the place of each among intensities with `sky.latitude` behind them."""
+        behind = len(self.fov) + np.arange(len(self.latitude))
+        place = np.broadcast_to(behind[:, None], (behind.size, self.filled.shape[0]))
+        return jnp.concatenate([exposure, self.latitude]), jnp.concatenate([self.region, place])
 
     @classmethod
     @cache
@@ -164,6 +178,7 @@ class Prepared:
             "mode": list(range(1, self.data.drift_frequency.size + 1)),
             "crab_mode": list(range(1, self.data.smooth_frequency.size + 1)),
             "template": list(self.sky.templates),
+            "latitude": ["width", "shift"],
             "harmonic": list(range(self.data.harmonic_frequency.size)),
             "tracer_column": [f"{band.name} {part}" for band in self.scws.tracer_bands for part in PARTS],
         }
@@ -239,8 +254,14 @@ def prepare(
     beside = np.empty((0, len(scws)))
     if scws.aside is not None:
         beside = columns(scws.aside, crab_response, position, time, scales.tracers)
-    packed_exposure, region = pack_sky(where, a, seen)
     fov = sky.fov_matrix(response)
+    packed_exposure, region = pack_sky(where, a, seen)
+    latitude, latitude_fov = np.zeros((0, len(scws))), np.zeros((len(sky), 0))
+    if "sky.latitude" in opened:
+        more = [sky.reshaped(*shape) for shape in LATITUDE_SHAPES[1:]]
+        of_stars = [exposure(scws, other, response, cache=cache) @ sky.stars for other in more]
+        latitude = LATITUDE @ [a @ sky.stars, *of_stars]
+        latitude_fov = (LATITUDE @ [x.fov_matrix(response) @ sky.stars for x in (sky, *more)]).T
     half_years = scales.half_span / DAYS_A_YEAR
     edge = interval(scales.half_span)
     modes, crab_modes = scales.modes
@@ -257,6 +278,8 @@ def prepare(
         exposure=packed_exposure,
         region=region,
         fov=fov,
+        latitude=where.pack(latitude),
+        latitude_fov=latitude_fov,
         time=time,
         crab_basis=legendre.legvander(time, CRAB_ORDER).T,
         drift_basis=_waves(time * half_years, edge, modes),
@@ -277,19 +300,20 @@ def prepare(
     if skies:
         arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
         arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
-    if "background.correlated" in opened:
-        arrays["sequence"] = sequence(
-            where,
-            scws.mjd,
-            arrays["basis"],
-            exposure=np.sum([packed_exposure, *arrays.get("reshaped", ())], axis=0),
-            region=region,
-        )
     data = FitData(**jax.tree.map(jnp.asarray, arrays))
+    if "background.correlated" in opened:
+        data = replace(data, sequence=jax.tree.map(jnp.asarray, in_order(data, where, scws.mjd)))
     unseen = tuple(uncovered(a[fitted], sky.names))
     return Prepared(
         data, where, scws, sky, response, mjd, unseen, crab_given=not scws.crab.any(), scales=scales
     )
+
+
+def in_order(data: FitData, where: Layout, mjd: ArrayLike) -> Sequence:
+    """Put the ScWs of a fit in order of time, for correlated noise."""
+    every = data.exposure if data.reshaped is None else data.exposure + data.reshaped.sum(0)
+    exposure, place = data.slabs(every)
+    return sequence(where, mjd, data.basis, exposure=exposure, region=place)
 
 
 _waves = jax.jit(eigenfunctions, static_argnums=(1, 2))

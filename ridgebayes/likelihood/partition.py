@@ -15,9 +15,9 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.design import FitData, in_order
 from ridgebayes.likelihood.packing import Layout
-from ridgebayes.likelihood.sequence import Sequence, sequence
+from ridgebayes.likelihood.sequence import Sequence
 
 
 def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray, NDArray]:
@@ -90,9 +90,7 @@ def _in_order(whole: Sequence, kept: NDArray[np.bool_], fewer: FitData) -> Seque
     there = np.isfinite(time)
     index = np.where(there, np.cumsum(there).reshape(there.shape) - 1, 0)
     where = Layout(index, there, np.asarray(fewer.block_revolution), np.arange(fewer.time.size))
-    exposure = fewer.exposure if fewer.reshaped is None else fewer.exposure + fewer.reshaped.sum(0)
-    found = sequence(where, time[there], fewer.basis, exposure=exposure, region=fewer.region)
-    return jax.tree.map(jnp.asarray, found)
+    return jax.tree.map(jnp.asarray, in_order(fewer, where, time[there]))
 
 
 def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:

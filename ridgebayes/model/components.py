@@ -37,7 +37,16 @@ SKY = {
         "mean surface brightness of each region's core; prior: times the Crab rate over its reference",
     ),
     "response.solid_angle": Parameter(1.0, "", (), "effective solid angle over the nominal one"),
+    "sky.latitude": Parameter(
+        dist.Normal(0.0, 1.0),
+        "mCrab / deg2",
+        ("band", "latitude"),
+        "what a sky 1.4 times as wide in latitude adds where stars are brightest, and one a degree north; "
+        "prior: times the Crab rate",
+    ),
 }
+SHARED_BY_SKIES = {name: SKY[name] for name in ("response.solid_angle", "sky.latitude")}
+"""Parameters of any sky whose bands are apart."""
 
 DEPARTURE = ("sky.departure", "sky.departure_sd", "sky.hard_departure", "sky.hard_departure_sd")
 """Parameters of what the sky has beside a map (see `departure`)."""
@@ -261,17 +270,23 @@ def crab(rate: Array, data: FitData) -> Terms:
 
 
 def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
-    """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg²."""
+    """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg².
+
+    No profile in latitude is exact: with `sky.latitude` it is as wide, and where, as the data say. What all
+    regions gain then is in proportion to their starlight.
+    """
     weights, exposures, fov = _exposure(p, data)
     omega = p("response.solid_angle")
-    numpyro.deterministic("sky.fov_flux", jnp.einsum("bw,wpr,br->bp", weights, fov, omega * intensity))
+    latitude = measured(p, "sky.latitude") if "sky.latitude" in p else jnp.zeros((len(intensity), 0))
+    flux = jnp.einsum("bw,wpr,br->bp", weights, fov, intensity) + latitude @ data.latitude_fov.T
+    numpyro.deterministic("sky.fov_flux", omega * flux)
     for extra in opened(p):
         if extra.intensity:
             intensity = intensity + extra.intensity(p, data)
-    intensity = omega * intensity
+    table, slabs = omega * jnp.concatenate([intensity, latitude], -1), [data.slabs(x) for x in exposures]
     return [
-        Term(weight[:, None] * crab_rate / 1000.0, exposure, intensity, data.region)
-        for weight, exposure in zip(weights.T, exposures, strict=True)
+        Term(weight[:, None] * crab_rate / 1000.0, exposure, table, slabs[0][1])
+        for weight, (exposure, _) in zip(weights.T, slabs, strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.likelihood.design import CRAB_ORDER, FitData
+from ridgebayes.likelihood.design import CRAB_ORDER, LATITUDE, FitData
 from ridgebayes.model.components import TRACER_BANDS
 from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, parameter_rows, with_priors
@@ -75,6 +75,7 @@ class Model:
             "order": data.crab_basis.shape[0] - 1,
             "mode": data.drift_frequency.shape[0],
             "crab_mode": data.smooth_frequency.shape[0],
+            "latitude": len(data.latitude),
             "template": data.template.shape[0],
             "harmonic": data.harmonic_frequency.shape[0],
             "tracer_column": data.tracer_bands.shape[0],
@@ -97,6 +98,7 @@ class Model:
             An unknown name, with the nearest real one; one of a sky or Crab that the model does not have.
         """
         added: dict[str, Parameter] = {}
+        replaced: set[str] = set()
         for name in names:
             if name not in EXTRAS:
                 raise InputError(f"extra '{name}': there is none of this name{nearest(name, EXTRAS)}")
@@ -105,13 +107,15 @@ class Model:
                 what = "Crab" if needs.startswith("crab.") else "sky"
                 raise InputError(f"extra '{name}': model '{self.name}' has no {what} that it could change")
             added |= EXTRAS[name].parameters
+            replaced |= set(EXTRAS[name].instead_of)
         extras = tuple(dict.fromkeys((*self.extras, *names)))
         if "background.coefficients" in self.parameters and {"correlated_noise", "outliers"} & set(extras):
             raise InputError(
                 "extras: correlated_noise and outliers need the revolution terms integrated out: leave "
                 "marginal=False away"
             )
-        return replace(self, parameters={**self.parameters, **added}, extras=extras)
+        kept = {name: parameter for name, parameter in self.parameters.items() if name not in replaced}
+        return replace(self, parameters={**kept, **added}, extras=extras)
 
     def with_tracer_bands(self) -> Model:
         """Return the model with a background that follows the rates of bands without sky, too.
@@ -144,6 +148,7 @@ class Model:
             "region": len(self.sky.names),
             "template": len(self.sky.templates),
             "term": 3,
+            "latitude": len(LATITUDE),
             "order": CRAB_ORDER,
         }
         used = dict.fromkeys(axis for p in self.parameters.values() for axis in p.dims)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
-from ridgebayes.products.skydraws import exposures, region_draws, spread
+from ridgebayes.products.skydraws import exposures, shape_draws
 from ridgebayes.products.tablefiles import meta_lines
 from ridgebayes.runs.fitted import left_sites
 from ridgebayes.runs.intensity import MCRAB, need_crab, need_sky, provenance
@@ -162,7 +162,7 @@ def _plane(run: Run, every: int) -> xr.DataArray:
     lon = np.arange(-180.0, 180.0)
     seen = exposures(run, lon, np.zeros(lon.size))
     bands = [str(band) for band in run.record["data"]["bands"]]
-    draws = [spread(run, band, region_draws(run, band, as_seen=True)) @ seen.T for band in bands]
+    draws = [shape_draws(run, band, as_seen=True) @ seen.T for band in bands]
     stored = run.tree["posterior"].dataset
     shape = (stored.sizes["chain"], stored.sizes["draw"], len(bands), lon.size)
     return xr.DataArray(

@@ -21,7 +21,7 @@ from ridgebayes.instrument.redistribution import Redistribution
 from ridgebayes.model.components import CRAB_SPECTRUM
 from ridgebayes.priors import describe, with_priors
 from ridgebayes.products import spectrum as spectra
-from ridgebayes.products.skydraws import exposures, region_draws, spread
+from ridgebayes.products.skydraws import exposures, shape_draws
 from ridgebayes.products.spectrum import Quantity, Spectrum
 from ridgebayes.runs.convergence import COLUMN, mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, interval_columns, need_sky, provenance
@@ -111,9 +111,7 @@ def region_spectrum(
     own = spectra.spectrum(run, str(run.sky.names[0]), "fov", crab)
     where = [sky.names.index(region)]
     seen = exposures(run, sky.centre_lon[where], sky.centre_lat[where])[0]
-    draws = np.stack(
-        [spread(run, b.name, region_draws(run, b.name, as_seen=True)) @ seen for b in own.bands], axis=-1
-    )
+    draws = np.stack([shape_draws(run, b.name, as_seen=True) @ seen for b in own.bands], axis=-1)
     value, error = spectra.published_fov(region, own.bands)
     source = spectra.published_source(region) if np.isfinite(value).any() else ""
     published = spectra.Published(value, error, source)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.products.published import published_fov, published_source
-from ridgebayes.products.skydraws import exposures, region_draws, spread
+from ridgebayes.products.skydraws import exposures, shape_draws
 from ridgebayes.products.tablefiles import latex_table
 from ridgebayes.runs.convergence import COLUMN, mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sky, provenance
@@ -67,7 +67,7 @@ def flux_table(
     ]
     seen = exposures(run, regions.centre_lon, regions.centre_lat)
     draws = np.stack(
-        [spread(run, b.name, region_draws(run, b.name, as_seen=True)) @ seen.T for b in bands], axis=-1
+        [shape_draws(run, b.name, as_seen=True) @ seen.T for b in bands], axis=-1
     )  # (draw, region, band)
     tail = (1 - CI_PROB) / 2
     lo, hi = np.quantile(draws, [tail, 1 - tail], axis=0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.products.profile import scaled_starlight
 from ridgebayes.products.residuals import residual_table
-from ridgebayes.products.skydraws import exposures, region_draws, solid_angle, spread
+from ridgebayes.products.skydraws import exposures, shape_draws, solid_angle, spread
 from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CXB_NOTE, INNER_PROB, MCRAB, interval_columns, provenance
 from ridgebayes.runs.run import Run
@@ -59,7 +59,7 @@ def latitude_profile(run: Run, lon: float = 0.0, *, reach: float = REACH, step: 
         columns: dict[str, Any] = {
             "lat": lat * u.deg,
             "band": np.full(lat.size, band),
-            **interval_columns(spread(run, band, region_draws(run, band, as_seen=True)) @ seen.T, MCRAB),
+            **interval_columns(shape_draws(run, band, as_seen=True) @ seen.T, MCRAB),
         }
         if band in templates:
             norm = (templates[band].norm * solid_angle(run))[:, None]

@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.products.skydraws import exposures, region_draws, shapes, spread
+from ridgebayes.products.skydraws import exposures, region_draws, shape_draws, shapes
 from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.intensity import need_sky
 from ridgebayes.runs.run import Run
@@ -133,7 +133,7 @@ def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Ite
         own = region_draws(run, band).std(axis=0)
         usual = np.quantile(own[~hidden], 0.25) if not hidden.all() else np.inf
         loose = np.asarray(bright[np.flatnonzero(own > _LOOSE * usual)].sum(axis=0)).ravel() > 0
-        draws = spread(run, band, region_draws(run, band))
+        draws = shape_draws(run, band)
         mean, sd = moments(by_pixel, draws)
         centre_sd = np.where(outside, sd, moments(by_centre, draws)[1])
         mean[no_region | unseen] = sd[no_region | unseen] = centre_sd[no_region | unseen] = np.nan
@@ -273,7 +273,7 @@ def residual_map(
     )
     variance = near @ (weight * noise) ** 2 + np.asarray(((near @ together) ** 2).sum(axis=1)).ravel()
     exposure = near @ (weight[:, None] * seen) / total[:, None]
-    draws = spread(run, band, region_draws(run, band, as_seen=True))
+    draws = shape_draws(run, band, as_seen=True)
     _, expected_sd = moments(sparse.csr_array(exposure), draws)
     maps = np.full((4, counts.size), np.nan)
     maps[:, full] = (

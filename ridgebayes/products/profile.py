@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from ridgebayes.errors import InputError
-from ridgebayes.products.skydraws import exposures, region_draws, shapes, solid_angle, spread
+from ridgebayes.products.skydraws import exposures, region_draws, shape_draws, shapes, solid_angle, spread
 from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import (
     CI_KIND,
@@ -168,7 +168,7 @@ def intensity_profile(run: Run) -> QTable:
     parts, templates = [], scaled_starlight(run)
     for band in _bands(run):
         draws = region_draws(run, band)
-        flux = (spread(run, band, draws) * solid_angles).reshape(len(draws), -1, len(sky)).sum(axis=1)
+        flux = (shape_draws(run, band) * solid_angles).reshape(len(draws), -1, len(sky)).sum(axis=1)
         columns = {
             "region": names,
             "lon": sky.centre_lon[rows] * u.deg,
@@ -229,7 +229,7 @@ def fov_profile(run: Run, *, step: float = STEP_DEG) -> QTable:
         columns = {
             "lon": lon * u.deg,
             "band": np.full(lon.size, band),
-            **interval_columns(spread(run, band, region_draws(run, band, as_seen=True)) @ seen_of.T, MCRAB),
+            **interval_columns(shape_draws(run, band, as_seen=True) @ seen_of.T, MCRAB),
             "seen": seen,
         }
         if band in templates:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from ridgebayes.likelihood.design import SHAPES
+from ridgebayes.likelihood.design import LATITUDE, LATITUDE_SHAPES, SHAPES
 from ridgebayes.model.extensions.latitude import shape_weights
 from ridgebayes.runs.run import Run
 
@@ -54,13 +54,30 @@ def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Ar
 
 def shapes(run: Run) -> tuple[tuple[float, float], ...]:
     """Stretch and shift in latitude of the skies that make up the model's; one unless the model frees it."""
-    if _parameter(run, "sky.width") is None:
-        return ((1.0, 0.0),)
-    return SHAPES
+    if _parameter(run, "sky.width") is not None:
+        return SHAPES
+    return ((1.0, 0.0),) if _latitude(run) is None else LATITUDE_SHAPES
+
+
+def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
+    """Intensities of `region_draws` in each of `shapes`: (draw, shape × region), a shape after the other."""
+    intensity = spread(run, band, region_draws(run, band, as_seen=as_seen))
+    latitude = _latitude(run)
+    if latitude is None:
+        return intensity
+    weights = _draws(run, latitude.sel(band=band)) @ LATITUDE
+    if as_seen:
+        weights = weights * solid_angle(run)[:, None]
+    return intensity + (weights[:, :, None] * run.sky.stars).reshape(intensity.shape)
 
 
 def spread(run: Run, band: str, intensity: Array) -> Array:
-    """Divide intensities, (draw, region), among `shapes`: (draw, shape × region), a shape after the other."""
+    """Divide any intensities, (draw, region), among `shapes`: (draw, shape × region).
+
+    Those of a map stay its own where the model's sky departs from its profile in latitude (`sky.latitude`).
+    """
+    if _latitude(run) is not None:
+        return np.pad(intensity, ((0, 0), (0, (len(LATITUDE_SHAPES) - 1) * len(run.sky))))
     width, shift = (_parameter(run, name) for name in ("sky.width", "sky.shift"))
     if width is None or shift is None:
         return intensity
@@ -71,10 +88,16 @@ def spread(run: Run, band: str, intensity: Array) -> Array:
 def exposures(run: Run, lon: Array, lat: Array) -> Array:
     """Return what pointings see of the regions of every one of `shapes`, deg², (pointing, shape × region).
 
-    With `spread` draws as the other factor it gives the FOV flux.
+    With `shape_draws` as the other factor it gives the FOV flux.
     """
     skies = [run.sky if shape == (1.0, 0.0) else run.sky.reshaped(*shape) for shape in shapes(run)]
     return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in skies], axis=1)
+
+
+def _latitude(run: Run) -> xr.DataArray | None:
+    """Departure from the profile in latitude; None where the model has none, or it is held at zero."""
+    values = _parameter(run, "sky.latitude")
+    return values if values is not None and bool((values != 0).any()) else None
 
 
 def _parameter(run: Run, name: str) -> xr.DataArray | None:

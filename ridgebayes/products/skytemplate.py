@@ -24,7 +24,7 @@ from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum
 from ridgebayes.products.files import ascii_only, fits_provenance, whole_file
 from ridgebayes.products.mapfiles import plane_wcs
 from ridgebayes.products.maps import moments
-from ridgebayes.products.skydraws import region_draws, shapes, spread
+from ridgebayes.products.skydraws import shape_draws, shapes
 from ridgebayes.runs.intensity import need_sky
 from ridgebayes.runs.run import Run
 from ridgebayes.sky.image import image_brightness
@@ -138,7 +138,7 @@ def write_template(run: Run, template: SkyTemplate, path: Path) -> None:
 
 
 def _draws(run: Run, band: str) -> Array:
-    return spread(run, band, region_draws(run, band))
+    return shape_draws(run, band)
 
 
 def _reach(run: Run) -> list[float]:

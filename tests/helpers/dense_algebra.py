@@ -79,6 +79,10 @@ class Dense:
             weights = np.asarray(shape_weights(p["sky.width"], p["sky.shift"]))
         found = np.einsum("bs,sim,bm->bi", weights + np.zeros((len(self.y), 1)), self.exposures,
                           np.atleast_2d(p["sky.intensity"]))  # fmt: skip
+        if "sky.latitude" in p:
+            wide, south, north = (self.exposures[SHAPES.index(x)] for x in ((1.4, 0), (1, -1), (1, 1)))
+            gains = np.stack([wide - self.exposures[0], (north - south) / 2]) @ self.prepared.sky.stars
+            found += p["sky.latitude"] @ gains
         if "sky.second" in p:
             plane = self.rows(self.data.plane)
             found += 0.5 * np.einsum("i,im,bm->bi", plane, self.exposures[0], p["sky.second"])
@@ -107,6 +111,7 @@ class Dense:
             "background.drift": (0.0, 1.0),
             "background.tracer": (0.5, 1.0),
             "sky.intensity": (0.0, 2.0 / p["crab.rate"][:, None]),
+            "sky.latitude": (0.0, 1.0 / p["crab.rate"][:, None]),
             "sky.second": (0.0, 1.0),
         }
         mean, sd = np.zeros(self.posterior.size), np.zeros(self.posterior.size)

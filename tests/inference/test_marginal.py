@@ -142,7 +142,7 @@ def test_draws_have_mean_and_precision(rng):
 
 @pytest.fixture(scope="module")
 def data(small_mission, three_regions):
-    return prepare(few_scws(small_mission), three_regions, opened={"crab.rate"}).data
+    return prepare(few_scws(small_mission), three_regions, opened={"crab.rate", "sky.latitude"}).data
 
 
 class TestLinearParameters:
@@ -152,7 +152,9 @@ class TestLinearParameters:
         linear = linear_parameters(posterior, data)
         return {name for name in posterior.shapes if linear[posterior.named(name)].all()}
 
-    ALL = frozenset({"sky.intensity", "background.level", "background.drift", "background.tracer"})
+    ALL = frozenset(
+        {"sky.intensity", "sky.latitude", "background.level", "background.drift", "background.tracer"}
+    )
 
     def test_of_the_regions(self, data, three_regions):
         assert self.names(models.regions(three_regions), data) == self.ALL

@@ -113,6 +113,28 @@ def test_free_latitude_meets_the_sky_that_was_built(stretch, shift, prepared, sm
     np.testing.assert_allclose(ratio, np.tile(a.sum(1)[some] / plain.sum(1)[some], (2, 1)), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("departure", "shape"), [([0.4, 0.0], (1.4, 0.0)), ([0.0, 0.0], (1.0, 0.0))])
+def test_a_sky_of_starlight_may_be_as_wide_as_another(departure, shape, small_mission, three_regions):
+    """Where intensities are in proportion to starlight, the columns of `sky.latitude` make it another sky."""
+    made = prepare(small_mission, three_regions, opened={"sky.latitude", "crab.rate"})
+    stars = 0.4 * np.tile(three_regions.stars, (2, 1))
+    fixed = {**PLAIN, "sky.intensity": stars, "sky.latitude": np.tile(departure, (2, 1))}
+    found = seen(regions(three_regions), made, fixed)
+    shut = seen(regions(three_regions), made, fixed | {"sky.intensity": 0.0, "sky.latitude": 0.0})
+    a = exposure(made.scws, three_regions.reshaped(*shape), Trapezoid(), cache=False)
+    plain = exposure(made.scws, three_regions, Trapezoid(), cache=False)
+    some = plain.sum(1) > 10
+    even = (seen(regions(three_regions), made, PLAIN | {"sky.latitude": 0.0}) - shut)[:, some]
+    expected = even * (a @ three_regions.stars / np.maximum(plain.sum(1), 10))[some]
+    np.testing.assert_allclose((found - shut)[:, some], expected, rtol=1e-9)
+
+
+def test_free_latitude_takes_the_place_of_the_linear_one(three_regions):
+    opened = regions(three_regions).with_extras("free_latitude").parameters
+    assert "sky.latitude" in regions(three_regions).parameters
+    assert "sky.latitude" not in opened
+
+
 def seen(model, prepared, values):
     """Mean rate of every ScW, cts/s, (band, scw)."""
     posterior = Posterior(model.with_priors(values), prepared.data)

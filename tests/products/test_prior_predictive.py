@@ -60,9 +60,10 @@ def test_draws_follow_the_priors(tree):
 
 def test_quantities_follow_from_the_parameters(tree, small_mission, three_regions):
     """FOV flux and Crab rate by hand, from the parameters of every draw."""
-    data = prepare(small_mission, three_regions).data
+    data = prepare(small_mission, three_regions, opened={"sky.latitude", "crab.rate"}).data
     prior, predictive = tree["prior"].dataset, tree["prior_predictive"].dataset
     flux = prior["sky.intensity"].values[0] @ np.asarray(data.fov).T
+    flux += prior["sky.latitude"].values[0] @ np.asarray(data.latitude_fov).T
     np.testing.assert_allclose(predictive["sky.fov_flux"].values[0], flux)
     shape = 1 + prior["crab.shape"].values[0] @ np.asarray(data.crab_basis)[1:]
     crab = np.asarray(data.crab_rate)[:, None] * prior["crab.rate"].values[0][..., None] * shape
@@ -71,9 +72,9 @@ def test_quantities_follow_from_the_parameters(tree, small_mission, three_region
 
 def test_replicates_scatter_about_their_expectation(small_mission, three_regions):
     """With everything fixed they are the expected rate and its noise, in the mean over draws."""
-    held = {"sky.intensity": 0.0, "background.level": 1.0, "background.drift": 0.0, "background.tracer": 0.0,
-            "background.revolution_sd": 1e-6, "background.scatter": 0.0, "crab.rate": 1.0, "crab.shape": 0.0,
-            "crab.scatter": 0.0}  # fmt: skip
+    held = {"sky.intensity": 0.0, "sky.latitude": 0.0, "background.level": 1.0, "background.drift": 0.0,
+            "background.tracer": 0.0, "background.revolution_sd": 1e-6, "background.scatter": 0.0,
+            "crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0}  # fmt: skip
     dark = small_mission.select(~small_mission.crab)
     model = rb.models.regions(three_regions).with_priors(held)
     tree = rb.prior_predictive(model, dark, 100, crab_rate={"A01": 100.0, "A02": 15.0})

@@ -36,6 +36,8 @@ class Extension:
     exposure
         Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region)
         of a sky whose shape is free.
+    instead_of
+        Parameters of models that it takes the place of.
     without_crab
         Values at which its parameters are held where no ScW contains the Crab.
     """
@@ -48,6 +50,7 @@ class Extension:
     intensity: Callable[[Parameters, FitData], Array] | None = None
     scatter: Callable[[Parameters, FitData, Array | None], Terms] | None = None
     exposure: Callable[[Parameters, FitData], tuple[Array, Array, Array]] | None = None
+    instead_of: tuple[str, ...] = ()
     without_crab: Mapping[str, float] = field(default_factory=dict)
 
     def is_open(self, p: Parameters) -> bool:

@@ -1,4 +1,7 @@
-"""The sky's width and position in latitude, free."""
+"""The sky's width and position in latitude, free: for skies far from the template's.
+
+Models have `sky.latitude`, which is linear in small changes, from the start.
+"""
 
 from __future__ import annotations
 
@@ -53,4 +56,5 @@ FREE_LATITUDE = Extension(
     needs="response.solid_angle",
     subject="latitude",
     exposure=exposure,
+    instead_of=("sky.latitude",),
 )
