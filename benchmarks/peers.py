@@ -43,6 +43,8 @@ PEERS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Sampler → name and options of each set-up."""
 
+AS_PEERS = {"sky.latitude": 0.0}
+"""What our model has and theirs have not."""
 MODULES = {"pymc+nutpie": "pymc_nutpie", "numpyro": "numpyro_plain", "blackjax": "blackjax_marginal"}
 
 
@@ -63,7 +65,7 @@ def load(mission: Path, regions_file: Path) -> tuple[Any, Any, Any]:
     from ridgebayes.likelihood.design import prepare
 
     scws = read_scws(mission).take_bands(["A01"])
-    model = models.regions(sky.load(regions_file))
+    model = models.regions(sky.load(regions_file)).with_priors(AS_PEERS)
     return model, scws, prepare(scws, model.sky, opened=model.parameters.keys(), chosen=model.chosen)
 
 
@@ -158,7 +160,8 @@ def check(mission: Path, regions_file: Path) -> None:
     from ridgebayes import models
 
     model, _, prepared = load(mission, regions_file)
-    given, explicit = problem(prepared), models.regions(model.sky, marginal=False)
+    given = problem(prepared)
+    explicit = models.regions(model.sky, marginal=False).with_priors(AS_PEERS)
     points = [_point(given, np.random.default_rng(seed)) for seed in (1, 2)]
 
     def our(point: dict[str, Any]) -> float:

@@ -428,6 +428,8 @@ def _thinned(blocks: Sequence[Draws], draws: int, times: int, refitted: bool) ->
 
     Those before the proposal was fitted to them are left out.
     """
+    if not blocks:
+        return Draws(np.zeros((0, 0)), {})
     first, every = (draws, times - 1) if refitted and times > 1 else (0, times)
     kept = slice(first + every - 1, first + every * draws, every)
     names = blocks[0].statistics

@@ -22,7 +22,7 @@ def mission(small_mission, three_regions):
 def our_difference(prepared, points, sky):
     from numpyro.infer.util import log_density
 
-    model = regions(sky, marginal=False)
+    model = regions(sky, marginal=False).with_priors(peers.AS_PEERS)
     one, two = (
         float(log_density(model, (prepared.data,), {}, peers._in_our_words(point))[0]) for point in points
     )

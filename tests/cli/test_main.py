@@ -148,13 +148,19 @@ def test_time_that_is_over_keeps_what_there_is(mission, sky, tmp_path):
 
 
 def test_fov_flux_is_the_matrix_times_intensity(fitted):
+    """And what a sky of another width, and a shifted one, add in proportion to starlight."""
     run = Run.open(fitted[0])
+    sky = run.sky
     expected = np.einsum(
         "pr,cdbr->cdbp", run.tree["constant_data"]["fov"].values,
         run.intensity().transpose("chain", "draw", "band", "region").values,
     )  # fmt: skip
+    shapes = (sky, sky.reshaped(1.4, 0.0), sky.reshaped(1.0, -1.0), sky.reshaped(1.0, 1.0))
+    plain, wide, south, north = (shape.fov_matrix(run.response) @ sky.stars for shape in shapes)
+    latitude = run.tree["posterior"]["sky.latitude"].transpose("chain", "draw", "band", "latitude").values
+    expected = expected + latitude @ np.stack([wide - plain, (north - south) / 2])
     flux = run.fov_flux().transpose("chain", "draw", "band", "region").values
-    np.testing.assert_allclose(flux, expected, rtol=1e-12)
+    np.testing.assert_allclose(flux, expected, rtol=1e-6)
     row = run.table()[run.table()["region"] == "GB"][0]
     assert row["fov_mean"].value == pytest.approx(expected[..., 1].mean())
     assert row["fov_lo"].value == pytest.approx(np.quantile(expected[..., 1], 0.03))

@@ -96,8 +96,8 @@ def test_table_of_all_parameters(small_run, small_mission):
     table, fits = rb.sensitivity(small_run, small_mission)
     assert len(fits) == 2
     per_band = (
-        3 + 3 + 1 + 1 + 3 + 1 + 1 + 3 + 1
-    )  # sky, FOV, level, tracer, revolution sd, scatter, Crab's three
+        3 + 3 + 2 + 1 + 1 + 3 + 1 + 1 + 3 + 1
+    )  # sky, FOV, latitude, level, tracer, revolution sd, scatter, Crab's three
     assert len(table) == 2 * per_band
     assert set(table["band"]) == {"A01", "A02"}
     assert (np.diff(table["prior"]) <= 0).all()

@@ -20,6 +20,7 @@ from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.runs.sampling import independent, meet
 
 HELD = {
+    "sky.latitude": 0.0,
     "background.scatter": 0.01,
     "background.revolution_sd": 0.04,
     "crab.rate": 1.0,

@@ -23,7 +23,7 @@ from tests.helpers.dense_algebra import few_scws
 
 @pytest.fixture(scope="module")
 def data(small_mission, three_regions):
-    return prepare(small_mission, three_regions, opened={"crab.rate"}).data
+    return prepare(small_mission, three_regions, opened={"crab.rate", "sky.latitude"}).data
 
 
 OPENED = {
@@ -92,7 +92,7 @@ def test_integrating_the_revolution_coefficients_out_is_exact(small_mission, thr
     """They are Gaussian given all else: Laplace's approximation of the integral has no error."""
     few = few_scws(small_mission).take_bands(["A01"])
     marginal, explicit = (regions(three_regions, marginal=m) for m in (True, False))
-    data = prepare(few, three_regions, opened={"crab.rate"}).data
+    data = prepare(few, three_regions, opened={"crab.rate", "sky.latitude"}).data
     short, long = Posterior(marginal, data), Posterior(explicit, data)
     c = np.flatnonzero(long.named("background.coefficients"))
     z = short.start(jax.random.key(0), data) + 0.3 * short.scale * some(short)
