@@ -18,6 +18,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import FitData
+from ridgebayes.parallel.cores import one_blas_thread
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Refit:
         self._warmup = warmup
         self._sampler = None if data is None else Sampler(posterior, data, warmup=warmup)
 
+    @one_blas_thread()
     def __call__(
         self, data: FitData, seed: int, *, start: NDArray | None = None, what: str = "refit"
     ) -> NDArray:

@@ -29,6 +29,7 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.reference import Scales
 from ridgebayes.model import Model
 from ridgebayes.model.extensions import EXTRAS
+from ridgebayes.parallel.cores import one_blas_thread
 from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.table.scw import ScWTable
 
@@ -184,6 +185,7 @@ class Trials:
         return self._densities[opened]
 
 
+@one_blas_thread()
 def _left_out(model: Model, scws: ScWTable, **how: Any) -> NDArray[np.float64]:
     """Log density of each group of revolutions given the others, less its share of the parameters."""
     model, prepared = meet(model, scws, **how)

@@ -20,6 +20,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model
+from ridgebayes.parallel.cores import one_blas_thread
 from ridgebayes.runs.fitted import DERIVED
 
 LIKELIHOOD = "log_likelihood"
@@ -121,6 +122,7 @@ class Fitter:
         truth, rate = self._simulate(key, data)
         return truth, replace(data, rate=rate)
 
+    @one_blas_thread()
     def sample(self, key: Array, data: FitData) -> tuple[NDArray, dict[str, NDArray], float]:
         """Sample the posterior: a chain, (draw, parameter), its statistics, and its smallest ESS.
 
