@@ -10,7 +10,7 @@ from scipy import stats
 
 import ridgebayes as rb
 from ridgebayes import models
-from ridgebayes.comparison import leaveout
+from ridgebayes.comparison import held_out, leaveout
 from ridgebayes.comparison.densities import log_likelihood
 from ridgebayes.comparison.held_out import mean_density
 from ridgebayes.comparison.leaveout import format_loo, pointwise_table
@@ -163,7 +163,7 @@ def test_kfold_is_the_closed_form():
 def test_refit_takes_the_place_of_psis(monkeypatch):
     """Only where k̂ is high: a lower limit here, so that there are some."""
     # Of the usual 1,000 draws the error is 0.3 where k̂ is high.
-    monkeypatch.setattr(leaveout, "Refit", partial(Refit, draws=8000))
+    monkeypatch.setattr(held_out, "Refit", partial(Refit, draws=8000))
     scws, run, linear = gaussian_run()
     psis = rb.loo(run, scws)
     limit = float(np.sort(psis.table["pareto_k"].values[0])[-2]) - 1e-6

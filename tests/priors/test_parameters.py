@@ -314,6 +314,7 @@ class TestCommands:
 
 
 FIXED = {
+    "sky.latitude": 0.0,
     "sky.intensity": dist.Normal(0.4, 1e-7),  # as good as fixed
     "background.drift": 0.0, "background.tracer": 0.3, "background.revolution_sd": 0.02,
     "background.scatter": 0.01, "crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.005,
