@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
@@ -10,8 +11,16 @@ MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
 MAX_PARETO_K = 0.7
 """Of importance weights: Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
+_FAR_WORSE = 1 / 3
 TAILS = 0.05, 0.95
 """Quantiles whose ESS is that of the tails."""
+
+
+def sticks(z: NDArray) -> bool:
+    """Tell whether single parameters of draws (chain, draw, parameter) mix far worse than most: by ESS."""
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    bulk, tail = array_stats.ess(z, **axes), array_stats.ess(z, method="tail", prob=TAILS, **axes)
+    return bool(min(bulk.min(), tail.min()) < np.median(bulk) * _FAR_WORSE)
 
 
 def mixed(z: NDArray, *, margin: float = 1.0) -> bool:

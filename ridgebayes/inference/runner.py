@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.mixing import mixed
+from ridgebayes.inference.mixing import mixed, sticks
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.progress import ProgressBar, wanted
 from ridgebayes.inference.sampler import METROPOLIS, Sampler, Start
@@ -176,7 +176,7 @@ def run_chains(
     """Run all chains of all parts.
 
     Chains of independent proposals that have not converged go on, twice as long each time (`MOST_TIMES`).
-    The proposal is first fitted to the draws there are, which then count no more.
+    Where single parameters stick, the proposal is first fitted to the draws there are; these count no more.
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
     that are given. After `max_time` minutes all chains stop, and give the draws that all of them have. Where
     `only` names parts by their numbers, the others wait for another call. A `sampler` that `sampler_of` made
@@ -275,7 +275,7 @@ def _until_converged(
         elif whole and 2 * times[part] <= MOST_TIMES and run.may_go_on(part):
             z = np.stack([chain.z for chain in kept(part)])
             if not mixed(z, margin=_MARGIN):
-                if times[part] == 1:
+                if times[part] == 1 and sticks(z):
                     refitted[part] = run.refit(part, z.reshape(-1, z.shape[-1]))
                 times[part] *= 2
                 waiting.append((part, run.go_on(part, times[part] * draws)))
