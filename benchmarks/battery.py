@@ -49,7 +49,9 @@ def one(rng: np.random.Generator) -> dict[str, object]:
     if name in ("regions", "template", "profile"):
         choice = int(rng.integers(0, 2 + len(EXTRAS) + len(TOGETHER)))
         extras = () if choice < 2 else ((*((e,) for e in EXTRAS), *TOGETHER)[choice - 2])
-    schedule, crab, bands = (str(rng.choice(list(x))) for x in (SCHEDULES, CRAB, BANDS))
+    schedule = str(rng.choice(("whole", "whole", "plane", "year")))
+    crab = str(rng.choice(("rich", "rich", "poor", "absent")))
+    bands = str(rng.choice(list(BANDS)))
     tracer = bool(rng.random() < 0.8)
     revolutions, seed = int(rng.choice(REVOLUTIONS)), int(rng.integers(2**31))
     row: dict[str, object] = {
@@ -103,10 +105,8 @@ def one_after_the_other(revolutions: int, seed: int) -> ScWTable:
     return simulate.programme(revolutions, 70 + seed % 2000, seed=seed)
 
 
-SCHEDULES = {
-    "whole": whole_mission, "whole again": whole_mission, "plane": near_plane, "year": one_after_the_other,
-}  # fmt: skip
-CRAB = {"rich": 1.0, "rich again": 1.0, "poor": 0.03, "absent": 0.0}
+SCHEDULES = {"whole": whole_mission, "plane": near_plane, "year": one_after_the_other}
+CRAB = {"rich": 1.0, "poor": 0.03, "absent": 0.0}
 EDGES = np.geomspace(25, 200, 11)
 BANDS = {
     "three": spectra.BANDS,

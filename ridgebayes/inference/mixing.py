@@ -11,15 +11,15 @@ MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
 MAX_PARETO_K = 0.7
 """Of importance weights: Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
-_FAR_WORSE = 1 / 3
 TAILS = 0.05, 0.95
 """Quantiles whose ESS is that of the tails."""
+_FAR_WORSE = 1 / 3
+_AXES = {"chain_axis": 0, "draw_axis": 1}
 
 
 def sticks(z: NDArray) -> bool:
     """Tell whether single parameters of draws (chain, draw, parameter) mix far worse than most: by ESS."""
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    bulk, tail = array_stats.ess(z, **axes), array_stats.ess(z, method="tail", prob=TAILS, **axes)
+    bulk, tail = _bulk_and_tail(z)
     return bool(min(bulk.min(), tail.min()) < np.median(bulk) * _FAR_WORSE)
 
 
@@ -28,8 +28,12 @@ def mixed(z: NDArray, *, margin: float = 1.0) -> bool:
 
     With a margin above one, by so much: functions of the parameters, too, shall be within them.
     """
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    if not array_stats.rhat(z, **axes).max() <= 1.0 + (MAX_R_HAT - 1.0) / margin:
+    if not array_stats.rhat(z, **_AXES).max() <= 1.0 + (MAX_R_HAT - 1.0) / margin:
         return False
-    bulk, tail = array_stats.ess(z, **axes), array_stats.ess(z, method="tail", prob=TAILS, **axes)
+    bulk, tail = _bulk_and_tail(z)
     return bool(min(bulk.min(), tail.min()) >= MIN_ESS * margin)
+
+
+def _bulk_and_tail(z: NDArray) -> tuple[NDArray, NDArray]:
+    """ESS of the bulk and of the tails of each parameter."""
+    return array_stats.ess(z, **_AXES), array_stats.ess(z, method="tail", prob=TAILS, **_AXES)

@@ -76,6 +76,11 @@ class Proposal(NamedTuple):
     skew: Any
 
     @classmethod
+    def about(cls, start: Gaussian, degrees: float) -> Proposal:
+        """Return a proposal with the mode and covariance of a Gaussian."""
+        return cls.straight(start.mode, np.linalg.cholesky(start.root @ start.root.T), degrees)
+
+    @classmethod
     def straight(cls, mean: NDArray, root: NDArray, degrees: float) -> Proposal:
         """Return a proposal in coordinates that are the parameters themselves."""
         return cls(mean, root, degrees, np.zeros(mean.size), np.ones(mean.size), np.zeros(mean.size))
@@ -180,8 +185,7 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
         The best of the proposals, each judged by draws that no fit has seen.
     """
     size = start.mode.size
-    root = np.linalg.cholesky(start.root @ start.root.T)
-    proposal = Proposal.straight(start.mode, root, _FIRST_DEGREES)
+    proposal = Proposal.about(start, _FIRST_DEGREES)
     n = max(_A_ROUND, _EACH * size)
     used: list[Proposal] = []
     best = Adapted(proposal, 0.0, np.inf)

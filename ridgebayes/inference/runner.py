@@ -220,7 +220,7 @@ def run_chains(
         assert max_time is not None
         stopped = f"after {max_time:g} min with {draws} of {settings.draws} draws a chain"
         _check_enough(draws, stopped, checkpoint)
-    chains = [_first(chain, draws) for chain in kept]
+    chains = [_taken(chain, slice(draws)) for chain in kept]
     shape = (len(numbers), settings.chains, draws)
     z = np.stack([c.z for c in chains]).reshape(*shape, -1)
     statistics = {
@@ -432,12 +432,9 @@ def _thinned(blocks: Sequence[Draws], draws: int, times: int, refitted: bool) ->
         return Draws(np.zeros((0, 0)), {})
     first, every = (draws, times - 1) if refitted and times > 1 else (0, times)
     kept = slice(first + every - 1, first + every * draws, every)
-    names = blocks[0].statistics
-    return Draws(
-        np.concatenate([b.z for b in blocks])[kept],
-        {name: np.concatenate([b.statistics[name] for b in blocks])[kept] for name in names},
-    )
+    statistics = {name: np.concatenate([b.statistics[name] for b in blocks]) for name in blocks[0].statistics}
+    return _taken(Draws(np.concatenate([b.z for b in blocks]), statistics), kept)
 
 
-def _first(chain: Draws, draws: int) -> Draws:
-    return Draws(chain.z[:draws], {name: x[:draws] for name, x in chain.statistics.items()})
+def _taken(chain: Draws, which: slice) -> Draws:
+    return Draws(chain.z[which], {name: x[which] for name, x in chain.statistics.items()})

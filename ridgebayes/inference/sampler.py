@@ -191,9 +191,9 @@ class Sampler:
             given = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
             around = _highest(marginal, given, [around])
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
-        if not self.outliers and self.method == NUTS:
+        elif self.method == NUTS:
             return Start(MARGINAL, reference, around)
-        if not self.outliers and not _usable(adapted):
+        elif not _usable(adapted):
             return self._some_at_a_time(given, reference, around, rng)
         pace = _pace(adapted, data.rate.size)
         return Start(METROPOLIS, reference, around, adapted.proposal, hit, pace)
@@ -202,9 +202,7 @@ class Sampler:
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
     ) -> Start:
         """Propose new values of some whitened coordinates of the Gaussian, or use NUTS where that fails."""
-        proposal = Proposal.straight(
-            around.mode, np.linalg.cholesky(around.root @ around.root.T), _NEARLY_GAUSSIAN
-        )
+        proposal = Proposal.about(around, _NEARLY_GAUSSIAN)
         # The first of the chains leads away from where it begins.
         paces = [Pace(1, 0.0, 1.0, share) for share in (_SHARES[-1], *_SHARES)]
         accepted = self._metropolis.acceptance(given, proposal, paces, int(rng.integers(2**31)))[1:]

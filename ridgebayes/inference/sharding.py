@@ -93,12 +93,12 @@ class Sharded:
         whole = {name: np.asarray(getattr(data, name)) for name in _there(data)}
         first_revolution, first_block = shares(np.asarray(data.block_revolution), data.time.size, n)
         blocks, revolutions = np.diff(first_block).max(), np.diff(first_revolution).max()
-        by_block = FitData.axis("block")
+        by_block, divided = FitData.axis("block"), _divided()
         shared: dict[str, Any] = {}
         for name, x in whole.items():
-            axis = _divided().get(name)
+            axis = divided.get(name)
             if axis is None:
-                shared[name] = x
+                shared[name] = self._place(name, x)
                 continue
             bounds, length = (first_block, blocks) if name in by_block else (first_revolution, revolutions)
             pieces = [np.take(x, range(*bounds[i : i + 2]), axis) for i in range(n)]
@@ -108,9 +108,7 @@ class Sharded:
                 pieces = [np.pad(p, (0, length - p.size), constant_values=last) for p in pieces]
             else:
                 pieces = [_padded(p, length, axis, fill=_FILL.get(name, 0)) for p in pieces]
-            shared[name] = np.concatenate(pieces, axis)
-        for name, x in shared.items():
-            shared[name] = self._place(name, x)
+            shared[name] = self._place(name, np.concatenate(pieces, axis))
         return replace(data, **shared)
 
     def _place(self, name: str, x: NDArray) -> Array:

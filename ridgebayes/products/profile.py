@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from ridgebayes.errors import InputError
-from ridgebayes.products.skydraws import exposures, region_draws, shape_draws, shapes, solid_angle, spread
+from ridgebayes.products.skydraws import (
+    exposures,
+    region_draws,
+    shape_draws,
+    shaped_skies,
+    solid_angle,
+    spread,
+)
 from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import (
     CI_KIND,
@@ -162,9 +169,7 @@ def intensity_profile(run: Run) -> QTable:
     rows = rows[np.argsort(sky.centre_lon[rows], kind="stable")]
     names, width = np.array(sky.names)[rows], widths(sky)[rows]
     constant = run.tree["constant_data"].dataset
-    solid_angles = np.concatenate(
-        [(sky if shape == (1.0, 0.0) else sky.reshaped(*shape)).solid_angles for shape in shapes(run)]
-    )
+    solid_angles = np.concatenate([shaped.solid_angles for shaped in shaped_skies(run)])
     parts, templates = [], scaled_starlight(run)
     for band in _bands(run):
         draws = region_draws(run, band)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ridgebayes.likelihood.design import LATITUDE, LATITUDE_SHAPES, SHAPES
 from ridgebayes.model.extensions.latitude import shape_weights
 from ridgebayes.runs.run import Run
+from ridgebayes.sky import Sky
 
 Array = NDArray[np.float64]
 
@@ -59,6 +60,11 @@ def shapes(run: Run) -> tuple[tuple[float, float], ...]:
     return ((1.0, 0.0),) if _latitude(run) is None else LATITUDE_SHAPES
 
 
+def shaped_skies(run: Run) -> list[Sky]:
+    """Return the sky in each of `shapes`."""
+    return [run.sky if shape == (1.0, 0.0) else run.sky.reshaped(*shape) for shape in shapes(run)]
+
+
 def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
     """Intensities of `region_draws` in each of `shapes`: (draw, shape × region), a shape after the other."""
     intensity = spread(run, band, region_draws(run, band, as_seen=as_seen))
@@ -90,8 +96,7 @@ def exposures(run: Run, lon: Array, lat: Array) -> Array:
 
     With `shape_draws` as the other factor it gives the FOV flux.
     """
-    skies = [run.sky if shape == (1.0, 0.0) else run.sky.reshaped(*shape) for shape in shapes(run)]
-    return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in skies], axis=1)
+    return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in shaped_skies(run)], axis=1)
 
 
 def _latitude(run: Run) -> xr.DataArray | None:

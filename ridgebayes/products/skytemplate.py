@@ -100,7 +100,7 @@ def sky_template(run: Run, crab: CrabSpectrum = CRAB, *, step: float = STEP_DEG)
         nodes = [low[k] * (1 + _APART * touches[0]), high[k] * (1 - _APART * touches[1])]
         if crab.e_break is not None and nodes[0] < crab.e_break < nodes[1]:
             nodes.insert(1, crab.e_break)
-        value, spread_of = (x.reshape(shape) for x in moments(by_pixel, _draws(run, band)))
+        value, spread_of = (x.reshape(shape) for x in moments(by_pixel, shape_draws(run, band)))
         for node, photons in zip(nodes, crab.photons(nodes), strict=True):
             factor = 1e-3 * photons * DEG2_PER_SR / _KEV  # from mCrab/deg²
             energy.append(node)
@@ -135,10 +135,6 @@ def write_template(run: Run, template: SkyTemplate, path: Path) -> None:
             hdu.header["COMMENT"] = ascii_only(note)
     with whole_file(path) as scratch:
         hdus.writeto(scratch)
-
-
-def _draws(run: Run, band: str) -> Array:
-    return shape_draws(run, band)
 
 
 def _reach(run: Run) -> list[float]:
