@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 10
 """At most so many rounds of adaptation."""
-OFTEN, NO_TAIL = 0.6, 0.5
+OFTEN, NO_TAIL = 0.8, 0.5
 """Acceptance from which, and Pareto's k to which, a proposal is good enough: its draws do nearly alone."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
