@@ -33,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 10
 """At most so many rounds of adaptation."""
-OFTEN, NO_TAIL = 0.8, 0.5
-"""Acceptance from which, and Pareto's k to which, a proposal is good enough: its draws do nearly alone."""
+OFTEN, NO_TAIL = 0.6, 0.5
+"""Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
+_ENOUGH = 0.8
+"""Acceptance below which it is adapted once more, though it serves."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -199,8 +201,9 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
         logger.debug(
             "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
         )
+        served = best.serves
         best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
-        if judged.serves:
+        if judged.serves and (served or judged.acceptance >= _ENOUGH):
             break
         log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
         if np.isfinite(log_weight).any():
