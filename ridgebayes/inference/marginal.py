@@ -35,8 +35,8 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
 from ridgebayes.likelihood.normal_equations import Slopes, by_kind, normal_equations
 
-AT_A_TIME = 25
-"""Nonlinear vectors that one call of the compiled code takes."""
+_AT_A_TIME, _NUMBERS = 25, 500_000
+"""Nonlinear vectors that one call of the compiled code takes, and numbers that it gives for them, at most."""
 _LOST = 1e-14
 """Variance of a linear parameter given all others over that given none before it: the least that numbers of
 64 bits can tell."""
@@ -94,9 +94,12 @@ class Marginal:
     def __init__(self, posterior: Posterior, linear: NDArray[np.bool_], data: FitData) -> None:
         self.posterior = posterior
         self.linear, self.nonlinear = np.flatnonzero(linear), np.flatnonzero(~linear)
+        self.at_a_time = int(np.clip(_NUMBERS // max(self.linear.size, 1) ** 2, 1, _AT_A_TIME))
         self._differentiated = jax.jit(self._differentiate)
         self._many = jax.jit(self._first)
         self._slopes = jax.jit(jax.grad(self.potential))
+        # Kernels of many kinds take the density in; compiled by itself it is traced for all of them at once.
+        self._integrated = jax.jit(self._integrate)
         z = posterior.start(jax.random.key(0), data)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
         self._slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
@@ -109,6 +112,12 @@ class Marginal:
         """Put nonlinear and linear parameters together, (size,)."""
         z = jnp.zeros(self.posterior.size)
         return z.at[self.nonlinear].set(jnp.asarray(theta)).at[self.linear].set(jnp.asarray(beta))
+
+    def joined(self, theta: NDArray, beta: NDArray) -> NDArray[np.float64]:
+        """As `join`, of many vectors (..., nonlinear) and (..., linear), outside compiled code."""
+        z = np.empty((*np.shape(theta)[:-1], self.posterior.size))
+        z[..., self.nonlinear], z[..., self.linear] = theta, beta
+        return z
 
     def given(self, z: NDArray, data: FitData) -> Given:
         """Prepare the data of a part, once; `z` is any unconstrained vector."""
@@ -128,9 +137,10 @@ class Marginal:
 
     def conditionals(self, thetas: Any, given: Given) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
-        rest = -len(thetas) % AT_A_TIME
-        chunks = np.split(np.pad(thetas, ((0, rest), (0, 0))), (len(thetas) + rest) // AT_A_TIME)
-        used = np.minimum(len(thetas) - AT_A_TIME * np.arange(len(chunks)), AT_A_TIME)
+        most = self.at_a_time
+        rest = -len(thetas) % most
+        chunks = np.split(np.pad(thetas, ((0, rest), (0, 0))), (len(thetas) + rest) // most)
+        used = np.minimum(len(thetas) - most * np.arange(len(chunks)), most)
         found = [
             [np.asarray(x)[:n] for x in self._many(chunk, n, given)]
             for chunk, n in zip(chunks, used, strict=True)
@@ -152,6 +162,9 @@ class Marginal:
 
     def conditional(self, theta: Array, given: Given) -> Conditional:
         """Integrate the linear parameters out, inside compiled code."""
+        return self._integrated(theta, given)
+
+    def _integrate(self, theta: Array, given: Given) -> Conditional:
         data, reference = given.data, given.reference
         rates = self.posterior.rates(self.join(theta, reference), data)
         slopes = given.slopes

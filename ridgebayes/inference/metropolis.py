@@ -5,7 +5,11 @@ is; new values of some of its whitened coordinates, which are accepted more ofte
 parameters; a step from where the chain is, which leads back from places that the fit covers poorly. All three
 are made in the coordinates of the fit. The linear parameters are drawn from their Gaussian. In a model with
 outliers every ScW has an indicator that says whether it is one. Given the indicators all else is Gaussian,
-and given the parameters they are drawn each by itself: Gibbs sampling.
+and given the white noise they are drawn each by itself: Gibbs sampling. The share of the outliers is drawn
+with them, for else it would hang on how many there are now.
+
+The chain itself is plain NumPy: only densities are compiled, each of them once. A kernel of a whole block of
+draws takes minutes to compile where noise is correlated and there are outliers.
 """
 
 from __future__ import annotations
@@ -18,11 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.linalg import solve_triangular
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
-from ridgebayes.inference.marginal import Conditional, Given, Marginal
+from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.likelihood.design import FitData
 
@@ -35,6 +39,7 @@ PILOT = 2
 _TAIL = 4.0  # degrees of freedom of these
 _STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
 _SCALES = 0.8  # spread of the logarithm of its length
+_WALK = 4  # steps of a random walk of the share of the outliers
 
 
 class Pace(NamedTuple):
@@ -58,16 +63,37 @@ class Pace(NamedTuple):
 
 
 class _State(NamedTuple):
-    theta: Array  # nonlinear parameters
+    theta: NDArray  # nonlinear parameters
     conditional: Conditional  # and the Gaussian of the linear ones
     hit: Any  # indicators (band, block, width); None without outliers
+
+
+class _Moves(NamedTuple):
+    """Random numbers of the proposals of some draws, each (draw, try, …)."""
+
+    whole: NDArray  # whether it is a whole draw of the fit
+    some: NDArray  # or new values of some coordinates
+    independent: NDArray  # u of a whole draw
+    local: NDArray  # step in u
+    changed: NDArray  # coordinates that get new values
+    fresh: NDArray  # these values
+    log_uniform: NDArray  # accepted below this
+
+
+class _Place(NamedTuple):
+    """A vector of the nonlinear parameters as a proposal sees it."""
+
+    u: NDArray
+    theta: NDArray
+    conditional: Conditional
+    log_density: float  # in u
 
 
 class _Aim(NamedTuple):
     """What tells how other indicators move the density of the nonlinear parameters (`Metropolis._aimed`)."""
 
     residual: Array  # of the rates, at the first indicators (band, block, width)
-    slope: Array  # of the log density of the noise by the nonlinear parameters there
+    slope: NDArray  # of the log density of the noise by the nonlinear parameters there
 
 
 class Metropolis:
@@ -81,9 +107,13 @@ class Metropolis:
 
     def __init__(self, marginal: Marginal) -> None:
         self._marginal, self._posterior = marginal, marginal.posterior
-        self._run = jax.jit(self._draws)
+        names = [name for name in self._posterior.shapes if name.startswith("outlier.")]
+        of_outliers = sum(map(self._posterior.named, names), np.zeros(self._posterior.size, bool))
+        self._of_outliers = of_outliers[marginal.nonlinear]
+        self._redraw = jax.jit(self._redrawn)
         self._probable = jax.jit(self._most_probable)
-        self._aim = jax.jit(self._first_aim)
+        self._residuals = jax.jit(self._white_noise)
+        self._slope_of_noise = jax.jit(jax.grad(self._noise))
 
     def chain(
         self,
@@ -117,7 +147,7 @@ class Metropolis:
         if after is None:
             state = self._begun(given, proposal, seed)
         else:
-            theta, log_density, mean, factor, *hit = (jnp.asarray(x) for x in after.state)
+            theta, log_density, mean, factor, *hit = after.state
             state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         aim = self._aim(given, proposal) if given.data.hit is not None else None
@@ -148,10 +178,8 @@ class Metropolis:
         return accepted
 
     def _begun(self, given: Given, proposal: Proposal, seed: list[int]) -> _State:
-        theta = jnp.asarray(proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0]))
-        found = self._marginal.conditionals(theta[None], given)
-        conditional = Conditional(*(jnp.asarray(x[0]) for x in found))
-        return _State(theta, conditional, given.data.hit)
+        theta = proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0])
+        return _State(theta, next(self._each(theta[None], given)), given.data.hit)
 
     def _block(
         self,
@@ -163,91 +191,101 @@ class Metropolis:
         pace: Pace,
         seed: list[int],
     ) -> tuple[_State, NDArray, dict[str, NDArray]]:
-        """Take `n` draws; the compiled code always takes a whole block, of which the first count."""
+        """Take `n` draws. The random numbers are those of a whole block, of which the first are used."""
         rng = np.random.default_rng(seed)
-        size, shape = proposal.mean.size, (BLOCK, pace.tries)
-        independent = proposal.draw(rng, BLOCK * pace.tries).reshape(*shape, size)
-        length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
-        local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
-        kind = rng.uniform(size=shape)
-        changed = rng.uniform(size=(*shape, size)) < pace.coordinates
-        fresh = rng.standard_t(_TAIL, size=(*shape, size))
+        moves = _moves(proposal, pace, rng)
         noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
-        keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), BLOCK)
-        uniform = np.log(rng.uniform(size=shape))
-        is_whole, is_some = kind < pace.whole, kind < pace.whole + pace.some
-        moves = independent, local, is_whole, is_some, changed, fresh, uniform
-        steps = *moves, noise, keys, np.arange(BLOCK) < n
-        state, found = self._run(state, steps, given, proposal, aim)
-        z, lp, accepted = (np.asarray(x)[:n] for x in found)
-        return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
-
-    def _draws(
-        self, state: _State, steps: Any, given: Given, proposal: Proposal, aim: _Aim | None
-    ) -> tuple[_State, Any]:
-        def draw(state: _State, now: Any) -> tuple[_State, Any]:
-            *moves, noise, key, used = now
-            data = replace(given.data, hit=state.hit)
-            own = given._replace(data=data)
-            here, q = (state.theta, state.conditional), proposal
+        seeds = rng.integers(2**31, size=BLOCK)
+        z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
+        q, own = proposal, given
+        spread = np.where(self._of_outliers, proposal.spread_of_each, 0.0)
+        if aim is None:
+            ahead = self._each(q.skewed(moves.independent[:n][moves.whole[:n]]), given)
+        for i in range(n):
+            now, (theta, conditional, hit) = _Moves(*(x[i] for x in moves)), state
             if aim is not None:
                 # New indicators make it another density.
+                own = given._replace(data=replace(given.data, hit=hit))
                 q = self._aimed(proposal, own, aim)
-                here = state.theta, self._marginal.conditional(state.theta, own)
+                now = now._replace(independent=now.independent + q.mean - proposal.mean)
+                whole = q.skewed(now.independent[now.whole])
+                ahead = self._each(np.concatenate([theta[None], whole]), own)
+                conditional = next(ahead)
+            (theta, conditional), accepted[i] = self._moved(theta, conditional, q, now, own, ahead)
+            z[i] = self._marginal.joined(theta, draw(conditional, noise[i]))
+            log_det = 2.0 * np.log(np.diag(conditional.factor)).sum()
+            lp[i] = conditional.log_density + 0.5 * (log_det - noise[i] @ noise[i])
+            if aim is not None:
+                hit, z[i] = self._redraw(seeds[i], z[i], spread, own.data)
+                theta = z[i, self._marginal.nonlinear]
+            state = _State(theta, conditional, hit)
+        return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
 
-            def move(here: tuple[Array, Conditional], by: Any) -> tuple[Any, Array]:
-                independent, local, whole, some, changed, fresh, log_uniform = by
-                old = q.even(here[0], jnp)
-                white = solve_triangular(q.root, old - q.mean, lower=True)
-                partly = q.mean + q.root @ jnp.where(changed, fresh, white)
-                u = jnp.where(
-                    whole, independent + q.mean - proposal.mean, jnp.where(some, partly, old + local)
-                )
-                theta = q.skewed(u, jnp)
-                there = theta, self._marginal.conditional(theta, own)
-                log_ratio = there[1].log_density - here[1].log_density
-                log_ratio += jnp.log(q.slope(u, jnp) / q.slope(old, jnp)).sum()
-                of_whole = q.log_density_of(u) - q.log_density_of(old)
-                of_some = jnp.where(changed, _log_tail(fresh) - _log_tail(white), 0.0).sum()
-                log_ratio -= jnp.where(whole, of_whole, jnp.where(some, of_some, 0.0))
-                log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
-                taken = log_uniform < log_ratio
-                return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, here), log_ratio
+    def _moved(
+        self,
+        theta: NDArray,
+        conditional: Conditional,
+        q: Proposal,
+        moves: _Moves,
+        given: Given,
+        ahead: Iterator[Conditional],
+    ) -> tuple[tuple[NDArray, Conditional], float]:
+        """Take or refuse the proposals of one draw: where that leads, and their mean acceptance.
 
-            (theta, chosen), log_ratio = jax.lax.scan(move, here, tuple(moves))
-            beta = chosen.mean + solve_triangular(chosen.factor.T, noise)
-            z = self._marginal.join(theta, beta)
-            hit = None if state.hit is None else self._redrawn(key, z, data)
-            lp = chosen.log_density + jnp.log(jnp.diag(chosen.factor)).sum() - 0.5 * noise @ noise
-            new = jax.tree.map(lambda a, b: jnp.where(used, a, b), _State(theta, chosen, hit), state)
-            return new, (z, lp, jnp.exp(jnp.minimum(log_ratio, 0.0)).mean())
+        The Gaussians at whole draws of the fit come from `ahead`: they do not depend on where the chain is.
+        """
+        here, accepted = _placed(q, q.even(theta), theta, conditional), []
+        for whole, some, independent, local, changed, fresh, log_uniform in zip(*moves, strict=True):
+            if whole:
+                u, conditional = independent, next(ahead)
+            else:
+                white = solve_triangular(q.root, here.u - q.mean, lower=True) if some else here.u
+                u = q.mean + q.root @ np.where(changed, fresh, white) if some else here.u + local
+                conditional = next(self._each(q.skewed(u)[None], given))
+            there = _placed(q, u, q.skewed(u), conditional)
+            log_ratio = there.log_density - here.log_density
+            if whole:
+                log_ratio -= np.subtract(*q.log_density(np.stack([u, here.u])))
+            elif some:
+                log_ratio -= np.where(changed, _log_tail(fresh) - _log_tail(white), 0.0).sum()
+            accepted.append(0.0 if np.isnan(log_ratio) else np.exp(min(log_ratio, 0.0)))
+            if log_uniform < log_ratio:
+                here = there
+        return (here.theta, here.conditional), float(np.mean(accepted))
 
-        return jax.lax.scan(draw, state, steps)
+    def _each(self, thetas: NDArray, given: Given) -> Iterator[Conditional]:
+        """Gaussians of the linear parameters for nonlinear vectors (n, nonlinear), one after the other."""
+        for first in range(0, len(thetas), self._marginal.at_a_time):
+            found = self._marginal.conditionals(thetas[first : first + self._marginal.at_a_time], given)
+            yield from (Conditional(*each) for each in zip(*found, strict=True))
 
     def _aimed(self, proposal: Proposal, given: Given, aim: _Aim) -> Proposal:
         """Move a proposal to where other indicators have moved the density: one step of Newton's method.
 
         The shift depends on nothing but the indicators, so the rule of acceptance holds.
         """
-        theta, slope = proposal.skewed(proposal.mean, jnp), proposal.slope(proposal.mean, jnp)
-        slope *= self._slope(theta, given, aim.residual) - aim.slope
+        theta, slope = proposal.skewed(proposal.mean), proposal.slope(proposal.mean)
+        slope = slope * (self._slope(theta, given, aim.residual) - aim.slope)
         return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ slope))
 
-    def _first_aim(self, given: Given, proposal: Proposal) -> _Aim:
-        theta = proposal.skewed(proposal.mean, jnp)
-        z = self._marginal.join(theta, self._marginal.conditional(theta, given).mean)
-        residual = self._posterior.rates(z, given.data).white_noise(given.data.rate)
+    def _aim(self, given: Given, proposal: Proposal) -> _Aim:
+        theta = proposal.skewed(proposal.mean)
+        mean = next(self._each(theta[None], given)).mean
+        residual = self._residuals(self._marginal.joined(theta, mean), given.data)
         return _Aim(residual, self._slope(theta, given, residual))
 
-    def _slope(self, theta: Array, given: Given, residual: Array) -> Array:
+    def _slope(self, theta: NDArray, given: Given, residual: Array) -> NDArray:
         """Gradient of the log density by the nonlinear parameters, up to what no indicator changes.
 
         Indicators change the noise of a few ScWs, whose white noise stays nearly what it was at the first
         ones. Not so where noise is correlated too: one then makes up for the other.
         """
         if given.data.sequence is None:
-            return jax.grad(self._noise)(theta, given, residual)
-        return -jax.grad(self._marginal.potential)(theta, given)
+            return np.asarray(self._slope_of_noise(theta, given, residual))
+        return self._marginal.slopes(theta, given)
+
+    def _white_noise(self, z: Array, data: FitData) -> Array:
+        return self._posterior.rates(z, data).white_noise(data.rate)
 
     def _noise(self, theta: Array, given: Given, residual: Array) -> Array:
         """Log density of given residuals and of the indicators."""
@@ -255,22 +293,59 @@ class Metropolis:
         each = -0.5 * (residual**2 / rates.noise_variance + jnp.log(rates.noise_variance))
         return jnp.where(given.data.filled, each, 0.0).sum() + rates.log_prob_of_hits()
 
-    def _redrawn(self, key: Array, z: Array, data: FitData) -> Array:
-        """Draw the indicators given the parameters, and white noise drawn given these."""
-        rates = self._posterior.rates(z, data)
-        key_noise, key_hit = jax.random.split(key)
-        odds = rates.log_odds(rates.draw_white_noise(key_noise, data.rate))
-        drawn = jax.random.uniform(key_hit, odds.shape) < jax.nn.sigmoid(odds)
-        return drawn & data.filled
+    def _redrawn(self, seed: Array, z: Array, spread: Array, data: FitData) -> tuple[Array, Array]:
+        """Draw white noise given the indicators, then given it the outliers' own parameters, then indicators.
+
+        These parameters, which alone have a `spread` (nonlinear,), walk at random, whichever are outliers.
+        """
+        key_noise, key_hit, *keys = jax.random.split(jax.random.key(seed), 5)
+        noise = self._posterior.rates(z, data).draw_white_noise(key_noise, data.rate)
+
+        def density(z: Array) -> Array:
+            rates = self._posterior.rates(z, data)
+            prior = -self._posterior.prior_potential(z, data) - rates.log_prob_of_hits()
+            return prior + rates.log_prob_of_white_noise(noise)
+
+        def step(now: tuple[Array, Array], by: tuple[Array, Array]) -> tuple[Any, None]:
+            shock, log_uniform = by
+            z = now[0].at[self._marginal.nonlinear].add(spread * shock)
+            there = z, density(z)
+            taken = log_uniform < there[1] - now[1]
+            return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, now), None
+
+        length = _STEP * jnp.exp(_SCALES * jax.random.normal(keys[0], (_WALK, 1)))
+        shocks = length * jax.random.normal(keys[1], (_WALK, spread.size))
+        log_uniform = jnp.log(jax.random.uniform(keys[2], (_WALK,)))
+        (z, _), _ = jax.lax.scan(step, (z, density(z)), (shocks, log_uniform))
+        odds = self._posterior.rates(z, data).log_odds(noise)
+        return (jax.random.uniform(key_hit, odds.shape) < jax.nn.sigmoid(odds)) & data.filled, z
 
     def _most_probable(self, z: Array, data: FitData) -> Array:
         rates = self._posterior.rates(z, data)
         return (rates.log_odds(rates.white_noise(data.rate)) > 0) & data.filled
 
 
-def _log_tail(u: Array) -> Array:
+def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
+    """Draw the random numbers of a block."""
+    size, shape = proposal.mean.size, (BLOCK, pace.tries)
+    independent = proposal.draw(rng, BLOCK * pace.tries).reshape(*shape, size)
+    length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
+    local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
+    kind = rng.uniform(size=shape)
+    changed = rng.uniform(size=(*shape, size)) < pace.coordinates
+    fresh = rng.standard_t(_TAIL, size=(*shape, size))
+    log_uniform = np.log(rng.uniform(size=shape))
+    whole, some = kind < pace.whole, kind < pace.whole + pace.some
+    return _Moves(whole, some, independent, local, changed, fresh, log_uniform)
+
+
+def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -> _Place:
+    return _Place(u, theta, conditional, float(conditional.log_density + np.log(q.slope(u)).sum()))
+
+
+def _log_tail(u: NDArray) -> NDArray:
     """Log density of a Student t, up to a constant."""
-    return -0.5 * (_TAIL + 1.0) * jnp.log1p(u**2 / _TAIL)
+    return -0.5 * (_TAIL + 1.0) * np.log1p(u**2 / _TAIL)
 
 
 def settling(data: FitData) -> int:

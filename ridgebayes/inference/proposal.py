@@ -16,11 +16,8 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from arviz_stats.base import array_stats
-from jax import Array
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
@@ -73,9 +70,9 @@ class Proposal(NamedTuple):
     mean: NDArray
     root: NDArray
     degrees: Any
-    centre: Any
-    spread: Any
-    skew: Any
+    centre: NDArray
+    spread: NDArray
+    skew: NDArray
 
     @classmethod
     def about(cls, start: Gaussian, degrees: float) -> Proposal:
@@ -87,22 +84,27 @@ class Proposal(NamedTuple):
         """Return a proposal in coordinates that are the parameters themselves."""
         return cls(mean, root, degrees, np.zeros(mean.size), np.ones(mean.size), np.zeros(mean.size))
 
-    def skewed(self, u: Any, xp: Any = np) -> Any:
+    def skewed(self, u: NDArray) -> NDArray[np.float64]:
         """From u (..., parameter) to parameters."""
-        return self.centre + self.spread * xp.sinh(xp.arcsinh(u) + self.skew)
+        return self.centre + self.spread * np.sinh(np.arcsinh(u) + self.skew)
 
-    def even(self, x: Any, xp: Any = np) -> Any:
+    def even(self, x: NDArray) -> NDArray[np.float64]:
         """From parameters (..., parameter) to u."""
-        return xp.sinh(xp.arcsinh((x - self.centre) / self.spread) - self.skew)
+        return np.sinh(np.arcsinh((x - self.centre) / self.spread) - self.skew)
 
-    def slope(self, u: Any, xp: Any = np) -> Any:
+    def slope(self, u: NDArray) -> NDArray[np.float64]:
         """Return dx/du of each parameter, (..., parameter)."""
-        return self.spread * xp.cosh(xp.arcsinh(u) + self.skew) / xp.sqrt(1.0 + u**2)
+        return self.spread * np.cosh(np.arcsinh(u) + self.skew) / np.sqrt(1.0 + u**2)
 
     @property
     def gaussian(self) -> Gaussian:
         """Centre and root of the scale matrix in the parameters themselves."""
         return Gaussian(self.skewed(self.mean), self.slope(self.mean)[:, None] * self.root)
+
+    @property
+    def spread_of_each(self) -> NDArray[np.float64]:
+        """Root of the diagonal of the scale matrix in the parameters, (parameter,)."""
+        return np.sqrt((self.gaussian.root**2).sum(1))
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
         """Draw `n` vectors u, (n, parameter)."""
@@ -114,24 +116,15 @@ class Proposal(NamedTuple):
     def log_density(self, u: NDArray) -> NDArray[np.float64]:
         """Log density in u of vectors u (n, parameter)."""
         white = solve_triangular(self.root, (u - self.mean).T, lower=True)
-        return self._log_density((white**2).sum(0), np) - np.log(np.diag(self.root)).sum()
-
-    def log_density_of(self, u: Array) -> Array:
-        """Log density in u of one vector u (parameter,) up to a constant, inside compiled code."""
-        white = jax.scipy.linalg.solve_triangular(self.root, u - self.mean, lower=True)
-        return self._log_density((white**2).sum(), jnp)
+        distance, d, width = (white**2).sum(0), self.mean.size, _tail_width(self.mean.size)
+        narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, d)
+        wide = np.log(_TAIL_SHARE) - d * np.log(width) + _log_t(distance / width**2, _TAIL_DEGREES, d)
+        return np.logaddexp(narrow, wide) - np.log(np.diag(self.root)).sum()
 
     def log_density_at(self, x: NDArray) -> NDArray[np.float64]:
         """Log density of parameters (n, parameter)."""
         u = self.even(x)
         return self.log_density(u) - np.log(self.slope(u)).sum(-1)
-
-    def _log_density(self, distance: Any, xp: Any) -> Any:
-        d = self.mean.shape[-1]
-        width = _tail_width(d)
-        narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, d, xp)
-        wide = np.log(_TAIL_SHARE) - d * np.log(width) + _log_t(distance / width**2, _TAIL_DEGREES, d, xp)
-        return xp.logaddexp(narrow, wide)
 
 
 def _tail_width(d: int) -> float:
@@ -139,11 +132,10 @@ def _tail_width(d: int) -> float:
     return 1.0 + 1.0 / np.sqrt(max(d, 1))
 
 
-def _log_t(distance: Any, degrees: Any, d: int, xp: Any) -> Any:
+def _log_t(distance: NDArray, degrees: float, d: int) -> NDArray:
     """Log density of a Student t of unit scale in `d` dimensions, at a squared distance."""
-    log_gamma = gammaln if xp is np else jax.scipy.special.gammaln
-    norm = log_gamma((degrees + d) / 2) - log_gamma(degrees / 2) - d / 2 * xp.log(degrees * np.pi)
-    return norm - (degrees + d) / 2 * xp.log1p(distance / degrees)
+    norm = gammaln((degrees + d) / 2) - gammaln(degrees / 2) - d / 2 * np.log(degrees * np.pi)
+    return norm - (degrees + d) / 2 * np.log1p(distance / degrees)
 
 
 class Adapted(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -122,6 +123,12 @@ class _Indicated(_OfTerms):
         fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)[:, None, None]
         each = jnp.where(self.hit, jnp.log(fraction), jnp.log1p(-fraction))
         return jnp.where(self.filled, each, 0.0).sum()
+
+    def log_prob_of_white_noise(self, left: Array) -> Array:
+        """Log density of white noise (band, block, width), whichever are outliers, up to a constant, ()."""
+        usual = -0.5 * (left**2 / self.usual_variance + jnp.log(self.usual_variance))
+        share = jnp.log1p(-jnp.clip(self.fraction, 0.0, 1.0 - 1e-15))[:, None, None]
+        return jnp.where(self.filled, usual + share + jax.nn.softplus(self.log_odds(left)), 0.0).sum()
 
     def log_odds(self, left: Array) -> Array:
         """Log odds that a ScW is an outlier, for its white noise."""
