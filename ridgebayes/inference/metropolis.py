@@ -89,13 +89,6 @@ class _Place(NamedTuple):
     log_density: float  # in u
 
 
-class _Aim(NamedTuple):
-    """What tells how other indicators move the density of the nonlinear parameters (`Metropolis._aimed`)."""
-
-    residual: Array  # of the rates, at the first indicators (band, block, width)
-    slope: NDArray  # of the log density of the noise by the nonlinear parameters there
-
-
 class Metropolis:
     """Chains of a posterior whose linear parameters are integrated out; compiled once for data of one shape.
 
@@ -112,8 +105,7 @@ class Metropolis:
         self._of_outliers = of_outliers[marginal.nonlinear]
         self._redraw = jax.jit(self._redrawn)
         self._probable = jax.jit(self._most_probable)
-        self._residuals = jax.jit(self._white_noise)
-        self._slope_of_noise = jax.jit(jax.grad(self._noise))
+        self._gradient = jax.jit(jax.grad(self._with_linear))
 
     def chain(
         self,
@@ -150,12 +142,12 @@ class Metropolis:
             theta, log_density, mean, factor, *hit = after.state
             state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
-        aim = self._aim(given, proposal) if given.data.hit is not None else None
+        slope = None if given.data.hit is None else self._slope(given, proposal)
         for first, n in blocks(warmed, settling(given.data), BLOCK):
-            state, *_ = self._block(state, given, proposal, aim, n, pace, [*seed, 0, first])
+            state, *_ = self._block(state, given, proposal, slope, n, pace, [*seed, 0, first])
             yield Warmed(n, state)
         for first, n in blocks(kept, draws, BLOCK):
-            state, z, statistics = self._block(state, given, proposal, aim, n, pace, [*seed, 1, first])
+            state, z, statistics = self._block(state, given, proposal, slope, n, pace, [*seed, 1, first])
             yield Draws(z, statistics, state)
 
     def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
@@ -164,9 +156,9 @@ class Metropolis:
 
     def drawn(self, given: Given, proposal: Proposal, seed: int) -> NDArray[np.bool_]:
         """Draw indicators of outliers, by a first short chain."""
-        state, aim = self._begun(given, proposal, [seed]), self._aim(given, proposal)
+        state, slope = self._begun(given, proposal, [seed]), self._slope(given, proposal)
         for number in range(PILOT):
-            state, *_ = self._block(state, given, proposal, aim, BLOCK, Pace(), [seed, 2, number])
+            state, *_ = self._block(state, given, proposal, slope, BLOCK, Pace(), [seed, 2, number])
         return np.asarray(state.hit)
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
@@ -186,7 +178,7 @@ class Metropolis:
         state: _State,
         given: Given,
         proposal: Proposal,
-        aim: _Aim | None,
+        slope: NDArray | None,
         n: int,
         pace: Pace,
         seed: list[int],
@@ -199,14 +191,14 @@ class Metropolis:
         z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
         q, own = proposal, given
         spread = np.where(self._of_outliers, proposal.spread_of_each, 0.0)
-        if aim is None:
+        if slope is None:
             ahead = self._each(q.skewed(moves.independent[:n][moves.whole[:n]]), given)
         for i in range(n):
             now, (theta, conditional, hit) = _Moves(*(x[i] for x in moves)), state
-            if aim is not None:
+            if slope is not None:
                 # New indicators make it another density.
                 own = given._replace(data=replace(given.data, hit=hit))
-                q = self._aimed(proposal, own, aim)
+                q = self._aimed(proposal, own, slope)
                 now = now._replace(independent=now.independent + q.mean - proposal.mean)
                 whole = q.skewed(now.independent[now.whole])
                 ahead = self._each(np.concatenate([theta[None], whole]), own)
@@ -215,7 +207,7 @@ class Metropolis:
             z[i] = self._marginal.joined(theta, draw(conditional, noise[i]))
             log_det = 2.0 * np.log(np.diag(conditional.factor)).sum()
             lp[i] = conditional.log_density + 0.5 * (log_det - noise[i] @ noise[i])
-            if aim is not None:
+            if slope is not None:
                 hit, z[i] = self._redraw(seeds[i], z[i], spread, own.data)
                 theta = z[i, self._marginal.nonlinear]
             state = _State(theta, conditional, hit)
@@ -259,39 +251,24 @@ class Metropolis:
             found = self._marginal.conditionals(thetas[first : first + self._marginal.at_a_time], given)
             yield from (Conditional(*each) for each in zip(*found, strict=True))
 
-    def _aimed(self, proposal: Proposal, given: Given, aim: _Aim) -> Proposal:
+    def _aimed(self, proposal: Proposal, given: Given, slope: NDArray) -> Proposal:
         """Move a proposal to where other indicators have moved the density: one step of Newton's method.
 
-        The shift depends on nothing but the indicators, so the rule of acceptance holds.
+        The shift depends on nothing but the indicators, so the rule of acceptance holds. `slope` is that of
+        the density (`_slope`) with the indicators of the first chain.
         """
-        theta, slope = proposal.skewed(proposal.mean), proposal.slope(proposal.mean)
-        slope = slope * (self._slope(theta, given, aim.residual) - aim.slope)
-        return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ slope))
+        more = self._slope(given, proposal) - slope
+        by_mean = proposal.slope(proposal.mean) * more
+        return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ by_mean))
 
-    def _aim(self, given: Given, proposal: Proposal) -> _Aim:
-        theta = proposal.skewed(proposal.mean)
-        mean = next(self._each(theta[None], given)).mean
-        residual = self._residuals(self._marginal.joined(theta, mean), given.data)
-        return _Aim(residual, self._slope(theta, given, residual))
+    def _slope(self, given: Given, proposal: Proposal) -> NDArray:
+        """Gradient at the centre of the proposal, the linear parameters held near their mean."""
+        return np.asarray(self._gradient(proposal.skewed(proposal.mean), given))
 
-    def _slope(self, theta: NDArray, given: Given, residual: Array) -> NDArray:
-        """Gradient of the log density by the nonlinear parameters, up to what no indicator changes.
-
-        Indicators change the noise of a few ScWs, whose white noise stays nearly what it was at the first
-        ones. Not so where noise is correlated too: one then makes up for the other.
-        """
-        if given.data.sequence is None:
-            return np.asarray(self._slope_of_noise(theta, given, residual))
-        return self._marginal.slopes(theta, given)
-
-    def _white_noise(self, z: Array, data: FitData) -> Array:
-        return self._posterior.rates(z, data).white_noise(data.rate)
-
-    def _noise(self, theta: Array, given: Given, residual: Array) -> Array:
-        """Log density of given residuals and of the indicators."""
+    def _with_linear(self, theta: Array, given: Given) -> Array:
+        """Log density of the rates and of the indicators."""
         rates = self._posterior.rates(self._marginal.join(theta, given.reference), given.data)
-        each = -0.5 * (residual**2 / rates.noise_variance + jnp.log(rates.noise_variance))
-        return jnp.where(given.data.filled, each, 0.0).sum() + rates.log_prob_of_hits()
+        return rates.log_prob(given.data.rate).sum() + rates.log_prob_of_hits()
 
     def _redrawn(self, seed: Array, z: Array, spread: Array, data: FitData) -> tuple[Array, Array]:
         """Draw white noise given the indicators, then given it the outliers' own parameters, then indicators.
