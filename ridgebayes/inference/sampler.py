@@ -183,20 +183,19 @@ class Sampler:
             return self._some_at_a_time(given, reference, around, rng)
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
-        around = adapted.proposal.gaussian
         hit: NDArray | None = None
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
             hit = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
             given = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
-            around = _highest(marginal, given, [around])
+            around = _highest(marginal, given, [adapted.proposal.gaussian])
             adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         elif self.method == NUTS:
-            return Start(MARGINAL, reference, around)
+            return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
             return self._some_at_a_time(given, reference, around, rng)
         pace = _pace(adapted, data.rate.size)
-        return Start(METROPOLIS, reference, around, adapted.proposal, hit, pace)
+        return Start(METROPOLIS, reference, adapted.proposal.gaussian, adapted.proposal, hit, pace)
 
     def _some_at_a_time(
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
