@@ -8,8 +8,9 @@ from astropy.coordinates import Angle, SkyCoord
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
+from ridgebayes.table.columns import Columns
 from ridgebayes.table.scw import Floats
-from ridgebayes.table.validation import Columns, check_rows
+from ridgebayes.table.validation import check_rows
 
 _HOURS = ("h", "hr", "hour", "hours", "hourangle")
 

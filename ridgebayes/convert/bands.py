@@ -12,7 +12,7 @@ from ridgebayes.convert.draft import Draft
 from ridgebayes.convert.mapping import BandColumns
 from ridgebayes.convert.names import TRACER_BAND, Named, energies, rate_name
 from ridgebayes.convert.sources import Source
-from ridgebayes.table.validation import Columns
+from ridgebayes.table.columns import Columns
 
 _FILL = '[[bands]] with name = "A01", e_min = …, e_max = …'
 

@@ -22,19 +22,13 @@ from ridgebayes.convert.sources import Source, open_source, set_units
 from ridgebayes.convert.times import Revolutions, read_revolutions, to_mjd
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
-from ridgebayes.table.formats import crab_flags, known_roll, parse_truth
+from ridgebayes.table.assembly import crab_flags, known_roll
+from ridgebayes.table.columns import Columns
 from ridgebayes.table.headertime import header_zero
 from ridgebayes.table.orbit import mjd_at
 from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
-from ridgebayes.table.validation import (
-    ZERO,
-    Columns,
-    check_bands,
-    check_ids,
-    check_rows,
-    revolution_of,
-    validate,
-)
+from ridgebayes.table.truth import parse_truth
+from ridgebayes.table.validation import ZERO, check_bands, check_ids, check_rows, revolution_of, validate
 
 _RATE = u.ct / u.s
 _log = logging.getLogger(__name__)

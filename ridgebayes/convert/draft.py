@@ -9,7 +9,7 @@ from typing import Any
 
 from ridgebayes.convert.mapping import Mapping
 from ridgebayes.convert.sources import Source
-from ridgebayes.table.validation import Columns
+from ridgebayes.table.columns import Columns
 
 
 @dataclass

@@ -18,8 +18,9 @@ from ridgebayes.convert.mapping import Mapping
 from ridgebayes.convert.names import NAMES, START, STOP, energies, normal, rate_name
 from ridgebayes.convert.sources import Source, set_units
 from ridgebayes.errors import InputError
+from ridgebayes.table.columns import Columns
 from ridgebayes.table.headertime import header_scale, header_zero
-from ridgebayes.table.validation import MISSION, ZERO, Columns
+from ridgebayes.table.validation import MISSION, ZERO
 
 _REQUIRED = ("scw_id", "exposure")
 _EARLIEST = 15020.0

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.convert.names import NAMES, normal
 from ridgebayes.errors import InputError
-from ridgebayes.table.validation import Columns, check_rows
+from ridgebayes.table.columns import Columns
+from ridgebayes.table.validation import check_rows
 
 _log = logging.getLogger(__name__)
 KINDS = {"1": "slew", "2": "engineering"}

@@ -18,8 +18,9 @@ from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import detector_axes
 from ridgebayes.table import orbit
+from ridgebayes.table.columns import Columns
 from ridgebayes.table.scw import ScWTable
-from ridgebayes.table.validation import MISSION, Columns, check_ids, check_rows, revolution_of
+from ridgebayes.table.validation import MISSION, check_ids, check_rows, revolution_of
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]

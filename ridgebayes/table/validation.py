@@ -1,4 +1,4 @@
-"""Checks of a ScW table and of the columns it is made from: one line with file, row or column, and remedy."""
+"""Checks of a ScW table: one line with file, row or column, and remedy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astropy import units as u
-from astropy.table import Table
-from astropy.time import Time
 from numpy.typing import ArrayLike, NDArray
 
-from ridgebayes.errors import InputError, nearest
-from ridgebayes.table.headertime import TIME_UNITS
-from ridgebayes.table.missing import no_value, split, words
+from ridgebayes.errors import InputError
+from ridgebayes.table.missing import no_value
 from ridgebayes.table.scw import Band, ScWTable
 
 MISSION = (52500.0, 61041.0)
@@ -30,9 +26,7 @@ HIGHEST_RATE = 1e6
 """cts/s; the detector's telemetry ends at a few thousand."""
 
 _log = logging.getLogger(__name__)
-_NO_MEASUREMENT = "which is no measurement, but stands for a missing one"
-_EQUIVALENCES = [(u.ct / u.s, u.Unit("1/s"))]  # counts are often left out of the unit
-_ALIASES = {"cts": u.ct, "counts": u.ct, "degrees": u.deg} | TIME_UNITS
+NO_MEASUREMENT = "which is no measurement, but stands for a missing one"
 
 
 def validate(scws: ScWTable, source: str | None = None) -> None:
@@ -69,7 +63,7 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
         if name in ("exposure", "stat_err"):
             ok, must = ok & (values > 0), "must be finite and positive"
         if name in ("rate", "stat_err"):
-            check(name.upper(), values, ~_marks(values), _NO_MEASUREMENT, drop)
+            check(name.upper(), values, ~_marks(values), NO_MEASUREMENT, drop)
             check(name.upper(), values, ~(np.abs(values) > HIGHEST_RATE), "which no detector counts", drop)
         elif name == "exposure":
             check("EXPOSURE", values, ~(values > LONGEST_S), "which is longer than a revolution (s)", drop)
@@ -81,7 +75,7 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
             ok, must = (values >= 0) & (values <= 1), "must lie between 0 and 1"
         elif name == "ra":
             ok, must = _is_angle(values), "must lie between -360 and 360 degrees"
-            check("RA", values, ~(ok & no_value(values, "longitude")), _NO_MEASUREMENT, drop)
+            check("RA", values, ~(ok & no_value(values, "longitude")), NO_MEASUREMENT, drop)
         elif name == "dec":
             ok, must = np.abs(values) <= 90, "must lie between -90 and 90 degrees"
         check(name.upper(), values, ok, must, drop)
@@ -91,7 +85,7 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
         remedy = "drop these ScWs, or the column to average the response over roll"
         check("ROLL", scws.roll, np.isfinite(scws.roll), "must be finite", remedy)
         check("ROLL", scws.roll, _is_angle(scws.roll), "must lie between -360 and 360 degrees", remedy)
-        check("ROLL", scws.roll, ~no_value(scws.roll, "longitude"), _NO_MEASUREMENT, remedy)
+        check("ROLL", scws.roll, ~no_value(scws.roll, "longitude"), NO_MEASUREMENT, remedy)
     _check_tracer(source, scws)
     if scws.truth is not None and not scws.meta["simulated"]:
         raise InputError(
@@ -232,199 +226,6 @@ def check_rows(
     raise InputError(f"{source}: {_first(ids, bad)}: {name}{of_band} is {shown}, {must}: {remedy}")
 
 
-class Columns:
-    """Columns of a table as read: by name in any case, in the unit asked for, missing values as NaN.
-
-    Parameters
-    ----------
-    source
-        What to call the table in messages.
-    table
-        The table. Columns may carry a unit, a mask, or be astropy Quantity or Time.
-
-    Raises
-    ------
-    InputError
-        Here and in the methods: a column that is missing, named twice, not numeric, or in a unit that is
-        unknown or of another kind.
-    """
-
-    ids: NDArray[np.str_] | None = None
-    """(N,) SCW_IDs, once they are known: messages then name them."""
-
-    bands: Sequence[str] = ()
-    """Names of the K elements of vector columns, once they are known."""
-
-    remedy = "add it or rename one"
-    """What to do about a column that is not there."""
-
-    def __init__(self, source: str, table: Table) -> None:
-        self.source, self.table = source, table
-        self.names: dict[str, str] = {}
-        for name in table.colnames:
-            other = self.names.setdefault(name.strip().upper(), name)
-            if other != name:
-                raise InputError(f"{source}: columns '{other}' and '{name}' differ only in case: rename one")
-
-    def __contains__(self, name: str) -> bool:
-        return name.upper() in self.names
-
-    def get(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Values as they stand in the file, and where they are missing (same shape)."""
-        return split(self.column(name))
-
-    def floats(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
-        """Values in `unit`, (N,) or (N, K), NaN where missing; `given` replaces the column's own unit.
-
-        Numbers that stand for "none" (`ridgebayes.table.missing.no_value`) are refused; those of angles and
-        of what has no unit are NaN.
-        """
-        column = self.column(name)
-        if isinstance(column, Time):
-            values, missing = split(column.tt.mjd)
-            return np.where(
-                missing | split(column)[1] if column.masked else missing, np.nan, values.astype(float)
-            )
-        values, missing = self.get(name)
-        try:
-            if values.dtype.kind not in "fiub":
-                text = (
-                    values.astype(str)
-                    if values.dtype.kind != "S"
-                    else np.char.decode(values, "ascii", "replace")
-                )
-                missing = missing | words(text)
-                values = np.where(missing, "nan", text)  # the text under a mask is anything, mostly empty
-            values = values.astype(np.float64)
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                f"{self.source}: column {name} is not numeric ({_odd(values) or error}): {_mend(values)}"
-            ) from error
-        values = np.where(missing, np.nan, values)
-        values = self._measured(name, values, given or str(getattr(column, "unit", None) or ""), unit)
-        return self._convert(name, values, given or getattr(column, "unit", None), unit)
-
-    def _measured(
-        self, name: str, values: NDArray[np.float64], given: str, unit: u.UnitBase
-    ) -> NDArray[np.float64]:
-        """Values without those that stand for "none"."""
-        kind = "other"
-        if unit.is_equivalent(u.ct) or (given and self.unit(name, given, unit).is_equivalent(u.ct)):
-            kind = "count"
-        elif unit.is_equivalent(u.ct / u.s):
-            kind = "rate"
-        elif unit.is_equivalent(u.deg):
-            kind = "longitude"
-        bad = no_value(values, kind)
-        if kind == "longitude" or unit == u.dimensionless_unscaled or values.ndim > 2:
-            return np.where(bad, np.nan, values)
-        ids = self.ids if self.ids is not None else np.full(len(values), "", dtype=np.str_)
-        bands = self.bands if values.shape[1:] == (len(self.bands),) else ()
-        remedy = "drop these ScWs or mend the column"
-        check_rows(self.source, ids, name, values, ~bad, _NO_MEASUREMENT, remedy, bands)
-        return values
-
-    def scalars(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
-        """As `floats`, but one value a row, (N,)."""
-        values = self.floats(name, unit, given)
-        if values.size != len(self.table):
-            raise InputError(f"{self.source}: column {name} has {values[0].size} elements a row: give one")
-        return values.reshape(-1)
-
-    def optional(self, name: str, unit: u.UnitBase) -> NDArray[np.float64] | None:
-        """As `scalars`; None where there is no such column or, which is said, nothing in it."""
-        values = self.scalars(name, unit) if name in self else None
-        if values is not None and np.isnan(values).all():
-            _log.info("%s: column %s has no value: left out", self.source, name)
-            return None
-        return values
-
-    def flags(self, name: str) -> NDArray[np.str_]:
-        """Text that marks some rows, (N,), empty where it does not.
-
-        Raises
-        ------
-        InputError
-            Where a value is missing that is not merely empty: one of numbers or truth values, or a null
-            beside empty texts. Not known is not "no".
-        """
-        values, missing = self.get(name)
-        text = self.text(name)
-        if text.shape != (len(self.table),):
-            raise InputError(f"{self.source}: column {name} has several elements a row: give one")
-        if values.dtype.kind == "f":  # of 0 and 1 beside a missing one
-            text = np.where(missing | (values != np.round(values)), text, np.char.partition(text, ".")[:, 0])
-        no = np.isin(np.char.lower(text), ("false", "f", "0", "no", "n"))
-        is_text = values.dtype.kind in "SU"
-        told_apart = bool(no.any() or (~missing & (text == "")).any())
-        unknown = missing & (told_apart if is_text else values.dtype.kind == "b" or not missing.all())
-        unknown |= (text == "") & bool(is_text and no.any())
-        ids = self.ids if self.ids is not None else np.full(text.size, "", dtype=np.str_)
-        must = "which is not known to be one or the other"
-        remedy = "fill it in, or drop these ScWs"
-        shown = np.where(unknown, "missing", text)
-        check_rows(self.source, ids, name, shown, np.logical_not(unknown), must, remedy)
-        return np.where(missing, "", text)
-
-    def text(self, name: str) -> NDArray[np.str_]:
-        """Strings without surrounding blanks, (N,), empty where the value is missing."""
-        values, missing = self.get(name)
-        values = (
-            np.char.decode(values, "ascii", "replace") if values.dtype.kind == "S" else values.astype(str)
-        )
-        return np.where(missing, "", np.char.strip(values))
-
-    def column(self, name: str) -> Any:
-        """Return the column as it stands in the table."""
-        if name not in self:
-            near = nearest(name, self.names)
-            raise InputError(f"{self.source}: column {name} is missing{near}: {self.remedy}")
-        return self.table[self.names[name.upper()]]
-
-    def unit(self, name: str, given: str, like: u.UnitBase) -> u.UnitBase:
-        """Return the unit that a text names, also in capitals where only that is a unit such as `like`."""
-        with u.add_enabled_aliases(_ALIASES):
-            found = [u.Unit(text, parse_strict="silent") for text in (given, given.lower())]
-        for unit in found:
-            if unit.is_equivalent(like):
-                return unit
-        if isinstance(found[0], u.UnrecognizedUnit):
-            raise InputError(
-                f"{self.source}: column {name} has the unknown unit '{given}': convert it to {like}"
-            )
-        return found[0]
-
-    def _convert(
-        self, name: str, values: NDArray[np.float64], given: Any, unit: u.UnitBase
-    ) -> NDArray[np.float64]:
-        if given is None or str(given) == "":
-            return values
-        known = self.unit(name, str(given), unit)
-        try:
-            return known.to(unit, values, equivalencies=_EQUIVALENCES)
-        except u.UnitsError as error:
-            raise InputError(
-                f"{self.source}: column {name} has the unit '{given}', which is no {unit}: convert the column"
-            ) from error
-
-
-def _odd(values: NDArray[Any]) -> str:
-    """Name the first text that is no number, and its row."""
-    for row, cell in enumerate(values.reshape(len(values), -1) if values.size else [], start=1):
-        for text in cell.tolist():
-            try:
-                float(text)
-            except (ValueError, TypeError):
-                return f"row {row}: '{text}'"
-    return ""
-
-
-def _mend(values: NDArray[Any]) -> str:
-    """Say what to do about texts that are no numbers: of one, or of the whole column."""
-    one = values.size and _odd(values[-1:]) == ""
-    return "mend that value" if one else "write numbers, with a decimal point"
-
-
 def _is_angle(degrees: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.abs(degrees) <= 360  # NaN is none
 
@@ -468,11 +269,11 @@ def _check_tracer(source: str, scws: ScWTable) -> None:
         )
     remedy = "drop these ScWs, or the column for a fit without tracer"
     check_rows(source, scws.scw_id, "TRACER", scws.tracer, finite, "must be finite", remedy)
-    check_rows(source, scws.scw_id, "TRACER", scws.tracer, ~_marks(scws.tracer), _NO_MEASUREMENT, remedy)
+    check_rows(source, scws.scw_id, "TRACER", scws.tracer, ~_marks(scws.tracer), NO_MEASUREMENT, remedy)
     if scws.tracer_err is not None:
         ok = np.isfinite(scws.tracer_err) & (scws.tracer_err >= 0)
         remedy = "drop these ScWs, or the column TRACER_ERR"
         must = "must be finite and not negative"
         check_rows(source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ok, must, remedy)
         marks = _marks(scws.tracer_err)
-        check_rows(source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ~marks, _NO_MEASUREMENT, remedy)
+        check_rows(source, scws.scw_id, "TRACER_ERR", scws.tracer_err, ~marks, NO_MEASUREMENT, remedy)

@@ -20,9 +20,10 @@ from ridgebayes.convert.sources import open_source
 from ridgebayes.io.fits_table import fits_table
 from ridgebayes.products.monitor import read_monitor
 from ridgebayes.simulate import read_programme
+from ridgebayes.table.columns import Columns
 from ridgebayes.table.missing import no_value, split
 from ridgebayes.table.summary import summarise
-from ridgebayes.table.validation import Columns, validate
+from ridgebayes.table.validation import validate
 from tests.helpers.readers import few
 from tests.hostile.nulls import attempt, combinations
 

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 import ridgebayes.io.atomic
-import ridgebayes.table.formats
+import ridgebayes.table.parquet
 from ridgebayes.errors import InputError
 from ridgebayes.table.formats import read_scws, write_scws
 from tests.helpers.scw_table import make_scws
@@ -633,5 +633,5 @@ def test_gzip_is_really_gzip(tmp_path):
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     write_scws(make_scws(), tmp_path / "a.parquet")
-    monkeypatch.setattr(ridgebayes.table.formats, "find_spec", lambda name: None)
+    monkeypatch.setattr(ridgebayes.table.parquet, "find_spec", lambda name: None)
     assert message_of(tmp_path / "a.parquet") == "Parquet needs pyarrow: pip install 'ridgebayes[parquet]'"

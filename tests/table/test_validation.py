@@ -10,8 +10,9 @@ from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 
 from ridgebayes.errors import InputError
+from ridgebayes.table.columns import Columns
 from ridgebayes.table.scw import Band
-from ridgebayes.table.validation import Columns, check_bands, check_ids, revolution_of, validate
+from ridgebayes.table.validation import check_bands, check_ids, revolution_of, validate
 from tests.helpers.scw_table import BANDS, make_scws
 
 
