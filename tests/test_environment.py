@@ -208,6 +208,7 @@ def test_a_posterior_that_is_read_elsewhere_is_read_here(small_run, tmp_path):
 # --- a notebook
 
 
+@pytest.mark.slow
 def test_a_notebook_in_a_real_kernel(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

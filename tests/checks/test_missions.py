@@ -49,11 +49,13 @@ def test_clean_data_are_not_found_fault_with(clean):
     )  # of some sixty statistics; all near 0.5 or 1 where the fit is not made again
 
 
+@pytest.mark.slow
 def test_same_seed_same_answer(small_run, small_mission, checks):
     again = check(small_run, small_mission, draws=40)
     assert again.results == checks.results
 
 
+@pytest.mark.slow
 def test_replicates_elsewhere_are_those_here(small_run, small_mission, checks, monkeypatch):
     monkeypatch.setattr("ridgebayes.checks.checking.run_tasks", pickled.run)
     again = check(small_run, small_mission, draws=40, trials=False, scheduler="local:2")
@@ -76,6 +78,7 @@ def noisy_run(small_mission, three_regions):
     return sample(models.regions(three_regions), mission, seed=1, chains=2, draws=300), mission
 
 
+@pytest.mark.slow
 def test_correlated_noise_is_found_and_named_first(noisy_run):
     checks = check(*noisy_run, draws=40)
     assert checks.found[0] == "neighbours"
@@ -83,6 +86,7 @@ def test_correlated_noise_is_found_and_named_first(noisy_run):
     assert checks.verdict in str(checks)
 
 
+@pytest.mark.slow
 def test_command_writes_tables_and_figures(noisy_run, tmp_path):
     run, mission = noisy_run
     table = tmp_path / "m.fits"

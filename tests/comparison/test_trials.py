@@ -33,6 +33,7 @@ def test_nothing_helps_where_nothing_is_wrong(three_regions):
     assert not any(trial.helps for trial in steps[0])
 
 
+@pytest.mark.slow
 def test_gain_of_a_noise_that_is_not_there_is_its_parameters(three_regions):
     """The density of revolutions left out hardly changes, and what the extra takes is taken off."""
     trial = Trials(models.regions(three_regions), mission(three_regions)).of("correlated_noise")

@@ -110,6 +110,7 @@ def run(tmp_path_factory):
     return make("run", tmp_path_factory.mktemp("readers")).folder / "run"
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk(run, tmp_path):
     opened = Run.open(run)
     opened.scws  # noqa: B018  so that it is written too

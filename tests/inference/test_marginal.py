@@ -228,6 +228,7 @@ def _apart(scws, lon, lat):
     return np.rad2deg(np.arccos(np.clip(of(lon, lat) @ of(scws.lon, scws.lat).T, -1, 1))).min(1)
 
 
+@pytest.mark.slow
 def test_groups_of_a_long_mission_change_nothing(small_mission, three_regions, monkeypatch):
     """Revolutions of about the same size then stand together: the same density in another order of sums."""
     model = models.regions(three_regions).with_extras("correlated_noise")

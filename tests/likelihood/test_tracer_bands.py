@@ -115,6 +115,7 @@ def found_at_mode(table, sky):
     }
 
 
+@pytest.mark.slow
 def test_intervals_narrow_as_far_as_noise_is_shared(missions, three_regions):
     sd = {}
     for world, table in missions.items():
@@ -144,6 +145,7 @@ def run(shared, three_regions, tmp_path_factory):
     return folder, made
 
 
+@pytest.mark.slow
 def test_a_run_is_opened_again_as_it_was(run):
     _, made = run
     again = reopen(made)

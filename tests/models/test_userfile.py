@@ -36,6 +36,7 @@ def test_density_of_a_cookbook_model(name, starry_mission, three_regions, tmp_pa
     assert (np.asarray(gradient) != 0).sum() > 0.9 * posterior.size
 
 
+@pytest.mark.slow
 def test_a_cookbook_model_is_fitted_and_built_again(starry_mission, three_regions, tmp_path):
     path = tmp_path / "symmetric.py"
     path.write_text(BLOCKS["symmetric.py"], encoding="utf-8")

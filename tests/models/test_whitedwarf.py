@@ -50,6 +50,7 @@ def test_fold_against_a_fresh_column(mission, three_regions):
     np.testing.assert_allclose(found / DEG2_PER_SR, wanted, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_parameters_are_recovered(mission, three_regions, pull):
     built = whitedwarf(three_regions)
     assert not built.bands_apart

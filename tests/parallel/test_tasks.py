@@ -75,6 +75,7 @@ def test_a_worker_that_dies(elsewhere, tmp_path):
     assert attempts(tmp_path)[2] == 2
 
 
+@pytest.mark.slow
 def test_workers_that_die_again_and_again(tmp_path):
     with pytest.raises(InputError, match=r"died again and again .*: go on with it"):
         list(run(Work(tmp_path, {2: 99}), NUMBERS, "local:2", go_on="go on with it"))

@@ -80,6 +80,7 @@ def test_residuals_off_the_plane(run):
     assert products.quiet_residuals(step_run(1, off_plane=False))["E01"].size == 0
 
 
+@pytest.mark.slow
 def test_a_fit_finds_the_true_background(small_run, small_mission):
     """Level and constant of the revolutions, and the scatter, of a simulated mission that was fitted."""
     true = small_mission.truth

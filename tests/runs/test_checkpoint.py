@@ -162,6 +162,7 @@ class TestRefused:
         inner[keys[-1]] = value
         path.write_text(tomlkit.dumps(record))
 
+    @pytest.mark.slow
     def test_other_version(self, stopped):
         self.change(stopped, "versions", "numpyro", value="0.1")
         with pytest.raises(
@@ -169,11 +170,13 @@ class TestRefused:
         ):
             resume(stopped)
 
+    @pytest.mark.slow
     def test_other_data(self, stopped, data):
         other = dataclasses.replace(data, rate=data.rate * 1.01)
         with pytest.raises(InputError, match="begun with another data"):
             resume(stopped, scws=other)
 
+    @pytest.mark.slow
     def test_other_model(self, stopped):
         self.change(stopped, "model", "priors", "background.level", value="Normal(1.0, 0.100000000)")
         with pytest.raises(InputError, match="begun with another model"):
@@ -186,6 +189,7 @@ class TestRefused:
         with pytest.raises(InputError, match="is complete"):
             resume(done.path)
 
+    @pytest.mark.slow
     def test_two_at_a_time(self, stopped):
         first = Checkpoint.open(stopped)
         with pytest.raises(InputError, match="another process is sampling into it"):
@@ -197,6 +201,7 @@ class TestRefused:
             sample(models.regions(three_regions), data, out=stopped)
 
 
+@pytest.mark.slow
 def test_old_run_stands_until_the_new_one_is_there(whole, data, three_regions, tmp_path, monkeypatch):
     old = whole.save(tmp_path / "run")
     other = models.regions(three_regions).with_priors({"crab.rate": 1.0})

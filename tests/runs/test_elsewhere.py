@@ -54,6 +54,7 @@ def test_a_dask_cluster_gives_the_same_bit_for_bit(data, model, whole):
         same(whole, sample(model, data, settings=SETTINGS, scheduler=cluster.scheduler_address))
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_stopped_is_resumed(data, model, whole, tmp_path, monkeypatch):
     """One band has ended: it is not done again, wherever the other is done."""
     begun = []
@@ -80,6 +81,7 @@ def test_a_fit_that_was_stopped_is_resumed(data, model, whole, tmp_path, monkeyp
     same(whole, Run.open(out))
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_stopped_elsewhere_is_resumed_here(data, model, whole, tmp_path, monkeypatch):
     def lost(fits, tasks, scheduler, *, go_on, **options):
         yield next(pickled.run(fits, tasks, scheduler))
@@ -93,6 +95,7 @@ def test_a_fit_that_was_stopped_elsewhere_is_resumed_here(data, model, whole, tm
     same(whole, resume(out, scws=data))
 
 
+@pytest.mark.slow
 def test_a_model_of_bands_together_is_one_task(data, three_regions, monkeypatch):
     names = []
 

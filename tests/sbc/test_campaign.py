@@ -102,6 +102,7 @@ def test_failed_simulation_is_counted_not_hidden(campaign, go_on, tmp_path, monk
     assert "WARNING: 2 simulations failed and are left out" in str(uniformity(ranks))
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_and_survive_a_kill(campaign, pointings, settings, go_on, tmp_path):
     """`kill -9` while two processes simulate: their workers end too, and what was written is kept."""
     out, scws = tmp_path / "out", tmp_path / "scws.fits"

@@ -41,6 +41,7 @@ def both():
     return made("whitedwarf+powerlaw", rng.multivariate_normal(mean, covariance), covariance)
 
 
+@pytest.mark.slow
 def test_truth_is_recovered(both):
     assert not both.diagnosis.warnings
     for name, (amplitude, shape) in TRUE.items():
@@ -153,6 +154,7 @@ def test_an_uncertain_crab_widens_what_is_physical():
     np.testing.assert_allclose(open_.folded.sum(0).mean(0), mean, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_tilted_crab_tilts_what_is_found():
     # Relative to a Crab that is steeper by 0.1, the same mCrab are a spectrum steeper by 0.1.
     mean = expected(["powerlaw"])
