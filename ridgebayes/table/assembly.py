@@ -129,6 +129,10 @@ def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
         otherwise = command("convert", columns.source, "--out", "NEW.fits")
         raise InputError(f"{columns.source}: MJD holds dates, not days: make a ScW table of it: {otherwise}")
     values = columns.scalars("MJD", u.d)
+    if stored.dtype.kind == "f" and stored.dtype.itemsize < 8:
+        step = float(np.spacing(np.nanmax(np.abs(stored), initial=0.0))) * 86400.0
+        what = "%s: MJD has numbers of %d bits: times are known to %.0f s, the order of ScWs too"
+        _log.warning(what, columns.source, 8 * stored.dtype.itemsize, step)
     if np.mean(_in_mission(values)) < 0.5 and np.isfinite(values).any():
         unit = str(getattr(column, "unit", None) or "")
         zero = header_zero(columns.source, header, unit or "d")

@@ -635,3 +635,16 @@ def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     write_scws(make_scws(), tmp_path / "a.parquet")
     monkeypatch.setattr(ridgebayes.table.parquet, "find_spec", lambda name: None)
     assert message_of(tmp_path / "a.parquet") == "Parquet needs pyarrow: pip install 'ridgebayes[parquet]'"
+
+
+def test_times_of_32_bits_are_said_to_be_coarse(tmp_path, caplog):
+    path = tmp_path / "a.fits"
+    write_scws(make_scws(), path)
+    with fits.open(path) as hdus:
+        table = Table(hdus["SCW"].data)
+        table["MJD"] = table["MJD"].astype(np.float32)
+        hdus["SCW"] = fits.BinTableHDU(table, name="SCW")
+        hdus.writeto(path, overwrite=True, checksum=True)
+    read = read_scws(path)
+    assert "MJD has numbers of 32 bits: times are known to 338 s, the order of ScWs too" in caplog.text
+    np.testing.assert_allclose(read.mjd, make_scws().mjd, atol=338 / 86400)
