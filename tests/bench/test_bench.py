@@ -202,7 +202,8 @@ def test_refusals(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_small_case_from_end_to_end(tmp_path):
+def test_a_small_case_from_end_to_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
     out = tmp_path / "bench"
     arguments = ["--chains", "2", "--warmup", "50", "--draws", "50"]
     answer = call(
