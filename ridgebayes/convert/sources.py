@@ -21,10 +21,9 @@ from astropy.units import Quantity
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits, text_of, unpacked
 from ridgebayes.io.fits_table import fits_table
-from ridgebayes.table.formats import joined
 from ridgebayes.table.missing import Mask, split
 from ridgebayes.table.parquet import parquet_table
-from ridgebayes.table.truth import side_truth
+from ridgebayes.table.truth import joined, side_truth
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"

@@ -206,10 +206,9 @@ def with_linear(
         rng = np.random.default_rng([*seed, done])
         found = marginal.conditionals(block.z, given)
         noise = rng.normal(size=(len(block.z), marginal.linear.size))
-        beta = [draw(Conditional(*each), e) for *each, e in zip(*found, noise, strict=True)]
-        z = marginal.joined(block.z, np.array(beta))
-        diagonal = np.diagonal(found.factor, axis1=1, axis2=2)
-        lp = found.log_density + np.log(diagonal).sum(1) - 0.5 * (noise**2).sum(1)
+        drawn = [draw(Conditional(*each), e) for *each, e in zip(*found, noise, strict=True)]
+        beta, lp = (np.array(x) for x in zip(*drawn, strict=True))
+        z = marginal.joined(block.z, beta)
         statistics = block.statistics | {
             "lp": lp,
             "energy": block.statistics["energy"] + found.log_density - lp,

@@ -98,7 +98,7 @@ class Marginal:
         self._differentiated = jax.jit(self._differentiate)
         self._many = jax.jit(self._first)
         self._slopes = jax.jit(jax.grad(self.potential))
-        # Kernels of many kinds take the density in; compiled by itself it is traced for all of them at once.
+        # A jit of its own: JAX traces it once, however many compiled functions call it.
         self._integrated = jax.jit(self._integrate)
         z = posterior.start(jax.random.key(0), data)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
@@ -218,9 +218,14 @@ class Marginal:
         return jax.jacfwd(by_linear)(beta)
 
 
-def draw(conditional: Conditional, noise: NDArray) -> NDArray[np.float64]:
-    """Draw linear parameters from their Gaussian, for standard normal `noise` (linear,)."""
-    return conditional.mean + scipy.linalg.solve_triangular(conditional.factor, noise, trans="T", lower=True)
+def draw(conditional: Conditional, noise: NDArray) -> tuple[NDArray[np.float64], float]:
+    """Draw linear parameters from their Gaussian, for standard normal `noise` (linear,).
+
+    With the log density of all parameters there, up to a constant.
+    """
+    factor = conditional.factor
+    beta = conditional.mean + scipy.linalg.solve_triangular(factor, noise, trans="T", lower=True)
+    return beta, conditional.log_density + np.log(np.diag(factor)).sum() - 0.5 * noise @ noise
 
 
 def linear_parameters(posterior: Posterior, data: FitData) -> NDArray[np.bool_]:

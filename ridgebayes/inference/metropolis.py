@@ -204,9 +204,8 @@ class Metropolis:
                 ahead = self._each(np.concatenate([theta[None], whole]), own)
                 conditional = next(ahead)
             (theta, conditional), accepted[i] = self._moved(theta, conditional, q, now, own, ahead)
-            z[i] = self._marginal.joined(theta, draw(conditional, noise[i]))
-            log_det = 2.0 * np.log(np.diag(conditional.factor)).sum()
-            lp[i] = conditional.log_density + 0.5 * (log_det - noise[i] @ noise[i])
+            beta, lp[i] = draw(conditional, noise[i])
+            z[i] = self._marginal.joined(theta, beta)
             if slope is not None:
                 hit, z[i] = self._redraw(seeds[i], z[i], spread, own.data)
                 theta = z[i, self._marginal.nonlinear]

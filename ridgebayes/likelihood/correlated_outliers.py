@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import STEPS, OutlierNormal, log_odds, variance_factor
+from ridgebayes.likelihood.outliers import STEPS, OutlierNormal, log_mixture, log_odds, variance_factor
 from ridgebayes.likelihood.revolution import over_revolutions
 
 
@@ -59,9 +59,8 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         gaussian = self._widened(factor)
         variance, (fraction, size) = self.noise_variance, self._mixture()
         odds = log_odds(left, variance, fraction, size)
-        mixture = jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
         of_one = 0.5 * (left**2 / (variance * factor) - left**2 / variance + jnp.log(factor))
-        more = jnp.where(self.filled, mixture + of_one, 0.0).sum(-1)
+        more = jnp.where(self.filled, log_mixture(odds, fraction) + of_one, 0.0).sum(-1)
         sums = jnp.vectorize(
             lambda x: over_revolutions(x, self.block_revolution, self.coef_sd.shape[-1]),
             signature="(b)->(r)",

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import OutlierNormal, log_odds
+from ridgebayes.likelihood.outliers import OutlierNormal, log_mixture, log_odds
 from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
@@ -127,8 +126,8 @@ class _Indicated(_OfTerms):
     def log_prob_of_white_noise(self, left: Array) -> Array:
         """Log density of white noise (band, block, width), whichever are outliers, up to a constant, ()."""
         usual = -0.5 * (left**2 / self.usual_variance + jnp.log(self.usual_variance))
-        share = jnp.log1p(-jnp.clip(self.fraction, 0.0, 1.0 - 1e-15))[:, None, None]
-        return jnp.where(self.filled, usual + share + jax.nn.softplus(self.log_odds(left)), 0.0).sum()
+        mixture = log_mixture(self.log_odds(left), self.fraction[:, None, None])
+        return jnp.where(self.filled, usual + mixture, 0.0).sum()
 
     def log_odds(self, left: Array) -> Array:
         """Log odds that a ScW is an outlier, for its white noise."""

@@ -133,6 +133,11 @@ def log_odds(left, variance, fraction, size):
     return prior + 0.5 * left**2 / variance * (1.0 - size**-2)
 
 
+def log_mixture(odds, fraction):
+    """Log density of the mixture over that of a ScW which is no outlier, for the odds that it is one."""
+    return jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
+
+
 def _left(residual, variance, coef_sd, basis, mask, block_revolution):
     """Return what is left of the residual after the terms of each revolution, and the solution."""
     solved = revolution.fitted(residual, variance, coef_sd, basis, mask, block_revolution).solved
@@ -179,7 +184,7 @@ def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_rev
 
     odds = log_odds(left, variance, fraction, size)
     density = -0.5 * (left**2 / variance + jnp.log(2.0 * jnp.pi * variance))
-    density += jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
+    density += log_mixture(odds, fraction)
     prior = -0.5 * sum(z**2 for z in solved.z)
     # The curvature of the mixture itself, which is below that of EM's Gaussian; never negative.
     outlier, shrink = jax.nn.sigmoid(odds), 1.0 - size**-2

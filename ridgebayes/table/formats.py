@@ -26,12 +26,11 @@ from ridgebayes.io.fits_table import fits_table
 from ridgebayes.table.assembly import Raw, assembled, ebounds_file
 from ridgebayes.table.parquet import need_pyarrow, parquet_table
 from ridgebayes.table.scw import ScWTable
-from ridgebayes.table.truth import truth_file, truth_text
+from ridgebayes.table.truth import joined, truth_file, truth_text
 from ridgebayes.table.validation import validate
 
 _SUFFIXES = dict.fromkeys((".fits", ".fit", ".fts"), "fits") | dict.fromkeys((".parquet", ".pq"), "parquet")
 _SUFFIXES |= {".ecsv": "ecsv", ".csv": "csv"}
-_RATE = u.ct / u.s
 _PIECE = 80  # characters of the truth in a row
 _log = logging.getLogger(__name__)
 
@@ -171,12 +170,6 @@ def _read_fits(path: Path) -> Raw:
             header,
             None if truth is None else joined(truth),
         )
-
-
-def joined(hdu: fits.BinTableHDU) -> str:
-    """Put the pieces of a TRUTH together."""
-    # FITS drops the blanks at the end of a piece; all but the last piece were full.
-    return "".join(np.char.ljust(np.array(hdu.data.field(0)), hdu.columns[0].dtype.itemsize).tolist())
 
 
 def _read_ecsv(path: Path) -> Raw:

@@ -23,9 +23,8 @@ def parquet_table(path: Path) -> Table:
     from pyarrow import parquet
 
     about = parquet.read_metadata(path)
-    if (
-        about.num_rows * about.num_columns * 8 > bounded.UNPACKED_LIMIT
-    ):  # a repeated value takes no room in the file
+    # A repeated value takes no room in the file.
+    if about.num_rows * about.num_columns * 8 > bounded.UNPACKED_LIMIT:
         raise InputError(
             f"{path}: holds more than {bounded.UNPACKED_LIMIT / 2**30:g} GiB when unpacked: split it"
         )

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from astropy.io import fits
+
 from ridgebayes.errors import InputError
 from ridgebayes.table.scw import ScWTable
 
@@ -13,6 +16,12 @@ from ridgebayes.table.scw import ScWTable
 def truth_file(path: Path) -> Path:
     """Where the TRUTH of a table without room for it is."""
     return path.with_suffix(".truth.json")
+
+
+def joined(hdu: fits.BinTableHDU) -> str:
+    """Put the pieces of a TRUTH together."""
+    # FITS drops the blanks at the end of a piece; all but the last piece were full.
+    return "".join(np.char.ljust(np.array(hdu.data.field(0)), hdu.columns[0].dtype.itemsize).tolist())
 
 
 def parse_truth(path: Path, text: str | None) -> dict[str, Any] | None:

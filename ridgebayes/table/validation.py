@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +24,6 @@ LONGEST_S = 3 * 86400.0
 HIGHEST_RATE = 1e6
 """cts/s; the detector's telemetry ends at a few thousand."""
 
-_log = logging.getLogger(__name__)
 NO_MEASUREMENT = "which is no measurement, but stands for a missing one"
 
 

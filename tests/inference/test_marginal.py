@@ -133,7 +133,7 @@ def test_marginal_and_conditional_make_up_the_full_density(build, extras, small_
 def test_draws_have_mean_and_precision(rng):
     root = np.tril(rng.normal(size=(3, 3))) + 3 * np.eye(3)
     conditional = Conditional(0.0, np.array([1.0, -2.0, 0.5]), root)
-    draws = np.array([draw(conditional, e) for e in rng.normal(size=(40_000, 3))])
+    draws = np.array([draw(conditional, e)[0] for e in rng.normal(size=(40_000, 3))])
     covariance = np.linalg.inv(root @ root.T)
     sd = np.sqrt(np.diag(covariance))
     np.testing.assert_allclose((draws.mean(0) - conditional.mean) / sd, 0.0, atol=0.025)
