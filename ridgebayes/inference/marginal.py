@@ -40,6 +40,9 @@ _AT_A_TIME, _NUMBERS = 25, 500_000
 _LOST = 1e-14
 """Variance of a linear parameter given all others over that given none before it: the least that numbers of
 64 bits can tell."""
+_FARTHEST = 1e12
+"""Twice the log density that linear parameters gain from the reference to their mean, at most: it is added to
+what is as far below, and of more the rounding leaves no decimals."""
 
 
 class Conditional(NamedTuple):
@@ -188,8 +191,8 @@ class Marginal:
         half = solve_triangular(factor, slope, lower=True)
         log_density = log_likelihood + prior(reference) + 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum()
         # Where a parameter is known from all others to the last digit, nothing is left of the density.
-        lost = jnp.diag(factor) ** 2 < _LOST * jnp.diag(precision)
-        log_density = jnp.where(lost.any(), -jnp.inf, log_density)
+        lost = (jnp.diag(factor) ** 2 < _LOST * jnp.diag(precision)).any() | (half @ half > _FARTHEST)
+        log_density = jnp.where(lost, -jnp.inf, log_density)
         return Conditional(log_density, reference + solve_triangular(factor.T, half), factor)
 
     def _first(self, thetas: Array, n: Array, given: Given) -> Conditional:
