@@ -161,6 +161,10 @@ class Metropolis:
             state, *_ = self._block(state, given, proposal, slope, BLOCK, Pace(), [seed, 2, number])
         return np.asarray(state.hit)
 
+    def moved(self, proposal: Proposal, before: Given, after: Given) -> Proposal:
+        """Move a proposal to where other indicators, those of `after`, have moved the density."""
+        return self._aimed(proposal, after, self._slope(before, proposal))
+
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the share of accepted proposals at each pace, by short chains, one after the other."""
         state, accepted = self._begun(given, proposal, [seed]), []
@@ -251,10 +255,10 @@ class Metropolis:
             yield from (Conditional(*each) for each in zip(*found, strict=True))
 
     def _aimed(self, proposal: Proposal, given: Given, slope: NDArray) -> Proposal:
-        """Move a proposal to where other indicators have moved the density: one step of Newton's method.
+        """Move a proposal to where the indicators have moved the density: one step of Newton's method.
 
         The shift depends on nothing but the indicators, so the rule of acceptance holds. `slope` is that of
-        the density (`_slope`) with the indicators of the first chain.
+        the density (`_slope`) with the indicators for which the proposal was made.
         """
         more = self._slope(given, proposal) - slope
         by_mean = proposal.slope(proposal.mean) * more

@@ -29,6 +29,8 @@ _WIDEST = 1.5
 """Largest sd of an approximation over that of the prior."""
 _FLATTEST = 0.05
 """Least curvature over that of the prior: a posterior is hardly four times wider than its prior."""
+_HIGHER = 0.01
+"""By so much more is the log density of another mode higher."""
 _WIDE = 4.0
 """Scales are held so much larger, in spreads of their priors, while the locations are moved first."""
 
@@ -77,7 +79,10 @@ def _differentiated(gradient: Slopes, at: NDArray, step: float) -> NDArray[np.fl
 
 
 def climb(
-    log_densities: LogDensities, guess: Gaussian, slopes: Slopes | None = None
+    log_densities: LogDensities,
+    guess: Gaussian,
+    slopes: Slopes | None = None,
+    unless: tuple[Gaussian, float] | None = None,
 ) -> tuple[Gaussian, float]:
     """Find the mode of a density of a few parameters by BFGS.
 
@@ -89,6 +94,8 @@ def climb(
         Where to begin, and how far the density may reach.
     slopes
         Gradient of the log density of one vector; by default from differences, and no gradient is compiled.
+    unless
+        What to return if the mode that is found is no higher.
 
     Returns
     -------
@@ -117,6 +124,8 @@ def climb(
         objective, np.zeros(start.size), jac=gradient, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
     )
     logger.debug("mode %.3f after %d steps", -found.fun, found.nit)
+    if unless and -found.fun < unless[1] + _HIGHER:
+        return unless
     covariance = found.hess_inv
     if slopes is not None:
         eigenvalues, vectors = np.linalg.eigh(_differentiated(gradient, found.x, _STEP))

@@ -34,6 +34,8 @@ OFTEN, NO_TAIL = 0.6, 0.5
 """Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
 _ENOUGH = 0.8
 """Acceptance below which it is adapted once more, though it serves."""
+_USEFUL, _MORE, _IN_VAIN = 0.4, 1.1, 2
+"""Acceptance from which adaptation ends after so many rounds that do not bring so many times as much."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -46,6 +48,7 @@ _FEWEST = 15.0  # draws that weights must be worth to choose between fits by the
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
 _A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
 _A_TERM = 1.3  # and for each term of a quadratic form
+_NEARLY_EVEN = 0.9  # share of all draws that tempered weights are worth at most
 _LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
 _FARTHEST = 4.0  # its top, in sd of the proposal before
 
@@ -161,7 +164,7 @@ class Adapted(NamedTuple):
         return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
 
 
-def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator) -> Adapted:
+def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.random.Generator) -> Adapted:
     """Fit a proposal to a density.
 
     Parameters
@@ -169,7 +172,7 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
     log_densities
         The density, of many vectors at once.
     start
-        First guess of its centre and covariance.
+        First guess of its centre and covariance, or of the whole proposal.
     rng
         Random numbers.
 
@@ -178,12 +181,13 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
     Adapted
         The best of the proposals, each judged by draws that no fit has seen.
     """
-    size = start.mode.size
-    proposal = Proposal.about(start, _FIRST_DEGREES)
+    fitted = isinstance(start, Proposal)
+    proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
+    size = proposal.mean.size
     n = max(_A_ROUND, _EACH * size)
     used: list[Proposal] = []
     best = Adapted(proposal, 0.0, np.inf)
-    x, log_p = np.empty((0, size)), np.empty(0)
+    x, log_p, in_vain = np.empty((0, size)), np.empty(0), 0
     for number in range(ROUNDS):
         used.append(proposal)
         new = proposal.skewed(proposal.draw(rng, n))
@@ -194,8 +198,14 @@ def adapt(log_densities: LogDensities, start: Gaussian, rng: np.random.Generator
             "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
         )
         served = best.serves
+        if judged.acceptance > _MORE * best.acceptance:
+            in_vain = 0
+        elif fitted or proposal is not used[max(number - 1, 0)]:
+            in_vain += 1
         best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
         if judged.serves and (served or judged.acceptance >= _ENOUGH):
+            break
+        if in_vain >= _IN_VAIN and best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL:
             break
         log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
         if np.isfinite(log_weight).any():
@@ -233,7 +243,10 @@ def pareto_k(log_weight: NDArray) -> float:
 
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
     """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
-    weight = _tempered(log_weight)
+    weight, size = _tempered(log_weight), x.shape[1]
+    if _NEARLY_EVEN * len(x) < _A_TERM * (size + 1) * (size + 2) / 2 and _worth(weight) >= _FEWEST:
+        # Of many parameters the moments of few points are worse than what gave these points.
+        return before
     frame = before if _worth(weight) < _SKEWED else before._replace(**_unskewed(x, weight))
     u = frame.even(x)
     log_p = log_p + np.log(frame.slope(u)).sum(-1)
@@ -247,7 +260,7 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -
         return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FIRST_DEGREES)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments fit the very points by which they are judged, the better the fewer these are.
-    handicap = _HANDICAP * (x.shape[1] + 3) * x.shape[1] / 2 / _worth(weight)
+    handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)
     return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
 
 
@@ -351,7 +364,7 @@ def _worth(weight: NDArray) -> float:
 
 def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
     """Weights that are worth at least so many draws: raised to a power below one where they are not."""
-    least, possible = min(least, 0.5 * log_weight.size), np.isfinite(log_weight)
+    least, possible = min(least, _NEARLY_EVEN * log_weight.size), np.isfinite(log_weight)
     for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
         log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)
         weight = np.exp(log - logsumexp(log))

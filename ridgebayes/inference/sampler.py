@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -45,15 +45,15 @@ _NEARLY_ALL, _SOME, _MOST = 0.9, 0.4, 0.7
 """Share of the proposals that are whole draws: where these do nearly alone; elsewhere, of many and of few."""
 _MANY = 6
 """So many proposals are many."""
-_ALL_REFUSED, _MOST_TRIES = 0.02, 12
+_ALL_REFUSED, _MOST_TRIES = 0.1, 12
 """Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
 _OTHERS = 0.1
 """What other kinds of proposals add to the acceptance."""
 _CELLS, _CELLS_ELSEWHERE = 200_000, 600_000
 """Cells of all proposals of a draw together, at most, likewise."""
-_THINNED, _THINNED_OF_SEVERAL = 25_000, 6_000
-"""Cells of the thinned mission on which the mode of a longer one is first looked for: from one start, and
-from several."""
+_THINNED = 25_000
+"""Cells of the thinned mission on which the mode of a longer one is first looked for. It has a shape of its
+own, and what is compiled for that takes as long as many evaluations of a short mission."""
 _LITTLE = 10
 """So many times fewer revolutions tell the mode well enough to fit a proposal."""
 _FEW, _TOO_MANY = 12, 60
@@ -67,8 +67,9 @@ _NEARLY_GAUSSIAN = 80.0  # degrees of freedom
 _LEAST_SOME, _LOCAL = 0.1, 0.15
 """Acceptance below which new values of some coordinates are not used; share of local steps beside them."""
 _LOOKS = 5  # at most so often the outliers are looked for
-_STARTS = (0.0, -2.0, -1.0, 1.0, 2.0)
-"""Starts for shapes of the sky, in spreads of their priors: data may have a mode for each of several."""
+_ELSEWHERE = (-2.0, -1.0, 1.0, 2.0)
+"""More starts for shapes of the sky, in spreads of their priors from the first: data may have a mode for each
+of several."""
 
 
 class Start(NamedTuple):
@@ -187,9 +188,9 @@ class Sampler:
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
             hit = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
-            given = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
-            around = _highest(marginal, given, [adapted.proposal.gaussian])
-            adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
+            own = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
+            moved = self._metropolis.moved(adapted.proposal, given, own)
+            adapted = adapt(lambda x: marginal.log_densities(x, own), moved, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
@@ -297,29 +298,33 @@ class Sampler:
         Unless it is to be precise, that of some revolutions is taken where it serves to fit a proposal.
         """
         nonlinear = marginal.nonlinear
-        start, scale = z[nonlinear], self.posterior.scale[nonlinear]
-        shape = self.posterior.sky_shape[nonlinear]
-        guesses = [
-            Gaussian(start + t * scale * shape, np.diag(scale)) for t in (_STARTS if shape.any() else (0.0,))
-        ]
-        limit = _THINNED if len(guesses) == 1 else _THINNED_OF_SEVERAL
-        every = data.rate.size // limit + 1
+        scale, shape = self.posterior.scale[nonlinear], self.posterior.sky_shape[nonlinear]
+        best = Gaussian(z[nonlinear], np.diag(scale))
+        others = [best.mode + t * scale for t in _ELSEWHERE] if shape.any() else []
+        every = data.rate.size // _THINNED + 1
         if every > 1:
             # Some of the revolutions of a long mission tell where to look.
-            guesses = [_highest(marginal, marginal.given(z, thinned(data, every)), guesses)]
+            best = _highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
+            others = []
         given = marginal.given(z, data)
         # A fit of the proposal to few parameters needs no better start.
-        enough = not precise and 1 < every <= _LITTLE and nonlinear.size <= _FEW
-        best = guesses[0] if enough else _highest(marginal, given, guesses)
+        if precise or not 1 < every <= _LITTLE or nonlinear.size > _FEW:
+            best = _highest(marginal, given, best, others, shape)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
         return best, given._replace(reference=jnp.asarray(mean))
 
 
-def _highest(marginal: Marginal, given: Given, guesses: list[Gaussian]) -> Gaussian:
-    """Return the highest of the modes that are found from several guesses."""
+def _highest(
+    marginal: Marginal, given: Given, guess: Gaussian, others: Sequence[NDArray], shape: NDArray[np.bool_]
+) -> Gaussian:
+    """Return the highest mode: from a guess, and from there with the `shape` of the sky of `others`."""
     slopes = (lambda x: marginal.slopes(x, given)) if marginal.nonlinear.size > _FEW else None
-    found = [climb(lambda x: marginal.log_densities(x, given), guess, slopes) for guess in guesses]
-    return max(found, key=lambda one: one[1])[0]
+    density = lambda x: marginal.log_densities(x, given)  # noqa: E731
+    best, height = climb(density, guess, slopes)
+    for other in others:
+        aside = best._replace(mode=np.where(shape, other, best.mode))
+        best, height = climb(density, aside, slopes, unless=(best, height))
+    return best
 
 
 def _usable(adapted: Adapted) -> bool:

@@ -87,6 +87,21 @@ def test_climb_goes_around_what_is_not_a_number():
     np.testing.assert_allclose(found.mode, 12.0, rtol=0.05)
 
 
+def test_climb_returns_what_is_known_unless_another_mode_is_higher():
+    """Two normal densities apart: the one at 3 is higher than that at −3."""
+
+    def log_densities(z):
+        return np.logaddexp(1.0 - 2.0 * ((z - 3.0) ** 2).sum(1), -2.0 * ((z + 3.0) ** 2).sum(1))
+
+    low = climb(log_densities, Gaussian(np.array([-2.5]), np.eye(1)))
+    assert low[0].mode[0] == pytest.approx(-3.0, abs=0.05)
+    aside = [low[0]._replace(mode=np.array([x])) for x in (-3.5, 2.5)]
+    assert climb(log_densities, aside[0], unless=low) is low
+    high = climb(log_densities, aside[1], unless=low)
+    assert high[0].mode[0] == pytest.approx(3.0, abs=0.05)
+    assert high[1] == pytest.approx(1.0, abs=0.01)
+
+
 def test_climb_is_no_wider_than_the_prior_allows():
     flat = lambda z: -0.5e-8 * (z**2).sum(1)  # noqa: E731
     found, _ = climb(flat, Gaussian(np.ones(2), np.diag([5.0, 2.0])))

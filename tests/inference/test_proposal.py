@@ -102,6 +102,27 @@ def test_of_a_banana():
     assert found.acceptance > 0.4
 
 
+def test_of_many_parameters():
+    """Moments of the first draws are poor: more of them are made before anything is fitted."""
+    size, count = 30, []
+    low = np.random.default_rng(5).normal(size=(size, size)) / 8 + np.eye(size)
+    density = stats.multivariate_normal(np.zeros(size), low @ low.T)
+
+    def log_densities(x):
+        count.append(len(x))
+        return density.logpdf(x)
+
+    start = Gaussian(0.3 * low[:, 0], low)
+    found = adapt(log_densities, start, np.random.default_rng(0))
+    assert found.acceptance > 0.6
+    assert len(count) <= 6
+    # What is fitted already needs no more than a look, whether it serves or not.
+    count.clear()
+    again = adapt(log_densities, found.proposal, np.random.default_rng(1))
+    assert again.acceptance > 0.6
+    assert len(count) <= 3
+
+
 @pytest.mark.parametrize("shape", [1.0, 4.0])
 def test_of_a_skewed_density(shape):
     """Logarithms of gamma variables, as scales have them: a long tail towards zero."""
