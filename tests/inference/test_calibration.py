@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import statsmodels.api as sm
 
 from ridgebayes import models
@@ -36,6 +37,7 @@ def test_a_revolution_that_pulls_the_fit_counts_more(rng):
     np.testing.assert_allclose(stretched([more]), np.sqrt(2.0) * stretched([plain]))
 
 
+@pytest.mark.slow
 def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mission, three_regions):
     """Of draws so close together that its curvature counts for little; shares are minus that curvature."""
     model = models.regions(three_regions)

@@ -39,7 +39,12 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES)
+SLOW = ("correlated", "free latitude")  # `both` has either
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in CASES]
+)
 def dense(request, small_mission, three_regions):
     """About 60 ScWs in one band or two, and their dense algebra."""
     extras, bands = CASES[request.param]
@@ -105,9 +110,9 @@ def test_gradient_is_that_of_differences(dense, marginal):
 @pytest.mark.parametrize(
     ("build", "extras"),
     [
-        ("template", ()),
+        pytest.param("template", (), marks=pytest.mark.slow),
         ("spectrum", ()),
-        ("profile", ()),
+        pytest.param("profile", (), marks=pytest.mark.slow),
         ("regions", ("correlated_noise",)),
         ("background", ("correlated_noise",)),  # its ScWs stand among others that are not fitted
     ],
@@ -245,6 +250,7 @@ def test_groups_of_a_long_mission_change_nothing(small_mission, three_regions, m
     np.testing.assert_allclose(*found, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_density_that_rounding_has_eaten_is_none(small_mission, three_regions):
     """Where the thermal part is cut off far below the bands, it outshines all else beyond 16 digits.
 

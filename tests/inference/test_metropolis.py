@@ -55,8 +55,9 @@ CLOSED = {
 """With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
 
 
+@pytest.mark.parametrize("draws", [1500, pytest.param(6000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("method", "too_many"), [("auto", 60), ("auto", 2), ("nuts", 60)])
-def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many):
+def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, draws):
     """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
 
     Whole, or some of its coefficients at a time, as where there are too many.
@@ -83,11 +84,11 @@ def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_ma
     covariance = np.linalg.inv(precision)
     mean = covariance @ (design.T @ np.linalg.solve(noise, y) + prior_mean / prior_sd**2)
 
-    z, statistics, start = drawn(posterior, data, 6000, method=method)
+    z, statistics, start = drawn(posterior, data, draws, method=method)
     assert (start.method == METROPOLIS) == (method == "auto")
     assert method == "nuts" or (start.pace.whole > 0) == (too_many == 60)
     z, sd, worth = z[0], np.sqrt(np.diag(covariance)), ess(z)
-    assert worth.min() > 1000
+    assert worth.min() > draws / 6
     assert (np.abs(z.mean(0) - mean) < 4.5 * sd / np.sqrt(worth)).all()
     scale = np.outer(sd, sd)
     np.testing.assert_allclose(np.cov(z.T) / scale, covariance / scale, atol=6 / np.sqrt(worth.min()))
@@ -115,7 +116,8 @@ OUTLIERS = {
 }  # fmt: skip
 
 
-def test_outliers_against_all_sets_of_them(small_mission):
+@pytest.mark.parametrize("draws", [1500, pytest.param(6000, marks=pytest.mark.slow)])
+def test_outliers_against_all_sets_of_them(small_mission, draws):
     """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets."""
     quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab).take_bands(["A01"])
     first = quiet.select(np.arange(len(quiet)) % (len(quiet) // 8) == 0)
@@ -151,12 +153,12 @@ def test_outliers_against_all_sets_of_them(small_mission):
     square = weight @ ((a + counts) * (a + counts + 1) / ((a + b + n) * (a + b + n + 1)))
     assert 0.2 < probability[np.argsort(probability)[-2]] < 1.0
 
-    z, _, start = drawn(posterior, data, 6000, chains=2)
+    z, _, start = drawn(posterior, data, draws, chains=2)
     assert start.method == METROPOLIS
     fraction = posterior.constrain(z)["outlier.fraction"]
     worth = ess(fraction).min()
     sd = np.sqrt(square - mean**2)
-    assert worth > 500
+    assert worth > draws / 12
     assert abs(fraction.mean() - mean) < 4.5 * sd / np.sqrt(worth)
     assert fraction.std() == pytest.approx(sd, rel=6 / np.sqrt(worth))
     # The level given each set, mixed over the sets.

@@ -73,6 +73,7 @@ def test_region_of_a_file(run):
     np.testing.assert_allclose(found.fit.folded.sum(0), OMEGA * run.intensity().values[0] @ seen, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_follows(run):
     found = joint_fit(run, "GB", distance=8.0, stellar_mass=1e10)
     numbers = derived(found)

@@ -54,6 +54,7 @@ def test_campaign(campaign):
     assert len({tuple(row) for row in ranks.values}) == SIMULATIONS
 
 
+@pytest.mark.slow
 def test_campaign_goes_on_bit_for_bit(campaign, go_on, tmp_path, monkeypatch):
     _, whole = campaign
     go_on(tmp_path, 3)

@@ -122,6 +122,7 @@ def test_what_the_data_do_not_say_is_said():
     assert found.constraint("powerlaw.amplitude") == ""
 
 
+@pytest.mark.slow
 def test_same_seed_same_draws(both):
     again = [made("powerlaw", expected(["powerlaw"]), np.diag(np.ones(10)), seed=s) for s in (5, 5, 6)]
     first, second, other = (x.draws["powerlaw.index"] for x in again)
@@ -139,6 +140,7 @@ def test_refusals():
         made("powerlaw", mean, np.eye(10), {"powerlaw.amplitude": "HalfNormal([1, 2])"})
 
 
+@pytest.mark.slow
 def test_an_uncertain_crab_widens_what_is_physical():
     mean = expected(["powerlaw"])
     tight = np.diag((1e-3 * mean) ** 2)
