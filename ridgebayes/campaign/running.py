@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from ridgebayes.campaign.measure import Measure, labels
 from ridgebayes.campaign.plan import GROWS, Case, Plan, plan_of
 from ridgebayes.campaign.summary import markdown, summary
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 from ridgebayes.io.ledger import Ledger, read_lines, read_toml
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.parallel.scheduler import Scheduler
@@ -115,7 +115,8 @@ def open_campaign(out: str | Path) -> Campaign:
     """
     out = Path(out)
     if not (out / RECORD).is_file():
-        raise InputError(f"{out}: is no campaign ({RECORD} is missing): run `ridgebayes campaign`")
+        start = command("campaign", "FILE.toml", "--out", out)
+        raise InputError(f"{out}: is no campaign ({RECORD} is missing): run `{start}`")
     plan, done = plan_of(read_toml(out / RECORD)["plan"]), _done(out)
     if not done:
         raise InputError(f"{out}: no fit has ended yet: wait, or run it again to go on")

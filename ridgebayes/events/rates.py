@@ -52,7 +52,7 @@ class Cuts:
     def __post_init__(self) -> None:
         for name in ("noisy_sigma", "burst_sigma"):
             value = getattr(self, name)
-            if not (value == 0 or 1 <= value < 30):
+            if not (value == 0 or 1 <= value <= 30):
                 raise InputError(f"{name} {value:g}: give 1 to 30 standard deviations, or 0 for no cut")
         if not 1 < self.scatter_s < 1e5:
             raise InputError(f"scatter_s {self.scatter_s:g}: give bins of a few hundred seconds")

@@ -43,7 +43,9 @@ def mesh(devices: int | None = None) -> Mesh:
     """
     found = jax.devices()
     if devices is not None and not 1 <= devices <= len(found):
-        raise InputError(f"devices={devices}: there are {len(found)} {found[0].platform} devices")
+        raise InputError(
+            f"devices={devices}: there are {len(found)} {found[0].platform} devices: give 1 to {len(found)}"
+        )
     return Mesh(np.array(found[:devices]), (AXIS,))
 
 

@@ -101,7 +101,8 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:
             client = distributed.Client(**place, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"scheduler={address!r}: no Dask scheduler answers there ({str(error).splitlines()[0]})"
+                f"scheduler={address!r}: no Dask scheduler answers there ({str(error).splitlines()[0]}): "
+                "start one there, or give the address of one that runs"
             ) from None
         with client, client.as_current():
             _wait_for_a_worker(client, address)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, command
 from ridgebayes.io.ledger import Ledger, read_lines, read_toml
 from ridgebayes.parallel.software import check_same, recorded
 from ridgebayes.sbc.one import Result
@@ -167,7 +167,8 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> s
 
 def _read_record(path: Path) -> dict[str, Any]:
     if not (path / RECORD).is_file():
-        raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `ridgebayes sbc`")
+        start = command("sbc", "--out", path)
+        raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `{start}`")
     return read_toml(path / RECORD)
 
 

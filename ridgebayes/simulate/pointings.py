@@ -143,7 +143,7 @@ def read_programme(
     length = columns.values("exposure") if columns.has("exposure") else _lengths(ids.size, rng)[_rank(order)]
     roll = columns.values("roll") if columns.has("roll") else None
     half = dither_deg if dither_deg is not None else (_CELL_DITHER_DEG if estimated else 0.0)
-    if not 0 <= half < 30:
+    if not 0 <= half <= 30:
         raise InputError(f"{path}: dither_deg {half:g}: give 0 to 30 degrees")
     if half > 0:
         ra, dec = (moved[_rank(order)] for moved in _moved(ra[order], dec[order], half, rng))

@@ -45,14 +45,33 @@ def run(line, also=()):
     return step
 
 
-def the_command(more=""):
-    """Return a step that calls the command which the message advises, with what it leaves to the user."""
+def the_command(more="", also=(), **named):
+    """Return a step that calls the command which the message advises, with what it leaves to the user.
+
+    `named` are files for the names that stand for them: ``FILE="a.fits"``.
+    """
 
     def step(folder, *, message, **_):
         advised = re.search(r"ridgebayes ((?:[a-z]+) .*?)(?:$|`| \(| or )", message)[1].strip()
-        return run(f"{advised.replace('{', '{{').replace('}', '}}')} {more}")(folder)
+        for name, file in named.items():
+            assert name in advised
+            advised = re.sub(rf"{name}[.\w]*", file, advised)
+        return run(f"{advised.replace('{', '{{').replace('}', '}}')} {more}", also)(folder)
 
     return step
+
+
+def the_name(step_with):
+    """Return a step that does the same with the name which the message takes to be meant."""
+    return lambda folder, *, message, **_: step_with(re.search(r"did you mean '(.+?)'", message)[1])(folder)
+
+
+def without_that_line(folder, *, message, **_):
+    """Remove the line that the message names from the file that it names."""
+    name, number = re.search(r"^(\S+), line (\d+): .*: remove that line$", message).groups()
+    lines = (folder / name).read_text().splitlines(keepends=True)
+    del lines[int(number) - 1]
+    (folder / name).write_text("".join(lines))
 
 
 def both(*steps):

@@ -8,7 +8,10 @@ from astropy.table import Column, Table
 
 from ridgebayes.convert.times import read_revolutions
 from ridgebayes.events import parse_bands
+from ridgebayes.events.pif import read_pifs
+from ridgebayes.events.rates import Cuts
 from ridgebayes.events.table import assemble
+from tests.helpers.event_maker import write_pif
 from tests.helpers.readers import few
 from tests.helpers.remedies import (
     BAND,
@@ -323,6 +326,37 @@ CASES = {
         "a.fits: keyword TIMEZERO is 'abc', not a number: mend it",
         both(header(TIMEZERO="abc"), converted("a.fits")),
         both(header(TIMEZERO=0.0), converted("a.fits")),
+    ),
+    "a mapping that is no TOML": (
+        r"not TOML \(.* at line 2 .*\): mend that line",
+        both(foreign(), converted("f.ecsv", '[time]\nscale = tt\n')),
+        converted("f.ecsv", '[time]\nscale = "tt"\n'),
+    ),
+    "bands that are one table": (
+        r"bands is no list of tables: write \[\[bands\]\] once a band",
+        both(foreign(), converted("f.ecsv", BAND.replace("[[bands]]", "[bands]"))),
+        converted("f.ecsv", BAND + 'rate = "RATE_25_60"'),
+    ),
+    "a band without its end": (
+        r"has no e_max: give name, e_min and e_max \(keV\)",
+        both(foreign(), converted("f.ecsv", BAND.replace("e_max = 60\n", ""))),
+        converted("f.ecsv", BAND + 'rate = "RATE_25_60"'),
+    ),
+    # sources of an event list, and cuts
+    "a model file of no shadow": (
+        "e.fits: no image extension .*: give the model file that OSA's ii_pif writes",
+        both(events(), lambda f, **_: read_pifs(f / "e.fits")),
+        lambda f, **_: read_pifs(write_pif(f / "pif.fits", np.ones((134, 130)))),
+    ),
+    "a cut of 40 standard deviations": (
+        "burst_sigma 40: give 1 to 30 standard deviations, or 0 for no cut",
+        lambda f, **_: Cuts(burst_sigma=40.0),
+        lambda f, **_: [Cuts(burst_sigma=sigma) for sigma in (1.0, 30.0, 0.0)],
+    ),
+    "bins of no length": (
+        "scatter_s 0: give bins of a few hundred seconds",
+        lambda f, **_: Cuts(scatter_s=0.0),
+        lambda f, **_: Cuts(scatter_s=300.0),
     ),
 }  # fmt: skip
 """Name → message, step that meets it, step that it advises."""

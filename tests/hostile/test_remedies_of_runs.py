@@ -1,13 +1,14 @@
 """Remedies of errors of skies, models, runs and products: provoked, followed, and they work."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ridgebayes import models, read_scws, sky, write_scws
+from ridgebayes import models, open_run, read_scws, sky, write_scws
 from ridgebayes.inference.runner import Settings
 from ridgebayes.instrument.crab_spectrum import crab_spectrum
 from ridgebayes.instrument.redistribution import redistribution
@@ -18,7 +19,7 @@ from ridgebayes.products.export import Options, export
 from ridgebayes.products.fitspec import region_spectrum, take_bands
 from ridgebayes.products.monitor import read_monitor
 from ridgebayes.products.residuals import residual_table
-from ridgebayes.runs.run import Run
+from ridgebayes.runs.run import POSTERIOR, Run
 from ridgebayes.runs.sampling import meet
 from ridgebayes.spectra.components import read_model
 from tests.helpers.readers import few
@@ -36,6 +37,7 @@ from tests.helpers.remedies import (
     saving,
     written,
 )
+from tests.helpers.synthetic_run import make_run
 
 
 def model():
@@ -57,6 +59,15 @@ def fitted_to(path):
         "fingerprint": read_scws(path).take_bands(["A01", "A02"]).fingerprint(),
     }
     return Run(made().tree, made().record | {"data": made().record["data"] | told})
+
+
+def other_posterior(folder, **_):
+    """Put another file in the place of the posterior of a run, and keep its own."""
+    saved(folder)
+    (folder / "run" / POSTERIOR).replace(folder / "kept")
+    make_run(2).save(folder / "other")
+    shutil.copy(folder / "other" / POSTERIOR, folder / "run" / POSTERIOR)
+    open_run(folder / "run").intensity()
 
 
 def mapped(lat_max):
@@ -184,6 +195,11 @@ CASES = {
         "is not a run directory, so it is not overwritten: choose another",
         lambda f, **_: ((f / "d").mkdir(), (f / "d" / "x").touch(), made().save(f / "d", overwrite=True)),
         lambda f, **_: made().save(f / "e", overwrite=True),
+    ),
+    "a posterior of another fit": (
+        r"is not the file that the fit wrote .*: bring that back, or fit again",
+        other_posterior,
+        lambda f, **_: ((f / "kept").replace(f / "run" / POSTERIOR), open_run(f / "run").intensity()),
     ),
     "no run directory": (
         "give the folder of a fit", both(saving, run("background-history . --out p")),

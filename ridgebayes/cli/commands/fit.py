@@ -164,8 +164,8 @@ def _of_spectra(name: str, redistribution: str | None) -> dict[str, str]:
         return {}
     if name not in ("spectrum", "whitedwarf"):
         raise InputError(
-            f"redistribution={redistribution}: the model '{name}' has no spectrum within its bands: take "
-            "spectrum or whitedwarf, or leave it to fitspec"
+            f"redistribution=...: the model '{name}' has no spectrum within its bands: give --model spectrum "
+            "or --model whitedwarf, or leave redistribution=... away here and give it to ridgebayes fitspec"
         )
     return {"redistribution": redistribution}
 

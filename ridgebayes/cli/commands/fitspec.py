@@ -122,7 +122,8 @@ def fitspec(
         chosen = list(regions.names) if not names or "all" in names else list(dict.fromkeys(names))
     if joint and (bands or changes or redistribution or crab_spectrum):
         raise InputError(
-            "joint=True: bands, priors, redistribution and Crab are those of the fit: leave them away"
+            "joint=True: bands, priors, redistribution and Crab are those of the fit: leave away --band, "
+            "--prior, --redistribution and --crab-spectrum"
         )
     stems = file_stems(f"fitspec_{region}_{'joint' if joint else model}" for region in chosen)
     files = Products(out or run / PRODUCTS, *(f"{stem}.ecsv" for stem in stems), overwrite=overwrite)
