@@ -178,7 +178,8 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> N
         else:
             same = then[what] == now[what]
         if not same:
-            raise InputError(f"{out}: was begun with another {what}: fit again with overwrite=True")
+            other = "other data" if what == "data" else f"another {what}"
+            raise InputError(f"{out}: was begun with {other}: fit again with overwrite=True")
 
 
 def _kept(checkpoint: Checkpoint, model: Model, prepared: Prepared, *given: Any, **options: Any) -> Run:

@@ -184,7 +184,7 @@ def test_another_table_for_what_was_begun(folder, monkeypatch):
     """Draws of another table are none of this fit, which begins again."""
     monkeypatch.chdir(folder)
     scws = read_scws("scws.fits")
-    with pytest.raises(InputError, match="begun with another data: fit again with overwrite=True"):
+    with pytest.raises(InputError, match="begun with other data: fit again with overwrite=True"):
         resume("my run", scws=scws.select(np.arange(len(scws) - 5)))
     ANEW(folder)
 

@@ -174,7 +174,7 @@ class TestRefused:
     @pytest.mark.slow
     def test_other_data(self, stopped, data):
         other = dataclasses.replace(data, rate=data.rate * 1.01)
-        with pytest.raises(InputError, match="begun with another data"):
+        with pytest.raises(InputError, match="begun with other data"):
             resume(stopped, scws=other)
 
     @pytest.mark.slow
