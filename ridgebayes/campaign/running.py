@@ -15,7 +15,7 @@ from ridgebayes.campaign.measure import Measure, labels
 from ridgebayes.campaign.plan import GROWS, Case, Plan, plan_of
 from ridgebayes.campaign.summary import markdown, summary
 from ridgebayes.errors import InputError, command
-from ridgebayes.io.ledger import Ledger, read_lines, read_toml
+from ridgebayes.io.ledger import Ledger, read_lines, read_record
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.parallel.scheduler import Scheduler
 from ridgebayes.parallel.software import check_same, software
@@ -114,10 +114,8 @@ def open_campaign(out: str | Path) -> Campaign:
         When the folder holds none, or no fit has ended.
     """
     out = Path(out)
-    if not (out / RECORD).is_file():
-        start = command("campaign", "FILE.toml", "--out", out)
-        raise InputError(f"{out}: is no campaign ({RECORD} is missing): run `{start}`")
-    plan, done = plan_of(read_toml(out / RECORD)["plan"]), _done(out)
+    record = read_record(out, RECORD, command("campaign", "FILE.toml", "--out", out))
+    plan, done = plan_of(record["plan"]), _done(out)
     if not done:
         raise InputError(f"{out}: no fit has ended yet: wait, or run it again to go on")
     return Campaign(plan, tuple(done[case] for case in plan.cases() if case in done))

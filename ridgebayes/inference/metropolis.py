@@ -154,16 +154,13 @@ class Metropolis:
         """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
         return np.asarray(self._probable(z, data))
 
-    def drawn(self, given: Given, proposal: Proposal, seed: int) -> NDArray[np.bool_]:
-        """Draw indicators of outliers, by a first short chain."""
+    def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[Given, Proposal]:
+        """Draw indicators of outliers, by a first short chain, and move the proposal to their density."""
         state, slope = self._begun(given, proposal, [seed]), self._slope(given, proposal)
         for number in range(PILOT):
             state, *_ = self._block(state, given, proposal, slope, BLOCK, Pace(), [seed, 2, number])
-        return np.asarray(state.hit)
-
-    def moved(self, proposal: Proposal, before: Given, after: Given) -> Proposal:
-        """Move a proposal to where other indicators, those of `after`, have moved the density."""
-        return self._aimed(proposal, after, self._slope(before, proposal))
+        own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
+        return own, self._aimed(proposal, own, slope)
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the share of accepted proposals at each pace, by short chains, one after the other."""

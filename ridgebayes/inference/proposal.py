@@ -201,6 +201,7 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         if judged.acceptance > _MORE * best.acceptance:
             in_vain = 0
         elif fitted or proposal is not used[max(number - 1, 0)]:
+            # A first guess that is used again gathers points for its first fit: that is not in vain.
             in_vain += 1
         best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
         if judged.serves and (served or judged.acceptance >= _ENOUGH):
@@ -244,7 +245,7 @@ def pareto_k(log_weight: NDArray) -> float:
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
     """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
     weight, size = _tempered(log_weight), x.shape[1]
-    if _NEARLY_EVEN * len(x) < _A_TERM * (size + 1) * (size + 2) / 2 and _worth(weight) >= _FEWEST:
+    if _NEARLY_EVEN * len(x) < _of_a_form(size) and _worth(weight) >= _FEWEST:
         # Of many parameters the moments of few points are worse than what gave these points.
         return before
     frame = before if _worth(weight) < _SKEWED else before._replace(**_unskewed(x, weight))
@@ -338,8 +339,8 @@ def _curved(
     u = solve_triangular(about.root, (x - about.mean).T, lower=True).T
     first, second = np.triu_indices(size)
     terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
-    weight = _tempered(log_weight, _A_TERM * terms.shape[1])
-    if _worth(weight) < _A_TERM * terms.shape[1]:
+    weight = _tempered(log_weight, _of_a_form(size))
+    if _worth(weight) < _of_a_form(size):
         return None
     near = weight > 0.0
     root_weight = np.sqrt(weight[near])
@@ -355,6 +356,11 @@ def _curved(
         return None
     root = np.linalg.cholesky(about.root @ np.linalg.inv(curvature) @ about.root.T)
     return about.mean + about.root @ top, root
+
+
+def _of_a_form(size: int) -> float:
+    """How many draws weights must be worth to fit a quadratic form of so many parameters."""
+    return _A_TERM * ((size + 1) * (size + 2) // 2)
 
 
 def _worth(weight: NDArray) -> float:

@@ -187,9 +187,8 @@ class Sampler:
         hit: NDArray | None = None
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
-            hit = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
-            own = given._replace(data=replace(given.data, hit=jnp.asarray(hit)))
-            moved = self._metropolis.moved(adapted.proposal, given, own)
+            own, moved = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
+            hit = np.asarray(own.data.hit)
             adapted = adapt(lambda x: marginal.log_densities(x, own), moved, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)

@@ -108,6 +108,19 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: cannot be read ({error}): give another folder") from error
 
 
+def read_record(path: Path, name: str, begin: str) -> dict[str, Any]:
+    """Read the record `name` of the job in a folder.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or there is none: `begin` is the command that begins such a job.
+    """
+    if not (path / name).is_file():
+        raise InputError(f"{path}: is no campaign ({name} is missing): run `{begin}`")
+    return read_toml(path / name)
+
+
 def read_lines(table: Path) -> list[dict[str, Any]]:
     """Read the results that are there; the job may still be running.
 

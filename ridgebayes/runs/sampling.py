@@ -172,13 +172,10 @@ def _warned(run: Run) -> Run:
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
     """Refuse where the recorded model or data have come back as others."""
-    for what in ("model", "sky", "response", "data"):
-        if what == "data":
-            same = then[what]["fingerprint"] == now[what]["fingerprint"]
-        else:
-            same = then[what] == now[what]
-        if not same:
-            other = "other data" if what == "data" else f"another {what}"
+    differs = {f"another {what}": then[what] != now[what] for what in ("model", "sky", "response")}
+    differs["other data"] = then["data"]["fingerprint"] != now["data"]["fingerprint"]
+    for other in differs:
+        if differs[other]:
             raise InputError(f"{out}: was begun with {other}: fit again with overwrite=True")
 
 

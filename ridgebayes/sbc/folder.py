@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, command
-from ridgebayes.io.ledger import Ledger, read_lines, read_toml
+from ridgebayes.io.ledger import Ledger, read_lines, read_record
 from ridgebayes.parallel.software import check_same, recorded
 from ridgebayes.sbc.one import Result
 
@@ -87,7 +87,7 @@ def read_ranks(path: str | Path) -> Ranks:
         When it holds no campaign, or no simulation that succeeded.
     """
     path = Path(path)
-    record = _read_record(path)
+    record = read_record(path, RECORD, command("sbc", "--out", path))
     results = tuple(sorted(_read(path / TABLE), key=lambda result: result.number))
     ranked = [result.ranks for result in results if not result.failed]
     if not ranked:
@@ -163,13 +163,6 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> s
                 return f"{name} {values[0]}, and this has {values[1]}"
             return f"another {what} ({name})"
     return f"another {what}"
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    if not (path / RECORD).is_file():
-        start = command("sbc", "--out", path)
-        raise InputError(f"{path}: is no campaign ({RECORD} is missing): run `{start}`")
-    return read_toml(path / RECORD)
 
 
 def _read(table: Path) -> list[Result]:

@@ -315,6 +315,13 @@ file = 2
 """
 
 
+def cases(quick, slow):
+    """Parametrise a test with cases by name, those of `slow` marked."""
+    marked = [(quick, ()), (slow, pytest.mark.slow)]
+    given = [pytest.param(case, id=name, marks=m) for found, m in marked for name, case in found.items()]
+    return pytest.mark.parametrize("case", given)
+
+
 def follow(case, folder, monkeypatch):
     """Meet the error of a case in a folder with some tables, and do what its message advises."""
     words, wrong, right = case

@@ -18,6 +18,7 @@ from ridgebayes.sbc.folder import TABLE, Folder, read_ranks
 from ridgebayes.sbc.one import Result
 from tests.helpers import quick_model
 from tests.helpers.cli import call
+from tests.helpers.records import changed
 from tests.helpers.remedies import both, follow, run, the_command, the_name, without_that_line, written
 
 SMALL = 'missions = 1\nbands = ["A01"]\nregions = ["GB"]\n'
@@ -65,11 +66,8 @@ def simulations(out, *keys, to=None):
 
     def step(folder, **_):
         record = copy.deepcopy(RECORD)
-        inner = record
-        for key in keys[:-1]:
-            inner = inner[key]
         if keys:
-            inner[keys[-1]] = to
+            changed(record, *keys, to=to)
         found = Folder(folder / out, record)
         if not found.done():
             found.add(Result(0, {"a": 3}, ess=120.5, length=250, steps=7.0, seconds=1.5))

@@ -26,7 +26,7 @@ from ridgebayes.parallel.tasks import run as done
 from ridgebayes.runs.sampling import meet, place_of
 from ridgebayes.table import parquet
 from tests.helpers.readers import few
-from tests.helpers.remedies import follow
+from tests.helpers.remedies import cases, follow
 
 EXTRAS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
     "optional-dependencies"
@@ -128,15 +128,9 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_remedy_works(name, tmp_path, monkeypatch):
-    follow(CASES[name], tmp_path, monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SLOW)
-def test_the_remedy_that_takes_seconds_works(name, tmp_path, monkeypatch):
-    follow(SLOW[name], tmp_path, monkeypatch)
+@cases(CASES, SLOW)
+def test_the_remedy_works(case, tmp_path, monkeypatch):
+    follow(case, tmp_path, monkeypatch)
 
 
 def advised_packages(message):

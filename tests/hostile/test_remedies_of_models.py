@@ -5,7 +5,6 @@ import re
 from functools import cache
 
 import numpy as np
-import pytest
 from astropy.io import fits
 from astropy_healpix import HEALPix
 
@@ -24,7 +23,18 @@ from ridgebayes.sky import point_response
 from ridgebayes.table.arrays import integers, truths
 from ridgebayes.table.scw import CRAB
 from tests.helpers.readers import few
-from tests.helpers.remedies import both, box, converted, follow, foreign, prior, region, the_name, written
+from tests.helpers.remedies import (
+    both,
+    box,
+    cases,
+    converted,
+    follow,
+    foreign,
+    prior,
+    region,
+    the_name,
+    written,
+)
 from tests.helpers.sky_run import scw_columns, sky_run
 
 COARSE = sky.load("coarse")
@@ -356,12 +366,6 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_remedy_works(name, tmp_path, monkeypatch):
-    follow(CASES[name], tmp_path, monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SLOW)
-def test_the_remedy_that_takes_seconds_works(name, tmp_path, monkeypatch):
-    follow(SLOW[name], tmp_path, monkeypatch)
+@cases(CASES, SLOW)
+def test_the_remedy_works(case, tmp_path, monkeypatch):
+    follow(case, tmp_path, monkeypatch)

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tomlkit
 
 from ridgebayes import InputError, check, loo, models, open_run, read_scws, sample, write_scws
 from ridgebayes.inference.kernels import Nuts
@@ -12,6 +11,7 @@ from ridgebayes.runs.run import CHECKPOINT
 from ridgebayes.runs.sampling import resume
 from ridgebayes.runs.update import update
 from tests.helpers.cli import call
+from tests.helpers.records import change
 from tests.helpers.remedies import both, follow, run, the_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:not converged")]
@@ -75,17 +75,7 @@ def folder(stopped, tmp_path):
 
 def recorded(*keys, to):
     """Return a step that changes what is kept of the stopped fit about how it was begun."""
-
-    def step(folder, **_):
-        path = folder / "my run" / CHECKPOINT / "run.toml"
-        record = tomlkit.parse(path.read_text())
-        inner = record
-        for key in keys[:-1]:
-            inner = inner[key]
-        inner[keys[-1]] = to
-        path.write_text(tomlkit.dumps(record))
-
-    return step
+    return lambda folder, **_: change(folder / "my run" / CHECKPOINT / "run.toml", *keys, to=to)
 
 
 def opened(name="my run"):

@@ -4,7 +4,6 @@ import re
 from functools import cache
 
 import numpy as np
-import pytest
 from astropy.io import fits
 
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum, crab_spectrum
@@ -18,7 +17,7 @@ from ridgebayes.spectra.components import COMPONENTS, read_model
 from ridgebayes.spectra.fitting import fold
 from ridgebayes.spectra.known import bulge
 from ridgebayes.table.scw import Band
-from tests.helpers.remedies import follow, run, the_name
+from tests.helpers.remedies import cases, follow, run, the_name
 from tests.helpers.sky_run import sky_run
 
 EDGES = np.array([[20.0, 30.0, 40.0, 60.0], [30.0, 40.0, 60.0, 90.0]])
@@ -217,12 +216,6 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_remedy_works(name, tmp_path, monkeypatch):
-    follow(CASES[name], tmp_path, monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SLOW)
-def test_the_remedy_that_takes_seconds_works(name, tmp_path, monkeypatch):
-    follow(SLOW[name], tmp_path, monkeypatch)
+@cases(CASES, SLOW)
+def test_the_remedy_works(case, tmp_path, monkeypatch):
+    follow(case, tmp_path, monkeypatch)

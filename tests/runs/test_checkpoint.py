@@ -8,7 +8,6 @@ from importlib import metadata
 
 import numpy as np
 import pytest
-import tomlkit
 import xarray as xr
 
 from ridgebayes import models, sample, write_scws
@@ -20,6 +19,7 @@ from ridgebayes.inference.sampler import Sampler
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
+from tests.helpers.records import change
 
 SETTINGS = Settings(chains=2, warmup=50, draws=70, seed=5, sampler="nuts", max_tree_depth=4)
 """Short trajectories: what is resumed need not be well sampled. Each chain has five blocks."""
@@ -154,18 +154,9 @@ class TestRefused:
         interrupted(monkeypatch, models.regions(three_regions), data, out, 1)
         return out
 
-    def change(self, out, *keys, value):
-        path = out / CHECKPOINT / "run.toml"
-        record = tomlkit.parse(path.read_text())
-        inner = record
-        for key in keys[:-1]:
-            inner = inner[key]
-        inner[keys[-1]] = value
-        path.write_text(tomlkit.dumps(record))
-
     @pytest.mark.slow
     def test_other_version(self, stopped):
-        self.change(stopped, "versions", "numpyro", value="0.1")
+        change(stopped / CHECKPOINT / "run.toml", "versions", "numpyro", to="0.1")
         with pytest.raises(
             InputError, match=rf"begun with numpyro 0.1, and this is {metadata.version('numpyro')}"
         ):
@@ -179,7 +170,8 @@ class TestRefused:
 
     @pytest.mark.slow
     def test_other_model(self, stopped):
-        self.change(stopped, "model", "priors", "background.level", value="Normal(1.0, 0.100000000)")
+        prior = "model", "priors", "background.level"
+        change(stopped / CHECKPOINT / "run.toml", *prior, to="Normal(1.0, 0.100000000)")
         with pytest.raises(InputError, match="begun with another model"):
             resume(stopped)
 
