@@ -1,77 +1,53 @@
-"""Adaptive importance sampling: a proposal fitted to a density of a few parameters.
+"""A distribution from which all nonlinear parameters can be proposed at once, and its fit to draws.
 
-Rounds of draws from the present proposal, weighted by density over the mixture of all proposals so far
-(deterministic mixture weights: Owen & Zhou 2000; adaptive multiple importance sampling: Cornuet et al. 2012,
-Scandinavian Journal of Statistics 39, 798), give the next. The best serves as the proposal of an independence
-sampler (Tierney 1994, Annals of Statistics 22, 1701), which is exact whatever the fit; how good it is, its
-acceptance and Pareto's k of the weights say.
-
-The proposal is a Student t in coordinates in which the density is not skewed (sinh-arcsinh: Jones & Pewsey
-2009, Biometrika 96, 761), mixed with a wider one for the tails (defensive mixture: Hesterberg 1995,
+It is a mixture of Student t in coordinates in which the density is not skewed (sinh-arcsinh: Jones & Pewsey
+2009, Biometrika 96, 761), each with a wider one for the tails (defensive mixture: Hesterberg 1995,
 Technometrics 37, 185).
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any, NamedTuple
 
 import numpy as np
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
 from scipy.special import gammaln, logsumexp, softmax
 
-from ridgebayes.inference.mixing import MAX_PARETO_K
-from ridgebayes.inference.mode import Gaussian, LogDensities
+from ridgebayes.inference.mode import Gaussian
 
-logger = logging.getLogger(__name__)
-
-ROUNDS = 10
-"""At most so many rounds of adaptation."""
-OFTEN, NO_TAIL = 0.6, 0.5
-"""Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
-_ENOUGH = 0.8
-"""Acceptance below which it is adapted once more, though it serves."""
-_USEFUL, _MORE, _IN_VAIN = 0.4, 1.1, 2
-"""Acceptance from which adaptation ends after so many rounds that do not bring so many times as much."""
-_A_ROUND = 150  # draws, and more for many parameters
-_EACH = 12  # draws a round for each parameter
-_DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
-_WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
-_FIRST_DEGREES = 7.0
 _TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
-_SKEWED = 60.0  # draws that weights must be worth to tell the skewness
 _MOST_SKEW = 1.5
-_FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
-_HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
-_A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
-_A_TERM = 1.3  # and for each term of a quadratic form
-_NEARLY_EVEN = 0.9  # share of all draws that tempered weights are worth at most
-_LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
-_FARTHEST = 4.0  # its top, in sd of the proposal before
+_OF_DRAWS, _WIDER = 25.0, 1.05  # degrees of freedom, and width over the fitted one, of a mixture
+_STEPS, _STARTS = 60, 4  # of the expectation-maximisation
+_SETTLED = 1e-4  # gain of the mean log density with which it ends
+_LEAST = 1e-3  # draws that a component has when none is near it
+_PULL = 18.0  # draws for each parameter, with the covariance of all, that each covariance is fitted to
 
 
 class Proposal(NamedTuple):
-    """Multivariate Student t in coordinates u that may be skewed, and a wider one for the tails.
+    """Mixture of multivariate Student t in coordinates u that may be skewed, each with a wider one.
 
-    A parameter is x = centre + spread · sinh(arcsinh(u) + skew).
+    A parameter is x = centre + spread · sinh(arcsinh(u) + skew). Most proposals have one component.
 
     Attributes
     ----------
-    mean
-        Centre in u, (parameter,).
-    root
-        Lower Cholesky factor of the scale matrix in u, (parameter, parameter).
+    means
+        Centres in u, (component, parameter).
+    roots
+        Lower Cholesky factors of the scale matrices in u, (component, parameter, parameter).
+    shares
+        Of the components, (component,), the largest first.
     degrees
         Degrees of freedom.
     centre, spread, skew
         Of the coordinates, (parameter,).
     """
 
-    mean: NDArray
-    root: NDArray
+    means: NDArray
+    roots: NDArray
+    shares: NDArray
     degrees: Any
     centre: NDArray
     spread: NDArray
@@ -85,7 +61,26 @@ class Proposal(NamedTuple):
     @classmethod
     def straight(cls, mean: NDArray, root: NDArray, degrees: float) -> Proposal:
         """Return a proposal in coordinates that are the parameters themselves."""
-        return cls(mean, root, degrees, np.zeros(mean.size), np.ones(mean.size), np.zeros(mean.size))
+        frame = np.zeros(mean.size), np.ones(mean.size), np.zeros(mean.size)
+        return cls(mean[None], root[None], np.ones(1), degrees, *frame)
+
+    def shaped(self, mean: NDArray, root: NDArray, degrees: float) -> Proposal:
+        """Return a proposal of one component in the same coordinates."""
+        return self._replace(means=mean[None], roots=root[None], shares=np.ones(1), degrees=degrees)
+
+    @property
+    def mean(self) -> NDArray:
+        """Centre of the largest component in u, (parameter,)."""
+        return self.means[0]
+
+    @property
+    def root(self) -> NDArray:
+        """Lower Cholesky factor of its scale matrix, (parameter, parameter)."""
+        return self.roots[0]
+
+    def moved(self, by: NDArray) -> Proposal:
+        """Return the proposal moved in u."""
+        return self._replace(means=self.means + by)
 
     def skewed(self, u: NDArray) -> NDArray[np.float64]:
         """From u (..., parameter) to parameters."""
@@ -101,33 +96,52 @@ class Proposal(NamedTuple):
 
     @property
     def gaussian(self) -> Gaussian:
-        """Centre and root of the scale matrix in the parameters themselves."""
+        """Centre and root of the scale matrix in the parameters themselves, of the largest component."""
         return Gaussian(self.skewed(self.mean), self.slope(self.mean)[:, None] * self.root)
 
     @property
     def spread_of_each(self) -> NDArray[np.float64]:
-        """Root of the diagonal of the scale matrix in the parameters, (parameter,)."""
+        """Root of the diagonal of that scale matrix, (parameter,)."""
         return np.sqrt((self.gaussian.root**2).sum(1))
+
+    def components(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
+        """Draw numbers of components."""
+        if self.shares.size == 1:
+            return np.zeros(shape, int)
+        return rng.choice(self.shares.size, shape, p=self.shares)
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
         """Draw `n` vectors u, (n, parameter)."""
+        which, size = self.components(rng, n), self.mean.size
         wide = rng.uniform(size=(n, 1)) < _TAIL_SHARE
         degrees = np.where(wide, _TAIL_DEGREES, self.degrees)
-        length = np.where(wide, _tail_width(self.mean.size), 1.0) / np.sqrt(rng.chisquare(degrees) / degrees)
-        return self.mean + (length * rng.normal(size=(n, self.mean.size))) @ self.root.T
+        length = np.where(wide, _tail_width(size), 1.0) / np.sqrt(rng.chisquare(degrees) / degrees)
+        return self.means[which] + along(self.roots[which], length * rng.normal(size=(n, size)))
 
     def log_density(self, u: NDArray) -> NDArray[np.float64]:
         """Log density in u of vectors u (n, parameter)."""
-        white = solve_triangular(self.root, (u - self.mean).T, lower=True)
-        distance, d, width = (white**2).sum(0), self.mean.size, _tail_width(self.mean.size)
-        narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, d)
-        wide = np.log(_TAIL_SHARE) - d * np.log(width) + _log_t(distance / width**2, _TAIL_DEGREES, d)
-        return np.logaddexp(narrow, wide) - np.log(np.diag(self.root)).sum()
+        size, each = self.mean.size, []
+        for mean, root, share in zip(self.means, self.roots, self.shares, strict=True):
+            distance, width = _distance(u, mean, root), _tail_width(size)
+            narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, size)
+            wide = np.log(_TAIL_SHARE / width**size) + _log_t(distance / width**2, _TAIL_DEGREES, size)
+            each.append(np.logaddexp(narrow, wide) + np.log(share) - np.log(np.diag(root)).sum())
+        return logsumexp(each, axis=0) if len(each) > 1 else each[0]
 
     def log_density_at(self, x: NDArray) -> NDArray[np.float64]:
         """Log density of parameters (n, parameter)."""
         u = self.even(x)
         return self.log_density(u) - np.log(self.slope(u)).sum(-1)
+
+
+def along(roots: NDArray, white: NDArray) -> NDArray[np.float64]:
+    """Multiply vectors (..., parameter) with the root of each, (..., parameter, parameter)."""
+    return np.einsum("...ij,...j->...i", roots, white)
+
+
+def _distance(u: NDArray, mean: NDArray, root: NDArray) -> NDArray[np.float64]:
+    """Squared distance of vectors (n, parameter) from a mean, in sd, (n,)."""
+    return (solve_triangular(root, (u - mean).T, lower=True) ** 2).sum(0)
 
 
 def _tail_width(d: int) -> float:
@@ -141,148 +155,66 @@ def _log_t(distance: NDArray, degrees: float, d: int) -> NDArray:
     return norm - (degrees + d) / 2 * np.log1p(distance / degrees)
 
 
-class Adapted(NamedTuple):
-    """A proposal and how good it is.
-
-    Attributes
-    ----------
-    proposal
-        The proposal.
-    acceptance
-        Share of its draws that an independence sampler accepts.
-    pareto_k
-        Of the weights of its draws; above `MAX_PARETO_K` the proposal misses a part of the density.
-    """
-
-    proposal: Proposal
-    acceptance: float
-    pareto_k: float
-
-    @property
-    def serves(self) -> bool:
-        """Whether draws of the proposal do nearly alone."""
-        return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
-
-
-def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.random.Generator) -> Adapted:
-    """Fit a proposal to a density.
-
-    Parameters
-    ----------
-    log_densities
-        The density, of many vectors at once.
-    start
-        First guess of its centre and covariance, or of the whole proposal.
-    rng
-        Random numbers.
-
-    Returns
-    -------
-    Adapted
-        The best of the proposals, each judged by draws that no fit has seen.
-    """
-    fitted = isinstance(start, Proposal)
-    proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
-    size = proposal.mean.size
-    n = max(_A_ROUND, _EACH * size)
-    used: list[Proposal] = []
-    best = Adapted(proposal, 0.0, np.inf)
-    x, log_p, in_vain = np.empty((0, size)), np.empty(0), 0
-    for number in range(ROUNDS):
-        used.append(proposal)
-        new = proposal.skewed(proposal.draw(rng, n))
-        x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
-        own = log_p[-n:] - proposal.log_density_at(new)
-        judged = Adapted(proposal, acceptance(own, -own), pareto_k(own))
-        logger.debug(
-            "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
-        )
-        served = best.serves
-        if judged.acceptance > _MORE * best.acceptance:
-            in_vain = 0
-        elif fitted or proposal is not used[max(number - 1, 0)]:
-            # A first guess that is used again gathers points for its first fit: that is not in vain.
-            in_vain += 1
-        best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
-        if judged.serves and (served or judged.acceptance >= _ENOUGH):
-            break
-        if in_vain >= _IN_VAIN and best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL:
-            break
-        log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
-        if np.isfinite(log_weight).any():
-            proposal = _fitted(x, log_p, log_weight, proposal)
-    return best
-
-
-def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
-    """Share of independent proposals that are accepted.
-
-    Parameters
-    ----------
-    log_weight
-        Weights with which points stand for draws of the density, up to a constant, (n,).
-    log_ratio
-        Log of proposal over density there, up to a constant, (n,).
-    """
-    possible = np.isfinite(log_weight)
-    if not possible.any():
-        return 0.0
-    order = np.argsort(log_ratio[possible])
-    log_weight, log_ratio = log_weight[possible][order], log_ratio[possible][order]
-    weight, of_proposal = softmax(log_weight), softmax(log_weight + log_ratio)
-    # Of every pair of points the lesser ratio counts.
-    return float((of_proposal * (2.0 * (1.0 - np.cumsum(weight)) + weight)).sum())
-
-
-def pareto_k(log_weight: NDArray) -> float:
-    """Pareto's k of importance weights (Vehtari et al. 2024, JMLR 25, 72)."""
-    finite = log_weight[np.isfinite(log_weight)]
-    if finite.size < 20 or np.ptp(finite) < 1e-9:
-        return 0.0 if finite.size >= 20 else np.inf
-    return float(array_stats.psislw(-finite)[1])  # takes the log of proposal over density
-
-
-def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
-    """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
-    weight, size = _tempered(log_weight), x.shape[1]
-    if _NEARLY_EVEN * len(x) < _of_a_form(size) and _worth(weight) >= _FEWEST:
-        # Of many parameters the moments of few points are worse than what gave these points.
-        return before
-    frame = before if _worth(weight) < _SKEWED else before._replace(**_unskewed(x, weight))
-    u = frame.even(x)
-    log_p = log_p + np.log(frame.slope(u)).sum(-1)
-    moments = _moments(u, log_weight)
-    if moments is None:
-        return before
-    about = before if frame is before else frame._replace(mean=moments[0], root=moments[1])
-    curved = _curved(u, log_p, log_weight, about)
-    found = [shape for shape in (curved, moments) if shape is not None]
-    if _worth(weight) < _FEWEST:
-        return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FIRST_DEGREES)
-    best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
-    # Moments fit the very points by which they are judged, the better the fewer these are.
-    handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)
-    return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
-
-
-def of_draws(x: NDArray) -> Proposal | None:
+def of_draws(x: NDArray, components: int = 1) -> Proposal | None:
     """Fit a proposal to draws (n, parameter) of a density; None where they do not tell its covariance.
 
-    Draws of chains know a tail that the points of `adapt` have missed, though the chains stuck to it.
+    Draws of chains know a tail, or another mode, that the points of an adaptation have missed, though the
+    chains stuck to it. With several components the covariance of each is pulled towards that of all, as if it
+    had been seen in `_PULL` more draws a parameter.
+
+    Parameters
+    ----------
+    x
+        The draws.
+    components
+        Number of components.
     """
     if not np.ptp(x, axis=0).all():
         return None
-    coordinates = _unskewed(x, np.full(len(x), 1.0 / len(x)))
-    frame = Proposal.straight(x[0], np.eye(x.shape[1]), _DEGREES[0])._replace(**coordinates)
+    frame = Proposal.straight(x[0], np.eye(x.shape[1]), _OF_DRAWS)
+    frame = frame._replace(**unskewed(x, np.full(len(x), 1.0 / len(x))))
     u = frame.even(x)
     try:
-        root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(x.shape[1], -1))
+        fits = [_mixture(u, components, seed) for seed in range(_STARTS if components > 1 else 1)]
     except np.linalg.LinAlgError:
         return None
-    return frame._replace(mean=u.mean(0), root=_WIDTHS[1] * root)
+    _, means, covariances, shares = max(fits, key=lambda fit: fit[0])
+    order = np.argsort(-shares)
+    roots = _WIDER * np.linalg.cholesky(covariances[order])
+    return frame._replace(means=means[order], roots=roots, shares=shares[order])
 
 
-def _unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
+def _mixture(u: NDArray, components: int, seed: int) -> tuple[float, NDArray, NDArray, NDArray]:
+    """Fit a mixture of Gaussians (expectation-maximisation): mean log density, means, covariances, shares."""
+    size = u.shape[1]
+    root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(size, size))
+    white = solve_triangular(root, (u - u.mean(0)).T, lower=True).T
+    centres = np.random.default_rng(seed).choice(white, components, axis=0, replace=False)
+    nearest = ((white - centres[:, None]) ** 2).sum(-1).argmin(0)
+    belongs, height = np.eye(components)[nearest], -np.inf
+    for _ in range(_STEPS):
+        number = belongs.sum(0) + _LEAST
+        means = belongs.T @ white / number[:, None]
+        off = white - means[:, None]  # (component, draw, parameter)
+        scatter = np.swapaxes(off, 1, 2) * belongs.T[:, None] @ off
+        pull = _PULL * size if components > 1 else 0.0
+        covariances = (scatter + pull * scatter.sum(0) / len(u)) / (number + pull)[:, None, None]
+        shares = number / number.sum()
+        log_density = np.stack(
+            [
+                np.log(share) - 0.5 * _distance(white, mean, factor) - np.log(np.diag(factor)).sum()
+                for share, mean, factor in zip(shares, means, np.linalg.cholesky(covariances), strict=True)
+            ],
+            axis=1,
+        )
+        before, height = height, float(logsumexp(log_density, axis=1).mean())
+        belongs = softmax(log_density, axis=1)
+        if height - before < _SETTLED:
+            break
+    return height, u.mean(0) + means @ root.T, root @ covariances @ root.T, shares
+
+
+def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
     """Choose coordinates in which weighted points are not skewed, parameter by parameter."""
     size = x.shape[1]
     centre, spread, skew = np.empty(size), np.empty(size), np.empty(size)
@@ -304,76 +236,3 @@ def _unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
         else:
             skew[k] = _MOST_SKEW * (1 if abs(ends[1]) < abs(ends[0]) else -1)
     return {"centre": centre, "spread": spread, "skew": skew}
-
-
-def _widened(
-    frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
-) -> tuple[float, Proposal]:
-    """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
-    tried = [frame._replace(mean=mean, root=w * root, degrees=nu) for nu in _DEGREES for w in _WIDTHS]
-    moments = [float(logsumexp(log_p - q.log_density(u), b=weight)) for q in tried]
-    best = int(np.argmin(moments))
-    return moments[best], tried[best]
-
-
-def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
-    """Mean and root of the covariance of weighted points."""
-    weight = _tempered(log_weight, _A_PARAMETER * x.shape[1])
-    mean = weight @ x
-    off = x - mean
-    covariance = (weight[:, None] * off).T @ off / max(1.0 - (weight**2).sum(), 0.5)
-    try:
-        return mean, np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        return None
-
-
-def _curved(
-    x: NDArray, log_p: NDArray, log_weight: NDArray, about: Proposal
-) -> tuple[NDArray, NDArray] | None:
-    """Top and inverse curvature of a quadratic form that is fitted to the log density.
-
-    The values are exact, so where the density is nearly Gaussian this needs far fewer points than moments.
-    """
-    size = x.shape[1]
-    u = solve_triangular(about.root, (x - about.mean).T, lower=True).T
-    first, second = np.triu_indices(size)
-    terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
-    weight = _tempered(log_weight, _of_a_form(size))
-    if _worth(weight) < _of_a_form(size):
-        return None
-    near = weight > 0.0
-    root_weight = np.sqrt(weight[near])
-    value = log_p[near] - log_p.max()
-    found = np.linalg.lstsq(root_weight[:, None] * terms[near], root_weight * value)[0]
-    half = np.zeros((size, size))
-    half[first, second] = found[1 + size :]
-    curvature = -(half + half.T)
-    if np.linalg.eigvalsh(curvature).min() < _LEAST_CURVATURE:
-        return None
-    top = np.linalg.solve(curvature, found[1 : 1 + size])
-    if np.abs(top).max() > _FARTHEST:
-        return None
-    root = np.linalg.cholesky(about.root @ np.linalg.inv(curvature) @ about.root.T)
-    return about.mean + about.root @ top, root
-
-
-def _of_a_form(size: int) -> float:
-    """How many draws weights must be worth to fit a quadratic form of so many parameters."""
-    return _A_TERM * ((size + 1) * (size + 2) // 2)
-
-
-def _worth(weight: NDArray) -> float:
-    """How many independent draws weighted ones are worth."""
-    return float(1.0 / (weight**2).sum())
-
-
-def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
-    """Weights that are worth at least so many draws: raised to a power below one where they are not."""
-    least, possible = min(least, _NEARLY_EVEN * log_weight.size), np.isfinite(log_weight)
-    for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
-        log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)
-        weight = np.exp(log - logsumexp(log))
-        if _worth(weight) >= least:
-            break
-    return weight

@@ -1,12 +1,12 @@
-"""Proposals fitted to densities whose moments are known; their own density against SciPy."""
+"""The density of a proposal against SciPy, and its fit to draws."""
 
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import logsumexp
 
-from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.proposal import Proposal, _tempered, acceptance, adapt, of_draws, pareto_k
-from ridgebayes.inference.sampler import MAX_PARETO_K
+from ridgebayes.inference.adaptation import acceptance, pareto_k
+from ridgebayes.inference.proposal import Proposal, along, of_draws
 
 ROOT = np.array([[2.0, 0.0, 0.0], [0.5, 0.3, 0.0], [-1.0, 0.2, 0.7]])
 MEAN = np.array([1.0, -2.0, 30.0])
@@ -16,7 +16,8 @@ WIDTH = 1 + 1 / np.sqrt(3)
 
 @pytest.fixture
 def proposal():
-    return Proposal(MEAN, ROOT, 7.0, np.array([1.0, 0.0, -3.0]), np.array([2.0, 1.0, 0.5]), SKEW)
+    frame = np.array([1.0, 0.0, -3.0]), np.array([2.0, 1.0, 0.5]), SKEW
+    return Proposal(MEAN[None], ROOT[None], np.ones(1), 7.0, *frame)
 
 
 def test_density_is_scipys(proposal, rng):
@@ -48,133 +49,59 @@ def test_draws_have_that_density(proposal, rng):
     np.testing.assert_allclose(direction.T @ direction / len(white), np.eye(3) / 3, atol=0.015)
 
 
-def adapted(log_densities, start, size, seed=0, width=1.0):
-    return adapt(log_densities, Gaussian(start, width * np.eye(size)), np.random.default_rng(seed))
+@pytest.fixture
+def mixture(proposal):
+    """The proposal with a second component, narrower and elsewhere."""
+    means, roots = np.stack([MEAN, MEAN + 40.0]), np.stack([ROOT, 0.5 * ROOT])
+    return proposal._replace(means=means, roots=roots, shares=np.array([0.7, 0.3]))
 
 
-def reweighed(found, log_densities, seed=1, n=20_000):
-    """Mean and sd of the density from weighted draws of the proposal, and how many draws these are worth."""
-    x = found.proposal.skewed(found.proposal.draw(np.random.default_rng(seed), n))
-    log_weight = log_densities(x) - found.proposal.log_density_at(x)
-    weight = np.exp(log_weight - log_weight.max())
-    weight /= weight.sum()
-    mean = weight @ x
-    return mean, np.sqrt(weight @ (x - mean) ** 2), 1 / (weight**2).sum()
+def test_density_of_a_mixture_is_the_sum_of_its_components(mixture, rng):
+    u = MEAN + rng.normal(size=(20, 3)) * 6
+    each = [
+        np.log(share) + mixture.shaped(mean, root, mixture.degrees).log_density(u)
+        for mean, root, share in zip(mixture.means, mixture.roots, mixture.shares, strict=True)
+    ]
+    np.testing.assert_allclose(mixture.log_density(u), logsumexp(each, axis=0), rtol=1e-10)
 
 
-def moments_agree(found, log_densities, mean, sd):
-    """Weighted draws have the moments of the density, and the proposal itself nearly so."""
-    of_weights, spread, worth = reweighed(found, log_densities)
-    error = sd / np.sqrt(worth)
-    assert worth > 2000
-    assert (np.abs(of_weights - mean) < 4.5 * error).all()
-    np.testing.assert_allclose(spread, sd, rtol=6 / np.sqrt(worth))
-    mode, root = found.proposal.gaussian
-    scale = np.sqrt(np.diag(root @ root.T))
-    assert (np.abs(mode - mean) < 0.5 * sd).all()
-    assert (scale > 0.8 * sd).all()
-    assert (scale < 1.5 * sd).all()
+def test_draws_of_a_mixture_have_its_density(mixture, rng):
+    """The share of draws in a component, their mean, and the mean of another density over this one."""
+    u = mixture.draw(rng, 40_000)
+    second = u[:, 2] > MEAN[2] + 20.0
+    assert second.mean() == pytest.approx(0.3, abs=0.02)
+    np.testing.assert_allclose(u[second].mean(0), MEAN + 40.0, atol=0.1)
+    other = mixture.shaped(MEAN, 0.8 * ROOT, 30.0)
+    assert np.exp(other.log_density(u) - mixture.log_density(u)).mean() == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.mark.parametrize(("off", "width"), [(0.0, 1.0), (0.0, 3.0), (0.0, 1 / 3), (1.5, 1.0)])
-def test_of_a_gaussian(off, width):
-    """From its mode, with a start as wide, three times or a third as wide; from beside the mode."""
-    covariance = ROOT @ ROOT.T
-    sd = np.sqrt(np.diag(covariance))
-    log_densities = stats.multivariate_normal(MEAN, covariance).logpdf
-    start = Gaussian(MEAN + off * ROOT[:, 0], width * ROOT)
-    found = adapt(log_densities, start, np.random.default_rng(0))
-    moments_agree(found, log_densities, MEAN, sd)
-    assert found.acceptance > 0.65
-    assert found.pareto_k < MAX_PARETO_K
+def test_a_mixture_moves_as_a_whole(mixture):
+    by = np.array([0.5, -1.0, 2.0])
+    u = MEAN + np.ones(3)
+    np.testing.assert_allclose(mixture.moved(by).log_density((u + by)[None]), mixture.log_density(u[None]))
 
 
-def test_of_a_banana():
-    """The second is a parabola of the first plus noise: its mean is that of a chi-square, times a half."""
-    bend, noise = 0.5, 0.5
-
-    def log_densities(x):
-        return stats.norm.logpdf(x[:, 0]) + stats.norm.logpdf(x[:, 1], bend * x[:, 0] ** 2, noise)
-
-    found = adapted(log_densities, np.zeros(2), 2)
-    mean, sd = np.array([0.0, bend]), np.array([1.0, np.sqrt(2 * bend**2 + noise**2)])
-    moments_agree(found, log_densities, mean, sd)
-    assert found.acceptance > 0.4
+def test_vectors_along_roots_of_their_own(rng):
+    roots, white = rng.normal(size=(4, 2, 3, 3)), rng.normal(size=(4, 2, 3))
+    np.testing.assert_allclose(along(roots, white)[3, 1], roots[3, 1] @ white[3, 1])
 
 
-def test_of_many_parameters():
-    """Moments of the first draws are poor: more of them are made before anything is fitted."""
-    size, count = 30, []
-    low = np.random.default_rng(5).normal(size=(size, size)) / 8 + np.eye(size)
-    density = stats.multivariate_normal(np.zeros(size), low @ low.T)
-
-    def log_densities(x):
-        count.append(len(x))
-        return density.logpdf(x)
-
-    start = Gaussian(0.3 * low[:, 0], low)
-    found = adapt(log_densities, start, np.random.default_rng(0))
-    assert found.acceptance > 0.6
-    assert len(count) <= 6
-    # What is fitted already needs no more than a look, whether it serves or not.
-    count.clear()
-    again = adapt(log_densities, found.proposal, np.random.default_rng(1))
-    assert again.acceptance > 0.6
-    assert len(count) <= 3
-
-
-@pytest.mark.parametrize("shape", [1.0, 4.0])
-def test_of_a_skewed_density(shape):
-    """Logarithms of gamma variables, as scales have them: a long tail towards zero."""
-    density = stats.loggamma(shape)
-    log_densities = lambda x: density.logpdf(x).sum(1)  # noqa: E731
-    found = adapted(log_densities, np.full(6, np.log(shape)), 6, width=density.std())
-    moments_agree(found, log_densities, np.full(6, density.mean()), np.full(6, density.std()))
-    assert found.acceptance > 0.6
-    assert (found.proposal.skew < 0).all()
-
-
-def test_of_a_bounded_density():
-    """Even in a box: nothing outside, where the proposal has its tails."""
-    low, high = np.array([0.0, -3.0]), np.array([1.0, 5.0])
-
-    def log_densities(x):
-        return np.where(((x > low) & (x < high)).all(1), 0.0, -np.inf)
-
-    found = adapt(
-        log_densities, Gaussian(np.array([0.2, 3.0]), np.diag([0.1, 1.0])), np.random.default_rng(0)
+@pytest.mark.parametrize("components", [2, 4])
+def test_a_mixture_fitted_to_draws_finds_its_components(components, rng):
+    """Two clusters of unlike width: with more components they are divided, and the density is the same."""
+    wide = rng.uniform(size=4000) < 0.3
+    x = rng.normal(size=(4000, 3)) * np.where(wide[:, None], 1.0, 0.4) + np.where(wide[:, None], 8.0, 0.0)
+    found = of_draws(x, components)
+    density = np.log(
+        0.7 * stats.multivariate_normal(np.zeros(3), 0.16).pdf(x)
+        + 0.3 * stats.multivariate_normal(np.full(3, 8.0), 1.0).pdf(x)
     )
-    moments_agree(found, log_densities, (low + high) / 2, (high - low) / np.sqrt(12))
-
-
-def test_a_density_that_is_nowhere_finite_is_not_fitted():
-    found = adapted(lambda x: np.full(len(x), -np.inf), np.zeros(2), 2)
-    assert found.acceptance == 0.0
-    assert found.pareto_k == np.inf
-
-
-def test_acceptance_is_that_of_a_chain():
-    rng = np.random.default_rng(4)
-    log_ratio = rng.normal(size=4000)
-    current, accepted = log_ratio[0], 0
-    for new, uniform in zip(log_ratio[1:], rng.uniform(size=3999), strict=True):
-        if np.log(uniform) < new - current:
-            current, accepted = new, accepted + 1
-    assert acceptance(log_ratio, -log_ratio) == pytest.approx(accepted / 3999, abs=0.04)
-
-
-@pytest.mark.parametrize("narrow", [0.5, 0.8])
-def test_pareto_k_of_a_gaussian_that_is_too_narrow(narrow, rng):
-    """Weights of N(0, 1) over N(0, s²) have a tail of index 1 − s²."""
-    x = narrow * rng.normal(size=20_000)
-    log_weight = stats.norm.logpdf(x) - stats.norm.logpdf(x, scale=narrow)
-    assert pareto_k(log_weight) == pytest.approx(1 - narrow**2, abs=0.15)
-
-
-def test_tempering_leaves_out_what_is_impossible():
-    """At power zero, too: one point carries all the weight, and one has none."""
-    log_weight = np.array([-np.inf, 0.0, -1e5, -1e5, -1e5])
-    np.testing.assert_allclose(_tempered(log_weight, 4.0), [0.0, 0.25, 0.25, 0.25, 0.25], rtol=1e-6)
+    gap = density - found.log_density_at(x)
+    assert found.shares.sum() == pytest.approx(1.0)
+    assert (np.diff(found.shares) <= 0).all()
+    assert 0.0 < gap.mean() < 0.25  # the divergence between the densities
+    if components == 2:
+        np.testing.assert_allclose(found.shares, [0.7, 0.3], atol=0.03)
 
 
 def test_fitted_to_draws_it_has_their_tail(rng):

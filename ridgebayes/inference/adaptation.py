@@ -1,0 +1,279 @@
+"""Adaptive importance sampling: a proposal fitted to a density of a few parameters.
+
+Rounds of draws from the present proposal, weighted by density over the mixture of all proposals so far
+(deterministic mixture weights: Owen & Zhou 2000; adaptive multiple importance sampling: Cornuet et al. 2012,
+Scandinavian Journal of Statistics 39, 798), give the next. The best serves as the proposal of an independence
+sampler (Tierney 1994, Annals of Statistics 22, 1701), which is exact whatever the fit; how good it is, its
+acceptance and Pareto's k of the weights say.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+from arviz_stats.base import array_stats
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp, softmax
+
+from ridgebayes.inference.mixing import MAX_PARETO_K
+from ridgebayes.inference.mode import Gaussian, LogDensities
+from ridgebayes.inference.proposal import Proposal, of_draws, unskewed
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 10
+"""At most so many rounds of adaptation."""
+OFTEN, NO_TAIL = 0.6, 0.5
+"""Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
+_ENOUGH = 0.8
+"""Acceptance below which it is adapted once more, though it serves."""
+_USEFUL, _MORE, _IN_VAIN = 0.4, 1.1, 2
+"""Acceptance from which adaptation ends after so many rounds that do not bring so many times as much."""
+_A_ROUND = 150  # draws, and more for many parameters
+_EACH = 12  # draws a round for each parameter
+_DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
+_WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
+_FIRST_DEGREES = 7.0
+_SKEWED = 60.0  # draws that weights must be worth to tell the skewness
+_FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
+_HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
+_A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
+_A_TERM = 1.3  # and for each term of a quadratic form
+_NEARLY_EVEN = 0.9  # share of all draws that tempered weights are worth at most
+_LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
+_FARTHEST = 4.0  # its top, in sd of the proposal before
+_COMPONENTS = 1, 3, 6  # that are tried, of a proposal that is fitted to draws
+_JUDGES, _TRIES = 200, 4  # draws by which it is judged, and proposals that each would make
+
+
+class Adapted(NamedTuple):
+    """A proposal and how good it is.
+
+    Attributes
+    ----------
+    proposal
+        The proposal.
+    acceptance
+        Share of its draws that an independence sampler accepts.
+    pareto_k
+        Of the weights of its draws; above `MAX_PARETO_K` the proposal misses a part of the density.
+    """
+
+    proposal: Proposal
+    acceptance: float
+    pareto_k: float
+
+    @property
+    def serves(self) -> bool:
+        """Whether draws of the proposal do nearly alone."""
+        return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
+
+
+def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.random.Generator) -> Adapted:
+    """Fit a proposal to a density.
+
+    Parameters
+    ----------
+    log_densities
+        The density, of many vectors at once.
+    start
+        First guess of its centre and covariance, or of the whole proposal.
+    rng
+        Random numbers.
+
+    Returns
+    -------
+    Adapted
+        The best of the proposals, each judged by draws that no fit has seen.
+    """
+    fitted = isinstance(start, Proposal)
+    proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
+    size = proposal.mean.size
+    n = max(_A_ROUND, _EACH * size)
+    used: list[Proposal] = []
+    best = Adapted(proposal, 0.0, np.inf)
+    x, log_p, in_vain = np.empty((0, size)), np.empty(0), 0
+    for number in range(ROUNDS):
+        used.append(proposal)
+        new = proposal.skewed(proposal.draw(rng, n))
+        x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
+        own = log_p[-n:] - proposal.log_density_at(new)
+        judged = Adapted(proposal, acceptance(own, -own), pareto_k(own))
+        logger.debug(
+            "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
+        )
+        served = best.serves
+        if judged.acceptance > _MORE * best.acceptance:
+            in_vain = 0
+        elif fitted or proposal is not used[max(number - 1, 0)]:
+            # A first guess that is used again gathers points for its first fit: that is not in vain.
+            in_vain += 1
+        best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
+        if judged.serves and (served or judged.acceptance >= _ENOUGH):
+            break
+        if in_vain >= _IN_VAIN and best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL:
+            break
+        log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
+        if np.isfinite(log_weight).any():
+            proposal = _fitted(x, log_p, log_weight, proposal)
+    return best
+
+
+def of_chains(log_densities: LogDensities, x: NDArray, rng: np.random.Generator) -> Adapted | None:
+    """Fit proposals of one component and of several to draws (n, parameter) of chains that mix badly.
+
+    Such draws are often of a density with several modes, between which chains cross seldom. The proposal from
+    which a chain gets away most easily, wherever it is, is the best.
+
+    Returns
+    -------
+    Adapted
+        With the acceptance from a draw of the chains; None where the draws do not tell their covariance.
+    """
+    some = rng.choice(x, _JUDGES, axis=0)
+    here, found = log_densities(some), list[tuple[float, Adapted]]()
+    for components in _COMPONENTS:
+        proposal = of_draws(x, components)
+        if proposal is None:
+            return None
+        new = proposal.skewed(proposal.draw(rng, _JUDGES))
+        own = log_densities(new) - proposal.log_density_at(new)
+        log_ratio = own - (here - proposal.log_density_at(some))[:, None]
+        taken = np.exp(np.minimum(log_ratio, 0.0)).mean(1)
+        judged = Adapted(proposal, float(taken.mean()), pareto_k(own))
+        logger.debug(
+            "%d components: accepted %.0f %%, seldom %.1f %%, k %.2f",
+            components,
+            100 * judged.acceptance,
+            100 * np.quantile(taken, 0.05),
+            judged.pareto_k,
+        )
+        found.append((float((1.0 - (1.0 - taken) ** _TRIES).mean()), judged))
+    return max(found, key=lambda one: one[0])[1]
+
+
+def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
+    """Share of independent proposals that are accepted.
+
+    Parameters
+    ----------
+    log_weight
+        Weights with which points stand for draws of the density, up to a constant, (n,).
+    log_ratio
+        Log of proposal over density there, up to a constant, (n,).
+    """
+    possible = np.isfinite(log_weight)
+    if not possible.any():
+        return 0.0
+    order = np.argsort(log_ratio[possible])
+    log_weight, log_ratio = log_weight[possible][order], log_ratio[possible][order]
+    weight, of_proposal = softmax(log_weight), softmax(log_weight + log_ratio)
+    # Of every pair of points the lesser ratio counts.
+    return float((of_proposal * (2.0 * (1.0 - np.cumsum(weight)) + weight)).sum())
+
+
+def pareto_k(log_weight: NDArray) -> float:
+    """Pareto's k of importance weights (Vehtari et al. 2024, JMLR 25, 72)."""
+    finite = log_weight[np.isfinite(log_weight)]
+    if finite.size < 20 or np.ptp(finite) < 1e-9:
+        return 0.0 if finite.size >= 20 else np.inf
+    return float(array_stats.psislw(-finite)[1])  # takes the log of proposal over density
+
+
+def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
+    """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
+    weight, size = _tempered(log_weight), x.shape[1]
+    if _NEARLY_EVEN * len(x) < _of_a_form(size) and _worth(weight) >= _FEWEST:
+        # Of many parameters the moments of few points are worse than what gave these points.
+        return before
+    frame = before if _worth(weight) < _SKEWED else before._replace(**unskewed(x, weight))
+    u = frame.even(x)
+    log_p = log_p + np.log(frame.slope(u)).sum(-1)
+    moments = _moments(u, log_weight)
+    if moments is None:
+        return before
+    about = before if frame is before else frame.shaped(*moments, frame.degrees)
+    curved = _curved(u, log_p, log_weight, about)
+    found = [shape for shape in (curved, moments) if shape is not None]
+    if _worth(weight) < _FEWEST:
+        return frame.shaped(*found[0], _FIRST_DEGREES)
+    best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
+    # Moments fit the very points by which they are judged, the better the fewer these are.
+    handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)
+    return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
+
+
+def _widened(
+    frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
+) -> tuple[float, Proposal]:
+    """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
+    tried = [frame.shaped(mean, w * root, nu) for nu in _DEGREES for w in _WIDTHS]
+    moments = [float(logsumexp(log_p - q.log_density(u), b=weight)) for q in tried]
+    best = int(np.argmin(moments))
+    return moments[best], tried[best]
+
+
+def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
+    """Mean and root of the covariance of weighted points."""
+    weight = _tempered(log_weight, _A_PARAMETER * x.shape[1])
+    mean = weight @ x
+    off = x - mean
+    covariance = (weight[:, None] * off).T @ off / max(1.0 - (weight**2).sum(), 0.5)
+    try:
+        return mean, np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _curved(
+    x: NDArray, log_p: NDArray, log_weight: NDArray, about: Proposal
+) -> tuple[NDArray, NDArray] | None:
+    """Top and inverse curvature of a quadratic form that is fitted to the log density.
+
+    The values are exact, so where the density is nearly Gaussian this needs far fewer points than moments.
+    """
+    size = x.shape[1]
+    u = solve_triangular(about.root, (x - about.mean).T, lower=True).T
+    first, second = np.triu_indices(size)
+    terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
+    weight = _tempered(log_weight, _of_a_form(size))
+    if _worth(weight) < _of_a_form(size):
+        return None
+    near = weight > 0.0
+    root_weight = np.sqrt(weight[near])
+    value = log_p[near] - log_p.max()
+    found = np.linalg.lstsq(root_weight[:, None] * terms[near], root_weight * value)[0]
+    half = np.zeros((size, size))
+    half[first, second] = found[1 + size :]
+    curvature = -(half + half.T)
+    if np.linalg.eigvalsh(curvature).min() < _LEAST_CURVATURE:
+        return None
+    top = np.linalg.solve(curvature, found[1 : 1 + size])
+    if np.abs(top).max() > _FARTHEST:
+        return None
+    root = np.linalg.cholesky(about.root @ np.linalg.inv(curvature) @ about.root.T)
+    return about.mean + about.root @ top, root
+
+
+def _of_a_form(size: int) -> float:
+    """How many draws weights must be worth to fit a quadratic form of so many parameters."""
+    return _A_TERM * ((size + 1) * (size + 2) // 2)
+
+
+def _worth(weight: NDArray) -> float:
+    """How many independent draws weighted ones are worth."""
+    return float(1.0 / (weight**2).sum())
+
+
+def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
+    """Weights that are worth at least so many draws: raised to a power below one where they are not."""
+    least, possible = min(least, _NEARLY_EVEN * log_weight.size), np.isfinite(log_weight)
+    for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
+        log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)
+        weight = np.exp(log - logsumexp(log))
+        if _worth(weight) >= least:
+            break
+    return weight
