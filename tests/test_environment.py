@@ -49,6 +49,7 @@ DRAW = (
         {"HOME": "/dev/null/none", "XDG_CACHE_HOME": None, "MPLCONFIGDIR": None},
     ],
 )
+@pytest.mark.slow
 def test_variables_that_do_not_matter(variables, tmp_path):
     done = started(
         "-c", f"{DRAW}; import jax.numpy as jnp; print(jnp.ones(1).dtype)", cwd=tmp_path, **variables
@@ -90,6 +91,7 @@ def test_double_precision_whichever_is_imported_first(first, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
+@pytest.mark.slow
 def test_a_platform_that_is_not_there_is_named(name, tmp_path):
     simulate = ["-m", "ridgebayes", "simulate", "--revolutions", "2", "--out", "a.fits"]
     assert started(*simulate, cwd=tmp_path).returncode == 0
@@ -110,6 +112,7 @@ def test_a_platform_that_is_not_there_is_named(name, tmp_path):
         {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": None},
     ],
 )
+@pytest.mark.slow
 def test_terminals_and_locales(variables, table):
     """Names with letters beyond ASCII are read and written, and what cannot be shown is spelt."""
     for words in (["inspect", table.name], ["convert", table.name, "--out", "näme.csv", "--overwrite"]):
@@ -200,6 +203,7 @@ def test_a_posterior_that_is_open_elsewhere_is_said_to_be(small_run, tmp_path):
         other.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_posterior_that_is_read_elsewhere_is_read_here(small_run, tmp_path):
     small_run.save(tmp_path / "run")
     with h5py.File(tmp_path / "run" / "posterior.nc", "r"):
@@ -237,6 +241,7 @@ def test_a_notebook_in_a_real_kernel(tmp_path):
     assert "\n0\n" in said
 
 
+@pytest.mark.slow
 def test_settings_that_arviz_does_not_take_are_named(tmp_path):
     (tmp_path / "arvizrc").write_text("stats.hdi_prob : 0.94\n")  # of an older ArviZ
     done = started("-m", "ridgebayes", "report", ".", cwd=tmp_path)

@@ -74,6 +74,7 @@ def test_mission_has_the_bands(tmp_path, bands, made, chosen):
     assert scws.meta["simulated"]
 
 
+@pytest.mark.slow
 def test_floor_reads_what_the_density_reads(small_mission, three_regions):
     data = prepare(small_mission, three_regions).data.band(0)
     posterior = Posterior(regions(three_regions), data)
@@ -124,6 +125,7 @@ def test_results_are_kept_and_not_measured_again(tmp_path, monkeypatch):
     assert len(calls) == 5
 
 
+@pytest.mark.slow
 def test_a_case_that_fails_is_recorded_with_the_reason(tmp_path):
     case = Case(60, 10, 1)
     (found,) = measure([case], tmp_path, Settings(options=("--chains", "0")))

@@ -39,6 +39,7 @@ def fitted(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_what_was_fitted_is_not_fitted_again(fitted, tmp_path):
     found = run_campaign(PLAN, tmp_path)
     assert fitted == PLAN.cases()

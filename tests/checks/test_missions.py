@@ -110,6 +110,7 @@ def test_command_writes_tables_and_figures(noisy_run, tmp_path):
         assert (folder / f"{name}.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_too_few_draws_are_refused(small_run, small_mission):
     with pytest.raises(InputError, match="at least 20"):
         check(small_run, small_mission, draws=5)
@@ -117,6 +118,7 @@ def test_too_few_draws_are_refused(small_run, small_mission):
         check(small_run, small_mission, draws=2000)
 
 
+@pytest.mark.slow
 def test_reopened_parts_are_the_bands(small_run, small_mission):
     assert len(reopen(small_run, small_mission).parts) == 2
 

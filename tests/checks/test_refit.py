@@ -33,6 +33,7 @@ def given(rng):
     )
 
 
+@pytest.mark.slow
 def test_residuals_and_coefficients_of_dense_algebra(given, rng):
     loc, variance, sd, basis, block, filled = given
     value = loc + rng.normal(0, 2, loc.shape)
@@ -48,6 +49,7 @@ def test_residuals_and_coefficients_of_dense_algebra(given, rng):
     assert (np.asarray(residual)[0][~filled] == 0).all()
 
 
+@pytest.mark.slow
 def test_outliers_have_normal_scores_of_the_mixture(given):
     loc, variance, sd, basis, block, filled = given
     rate = OutlierNormal(loc, variance, 0 * sd, basis, block, filled, np.array([0.05]), np.array([8.0]))

@@ -314,6 +314,7 @@ def test_order_of_rows_does_not_matter(mission, fluxes, milkyway):
     np.testing.assert_allclose(again["flux"].value, fluxes["flux"].value, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_crab_rate_is_given_where_no_scw_has_it(mission, milkyway):
     without = mission.select(~mission.crab)
     with pytest.raises(InputError, match=r"give its rate in cts/s in A01, A02, A03"):

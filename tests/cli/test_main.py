@@ -133,6 +133,7 @@ def test_opening_it_warns_in_python(fitted):
     assert str(run).splitlines()[-1].startswith("NOT CONVERGED: do not use")
 
 
+@pytest.mark.slow
 def test_time_that_is_over_keeps_what_there_is(mission, sky, tmp_path):
     arguments = ["fit", mission, "--out", tmp_path / "run", "--sky", sky, "--band", "A01", *QUICK]
     result = call(*arguments, "--max-time", 1e-6)
@@ -234,6 +235,7 @@ def test_unseen_region_is_a_warning(small_mission, tmp_path):
     assert "prior only" in str(table["warning"][table["region"] == "L-100"][0])
 
 
+@pytest.mark.slow
 def test_simulate_and_refuse_to_overwrite(tmp_path):
     out = tmp_path / "sim.fits"
     arguments = ["simulate", "--out", out, "--revolutions", 3, "--sky", "coarse", "--seed", 2]

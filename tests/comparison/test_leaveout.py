@@ -62,6 +62,7 @@ def test_each_revolution_with_correlated_noise(groups):
     assert each.sum() == pytest.approx(float(total_of(d, m.where.pack(m.value))), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_each_revolution_with_outliers(rng):
     """The sum, and each revolution by itself as the only one."""
     where, given, mixture, value = case(rng)
@@ -209,6 +210,7 @@ def test_table_and_page():
     assert f"{found.elpd:.1f} ± {found.se:.1f}" in page
 
 
+@pytest.mark.slow
 def test_refusals(small_mission, three_regions):
     scws, run, _ = gaussian_run()
     with pytest.raises(InputError, match="folds = 1"):

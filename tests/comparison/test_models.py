@@ -34,6 +34,7 @@ def made(pointwise, k=0.2):
     return Loo(xr.Dataset({name: (axes, x) for name, x in values.items()}, coords), "PSIS", 0.7)
 
 
+@pytest.mark.slow
 def test_difference_is_the_closed_form(far):
     """The better model first, its lead that of dense algebra where PSIS works."""
     scws, runs, linear = far
@@ -121,6 +122,7 @@ def test_figure(far, rng):
     assert any("simulated" in text.get_text() for text in figure.texts)
 
 
+@pytest.mark.slow
 def test_commands(far, tmp_path):
     scws, runs, _ = far
     rb.write_scws(scws, tmp_path / "mission.fits")

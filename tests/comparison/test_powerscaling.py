@@ -79,6 +79,7 @@ def test_log_prior_is_scipy_s(found):
     np.testing.assert_allclose(prior["sky.intensity"], expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_log_prior_by_parameter(small_run, small_mission):
     """In each parameter's own units, without Jacobians, a band by itself."""
     again = reopen(small_run, small_mission)
@@ -92,6 +93,7 @@ def test_log_prior_by_parameter(small_run, small_mission):
     np.testing.assert_allclose(prior["background.drift"], drift, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_table_of_all_parameters(small_run, small_mission):
     """A row for each element but the weights of functions; each band by itself; most sensitive first."""
     table, fits = rb.sensitivity(small_run, small_mission)
@@ -118,6 +120,7 @@ def test_words():
     assert diagnose(0.2, 0.2) == CONFLICT
 
 
+@pytest.mark.slow
 def test_prior_and_data_that_pull_apart_are_found():
     scws, run, linear = gaussian_run()
     far = other_run(run, linear, 0.1)

@@ -186,6 +186,7 @@ ODD_UNITS = st.sampled_from(
 @pytest.mark.parametrize("kind", ["ecsv", "fits", "vot"])
 @FUZZ
 @given(data=st.data())
+@pytest.mark.slow
 def test_odd_columns_never_change_the_others(few, folder, kind, data):
     path, mapping = write(few, Path(tempfile.mkdtemp(dir=folder)), Dialect(kind))
     with fits.open(path) if kind == "fits" else io.BytesIO() as hdus:
@@ -224,6 +225,7 @@ def test_odd_columns_never_change_the_others(few, folder, kind, data):
 
 @FUZZ
 @given(data=st.data())
+@pytest.mark.slow
 def test_odd_headers(few, folder, data):
     path, mapping = write(few, Path(tempfile.mkdtemp(dir=folder)), Dialect())
     value = st.one_of(

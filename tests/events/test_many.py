@@ -46,6 +46,7 @@ def plain(rates):
     return json.dumps([r.as_dict() for r in rates])
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_gives(lists, tmp_path):
     bad = tmp_path / "bad.fits"
     bad.write_bytes(lists[0].read_bytes()[:4000])

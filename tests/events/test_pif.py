@@ -37,6 +37,7 @@ def test_without_sources_it_is_the_sum_and_its_root():
 
 
 @pytest.mark.parametrize("pattern", [0.0, 0.3])
+@pytest.mark.slow
 def test_unbiased_with_the_right_error_over_many_seeds(pattern):
     rng = np.random.default_rng(11)
     truth, flux = 4.0, np.array([3.0, 1.0])

@@ -134,6 +134,7 @@ def test_figures_on_a_full_disk(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["posterior.nc", "scws.fits"])
+@pytest.mark.slow
 def test_a_changed_byte_in_a_run_is_found(run, name):
     path = run / name
     good = path.read_bytes()

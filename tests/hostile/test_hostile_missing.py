@@ -35,6 +35,7 @@ def folder(tmp_path_factory):
 
 @settings(max_examples=60, deadline=None)
 @given(which=st.sampled_from(combinations()), row=st.integers(0, 14))
+@pytest.mark.slow
 def test_missing_is_refused_or_left_out_and_never_a_number(folder, which, row):
     kind, how, column = which
     found = attempt(few().take_bands("A01"), folder, kind, how, column, row)

@@ -67,6 +67,7 @@ def plain(mission, three_regions):
     return solved(mission, three_regions)
 
 
+@pytest.mark.slow
 def test_the_solution_finds_the_truth(mission, three_regions, small_run):
     """With the Crab's rate over time as a fit has found it; held constant it would be wrong by a fifth."""
     draws = small_run.tree["posterior"].dataset.sel(band="A01")
@@ -124,6 +125,7 @@ def test_row_order_changes_no_intensity(mission, plain, three_regions, rng):
     assert_allclose(again.mean, plain.mean, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_twice_the_exposure_shrinks_counting_errors_by_the_root_of_two(mission, three_regions):
     twice = dataclasses.replace(
         mission, exposure=2 * mission.exposure, stat_err=mission.stat_err / np.sqrt(2.0)
@@ -179,6 +181,7 @@ def test_exposures_of_the_parts_add_up_to_the_whole(shape, mission, tmp_path):
     assert_allclose(parts.solid_angles @ share, whole.solid_angles[0], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_posterior_of_two_halves_that_share_an_intensity_is_that_of_the_whole(mission, tmp_path):
     whole, parts = (cells(tmp_path, SECH, *edges) for edges in ((-30, 30), (-30, -7, 30)))
     one = solved(mission, whole)
@@ -187,6 +190,7 @@ def test_the_posterior_of_two_halves_that_share_an_intensity_is_that_of_the_whol
     assert_allclose(both.sd, one.sd[0], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_halves_that_are_free_add_up_to_the_whole_within_their_errors(mission, tmp_path):
     whole, parts = (cells(tmp_path, SECH, *edges) for edges in ((-30, 30), (-30, 0, 30)))
     one, two = solved(mission, whole), solved(mission, parts)

@@ -59,6 +59,7 @@ def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mis
         )
 
 
+@pytest.mark.slow
 def test_a_linear_model_has_the_cluster_robust_covariance(rng):
     """Of statsmodels, for noise that members of a cluster share; draws are those of independent noise."""
     cluster = np.repeat(np.arange(60), 8)
@@ -78,6 +79,7 @@ def test_a_linear_model_has_the_cluster_robust_covariance(rng):
     assert (np.diag(half @ half.T)[[0, 2]] > 2 * np.diag(root @ root.T)[[0, 2]]).all()
 
 
+@pytest.mark.slow
 def test_a_curved_posterior(rng):
     """One normal scale, unknown: the infinitesimal jackknife against the sandwich in closed form.
 

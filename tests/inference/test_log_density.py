@@ -50,6 +50,7 @@ def test_vectors_and_parameters_stand_for_each_other(posterior):
     np.testing.assert_allclose(posterior.unconstrain(posterior.constrain(z)), z, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_density_is_numpyros_own(posterior, data):
     """At the same parameters; NumPyro samples the logarithm of what may vanish."""
     density = jax.jit(posterior.potential)
@@ -74,6 +75,7 @@ def test_the_density_is_numpyros_own(posterior, data):
         np.testing.assert_allclose(back["sky.intensity"], named["sky.intensity"], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_threads_may_compile_at_once(data, three_regions):
     """NumPyro's handlers stand on one stack for all threads: each would find those of another."""
     posterior = Posterior(regions(three_regions).with_extras("transients"), data)

@@ -67,6 +67,7 @@ def some(posterior, data, n=3, spread=0.5):
     return start + spread * posterior.scale * np.random.default_rng(1).normal(size=(n, start.size))
 
 
+@pytest.mark.slow
 def test_mean_precision_and_density_are_those_of_dense_matrices(dense, marginal):
     z = some(dense.posterior, dense.data)
     assert 50 < len(dense.scws) < 70
@@ -96,6 +97,7 @@ def test_the_reference_does_not_matter(dense, marginal):
     np.testing.assert_allclose(near.factor, other.factor, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_differences(dense, marginal):
     """NUTS of the nonlinear parameters takes it."""
     z = some(dense.posterior, dense.data)[0]
@@ -117,6 +119,7 @@ def test_gradient_is_that_of_differences(dense, marginal):
         ("background", ("correlated_noise",)),  # its ScWs stand among others that are not fitted
     ],
 )
+@pytest.mark.slow
 def test_marginal_and_conditional_make_up_the_full_density(build, extras, small_mission, three_regions):
     """log p(θ, β, y) = log p(θ, y) + log p(β | θ, y), whatever β; slopes that depend on θ included."""
     scws = few_scws(small_mission)
@@ -165,15 +168,18 @@ class TestLinearParameters:
         assert self.names(models.regions(three_regions), data) == self.ALL
 
     @pytest.mark.parametrize("name", ["background.tracer", "sky.intensity"])
+    @pytest.mark.slow
     def test_a_prior_that_is_no_gaussian_demotes(self, data, three_regions, name):
         """Only the parameter that has it."""
         model = models.regions(three_regions).with_priors({name: dist.StudentT(4.0, 0.4, 0.5)})
         assert self.names(model, data) == self.ALL - {name}
 
+    @pytest.mark.slow
     def test_a_positive_sky_is_not_linear(self, data, three_regions):
         model = models.regions(three_regions).with_priors({"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"})
         assert self.names(model, data) == self.ALL - {"sky.intensity"}
 
+    @pytest.mark.slow
     def test_of_two_that_are_multiplied_one_is_linear(self, data, three_regions):
         def product(p, data):
             background = components.background(p, data)
@@ -186,11 +192,13 @@ class TestLinearParameters:
         assert "background.tracer" not in found or not {"background.level", "background.drift"} & found
         assert found
 
+    @pytest.mark.slow
     def test_none_where_revolutions_have_parameters(self, data, three_regions):
         assert self.names(models.regions(three_regions, marginal=False), data) == set()
 
 
 @pytest.mark.parametrize("extra", [36, pytest.param(360, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_regions_that_no_scw_sees_leave_the_crab_alone(small_mission, extra):
     """Mean and sd of its rate, by quadrature, are the same whether there is one such region or many."""
     from ridgebayes.sky import Region, build

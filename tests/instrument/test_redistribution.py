@@ -95,6 +95,7 @@ def test_a_narrow_one_changes_little_and_a_wide_one_much():
 
 
 @pytest.mark.parametrize(("first", "groups", "name"), [(0, 1, "MATRIX"), (1, 2, "SPECRESP MATRIX")])
+@pytest.mark.slow
 def test_matrix_in_a_file(tmp_path, first, groups, name):
     spread = Gaussian(0.1, 60.0, -0.5)
     channels = np.unique(np.concatenate([np.geomspace(13.0, 800.0, 300), EDGES.ravel()]))

@@ -32,6 +32,7 @@ def mixed(given, process, fraction):
     return CorrelatedOutlierNormal(*given.values(), *process.values(), fraction, 8.0)
 
 
+@pytest.mark.slow
 def test_without_outliers_it_is_the_gaussian(made):
     _, given, process, value, _ = made
     np.testing.assert_allclose(
@@ -39,6 +40,7 @@ def test_without_outliers_it_is_the_gaussian(made):
     )
 
 
+@pytest.mark.slow
 def test_without_correlation_it_is_nearly_the_mixture(made):
     """Both approximate the same integral."""
     _, given, process, value, _ = made
@@ -49,6 +51,7 @@ def test_without_correlation_it_is_nearly_the_mixture(made):
 
 
 @pytest.mark.parametrize("correlated", [False, True])
+@pytest.mark.slow
 def test_white_noise_is_that_of_dense_algebra(made, correlated):
     """D V⁻¹ (y − m), and draws with covariance D − D V⁻¹ D."""
     where, given, process, value, mjd = made

@@ -64,11 +64,13 @@ def test_phase_basis_is_orthogonal(prepared):
     np.testing.assert_allclose(prepared.layout.unpack(prepared.data.basis), expected, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_row_order_changes_nothing(prepared, small_mission, three_regions, rng):
     shuffled = prepare(small_mission.select(rng.permutation(len(small_mission))), three_regions)
     assert log_density(shuffled, three_regions) == log_density(prepared, three_regions)
 
 
+@pytest.mark.slow
 def test_time_offset_changes_nothing(prepared, small_mission, three_regions):
     later = prepare(dataclasses.replace(small_mission, mjd=small_mission.mjd + 1000), three_regions)
     assert log_density(later, three_regions) == pytest.approx(log_density(prepared, three_regions), rel=1e-9)
@@ -117,6 +119,7 @@ def test_crab_out_of_view_is_an_error(no_crab, three_regions):
         prepare(wrong, three_regions)
 
 
+@pytest.mark.slow
 def test_unseen_region_is_named(small_mission, caplog):
     from ridgebayes import sky
 

@@ -58,6 +58,7 @@ def test_log_prob_is_the_dense_normal(settings):
     assert log_prob(m.arguments, m.fixed) == pytest.approx(dense, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_switched_off_it_is_the_distribution_without():
     m = Mission()
     loc, white, coef_sd, sd, memory = m.arguments
@@ -205,6 +206,7 @@ def test_coefficients_are_the_dense_conditional(coef_sd):
         np.testing.assert_allclose(cov[k], prior - gain @ cross.T, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_sample_has_the_dense_covariance():
     m = Mission(counts=(1, 4, 6))
     covariance = m.covariance

@@ -44,6 +44,7 @@ def test_against_quadrature(rng, fraction):
     assert float(mixture.log_prob(value)) == pytest.approx(exact, abs=0.05)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_the_value(rng):
     _, given, mixture, value = case(rng, fraction=0.05)
 
@@ -65,6 +66,7 @@ def test_gradient_is_that_of_the_value(rng):
     assert float(mixture.log_prob(value)) == pytest.approx(float(jax.jit(mixture.log_prob)(value)))
 
 
+@pytest.mark.slow
 def test_extremes_are_finite(rng):
     _, given, _, value = case(rng, counts=(30, 1, 5))
     far = value.at[0, :3].add(1e3)
@@ -94,6 +96,7 @@ def test_outliers_do_not_pull_the_coefficients(rng):
     assert np.median(probability[~hit]) < 0.02
 
 
+@pytest.mark.slow
 def test_samples_have_its_variance(rng):
     _, _, mixture, _ = case(rng, counts=(20, 10), fraction=0.2, size=4.0)
     draws = np.asarray(mixture.sample(jax.random.key(3), (20_000,)))[:, np.asarray(mixture.filled)]

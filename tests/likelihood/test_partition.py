@@ -41,6 +41,7 @@ def test_shares_of_a_mission_are_even(rng):
         assert np.diff(start).max() - np.diff(start).min() <= 2 * counts.max()
 
 
+@pytest.mark.slow
 def test_every_array_with_revolutions_or_blocks_is_divided(small_mission, three_regions):
     """An array that a later model adds must not forget to name its axes."""
     opened = ("sky.width", "sky.shift")
@@ -66,6 +67,7 @@ def test_every_array_with_revolutions_or_blocks_is_divided(small_mission, three_
 @pytest.mark.parametrize(
     "extras", [(), ("correlated_noise",), ("correlated_noise", "free_latitude", "outliers")]
 )
+@pytest.mark.slow
 def test_some_revolutions_are_a_mission_of_their_own(small_mission, three_regions, extras):
     """Its density is that of the same revolutions in the whole."""
     model = models.regions(three_regions).with_extras(*extras)

@@ -51,6 +51,7 @@ def test_closed_form_gradient(coef_sd):
     jax.test_util.check_grads(log_prob, x, order=1, modes=["fwd", "rev"], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_second_derivatives():
     """Hessian of the mean and scales against finite differences of the gradient."""
     log_prob, (loc, variance, coef_sd, basis) = _gradient_check(*ragged(counts=(1, 3, 7), width=4)[:3])

@@ -62,6 +62,7 @@ def plain(prepared, three_regions):
 
 
 @pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.slow
 def test_shut_it_changes_nothing(name, prepared, three_regions, plain):
     model = regions(three_regions).with_extras(name)
     shut = log_likelihood(model, prepared, {**PLAIN, **SHUT[name]})
@@ -69,6 +70,7 @@ def test_shut_it_changes_nothing(name, prepared, three_regions, plain):
 
 
 @pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.slow
 def test_opened_it_changes_the_density(name, prepared, three_regions, plain):
     model = regions(three_regions).with_extras(name)
     opened = log_likelihood(model, prepared, {**PLAIN, **OPEN.get(name, {})})

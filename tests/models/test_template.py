@@ -47,6 +47,7 @@ def test_a_region_may_depart_from_its_map(starry_mission, three_regions, pull):
     assert np.abs(pulls(model.with_priors({"sky.departure_sd": 0.0}))).max() > 8
 
 
+@pytest.mark.slow
 def test_a_map_that_is_one_region_has_no_departure():
     for name in ("bar_disc", "starlight"):
         assert "sky.departure" not in models.template(sky.load(name)).parameters
@@ -54,6 +55,7 @@ def test_a_map_that_is_one_region_has_no_departure():
     assert "sky.departure" in models.spectrum(sky.load("bar_disc")).parameters
 
 
+@pytest.mark.slow
 def test_departures_scatter_as_the_root_of_the_brightness(three_regions, starry_mission):
     data = prepare(starry_mission, three_regions).data
     known = {
@@ -71,6 +73,7 @@ def test_departures_scatter_as_the_root_of_the_brightness(three_regions, starry_
     np.testing.assert_allclose(found, wanted, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_regions_of_one_map_are_one_template():
     coarse = sky.load("coarse")
     assert list(coarse.templates) == ["starlight"]
@@ -79,6 +82,7 @@ def test_regions_of_one_map_are_one_template():
     np.testing.assert_allclose(coarse.stars, bright / bright.max())
 
 
+@pytest.mark.slow
 def test_bar_and_disc_add_up_to_the_starlight():
     """Where both shine, their maps overlap; their sum is the map of all stars."""
     parts, whole = sky.load("bar_disc"), sky.load("starlight")

@@ -22,6 +22,7 @@ def test_the_page_has_three():
 
 
 @pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.slow
 def test_density_of_a_cookbook_model(name, starry_mission, three_regions, tmp_path):
     path = tmp_path / name
     path.write_text(BLOCKS[name], encoding="utf-8")

@@ -72,6 +72,7 @@ def overlaps(figure):
         (30, {"residuals", "predictive"}),
     ],
 )
+@pytest.mark.slow
 def test_no_text_overlaps(bands, names):
     def change(groups):
         off_the_plane(groups)
@@ -97,6 +98,7 @@ def test_every_figure_is_marked(simulated, warnings, mark):
         assert marks(make(run)) == mark, name
 
 
+@pytest.mark.slow
 def test_figures_of_a_run_directory(tmp_path):
     """From the directory alone, without touching what the caller has set in Matplotlib."""
     saved = make_run(1).save(tmp_path / "run")

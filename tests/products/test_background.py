@@ -211,6 +211,7 @@ def test_level_with_truth_and_monitor(run):
 
 
 @context(STYLE, after_reset=True)
+@pytest.mark.slow
 def test_thirty_bands_fit_a_page():
     run = step_run(30)
     monitor = Monitor(MJD, np.arange(MJD.size, dtype=float), "A long name of a station")
@@ -239,6 +240,7 @@ def test_revolutions_beyond_the_axis_are_counted():
     assert "beyond" not in near.get_title("left")
 
 
+@pytest.mark.slow
 def test_command(tmp_path):
     saved = step_run(1).save(tmp_path / "run")
     out = tmp_path / "products"

@@ -163,6 +163,7 @@ def test_few_scws_have_error_bars():
 
 
 @context(STYLE, after_reset=True)
+@pytest.mark.slow
 def test_thirty_bands_fit_a_page():
     run = step_run(30)
     for figure in (plots.history_figure(run), plots.residual_figure(run)):

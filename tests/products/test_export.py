@@ -199,6 +199,7 @@ def test_what_a_run_cannot_give_is_left_out_and_said(tmp_path):
     assert not (tmp_path / "maps").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_property_of_the_run(tmp_path, monkeypatch, small_run):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

@@ -89,6 +89,7 @@ def test_terminal_table_says_what_is_simulated(table):
     assert len(text.splitlines()) == 2 + len(table)
 
 
+@pytest.mark.slow
 def test_command(small_run, small_mission, tmp_path):
     small_run.save(tmp_path / "run")
     arguments = ["flux", str(tmp_path / "run"), "--out", str(tmp_path / "products")]

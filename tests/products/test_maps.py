@@ -219,6 +219,7 @@ def test_sd_of_what_is_expected(sky, draws, scws):
     assert one.expected_sd[p] == pytest.approx(flux.std(ddof=1), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_errors_hold_for_a_background_that_errs_by_revolution(sky, draws):
     """Repeated missions: residuals err by noise and by one error of the background a revolution."""
     rng = np.random.default_rng(3)
@@ -466,6 +467,7 @@ def test_thirty_bands_and_one(sky, draws, scws):
 # --- command -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_command(run, tmp_path):
     saved = run.save(tmp_path / "run")
     out = tmp_path / "products"

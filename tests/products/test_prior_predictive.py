@@ -127,6 +127,7 @@ def test_observed_scatter_is_what_was_put_in(small_mission, rng):
         pytest.param(("outliers", "smooth_crab", "free_latitude"), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_extras(extras, small_mission, three_regions, tmp_path):
     model = rb.models.regions(three_regions).with_extras(*extras)
     model = model.with_priors({"background.scatter": 0.01, "sky.intensity": "Shared(HalfNormal(1), band)"})
@@ -178,6 +179,7 @@ def test_too_few_draws(small_mission, three_regions):
         rb.prior_predictive(rb.models.regions(three_regions), small_mission, 1)
 
 
+@pytest.mark.slow
 def test_command(small_mission, tmp_path):
     rb.write_scws(small_mission, tmp_path / "m.fits")
     given = ["prior", str(tmp_path / "m.fits"), "--sky", "coarse", "--band", "A01", "--prior-draws", "10"]

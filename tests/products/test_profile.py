@@ -56,6 +56,7 @@ def ax():
 # --- tables ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_intensities(run, tables):
     table = tables[0]
     assert len(table) == 2 * len(coarse())
@@ -129,6 +130,7 @@ def test_a_solid_angle_with_draws_is_shared_by_all():
     assert np.abs(table["lon"].value).max() > 30
 
 
+@pytest.mark.slow
 def test_a_free_width_in_latitude():
     """The exposure of every draw, interpolated by SciPy, and a shift by the mean of north and south."""
     sky = coarse().select(["L-20", "GB", "L+20"])
@@ -326,6 +328,7 @@ def test_intensity_is_drawn_with_starlight(run, tables, ax):
     assert {"68% interval", "94% interval", "mean", "truth"} <= set(handles)
 
 
+@pytest.mark.slow
 def test_thirty_bands_are_thinned():
     draws = np.repeat(np.random.default_rng(12).normal(1, 0.1, (30, 1, len(coarse()))), 30, axis=1)
     run = sky_run(coarse(), draws)
@@ -344,6 +347,7 @@ def test_an_unknown_band_is_one_line(run, tables, ax):
 # --- command -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_command(run, tables, tmp_path):
     saved = run.save(tmp_path / "run")
     out = tmp_path / "products"
@@ -362,6 +366,7 @@ def test_command(run, tables, tmp_path):
         assert read.meta["simulated"] is True
 
 
+@pytest.mark.slow
 def test_classical_needs_the_table(run, tmp_path):
     saved = run.save(tmp_path / "run")
     result = call("longitude-profile", saved.path, "--out", tmp_path / "products")
@@ -374,6 +379,7 @@ def test_classical_needs_the_table(run, tmp_path):
     assert "gone.fits" in gone.output
 
 
+@pytest.mark.slow
 def test_command_with_the_classical_points(small_mission, tmp_path):
     """Of the mission that was fitted, wherever it is now."""
     bands = list(small_mission.band_names)

@@ -290,6 +290,7 @@ def test_the_figure_says_what_a_reader_must_know(run):
 # --- command and files -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_command_writes_what_readers_read(run, tmp_path, monkeypatch):
     out = tmp_path / "products"
     result = call("region-spectrum", save(run, tmp_path, monkeypatch), "--region", "GB", "--region", "L+20",

@@ -44,6 +44,7 @@ def run():
     return sky_run(sky, np.array([[3.0], [1.5]]) * shape * (1 + 0.02 * noise))
 
 
+@pytest.mark.slow
 def test_known_ratio(run, tmp_path):
     own = starlight_ratio(run)
     np.testing.assert_allclose(own["mean"].value, [3.0, 1.5], rtol=0.01)
@@ -72,6 +73,7 @@ def test_a_map_without_data_is_refused(run, tmp_path):
             starlight_ratio(run, tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_map_as_sky(tmp_path):
     own, mine = load("milkyway"), load(healpix(tmp_path / "stars.fits", 7.0))
     assert (mine.names, mine.name, list(mine.templates)) == (own.names, "stars", ["stars"])

@@ -74,6 +74,7 @@ def test_verdicts_come_first(page, saved):
     assert "ridgebayes check" in text
 
 
+@pytest.mark.slow
 def test_names_from_the_data_cannot_break_the_page(saved, tmp_path):
     record = {**saved.record, "data": {**saved.record["data"], "path": "/x/<script>alert(1)</script>.fits"}}
     text = write_report(type(saved)(saved.tree, record, saved.path), tmp_path / "r.html").read_text()

@@ -61,6 +61,7 @@ def test_bands_alone_agree_with_bands_together(small_mission, three_regions, sma
     np.testing.assert_allclose(a.std(("chain", "draw")), b.std(("chain", "draw")), rtol=0.2)
 
 
+@pytest.mark.slow
 def test_few_draws_are_warned_of(small_mission, three_regions):
     few = small_mission.take_bands(["A01"])
     with pytest.warns(RidgeBayesWarning, match=r"not converged: A01 \(run in memory\)") as warned:
@@ -106,6 +107,7 @@ def test_device_is_resolved():
     assert "threads" in str(resolve_device(12, workers=3))
 
 
+@pytest.mark.slow
 def test_compiled_code_holds_no_data(small_mission, three_regions):
     """Arrays are arguments: the lowered text does not grow with the mission."""
     data = prepare(small_mission, three_regions).data

@@ -79,6 +79,7 @@ def test_campaign_goes_on_bit_for_bit(campaign, go_on, tmp_path, monkeypatch):
     assert len(go_on(tmp_path, 2).values) == SIMULATIONS
 
 
+@pytest.mark.slow
 def test_interrupted_campaign_says_what_it_keeps(go_on, tmp_path, monkeypatch):
     def interrupted(task, left, *_):
         yield left[0], task(left[0])
@@ -89,6 +90,7 @@ def test_interrupted_campaign_says_what_it_keeps(go_on, tmp_path, monkeypatch):
         go_on(tmp_path)
 
 
+@pytest.mark.slow
 def test_failed_simulation_is_counted_not_hidden(campaign, go_on, tmp_path, monkeypatch):
     def fails(self, key, data):
         raise ArithmeticError("draws are not finite")

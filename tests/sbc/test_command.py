@@ -41,6 +41,7 @@ def command(pointings, tmp_path_factory):
     ]
 
 
+@pytest.mark.slow
 def test_campaign_and_what_it_leaves(command, campaign, tmp_path):
     result = call(*command, "--simulations", 8, "--scheduler", "local:1", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -75,6 +76,7 @@ def test_one_line_errors(arguments, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_other_campaign_is_refused(command, tmp_path):
     given = [*command, "--simulations", 1, "--scheduler", "local:1", "--out", tmp_path]
     assert call(*given).exit_code == 0

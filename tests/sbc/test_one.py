@@ -54,6 +54,7 @@ def test_smallest_ess_is_that_of_the_slowest_parameter(rng):
     assert smallest_ess(np.ones((100, 2))) <= 100
 
 
+@pytest.mark.slow
 def test_truths_follow_the_prior_and_data_the_truths(fitter_and_data):
     fitter, data = fitter_and_data
     truths, residuals = [], []

@@ -64,6 +64,7 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.5])), [0.04, 0.09, 0.09, 0.5])
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_promised(rng):
     wrong = [not uniformity(made(rng.integers(0, 20, (40, 15)), 19)).uniform for _ in range(200)]
     assert np.mean(wrong) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)

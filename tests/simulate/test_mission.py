@@ -113,6 +113,7 @@ def test_drift_follows_the_cosmic_rays():
     np.testing.assert_allclose(older, [np.exp(0.1), 1.0])
 
 
+@pytest.mark.slow
 def test_crab_scws(staring):
     """On axis, 8° off, and 13° off, where it is removed; C(t) as a NumPy polynomial."""
     crab = SkyCoord(83.63287, 22.01447, unit="deg").galactic
@@ -135,6 +136,7 @@ def test_crab_scws(staring):
     np.testing.assert_allclose(rates[1], 119.0, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_scatter_of_the_crab(staring):
     """Half the Crab scatters half as much, in each band its own; without the Crab nothing changes."""
     crab = SkyCoord(83.63287, 22.01447, unit="deg").galactic
@@ -151,6 +153,7 @@ def test_scatter_of_the_crab(staring):
             assert np.abs(np.corrcoef(change.T) - np.eye(3)).max() < 0.1
 
 
+@pytest.mark.slow
 def test_flux_of_the_bulge_by_brute_force(coarse):
     """∫ template × R dΩ on a grid of longitudes and latitudes, scaled by the true intensities."""
     scws = simulate.mission(simulate.programme(1), sky=coarse, response=Trapezoid())
@@ -202,6 +205,7 @@ def test_intensities_of_regions(coarse):
         np.testing.assert_allclose([both[key][n] for n in coarse.names], total, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_same_seed_same_mission(simulated, coarse):
     programme = simulate.programme(30, stop=2740, seed=4)
     shuffled = np.random.default_rng(0).permutation(len(programme))

@@ -23,6 +23,7 @@ def write(tmp_path):
     return to
 
 
+@pytest.mark.slow
 def test_the_real_programme(realdata):
     path = realdata("scw_approx_pointings.csv.gz")
     plan = simulate.read_programme(path, seed=1)

@@ -85,6 +85,7 @@ def test_sizes_without_sense(switch, arguments, message):
 
 
 @pytest.mark.parametrize("world", [World(), World.on("crab_step"), World.on("noisy_tracer", "transients")])
+@pytest.mark.slow
 def test_streams_of_noise_stay_what_they_are(staring, world):
     """Numbers of the random streams are written out: a mission of a seed is the same in later versions."""
     stare = staring(184.557, -5.784, revolutions=5, phases=(0.2, 0.4))  # the Crab
@@ -120,6 +121,7 @@ def test_outliers(fly, plain):
     assert scws.truth["world"] == {"outliers": told}
 
 
+@pytest.mark.slow
 def test_outliers_hit_scws_of_the_crab(fly):
     """There the Crab's own scatter counts: with all of it the shift is 8 standard deviations."""
     truth = simulate.Truth(crab_scatter=0.05)
@@ -240,6 +242,7 @@ def test_wrong_template_moves_the_light(coarse, given):
     np.testing.assert_allclose(new_width, 1.3 * width, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_strong_bar(fly, plain, coarse):
     """The map is that of bar and disc apart, the bar twice as bright; the bulge keeps its flux."""
     world = World(strong_bar=simulate.StrongBar(factor=2.0))
@@ -350,6 +353,7 @@ def test_noisy_tracer(fly, plain):
     np.testing.assert_allclose(pull.std(), 1.0, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_everything_at_once(fly, plain):
     scws = fly(World.everything())
     assert tuple(scws.truth["world"]) == simulate.SWITCHES

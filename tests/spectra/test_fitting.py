@@ -53,6 +53,7 @@ def test_truth_is_recovered(both):
     assert both.constraint("whitedwarf.mass") == ""
 
 
+@pytest.mark.slow
 def test_shares_and_crossing(both):
     white, hard = both.model
     share = both.share(white, 30, 80)
@@ -66,6 +67,7 @@ def test_shares_and_crossing(both):
     assert ratio[0] == pytest.approx(ratio[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_posterior_of_one_amplitude_is_that_on_a_grid():
     mean, covariance = expected(["powerlaw"]), np.diag((0.3 * expected(["powerlaw"])) ** 2)
     found = made(
@@ -84,6 +86,7 @@ def test_posterior_of_one_amplitude_is_that_on_a_grid():
     assert found.constraint("powerlaw.index") == "fixed"
 
 
+@pytest.mark.slow
 def test_posterior_of_two_amplitudes_is_that_on_a_grid():
     # The change of variables in the sampler: exact only with its Jacobian.
     sd = 0.3 * expected()
@@ -103,6 +106,7 @@ def test_posterior_of_two_amplitudes_is_that_on_a_grid():
         assert found.draws[name].std() == pytest.approx(spread, rel=4.5 / np.sqrt(2 * ess))
 
 
+@pytest.mark.slow
 def test_bad_model_is_found():
     mean = expected(["powerlaw"])
     covariance = np.diag((0.02 * mean) ** 2)
@@ -115,6 +119,7 @@ def test_bad_model_is_found():
     assert good.chi_square[0] == pytest.approx(density, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_what_the_data_do_not_say_is_said():
     edges = np.array([[25.0], [60.0]])
     found = made("powerlaw", np.array([150.0]), np.array([[1.0]]), edges=edges)
