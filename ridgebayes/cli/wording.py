@@ -17,8 +17,11 @@ _OTHER_NAMES = {
 
 
 def options_of(command: click.Command) -> dict[str, str]:
-    """Return the option of each argument that a command can give: ``overwrite`` → ``--overwrite``."""
-    found: dict[str, str] = {}
+    """Return the option of each argument that a command can give: ``overwrite`` → ``--overwrite``.
+
+    That one always, for a command that has it not may advise to fit again with it.
+    """
+    found = {"overwrite": "--overwrite"}
     for parameter in command.params:
         longest = max(parameter.opts, key=len)
         if longest.startswith("--"):

@@ -144,7 +144,7 @@ class Metropolis:
             state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
             warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         slope = None if given.data.hit is None else self._slope(given, proposal)
-        for first, n in blocks(warmed, settling(given.data), BLOCK):
+        for first, n in blocks(warmed, settling(given.data.hit), BLOCK):
             state, *_ = self._block(state, given, proposal, slope, n, pace, [*seed, 0, first])
             yield Warmed(n, state)
         for first, n in blocks(kept, draws, BLOCK):
@@ -328,6 +328,6 @@ def _log_tail(u: NDArray) -> NDArray:
     return -0.5 * (_TAIL + 1.0) * np.log1p(u**2 / _TAIL)
 
 
-def settling(data: FitData) -> int:
-    """Return the draws that a chain leaves out."""
-    return SETTLING if data.hit is None else SETTLING_OUTLIERS
+def settling(hit: Any) -> int:
+    """Return the draws that a chain leaves out, for the indicators of outliers, None where there are none."""
+    return SETTLING if hit is None else SETTLING_OUTLIERS

@@ -29,7 +29,7 @@ from ridgebayes.inference.adaptation import Adapted, adapt, of_chains
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
-from ridgebayes.inference.metropolis import SETTLING, SETTLING_OUTLIERS, Metropolis, Pace
+from ridgebayes.inference.metropolis import Metropolis, Pace, settling
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.likelihood.design import FitData
@@ -149,9 +149,7 @@ class Sampler:
 
     def warmup_of(self, start: Start) -> int:
         """Return the iterations of warm-up of a chain."""
-        if start.method != METROPOLIS:
-            return self.warmup
-        return SETTLING if start.hit is None else SETTLING_OUTLIERS
+        return settling(start.hit) if start.method == METROPOLIS else self.warmup
 
     def begin(
         self, key: Array, data: FitData, rng: np.random.Generator, near: Gaussian | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +34,9 @@ from ridgebayes.cli.commands.options import (
 )
 from ridgebayes.cli.ending import end_with, said_at_the_end, say_next
 from ridgebayes.errors import InputError
+
+if TYPE_CHECKING:
+    from ridgebayes.model import Model
 
 
 def _offer_devices(context: click.Context, option: click.Parameter, devices: int) -> int:
@@ -139,7 +143,7 @@ def fit(
 
     build = models.find(name)
     chosen = [name for name in extras if name != AUTO]
-    opened = build(skies.load(sky), **_of_spectra(name, redistribution)).with_extras(*chosen)
+    opened = build(skies.load(sky), **_of_spectra(name, build, redistribution)).with_extras(*chosen)
     model = change_priors(opened.with_tracer_bands() if tracer_bands else opened, priors, prior_file)
     rates = crab_rates_of(crab_rates)
     scws = read_scws(file).with_tracer_bands(tracer_bands)
@@ -158,11 +162,11 @@ def fit(
     end_with(run)
 
 
-def _of_spectra(name: str, redistribution: str | None) -> dict[str, str]:
+def _of_spectra(name: str, build: Callable[..., Model], redistribution: str | None) -> dict[str, str]:
     """Options of a model that knows a spectrum within the bands."""
     if redistribution is None:
         return {}
-    if name not in ("spectrum", "whitedwarf"):
+    if "redistribution" not in inspect.signature(build).parameters:
         raise InputError(
             f"redistribution=...: the model '{name}' has no spectrum within its bands: give --model spectrum "
             "or --model whitedwarf, or leave redistribution=... away here and give it to ridgebayes fitspec"
