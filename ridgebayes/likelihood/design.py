@@ -229,11 +229,7 @@ def prepare(
     scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # row order changes nothing, to the last bit
     if not len(sky):  # nothing to compare with the true sky of a simulation
         scws = replace(scws, truth=None)
-    fitted = np.ones(len(scws), bool) if chosen is None else np.asarray(chosen(scws), bool)
-    if not fitted.any():
-        raise InputError(
-            f"{scws.meta['path'] or 'the ScW table'}: has no ScW of those that the model is fitted to"
-        )
+    fitted = _chosen(scws, chosen)
     a = exposure(scws, sky, response, cache=cache)
     skies = [sky.reshaped(*shape) for shape in SHAPES] if "sky.width" in opened else []
     others = [exposure(scws, other, response, cache=cache) for other in skies]
@@ -249,54 +245,19 @@ def prepare(
     )
     scales = found if scales is None else scales.extended(found).select(where.revolutions)
     time = (mjd - scales.middle) / scales.half_span
-    tracer = np.zeros(len(scws)) if scws.tracer is None else scws.tracer / scales.trend[position] - 1.0
 
-    beside = np.empty((0, len(scws)))
-    if scws.aside is not None:
-        beside = columns(scws.aside, crab_response, position, time, scales.tracers)
-    fov = sky.fov_matrix(response)
-    packed_exposure, region = pack_sky(where, a, seen)
-    latitude, latitude_fov = np.zeros((0, len(scws))), np.zeros((len(sky), 0))
+    arrays = {
+        "filled": where.pack(fitted, False),
+        "block_revolution": where.block_revolution,
+        "crab_response": where.pack(crab_response),
+        "plane": where.pack(response.averaged(np.abs(scws.lat))),
+        **_of_bands(scws, where),
+        **_of_background(scws, where, scales, crab_response, position, time),
+        **_in_time(time, scales),
+        **_of_sky(sky, response, where, a, seen),
+    }
     if "sky.latitude" in opened:
-        more = [sky.reshaped(*shape) for shape in LATITUDE_SHAPES[1:]]
-        of_stars = [exposure(scws, other, response, cache=cache) @ sky.stars for other in more]
-        latitude = LATITUDE @ [a @ sky.stars, *of_stars]
-        latitude_fov = (LATITUDE @ [x.fov_matrix(response) @ sky.stars for x in (sky, *more)]).T
-    half_years = scales.half_span / DAYS_A_YEAR
-    edge = interval(scales.half_span)
-    modes, crab_modes = scales.modes
-    phase = 2.0 * scws.phase - 1.0
-    arrays: dict[str, Any] = dict(
-        rate=where.pack(scws.rate.T),
-        stat_variance=where.pack(scws.stat_err.T**2, 1.0),
-        level=scales.level,
-        crab_rate=scales.crab_rate,
-        tracer=where.pack(tracer),
-        tracer_bands=where.pack(beside),
-        basis=where.pack(np.stack([legendre.legval(phase, np.eye(3)[j]) for j in range(3)])),
-        crab_response=where.pack(crab_response),
-        exposure=packed_exposure,
-        region=region,
-        fov=fov,
-        latitude=where.pack(latitude),
-        latitude_fov=latitude_fov,
-        time=time,
-        crab_basis=legendre.legvander(time, CRAB_ORDER).T,
-        drift_basis=_waves(time * half_years, edge, modes),
-        drift_frequency=sqrt_eigenvalues(edge, modes, 1)[0],
-        block_revolution=where.block_revolution,
-        filled=where.pack(fitted, False),
-        leftover=_leftover(sky, fov),
-        plane=where.pack(response.averaged(np.abs(scws.lat))),
-        smooth_basis=_waves(time * half_years, edge, crab_modes),
-        smooth_frequency=sqrt_eigenvalues(edge, crab_modes, 1)[0],
-        e_min=[band.e_min for band in scws.bands],
-        e_max=[band.e_max for band in scws.bands],
-        stars=sky.stars,
-        template=np.reshape(list(sky.templates.values()), (len(sky.templates), len(sky))),
-    )
-    arrays["energy"], arrays["fold"] = _fold(arrays["e_min"], arrays["e_max"])
-    arrays["harmonic"], arrays["harmonic_frequency"] = _harmonics(sky.centre_lon)
+        arrays |= _in_latitude(scws, sky, response, where, a, cache=cache)
     if skies:
         arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
         arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
@@ -307,6 +268,93 @@ def prepare(
     return Prepared(
         data, where, scws, sky, response, mjd, unseen, crab_given=not scws.crab.any(), scales=scales
     )
+
+
+def _chosen(scws: ScWTable, chosen: Callable[[ScWTable], NDArray[np.bool_]] | None) -> NDArray[np.bool_]:
+    """Tell which ScWs are fitted."""
+    fitted = np.ones(len(scws), bool) if chosen is None else np.asarray(chosen(scws), bool)
+    if not fitted.any():
+        raise InputError(
+            f"{scws.meta['path'] or 'the ScW table'}: has no ScW of those that the model is fitted to"
+        )
+    return fitted
+
+
+def _of_bands(scws: ScWTable, where: Layout) -> dict[str, Any]:
+    """Rates and their variance, and the energies of the bands."""
+    low, high = ([getattr(band, end) for band in scws.bands] for end in ("e_min", "e_max"))
+    energy, fold = _fold(low, high)
+    return {
+        "rate": where.pack(scws.rate.T),
+        "stat_variance": where.pack(scws.stat_err.T**2, 1.0),
+        "e_min": low,
+        "e_max": high,
+        "energy": energy,
+        "fold": fold,
+    }
+
+
+def _of_background(
+    scws: ScWTable, where: Layout, scales: Scales, crab_response: NDArray, position: NDArray, time: NDArray
+) -> dict[str, Any]:
+    """Level, tracers, and phases of the revolution terms."""
+    tracer = np.zeros(len(scws)) if scws.tracer is None else scws.tracer / scales.trend[position] - 1.0
+    beside = np.empty((0, len(scws)))
+    if scws.aside is not None:
+        beside = columns(scws.aside, crab_response, position, time, scales.tracers)
+    phase = 2.0 * scws.phase - 1.0
+    return {
+        "level": scales.level,
+        "tracer": where.pack(tracer),
+        "tracer_bands": where.pack(beside),
+        "basis": where.pack(np.stack([legendre.legval(phase, np.eye(3)[j]) for j in range(3)])),
+    }
+
+
+def _in_time(time: NDArray, scales: Scales) -> dict[str, Any]:
+    """Crab rate, and the bases of what changes with the revolutions' `time`, -1 to 1."""
+    years, edge = time * (scales.half_span / DAYS_A_YEAR), interval(scales.half_span)
+    modes, crab_modes = scales.modes
+    return {
+        "time": time,
+        "crab_rate": scales.crab_rate,
+        "crab_basis": legendre.legvander(time, CRAB_ORDER).T,
+        "drift_basis": _waves(years, edge, modes),
+        "drift_frequency": sqrt_eigenvalues(edge, modes, 1)[0],
+        "smooth_basis": _waves(years, edge, crab_modes),
+        "smooth_frequency": sqrt_eigenvalues(edge, crab_modes, 1)[0],
+    }
+
+
+def _of_sky(sky: Sky, response: Response, where: Layout, a: NDArray, seen: NDArray) -> dict[str, Any]:
+    """Exposures `a` (ScW, region), where one is `seen`, and what is known of the regions."""
+    fov = sky.fov_matrix(response)
+    packed, region = pack_sky(where, a, seen)
+    harmonic, frequency = _harmonics(sky.centre_lon)
+    return {
+        "exposure": packed,
+        "region": region,
+        "fov": fov,
+        "stars": sky.stars,
+        "template": np.reshape(list(sky.templates.values()), (len(sky.templates), len(sky))),
+        "leftover": _leftover(sky, fov),
+        "harmonic": harmonic,
+        "harmonic_frequency": frequency,
+        "latitude": where.pack(np.zeros((0, len(a)))),
+        "latitude_fov": np.zeros((len(sky), 0)),
+    }
+
+
+def _in_latitude(
+    scws: ScWTable, sky: Sky, response: Response, where: Layout, a: NDArray, *, cache: bool
+) -> dict[str, Any]:
+    """Exposure and FOV flux of the columns of `sky.latitude`, for the exposures `a` of the regions."""
+    more = [sky.reshaped(*shape) for shape in LATITUDE_SHAPES[1:]]
+    of_stars = [exposure(scws, other, response, cache=cache) @ sky.stars for other in more]
+    return {
+        "latitude": where.pack(LATITUDE @ [a @ sky.stars, *of_stars]),
+        "latitude_fov": (LATITUDE @ [x.fov_matrix(response) @ sky.stars for x in (sky, *more)]).T,
+    }
 
 
 def in_order(data: FitData, where: Layout, mjd: ArrayLike) -> Sequence:
