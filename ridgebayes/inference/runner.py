@@ -311,6 +311,7 @@ class _Chains:
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
         self.deadline = deadline
         self.starts: dict[int, Start] = {}
+        self.refits: dict[int, int] = {}
         self.progress: dict[tuple[int, int], Progress] = {}
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
@@ -332,13 +333,17 @@ class _Chains:
 
     def refit(self, part: int, z: NDArray) -> bool:
         """Fit the proposal of a part to the draws (draw, parameter) of its chains; tell whether it was."""
-        rng = np.random.default_rng([self.settings.seed, part, 1])
-        start = self.sampler.refitted(self.shared[part], self.starts[part], z, rng)
-        if start is None:
-            return False
-        self.starts[part] = start
-        if self.checkpoint:
-            self.checkpoint.save_start(part, start)
+        number = self.refits.get(part, 0) + 1
+        # After an interruption it is known.
+        if self.starts[part].refits < number:
+            rng = np.random.default_rng([self.settings.seed, part, number])
+            start = self.sampler.refitted(self.shared[part], self.starts[part], z, rng)
+            if start is None:
+                return False
+            self.starts[part] = start
+            if self.checkpoint:
+                self.checkpoint.save_start(part, start)
+        self.refits[part] = number
         return True
 
     def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:

@@ -90,6 +90,8 @@ class Start(NamedTuple):
         Which ScWs are outliers, where a model has these: (band, block, width).
     pace
         How many proposals are made.
+    refits
+        How often the proposal was fitted to draws.
     """
 
     method: str
@@ -98,6 +100,7 @@ class Start(NamedTuple):
     proposal: Proposal | None = None
     hit: NDArray | None = None
     pace: Pace = Pace()
+    refits: int = 0
 
 
 class Sampler:
@@ -216,8 +219,8 @@ class Sampler:
     def refitted(self, data: FitData, start: Start, z: NDArray, rng: np.random.Generator) -> Start | None:
         """Return where chains that have not converged go on, their proposal fitted to their draws.
 
-        None where that does not help: for NUTS; where some parameters at a time are proposed; where the
-        proposal follows the indicators of outliers, for draws are of many sets of indicators.
+        None where that does not help: for NUTS; where some parameters at a time are proposed; where there are
+        outliers, whose indicators move the proposal: draws are of many sets of them, and it is of one.
 
         Parameters
         ----------
@@ -239,7 +242,8 @@ class Sampler:
         adapted = of_chains(density, z[:, marginal.nonlinear], rng)
         if adapted is None:
             return None
-        return start._replace(proposal=adapted.proposal, pace=_pace(adapted, data.rate.size, _MOST))
+        pace, refits = _pace(adapted, data.rate.size, _MOST), start.refits + 1
+        return start._replace(proposal=adapted.proposal, pace=pace, refits=refits)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None

@@ -11,6 +11,7 @@ again.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -112,9 +113,7 @@ def update(
     found = [brought.up_to_date(*old_draws, settings.seed + k) for k, old_draws in enumerate(given)]
     clock.lap("weigh")
     again = [k for k, draws in enumerate(found) if not draws.serves]
-    z = np.stack([draws.z for draws in found])
-    statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
-    stopped, times = "", np.ones(len(parts), int)
+    chains = _weighed(found)
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
         near = [moments(z_old[k]) for k in again]
@@ -135,12 +134,7 @@ def update(
             progress=progress,
             max_time=max_time,
         )
-        draws, stopped = fresh.z.shape[2], fresh.stopped
-        z, statistics = z[:, :, :draws], {name: x[:, :, :draws] for name, x in statistics.items()}
-        z[again], times[again] = fresh.z, fresh.times
-        for name, values in fresh.statistics.items():
-            statistics[name][again] = values
-    chains = Chains(z, statistics, tuple(times.tolist()), stopped)
+        chains = _replaced(chains, again, fresh)
     result = build_run(old.model, prepared, posterior, parts, chains, settings, device, clock.laps)
     result.record["update"] = {
         "from": str(run.path or ""),
@@ -154,6 +148,23 @@ def update(
         write_scws(table, out / DATA)
     convergence.warn(saved.record, saved.path, level=2)
     return saved
+
+
+def _weighed(found: Sequence[Reweighed]) -> Chains:
+    """Return the draws of all parts that were brought up to date."""
+    statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
+    return Chains(np.stack([draws.z for draws in found]), statistics, (1,) * len(found), "")
+
+
+def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
+    """Put parts that were sampled again in the place of what they were, all with as many draws."""
+    draws = fresh.z.shape[2]
+    z, times = chains.z[:, :, :draws], np.array(chains.times)
+    z[again], times[again] = fresh.z, fresh.times
+    statistics = {name: x[:, :, :draws] for name, x in chains.statistics.items()}
+    for name, values in fresh.statistics.items():
+        statistics[name][again] = values
+    return Chains(z, statistics, tuple(times.tolist()), fresh.stopped)
 
 
 def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:

@@ -259,20 +259,9 @@ def fit(
         A covariance that is not positive definite, as where there are fewer draws than bands; a model of
         which nothing is free.
     """
-    try:
-        root = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        root = np.full_like(covariance, np.nan)
-    if not np.isfinite(root).all():
-        raise InputError(
-            f"the covariance of the {len(mean)} bands is not positive definite: fit fewer bands, or draw more"
-        )
+    root = _root(covariance)
     parameters = {**parameters, **CRAB_SPECTRUM, **parameters}
-    for name, parameter in parameters.items():
-        if np.shape(np.asarray(parameter.prior)) if parameter.fixed else _prior(parameter).shape():
-            raise InputError(f"prior '{name}' = {describe(parameter.prior)}: give one for a single number")
-    if not any(not p.fixed for name, p in parameters.items() if name not in CRAB_SPECTRUM):
-        raise InputError("every parameter is fixed: leave a prior to one of them")
+    _check(parameters)
     kernel = NUTS(
         _model(model, parameters, crab, *fold(edges, crab, per_mcrab, redistribution)),
         target_accept_prob=TARGET_ACCEPT,
@@ -295,21 +284,50 @@ def fit(
         for name, x in mcmc.get_samples(group_by_chain=True).items()
         if name in parameters
     }
-    fields = {name: np.asarray(x) for name, x in mcmc.get_extra_fields(group_by_chain=True).items()}
-    fields["reached_max_treedepth"] = fields.pop("num_steps") >= 2**_TREE_DEPTH - 1
-    axes = ("chain", "draw")
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset({name: (axes, x) for name, x in samples.items()}),
-            "sample_stats": xr.Dataset({name: (axes, x) for name, x in fields.items()}),
-        }
-    )
     found = {
         name: samples[name].ravel() if name in samples else np.full(CHAINS * draws, _value(p))
         for name, p in parameters.items()
     }
+    diagnosis = _diagnosed(samples, mcmc.get_extra_fields(group_by_chain=True))
     return SpectralFit(
-        model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnose(tree), redistribution
+        model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnosis, redistribution
+    )
+
+
+def _root(covariance: Array) -> Array:
+    """Lower Cholesky factor of a covariance that must be positive definite."""
+    try:
+        root = np.linalg.cholesky(np.asarray(covariance, float))
+    except np.linalg.LinAlgError:
+        root = np.full(np.shape(covariance), np.nan)
+    if not np.isfinite(root).all():
+        raise InputError(
+            f"the covariance of the {len(root)} bands is not positive definite: fit fewer bands, or draw more"
+        )
+    return root
+
+
+def _check(parameters: Mapping[str, Parameter]) -> None:
+    """Refuse priors of several numbers, and models of which nothing is free."""
+    for name, parameter in parameters.items():
+        if np.shape(np.asarray(parameter.prior)) if parameter.fixed else _prior(parameter).shape():
+            raise InputError(f"prior '{name}' = {describe(parameter.prior)}: give one for a single number")
+    if not any(not p.fixed for name, p in parameters.items() if name not in CRAB_SPECTRUM):
+        raise InputError("every parameter is fixed: leave a prior to one of them")
+
+
+def _diagnosed(samples: Mapping[str, Array], fields: Mapping[str, Any]) -> Diagnosis:
+    """Diagnose chains from their draws and what NUTS tells of each."""
+    statistics = {name: np.asarray(x) for name, x in fields.items()}
+    statistics["reached_max_treedepth"] = statistics.pop("num_steps") >= 2**_TREE_DEPTH - 1
+    axes = ("chain", "draw")
+    return diagnose(
+        xr.DataTree.from_dict(
+            {
+                "posterior": xr.Dataset({name: (axes, x) for name, x in samples.items()}),
+                "sample_stats": xr.Dataset({name: (axes, x) for name, x in statistics.items()}),
+            }
+        )
     )
 
 
