@@ -20,7 +20,7 @@ from scipy.special import logsumexp, softmax
 
 from ridgebayes.inference.mixing import MAX_PARETO_K
 from ridgebayes.inference.mode import Gaussian, LogDensities
-from ridgebayes.inference.proposal import Proposal, of_draws, unskewed
+from ridgebayes.inference.proposal import Proposal, unskewed
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,6 @@ _A_TERM = 1.3  # and for each term of a quadratic form
 _NEARLY_EVEN = 0.9  # share of all draws that tempered weights are worth at most
 _LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
 _FARTHEST = 4.0  # its top, in sd of the proposal before
-_COMPONENTS = 1, 3, 6  # that are tried, of a proposal that is fitted to draws
-_JUDGES, _TRIES = 200, 4  # draws by which it is judged, and proposals that each would make
 
 
 class Adapted(NamedTuple):
@@ -122,39 +120,6 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
     return best
 
 
-def of_chains(log_densities: LogDensities, x: NDArray, rng: np.random.Generator) -> Adapted | None:
-    """Fit proposals of one component and of several to draws (n, parameter) of chains that mix badly.
-
-    Such draws are often of a density with several modes, between which chains cross seldom. The proposal from
-    which a chain gets away most easily, wherever it is, is the best.
-
-    Returns
-    -------
-    Adapted
-        With the acceptance from a draw of the chains; None where the draws do not tell their covariance.
-    """
-    some = rng.choice(x, _JUDGES, axis=0)
-    here, found = log_densities(some), list[tuple[float, Adapted]]()
-    for components in _COMPONENTS:
-        proposal = of_draws(x, components)
-        if proposal is None:
-            return None
-        new = proposal.skewed(proposal.draw(rng, _JUDGES))
-        own = log_densities(new) - proposal.log_density_at(new)
-        log_ratio = own - (here - proposal.log_density_at(some))[:, None]
-        taken = np.exp(np.minimum(log_ratio, 0.0)).mean(1)
-        judged = Adapted(proposal, float(taken.mean()), pareto_k(own))
-        logger.debug(
-            "%d components: accepted %.0f %%, seldom %.1f %%, k %.2f",
-            components,
-            100 * judged.acceptance,
-            100 * np.quantile(taken, 0.05),
-            judged.pareto_k,
-        )
-        found.append((float((1.0 - (1.0 - taken) ** _TRIES).mean()), judged))
-    return max(found, key=lambda one: one[0])[1]
-
-
 def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
     """Share of independent proposals that are accepted.
 
@@ -195,11 +160,11 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -
     moments = _moments(u, log_weight)
     if moments is None:
         return before
-    about = before if frame is before else frame.shaped(*moments, frame.degrees)
+    about = before if frame is before else frame._replace(mean=moments[0], root=moments[1])
     curved = _curved(u, log_p, log_weight, about)
     found = [shape for shape in (curved, moments) if shape is not None]
     if _worth(weight) < _FEWEST:
-        return frame.shaped(*found[0], _FIRST_DEGREES)
+        return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FIRST_DEGREES)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments fit the very points by which they are judged, the better the fewer these are.
     handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)
@@ -210,7 +175,7 @@ def _widened(
     frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
 ) -> tuple[float, Proposal]:
     """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
-    tried = [frame.shaped(mean, w * root, nu) for nu in _DEGREES for w in _WIDTHS]
+    tried = [frame._replace(mean=mean, root=w * root, degrees=nu) for nu in _DEGREES for w in _WIDTHS]
     moments = [float(logsumexp(log_p - q.log_density(u), b=weight)) for q in tried]
     best = int(np.argmin(moments))
     return moments[best], tried[best]

@@ -27,7 +27,7 @@ from scipy.linalg import solve_triangular
 
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
-from ridgebayes.inference.proposal import Proposal, along
+from ridgebayes.inference.proposal import Proposal
 from ridgebayes.likelihood.design import FitData
 
 BLOCK = 50
@@ -74,7 +74,6 @@ class _Moves(NamedTuple):
     whole: NDArray  # whether it is a whole draw of the fit
     some: NDArray  # or new values of some coordinates
     independent: NDArray  # u of a whole draw
-    component: NDArray  # of the fit, for the coordinates and steps
     local: NDArray  # step in u
     changed: NDArray  # coordinates that get new values
     fresh: NDArray  # these values
@@ -228,13 +227,12 @@ class Metropolis:
         The Gaussians at whole draws of the fit come from `ahead`: they do not depend on where the chain is.
         """
         here, accepted = _placed(q, q.even(theta), theta, conditional), []
-        for whole, some, independent, k, local, changed, fresh, log_uniform in zip(*moves, strict=True):
+        for whole, some, independent, local, changed, fresh, log_uniform in zip(*moves, strict=True):
             if whole:
                 u, conditional = independent, next(ahead)
             else:
-                mean, root = q.means[k], q.roots[k]
-                white = solve_triangular(root, here.u - mean, lower=True) if some else here.u
-                u = mean + root @ np.where(changed, fresh, white) if some else here.u + local
+                white = solve_triangular(q.root, here.u - q.mean, lower=True) if some else here.u
+                u = q.mean + q.root @ np.where(changed, fresh, white) if some else here.u + local
                 conditional = next(self._each(q.skewed(u)[None], given))
             there = _placed(q, u, q.skewed(u), conditional)
             log_ratio = there.log_density - here.log_density
@@ -261,7 +259,7 @@ class Metropolis:
         """
         more = self._slope(given, proposal) - slope
         by_mean = proposal.slope(proposal.mean) * more
-        return proposal.moved(proposal.root @ (proposal.root.T @ by_mean))
+        return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ by_mean))
 
     def _slope(self, given: Given, proposal: Proposal) -> NDArray:
         """Gradient at the centre of the proposal, the linear parameters held near their mean."""
@@ -309,14 +307,13 @@ def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
     size, shape = proposal.mean.size, (BLOCK, pace.tries)
     independent = proposal.draw(rng, BLOCK * pace.tries).reshape(*shape, size)
     length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
-    component = proposal.components(rng, shape)
-    local = along(proposal.roots[component], length * rng.normal(size=(*shape, size)))
+    local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
     kind = rng.uniform(size=shape)
     changed = rng.uniform(size=(*shape, size)) < pace.coordinates
     fresh = rng.standard_t(_TAIL, size=(*shape, size))
     log_uniform = np.log(rng.uniform(size=shape))
     whole, some = kind < pace.whole, kind < pace.whole + pace.some
-    return _Moves(whole, some, independent, component, local, changed, fresh, log_uniform)
+    return _Moves(whole, some, independent, local, changed, fresh, log_uniform)
 
 
 def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -> _Place:

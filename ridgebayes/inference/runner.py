@@ -176,7 +176,7 @@ def run_chains(
     """Run all chains of all parts.
 
     Chains of independent proposals that have not converged go on, twice as long each time (`MOST_TIMES`).
-    Where single parameters stick, a proposal is first fitted to the draws there are; these count no more.
+    Where single parameters stick, the proposal is first fitted to the draws there are; these count no more.
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
     that are given. After `max_time` minutes all chains stop, and give the draws that all of them have. Where
     `only` names parts by their numbers, the others wait for another call. A `sampler` that `sampler_of` made
@@ -260,11 +260,10 @@ def _until_converged(
     """
     draws = run.settings.draws
     times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
-    waiting, cut = deque(running.items()), False
-    left_out = {part: [0] for part in running}  # draws before the fits of the proposal to them
+    waiting, cut, refitted = deque(running.items()), False, dict.fromkeys(running, False)
 
     def kept(part: int) -> list[Draws]:
-        return [_thinned(chain, draws, times[part], left_out[part][-1]) for chain in found[part]]
+        return [_thinned(chain, draws, times[part], refitted[part]) for chain in found[part]]
 
     while waiting:
         part, chains = waiting.popleft()
@@ -273,12 +272,11 @@ def _until_converged(
         if not whole and times[part] > 1:
             times[part] //= 2
             cut = True
-            left_out[part] = [n for n in left_out[part] if n < times[part]]
         elif whole and 2 * times[part] <= MOST_TIMES and run.may_go_on(part):
             z = np.stack([chain.z for chain in kept(part)])
             if not mixed(z, margin=_MARGIN):
-                if sticks(z) and run.refit(part, z.reshape(-1, z.shape[-1])):
-                    left_out[part].append(times[part])
+                if times[part] == 1 and sticks(z):
+                    refitted[part] = run.refit(part, z.reshape(-1, z.shape[-1]))
                 times[part] *= 2
                 waiting.append((part, run.go_on(part, times[part] * draws)))
     return [chain for part in running for chain in kept(part)], list(times.values()), cut
@@ -311,7 +309,6 @@ class _Chains:
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
         self.deadline = deadline
         self.starts: dict[int, Start] = {}
-        self.refits: dict[int, int] = {}
         self.progress: dict[tuple[int, int], Progress] = {}
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
@@ -333,17 +330,12 @@ class _Chains:
 
     def refit(self, part: int, z: NDArray) -> bool:
         """Fit the proposal of a part to the draws (draw, parameter) of its chains; tell whether it was."""
-        number = self.refits.get(part, 0) + 1
-        # After an interruption it is known.
-        if self.starts[part].refits < number:
-            rng = np.random.default_rng([self.settings.seed, part, number])
-            start = self.sampler.refitted(self.shared[part], self.starts[part], z, rng)
-            if start is None:
-                return False
-            self.starts[part] = start
-            if self.checkpoint:
-                self.checkpoint.save_start(part, start)
-        self.refits[part] = number
+        start = self.sampler.refitted(self.starts[part], z)
+        if start is None:
+            return False
+        self.starts[part] = start
+        if self.checkpoint:
+            self.checkpoint.save_start(part, start)
         return True
 
     def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:
@@ -431,14 +423,14 @@ def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
     return next(blocks for blocks, ended in chain if ended)
 
 
-def _thinned(blocks: Sequence[Draws], draws: int, times: int, left_out: int) -> Draws:
+def _thinned(blocks: Sequence[Draws], draws: int, times: int, refitted: bool) -> Draws:
     """Join the blocks of a chain that became `times` as long; of every so many draws the last one stays.
 
-    Those before the proposal was last fitted to them, `left_out` times `draws`, are no part of it.
+    Those before the proposal was fitted to them are left out.
     """
     if not blocks:
         return Draws(np.zeros((0, 0)), {})
-    first, every = left_out * draws, times - left_out
+    first, every = (draws, times - 1) if refitted and times > 1 else (0, times)
     kept = slice(first + every - 1, first + every * draws, every)
     statistics = {name: np.concatenate([b.statistics[name] for b in blocks]) for name in blocks[0].statistics}
     return _taken(Draws(np.concatenate([b.z for b in blocks]), statistics), kept)

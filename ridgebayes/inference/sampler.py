@@ -25,13 +25,13 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.adaptation import Adapted, adapt, of_chains
+from ridgebayes.inference.adaptation import Adapted, adapt
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.metropolis import Metropolis, Pace, settling
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
-from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.proposal import Proposal, of_draws
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
 
@@ -90,8 +90,6 @@ class Start(NamedTuple):
         Which ScWs are outliers, where a model has these: (band, block, width).
     pace
         How many proposals are made.
-    refits
-        How often the proposal was fitted to draws.
     """
 
     method: str
@@ -100,7 +98,6 @@ class Start(NamedTuple):
     proposal: Proposal | None = None
     hit: NDArray | None = None
     pace: Pace = Pace()
-    refits: int = 0
 
 
 class Sampler:
@@ -216,34 +213,28 @@ class Sampler:
         pace = Pace(min(int(np.ceil(wanted)), _MOST_RENEWALS), 0.0, 1.0 - _LOCAL, _SHARES[best])
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
-    def refitted(self, data: FitData, start: Start, z: NDArray, rng: np.random.Generator) -> Start | None:
+    def refitted(self, start: Start, z: NDArray) -> Start | None:
         """Return where chains that have not converged go on, their proposal fitted to their draws.
 
-        None where that does not help: for NUTS; where some parameters at a time are proposed; where there are
-        outliers, whose indicators move the proposal: draws are of many sets of them, and it is of one.
+        None where that does not help: for NUTS; where some parameters at a time are proposed; where the
+        proposal follows the indicators of outliers.
 
         Parameters
         ----------
-        data
-            Data of the part.
         start
             Where they began.
         z
             Draws of all of them, (draw, parameter).
-        rng
-            Random numbers.
         """
-        marginal = self.marginal
-        proposed = start.method == METROPOLIS and start.pace.whole and start.hit is None
-        if marginal is None or not proposed:
+        if (
+            self.marginal is None
+            or start.method != METROPOLIS
+            or start.hit is not None
+            or not start.pace.whole
+        ):
             return None
-        given = marginal.given(start.reference, data)
-        density = lambda x: marginal.log_densities(x, given)  # noqa: E731
-        adapted = of_chains(density, z[:, marginal.nonlinear], rng)
-        if adapted is None:
-            return None
-        pace, refits = _pace(adapted, data.rate.size, _MOST), start.refits + 1
-        return start._replace(proposal=adapted.proposal, pace=pace, refits=refits)
+        proposal = of_draws(z[:, self.marginal.nonlinear])
+        return None if proposal is None else start._replace(proposal=proposal)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
@@ -338,17 +329,14 @@ def _usable(adapted: Adapted) -> bool:
     return adapted.acceptance >= MIN_ACCEPTANCE and adapted.pareto_k <= MAX_PARETO_K
 
 
-def _pace(adapted: Adapted, cells: int, whole: float = _SOME) -> Pace:
-    """So many proposals that one of them is nearly always accepted; few where each is slow.
-
-    Where these are many, the share of `whole` draws among them is as it is given.
-    """
+def _pace(adapted: Adapted, cells: int) -> Pace:
+    """So many proposals that one of them is nearly always accepted; few where each is slow."""
     if adapted.serves:
         return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL, (1.0 - _NEARLY_ALL) / 2)
-    accepted = whole * adapted.acceptance + _OTHERS
+    accepted = _SOME * adapted.acceptance + _OTHERS
     wanted = min(int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted))), _MOST_TRIES)
     tries = max(min(wanted, _CELLS_ELSEWHERE // cells), 2)
-    whole = whole if tries >= _MANY else _MOST
+    whole = _SOME if tries >= _MANY else _MOST
     return Pace(tries, whole, (1.0 - whole) / 2)
 
 

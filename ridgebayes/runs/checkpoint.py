@@ -111,16 +111,14 @@ class Checkpoint:
         around = Gaussian(kept["around_mode"], kept["around_root"])
         tries, *shares = kept["pace"].tolist()
         pace = Pace(int(tries), *shares)
-        of_part = kept["reference"], around, proposal, kept.get("hit"), pace, int(kept["refits"])
-        return Start(str(kept["method"]), *of_part)
+        return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), pace)
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep where the chains of a part begin."""
         more: dict[str, Any] = start.proposal._asdict() if start.proposal else {}
         more |= {} if start.hit is None else {"hit": start.hit}
         more |= {"around_mode": start.around.mode, "around_root": start.around.root, "pace": start.pace}
-        more |= {"method": start.method, "reference": start.reference, "refits": start.refits}
-        self._write(f"start-{part}.npz", more)
+        self._write(f"start-{part}.npz", {"method": start.method, "reference": start.reference, **more})
 
     def chain(self, part: int, number: int) -> Progress | None:
         """Return how far a chain has come, where it has begun."""

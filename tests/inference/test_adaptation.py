@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import logsumexp
 
-from ridgebayes.inference.adaptation import _tempered, acceptance, adapt, of_chains, pareto_k
+from ridgebayes.inference.adaptation import _tempered, acceptance, adapt, pareto_k
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.sampler import MAX_PARETO_K
 
@@ -140,37 +139,3 @@ def test_tempering_leaves_out_what_is_impossible():
     """At power zero, too: one point carries all the weight, and one has none."""
     log_weight = np.array([-np.inf, 0.0, -1e5, -1e5, -1e5])
     np.testing.assert_allclose(_tempered(log_weight, 4.0), [0.0, 0.25, 0.25, 0.25, 0.25], rtol=1e-6)
-
-
-def two_modes(apart, size=5):
-    """Log densities, and draws, of two Gaussians of unlike width in the first parameter."""
-    shares, means, widths = (0.6, 0.4), (0.0, apart), (0.3, 1.0)
-
-    def log_densities(x):
-        each = stats.norm.logpdf(x[:, :1], means, widths) + np.log(shares)
-        return logsumexp(each, axis=1) + stats.norm.logpdf(x[:, 1:]).sum(1)
-
-    def draws(rng, n):
-        x = rng.normal(size=(n, size))
-        wide = rng.uniform(size=n) < shares[1]
-        x[:, 0] = np.where(wide, means[1] + widths[1] * x[:, 0], widths[0] * x[:, 0])
-        return x
-
-    return log_densities, draws
-
-
-def test_several_components_where_a_density_has_several_modes(rng):
-    """From anywhere in either mode, narrow or wide, a chain gets away soon."""
-    log_densities, draws = two_modes(6.0)
-    found = of_chains(log_densities, draws(rng, 2000), rng)
-    assert found.proposal.shares.size > 1
-    at, new = draws(rng, 500), found.proposal.skewed(found.proposal.draw(rng, 2000))
-    log_weight = lambda x: log_densities(x) - found.proposal.log_density_at(x)  # noqa: E731
-    taken = np.exp(np.minimum(log_weight(new) - log_weight(at)[:, None], 0.0)).mean(1)
-    assert found.acceptance == pytest.approx(taken.mean(), abs=0.1)
-    assert taken.min() > 0.2
-
-
-def test_draws_that_stand_still_fit_nothing(rng):
-    still = np.column_stack([rng.normal(size=50), np.ones(50)])
-    assert of_chains(lambda x: np.zeros(len(x)), still, rng) is None

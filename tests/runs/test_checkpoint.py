@@ -13,11 +13,9 @@ import xarray as xr
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Nuts
-from ridgebayes.inference.metropolis import PILOT, Metropolis, Pace
-from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.metropolis import PILOT, Metropolis
 from ridgebayes.inference.runner import Settings
-from ridgebayes.inference.sampler import METROPOLIS, Sampler, Start
+from ridgebayes.inference.sampler import Sampler
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
@@ -230,21 +228,3 @@ def test_directory_is_whole_wherever_its_replacement_stops(whole, tmp_path, monk
         with pytest.raises(SystemExit):
             new.save(old.path, overwrite=True)
     assert Run.open(old.path).record["command"] in ("new", whole.record["command"])
-
-
-@pytest.mark.parametrize("hit", [None, np.array([[[True, False]]])])
-def test_where_chains_begin_is_read_back(tmp_path, rng, hit):
-    """A proposal of two components among it, fitted to draws already."""
-    size, frame = 3, (np.zeros(3), np.ones(3), np.full(3, 0.2))
-    roots = np.stack([np.eye(size), 0.5 * np.eye(size)])
-    proposal = Proposal(rng.normal(size=(2, size)), roots, np.array([0.6, 0.4]), 25.0, *frame)
-    around, pace = Gaussian(rng.normal(size=size), roots[0]), Pace(4, 0.7, 0.15)
-    start = Start(METROPOLIS, rng.normal(size=5), around, proposal, hit, pace, refits=2)
-    checkpoint = Checkpoint(tmp_path / "run")
-    assert checkpoint.start(1) is None
-    checkpoint.save_start(1, start)
-    found = checkpoint.start(1)
-    assert (found.method, found.pace, found.refits) == (METROPOLIS, pace, 2)
-    np.testing.assert_equal((found.reference, *found.around), (start.reference, *around))
-    np.testing.assert_equal(tuple(found.proposal), tuple(proposal))
-    np.testing.assert_equal(found.hit, hit)
