@@ -12,7 +12,7 @@ help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
-	@echo "make test       the quick tests, some ten minutes on two cores"
+	@echo "make test       the quick tests, a quarter of an hour on two slow cores"
 	@echo "make test-slow  the others: such as coverage of intervals over simulated missions"
 	@echo "make test-all   both in one run"
 	@echo "make coverage   the quick tests, and which lines they did not run"
