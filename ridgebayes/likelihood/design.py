@@ -257,7 +257,7 @@ def prepare(
         **_of_sky(sky, response, where, a, seen),
     }
     if "sky.latitude" in opened:
-        arrays |= _in_latitude(scws, sky, response, where, a, cache=cache)
+        arrays |= _in_latitude(scws, sky, response, where, a, arrays["fov"], cache=cache)
     if skies:
         arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
         arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
@@ -282,7 +282,7 @@ def _chosen(scws: ScWTable, chosen: Callable[[ScWTable], NDArray[np.bool_]] | No
 
 def _of_bands(scws: ScWTable, where: Layout) -> dict[str, Any]:
     """Rates and their variance, and the energies of the bands."""
-    low, high = ([getattr(band, end) for band in scws.bands] for end in ("e_min", "e_max"))
+    low, high = [band.e_min for band in scws.bands], [band.e_max for band in scws.bands]
     energy, fold = _fold(low, high)
     return {
         "rate": where.pack(scws.rate.T),
@@ -346,14 +346,15 @@ def _of_sky(sky: Sky, response: Response, where: Layout, a: NDArray, seen: NDArr
 
 
 def _in_latitude(
-    scws: ScWTable, sky: Sky, response: Response, where: Layout, a: NDArray, *, cache: bool
+    scws: ScWTable, sky: Sky, response: Response, where: Layout, a: NDArray, fov: NDArray, *, cache: bool
 ) -> dict[str, Any]:
-    """Exposure and FOV flux of the columns of `sky.latitude`, for the exposures `a` of the regions."""
+    """Exposure and FOV flux of the columns of `sky.latitude`, for those of the regions, `a` and `fov`."""
     more = [sky.reshaped(*shape) for shape in LATITUDE_SHAPES[1:]]
     of_stars = [exposure(scws, other, response, cache=cache) @ sky.stars for other in more]
+    fovs = [other.fov_matrix(response) for other in more]
     return {
         "latitude": where.pack(LATITUDE @ [a @ sky.stars, *of_stars]),
-        "latitude_fov": (LATITUDE @ [x.fov_matrix(response) @ sky.stars for x in (sky, *more)]).T,
+        "latitude_fov": (LATITUDE @ [x @ sky.stars for x in (fov, *fovs)]).T,
     }
 
 

@@ -159,9 +159,9 @@ def _weighed(found: Sequence[Reweighed]) -> Chains:
 def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
     """Put parts that were sampled again in the place of what they were, all with as many draws."""
     draws = fresh.z.shape[2]
-    z, times = chains.z[:, :, :draws], np.array(chains.times)
+    z, times = chains.z[:, :, :draws].copy(), np.array(chains.times)
     z[again], times[again] = fresh.z, fresh.times
-    statistics = {name: x[:, :, :draws] for name, x in chains.statistics.items()}
+    statistics = {name: x[:, :, :draws].copy() for name, x in chains.statistics.items()}
     for name, values in fresh.statistics.items():
         statistics[name][again] = values
     return Chains(z, statistics, tuple(times.tolist()), fresh.stopped)
