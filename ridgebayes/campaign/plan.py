@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ridgebayes import models, simulate, sky
 from ridgebayes.checks.automatic import AUTO
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.inference.runner import Settings
+from ridgebayes.inference.settings import Settings
 from ridgebayes.model import Model
 from ridgebayes.sky import Sky
 from ridgebayes.table.scw import Band

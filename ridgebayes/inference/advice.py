@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ridgebayes.inference.runner import MOST_TIMES, Settings
+from ridgebayes.inference.settings import TIMES, Settings
 
 ENOUGH = Settings.draws
 """Draws a chain that a fit has by default."""
@@ -25,5 +25,5 @@ def more_draws(draws: int, times: float) -> str:
     >>> more_draws(500, 2.0)
     '--draws 1300'
     """
-    times = min(max(times, 1.0), MOST_TIMES) if math.isfinite(times) else MOST_TIMES
+    times = min(max(times, 1.0), TIMES[-1]) if math.isfinite(times) else TIMES[-1]
     return f"--draws {math.ceil(draws * times * _ROOM / _ROUND) * _ROUND}"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
 from threading import Event
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,105 +21,22 @@ from ridgebayes.inference.mixing import mixed, sticks
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.progress import ProgressBar, wanted
 from ridgebayes.inference.sampler import METROPOLIS, Sampler, Start
+from ridgebayes.inference.settings import TIMES, Device, Settings
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.parallel.cores import cores, one_blas_thread
+from ridgebayes.parallel.cores import one_blas_thread
 
 logger = logging.getLogger(__name__)
 
-SAMPLERS = ("auto", "nuts")
 CHECKPOINT_SECONDS = 5.0
 """So often is kept how far a chain has come."""
 MIN_DRAWS = 50
 """Draws a chain without which chains that were stopped make no run."""
-MOST_TIMES = 8
-"""At most so many times as long do chains become that have not converged."""
 _MARGIN = 1.2
 """Beyond the limits of R-hat and ESS, until they count as converged."""
 _JUDGED = 1000
 """Draws of all chains of a part together from which on their convergence decides how long they become."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to sample.
-
-    Attributes
-    ----------
-    chains, warmup, draws
-        Chains, adaptive iterations and kept draws of each. Chains of independent proposals that have not
-        converged become up to `MOST_TIMES` times as long; one of every so many draws is kept.
-    seed
-        Everything random follows from it.
-    target_accept, max_tree_depth
-        Of NUTS.
-    sampler
-        ``auto``: independent proposals of the nonlinear parameters where these serve, else NUTS. ``nuts``:
-        NUTS (see `ridgebayes.inference.sampler`).
-    devices
-        Devices among which the revolutions are shared (`ridgebayes.inference.sharding`).
-    """
-
-    chains: int = 4
-    warmup: int = 150
-    draws: int = 500
-    seed: int = 0
-    target_accept: float = 0.9
-    max_tree_depth: int = 10
-    sampler: str = "auto"
-    devices: int = 1
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise InputError(f"sampler = '{self.sampler}': must be one of {', '.join(SAMPLERS)}")
-        for name in ("chains", "warmup", "draws", "max_tree_depth", "devices"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)}: must be at least 1")
-        if not 0 < self.target_accept < 1:
-            raise InputError(f"target_accept = {self.target_accept}: must lie between 0 and 1")
-        if self.seed < 0:
-            raise InputError(f"seed = {self.seed}: must not be negative")
-
-    @classmethod
-    def recorded(cls, record: Mapping[str, Any]) -> Settings:
-        """Return those of a run's record, which says more of the sampling than these."""
-        return cls(**{field.name: record["sampling"][field.name] for field in fields(cls)})
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where the chains run.
-
-    Attributes
-    ----------
-    name
-        Such as ``cpu`` or ``NVIDIA H100``.
-    method
-        ``threads`` (each chain a thread, as many at a time as cores) or ``one after the other``.
-    workers
-        Chains at a time.
-    """
-
-    name: str
-    method: str
-    workers: int
-
-    def __str__(self) -> str:
-        return f"{self.name}, {self.method}" + (f" ({self.workers} at a time)" if self.workers > 1 else "")
-
-
-def resolve_device(tasks: int, workers: int | None = None, devices: int = 1) -> Device:
-    """Choose how to run `tasks` chains on the default JAX device, or several of its kind."""
-    if devices > 1:
-        return Device(f"{devices} × {jax.devices()[0].device_kind}", "chains one after the other", 1)
-    device = jax.devices()[0]
-    # On an accelerator two chains at a time keep it busy while the host prepares the next block.
-    limit = cores() if device.platform == "cpu" else 2
-    workers = max(1, min(tasks, workers or limit))
-    return Device(
-        device.device_kind, "chains in threads" if workers > 1 else "chains one after the other", workers
-    )
 
 
 class Clock:
@@ -175,7 +91,7 @@ def run_chains(
 ) -> Chains:
     """Run all chains of all parts.
 
-    Chains of independent proposals that have not converged go on, twice as long each time (`MOST_TIMES`).
+    Chains of independent proposals that have not converged go on, up to eight times as long (`TIMES`).
     Where single parameters stick, the proposal is first fitted to the draws there are; these count no more.
     With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
     that are given. After `max_time` minutes all chains stop, and give the draws that all of them have. Where
@@ -270,14 +186,14 @@ def _until_converged(
         found[part] = [chain.result() for chain in chains]
         whole = min(map(_length, found[part])) >= draws * times[part]
         if not whole and times[part] > 1:
-            times[part] //= 2
+            times[part] = TIMES[TIMES.index(times[part]) - 1]
             cut = True
-        elif whole and 2 * times[part] <= MOST_TIMES and run.may_go_on(part):
+        elif whole and times[part] < TIMES[-1] and run.may_go_on(part):
             z = np.stack([chain.z for chain in kept(part)])
             if not mixed(z, margin=_MARGIN):
                 if times[part] == 1 and sticks(z):
                     refitted[part] = run.refit(part, z.reshape(-1, z.shape[-1]))
-                times[part] *= 2
+                times[part] = TIMES[TIMES.index(times[part]) + 1]
                 waiting.append((part, run.go_on(part, times[part] * draws)))
     return [chain for part in running for chain in kept(part)], list(times.values()), cut
 

@@ -32,7 +32,8 @@ from ridgebayes.runs.metadata import peak_memory_gib, record_of
 from ridgebayes.runs.run import Run
 
 if TYPE_CHECKING:
-    from ridgebayes.inference.runner import Chains, Device, Settings
+    from ridgebayes.inference.runner import Chains
+    from ridgebayes.inference.settings import Device, Settings
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from ridgebayes.errors import command
 from ridgebayes.inference.kernels import Progress
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.runner import Clock, Settings, resolve_device, run_chains, sampler_of
+from ridgebayes.inference.runner import Clock, run_chains, sampler_of
 from ridgebayes.inference.sampler import Sampler, Start
+from ridgebayes.inference.settings import Settings, resolve_device
 from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.scheduler import Scheduler

@@ -24,7 +24,7 @@ from ridgebayes.priors.text import describe, spell
 from ridgebayes.sky import Sky, from_record
 
 if TYPE_CHECKING:
-    from ridgebayes.inference.runner import Device, Settings
+    from ridgebayes.inference.settings import Device, Settings
 
 PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "scipy", "astropy", "xarray", "arviz-base", "arviz-stats")
 

@@ -10,7 +10,8 @@ from typing import Any
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.progress import wanted
-from ridgebayes.inference.runner import Clock, Device, Settings, resolve_device, run_chains
+from ridgebayes.inference.runner import Clock, run_chains
+from ridgebayes.inference.settings import Device, Settings, resolve_device
 from ridgebayes.inference.store import Store
 from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared, prepare

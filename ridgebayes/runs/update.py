@@ -26,7 +26,8 @@ from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, Potential
 from ridgebayes.inference.progress import wanted
-from ridgebayes.inference.runner import Chains, Clock, Settings, resolve_device, run_chains
+from ridgebayes.inference.runner import Chains, Clock, run_chains
+from ridgebayes.inference.settings import Settings, resolve_device
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ridgebayes.errors import InputError
-from ridgebayes.inference.runner import Device, Settings
+from ridgebayes.inference.settings import Device, Settings
 from ridgebayes.instrument.response import Response
 from ridgebayes.model import Model
 from ridgebayes.parallel.scheduler import Scheduler

@@ -9,7 +9,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from ridgebayes import models, open_run, read_scws, sky, write_scws
-from ridgebayes.inference.runner import Settings
+from ridgebayes.inference.settings import Settings
 from ridgebayes.instrument.crab_spectrum import crab_spectrum
 from ridgebayes.instrument.redistribution import redistribution
 from ridgebayes.plots.fit import longitude_profile

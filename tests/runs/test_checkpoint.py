@@ -14,8 +14,8 @@ from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Nuts
 from ridgebayes.inference.metropolis import PILOT, Metropolis
-from ridgebayes.inference.runner import Settings
 from ridgebayes.inference.sampler import Sampler
+from ridgebayes.inference.settings import Settings
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume

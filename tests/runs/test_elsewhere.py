@@ -7,7 +7,7 @@ import xarray as xr
 
 from ridgebayes import models, sample
 from ridgebayes.errors import InputError
-from ridgebayes.inference.runner import Settings
+from ridgebayes.inference.settings import Settings
 from ridgebayes.runs import elsewhere
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume

@@ -12,7 +12,7 @@ from scipy import stats
 from ridgebayes import models, sample
 from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.runner import resolve_device
+from ridgebayes.inference.settings import resolve_device
 from ridgebayes.likelihood.design import prepare
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ridgebayes import simulate
-from ridgebayes.inference.runner import Settings
+from ridgebayes.inference.settings import Settings
 from tests.helpers import quick_model
 
 

@@ -77,7 +77,7 @@ def sbc(
       ridgebayes sbc mission.fits --model my_model.py --scheduler tcp://10.0.0.1:8786
     """
     from ridgebayes import models, sky as skies  # noqa: I001
-    from ridgebayes.inference.runner import Settings
+    from ridgebayes.inference.settings import Settings
     from ridgebayes.plots.sbc import sbc_figure
     from ridgebayes.plots.style import write_figure
     from ridgebayes.io.product_tables import write_ecsv
