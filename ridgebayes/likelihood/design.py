@@ -32,7 +32,8 @@ from ridgebayes.sky import Sky, exposure, point_response, uncovered
 from ridgebayes.table.scw import CRAB, ScWTable
 
 CRAB_ORDER = 3  # C(t) is a cubic (facts: the published pipeline's choice)
-_NEAR_PLANE = 5.0
+TERMS = ("constant", "phase", "phase2")
+"""Terms of each revolution's background."""
 WIDTHS = (1.0, 0.7, 1.4, 2.0)
 """Widths in latitude, over that of the regions, between which a free width is interpolated."""
 SHIFT_DEG = 1.0
@@ -67,8 +68,11 @@ class FitData:
     """Tracer over its own slow trend, minus one; zero without a tracer."""
     tracer_bands: Annotated[Array, "column block width"]
     """Tracer bands over their slow level, minus one: mean of each revolution, and the rest of each ScW."""
-    basis: Annotated[Array, "term block width"]
-    """Phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2."""
+    basis: Annotated[Array, "column block width"]
+    """Columns whose coefficients each revolution has for itself.
+
+    The phase basis φ_j, that is 1 and the shifted Legendre polynomials of degree 1 and 2. With `plane.flares`
+    also the square root of how much of the plane is seen: many faint sources vary by so much together."""
     crab_response: Annotated[Array, "block width"]
     """R at the Crab where it was not removed, else zero."""
     exposure: Annotated[Array, "seen block width"]
@@ -94,7 +98,7 @@ class FitData:
     filled: Annotated[Array, "block width"]
     """Which cells hold a ScW that is fitted."""
     leftover: Annotated[Array, "region"]
-    """Intensity of the regions near the plane whose FOV flux on the plane is 1 mCrab, mCrab/deg²."""
+    """Intensity like starlight whose largest FOV flux is 1 mCrab, mCrab/deg²."""
     plane: Annotated[Array, "block width"]
     """R at the nearest point of the Galactic plane, averaged over roll."""
     smooth_basis: Annotated[Array, "revolution crab_mode"]
@@ -173,7 +177,8 @@ class Prepared:
             "band": [band.name for band in self.scws.bands],
             "region": list(self.sky.names),
             "revolution": self.layout.revolutions.tolist(),
-            "term": ["constant", "phase", "phase2"],
+            "term": list(TERMS),
+            "column": [*TERMS, "flares"][: len(self.data.basis)],
             "order": list(range(1, CRAB_ORDER + 1)),
             "mode": list(range(1, self.data.drift_frequency.size + 1)),
             "crab_mode": list(range(1, self.data.smooth_frequency.size + 1)),
@@ -256,6 +261,8 @@ def prepare(
         **_in_time(time, scales),
         **_of_sky(sky, response, where, a, seen),
     }
+    if "plane.flares" in opened:
+        arrays["basis"] = np.concatenate([arrays["basis"], where.pack(np.sqrt(a @ arrays["leftover"]))[None]])
     if "sky.latitude" in opened:
         arrays |= _in_latitude(scws, sky, response, where, a, arrays["fov"], cache=cache)
     if skies:
@@ -337,7 +344,7 @@ def _of_sky(sky: Sky, response: Response, where: Layout, a: NDArray, seen: NDArr
         "fov": fov,
         "stars": sky.stars,
         "template": np.reshape(list(sky.templates.values()), (len(sky.templates), len(sky))),
-        "leftover": _leftover(sky, fov),
+        "leftover": sky.stars / (fov @ sky.stars).max(initial=np.finfo(float).tiny),
         "harmonic": harmonic,
         "harmonic_frequency": frequency,
         "latitude": where.pack(np.zeros((0, len(a)))),
@@ -388,8 +395,3 @@ def _harmonics(lon: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     waves = np.stack([np.cos(angle), np.sin(angle)], 1).reshape(2 * turns.size, len(lon)) / np.sqrt(np.pi)
     constant = np.full((1, len(lon)), 1 / np.sqrt(2 * np.pi))
     return np.concatenate([constant, waves]), np.concatenate([[0.0], np.repeat(turns, 2)])
-
-
-def _leftover(sky: Sky, fov: NDArray) -> NDArray[np.float64]:
-    near = np.abs(sky.centre_lat) < _NEAR_PLANE
-    return near / np.median(fov[near][:, near].sum(1)) if near.any() else np.zeros(len(sky))

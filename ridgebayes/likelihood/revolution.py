@@ -143,9 +143,9 @@ class RevolutionNormal(dist.Distribution):
         return revolution_terms(coefficients, self.basis, self.block_revolution)
 
     def term_variance(self, covariance: Array) -> Array:
-        """Variance at each ScW of the sum of the terms, for the covariance of `coefficient_posterior`."""
+        """Variance at each ScW of the sum of the first terms, for their part of `coefficient_posterior`."""
         rows = jnp.moveaxis(covariance, -3, -1)  # (..., J, J, revolution)
-        pairs = [(i, j) for i in range(self.basis.shape[0]) for j in range(self.basis.shape[0])]
+        pairs = [(i, j) for i in range(covariance.shape[-1]) for j in range(covariance.shape[-1])]
         products = jnp.stack([self.basis[i] * self.basis[j] for i, j in pairs])
         return revolution_terms(
             jnp.stack([rows[..., i, j, :] for i, j in pairs], -2), products, self.block_revolution

@@ -116,7 +116,7 @@ COEFFICIENTS = {
     "background.coefficients": Parameter(
         dist.Normal(0.0, 1.0),
         "",
-        ("band", "term", "revolution"),
+        ("band", "column", "revolution"),
         "constant and phase terms of each revolution, over their sd",
     ),
 }
@@ -381,6 +381,8 @@ def observe(
         if extra.scatter:
             scatter += extra.scatter(p, data, crab_rate)
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
+    own = [extra.revolution_sd(p, data, crab_rate)[:, None] for extra in opened(p) if extra.revolution_sd]
+    sd = jnp.concatenate([sd, *own], 1)
     shared = (sd, data.basis, data.block_revolution, data.filled)
     of_terms = (mean, data.stat_variance, scatter, *shared)
     if not marginal:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
-from ridgebayes.likelihood.design import CRAB_ORDER, LATITUDE, FitData
+from ridgebayes.likelihood.design import CRAB_ORDER, LATITUDE, TERMS, FitData
 from ridgebayes.model.components import TRACER_BANDS
 from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, parameter_rows, with_priors
@@ -71,7 +71,8 @@ class Model:
             "band": data.rate.shape[0],
             "region": len(self.sky.names),
             "revolution": data.level.shape[1],
-            "term": data.basis.shape[0],
+            "term": len(TERMS),
+            "column": data.basis.shape[0],
             "order": data.crab_basis.shape[0] - 1,
             "mode": data.drift_frequency.shape[0],
             "crab_mode": data.smooth_frequency.shape[0],
@@ -147,7 +148,7 @@ class Model:
         sizes = {
             "region": len(self.sky.names),
             "template": len(self.sky.templates),
-            "term": 3,
+            "term": len(TERMS),
             "latitude": len(LATITUDE),
             "order": CRAB_ORDER,
         }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ridgebayes.errors import InputError
+from ridgebayes.likelihood.design import TERMS
 from ridgebayes.products.monitor import Monitor
 from ridgebayes.products.residuals import LATITUDE, fit_residuals, in_region
 from ridgebayes.products.truth import Truth
@@ -22,7 +23,6 @@ from ridgebayes.runs.run import Run
 
 Array = NDArray[np.float64]
 
-TERMS = ("constant", "phase", "phase2")
 PER_CENT = u.percent
 _CTS = u.ct / u.s
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from numpyro import handlers
 
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.design import TERMS, FitData
 from ridgebayes.likelihood.revolution import RevolutionNormal, revolution_terms
 
 HISTORIES = ("background.history", "crab.history")
@@ -68,28 +68,35 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
     z
         Unconstrained draws, (draw, parameter).
     """
+    known = len(TERMS)  # the other columns are of the sky
 
     def one(z: Array, data: FitData) -> dict[str, Any]:
         found = sites(posterior, z, data)
         rate, background = found["rate"], found["background.rate"]
         if isinstance(rate, RevolutionNormal):
             mean, covariance = rate.coefficient_posterior(data.rate)
+            covariance = covariance[..., :known, :known]
             coefficients = jnp.swapaxes(mean, -1, -2)
             variance = jnp.swapaxes(jnp.diagonal(covariance, axis1=-2, axis2=-1), -1, -2)
-            terms, spread = rate.revolution_terms(coefficients), rate.term_variance(covariance)
+            spread = rate.term_variance(covariance)
             prior = revolution_terms(rate.coef_sd**2, rate.basis**2, data.block_revolution)
-            seen, noise = rate.loc - background, rate.variance - prior
+            loc, noise = rate.loc, rate.variance - prior
         else:
             coefficients = found["background.terms"]
-            terms = revolution_terms(coefficients, data.basis, data.block_revolution)
-            seen, noise = rate.mean - background - terms, rate.variance
-            spread, variance = jnp.zeros_like(seen), jnp.zeros_like(coefficients)
+            variance = jnp.zeros_like(coefficients[..., :known, :])
+            every = revolution_terms(coefficients, data.basis, data.block_revolution)
+            loc, noise, spread = rate.mean - every, rate.variance, jnp.zeros_like(rate.mean)
+        seen = loc - background
+        background += revolution_terms(coefficients, data.basis[:known], data.block_revolution)
+        if len(data.basis) > known:
+            of_sky = coefficients[..., known:, :]
+            seen += revolution_terms(of_sky, data.basis[known:], data.block_revolution)
         return {
-            "background": background + terms,
+            "background": background,
             "spread": spread,
             "seen": seen,
             "noise": noise,
-            "coefficients": coefficients,
+            "coefficients": coefficients[..., :known, :],
             "variance": variance,
         }
 

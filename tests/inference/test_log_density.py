@@ -14,28 +14,33 @@ from ridgebayes.inference.coordinates import FromZero
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import prepare
+from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.models import regions
 from ridgebayes.priors import Shared
 from ridgebayes.sbc.base import base_mission, campaign_priors
 from ridgebayes.sbc.one import Fitter
 from tests.helpers.dense_algebra import few_scws
 
+WITH_TRANSIENTS = {"crab.rate", "sky.latitude", *EXTRAS["transients"].parameters}
+
 
 @pytest.fixture(scope="module")
 def data(small_mission, three_regions):
-    return prepare(small_mission, three_regions, opened={"crab.rate", "sky.latitude"}).data
+    return prepare(small_mission, three_regions, opened=WITH_TRANSIENTS).data
 
 
 OPENED = {
     "free": {},
     "solid angle too": {"response.solid_angle": "LogNormal(0, 0.1)"},
-    "fixed": {"plane.leftover": 1.5},
+    "fixed": {"plane.peak": 10.0},
     "one intensity for all": {"sky.intensity": Shared(dist.Normal(0.0, 10.0), "region")},
     "no negative sky": {"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"},
 }
 
 
-@pytest.fixture(params=OPENED)
+@pytest.fixture(
+    params=["free", *(pytest.param(name, marks=pytest.mark.slow) for name in OPENED if name != "free")]
+)
 def posterior(request, data, three_regions):
     model = regions(three_regions).with_extras("transients").with_priors(OPENED[request.param])
     return Posterior(model, data)

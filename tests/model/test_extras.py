@@ -18,7 +18,7 @@ from ridgebayes.sky import exposure
 SHUT = {
     "correlated_noise": {"background.correlated": 0.0},
     "outliers": {"outlier.fraction": 0.0},
-    "transients": {"plane.scatter": 0.0, "plane.leftover": 0.0},
+    "transients": {"plane.scatter": 0.0, "plane.flares": 0.0, "plane.peak": 10.0},
     "smooth_crab": {"crab.smooth": 0.0},
     "free_latitude": {"sky.width": 1.0, "sky.shift": 0.0},
 }
@@ -31,6 +31,14 @@ OPEN = {"smooth_crab": {"crab.smooth": 0.5}, "free_latitude": {"sky.width": 1.3,
 @pytest.fixture(scope="module")
 def prepared(small_mission, three_regions):
     return prepare(small_mission, three_regions, opened={"sky.width", "background.correlated", "crab.rate"})
+
+
+@pytest.fixture(scope="module")
+def opened(prepared, small_mission, three_regions):
+    """Data for each extra."""
+    needed = {"crab.rate", *EXTRAS["transients"].parameters}
+    with_flares = prepare(small_mission, three_regions, opened=needed)
+    return {**dict.fromkeys(EXTRAS, prepared), "transients": with_flares}
 
 
 def log_likelihood(model, prepared, values):
@@ -63,19 +71,46 @@ def plain(prepared, three_regions):
 
 @pytest.mark.parametrize("name", EXTRAS)
 @pytest.mark.slow
-def test_shut_it_changes_nothing(name, prepared, three_regions, plain):
+def test_shut_it_changes_nothing(name, opened, three_regions, plain):
     model = regions(three_regions).with_extras(name)
-    shut = log_likelihood(model, prepared, {**PLAIN, **SHUT[name]})
+    shut = log_likelihood(model, opened[name], {**PLAIN, **SHUT[name]})
     np.testing.assert_allclose(shut, plain, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", EXTRAS)
 @pytest.mark.slow
-def test_opened_it_changes_the_density(name, prepared, three_regions, plain):
+def test_opened_it_changes_the_density(name, opened, three_regions, plain):
     model = regions(three_regions).with_extras(name)
-    opened = log_likelihood(model, prepared, {**PLAIN, **OPEN.get(name, {})})
-    assert np.isfinite(opened).all()
-    assert (np.abs(opened - plain) > 1e-3).all()
+    found = log_likelihood(model, opened[name], {**PLAIN, **OPEN.get(name, {})})
+    assert np.isfinite(found).all()
+    assert (np.abs(found - plain) > 1e-3).all()
+
+
+def test_flares_are_a_term_of_each_revolution(opened, three_regions):
+    """Their mean and covariance are those of shot noise, built here ScW by ScW."""
+    prepared, sd, peak = opened["transients"], 4.0, 8.0
+    data = prepared.data
+    fixed = {
+        **PLAIN,
+        "plane.scatter": 0.0,
+        "plane.flares": sd,
+        "plane.peak": peak,
+        "response.solid_angle": 1.0,
+    }
+    model = regions(three_regions).with_extras("transients")
+    posterior, calm = (
+        Posterior(model.with_priors({**fixed, "plane.flares": value}), data) for value in (sd, 0.0)
+    )
+    found = sites(posterior, jnp.zeros(posterior.size), data)
+    rate, steady = found["rate"], sites(calm, jnp.zeros(calm.size), data)["rate"]
+
+    a = exposure(prepared.scws, three_regions, prepared.response) @ three_regions.stars
+    largest = (three_regions.fov_matrix(prepared.response) @ three_regions.stars).max()
+    seen = prepared.layout.pack(a / largest)  # of the plane, at most about one
+    per_mcrab = np.asarray(found["crab.history"])[:, data.block_revolution, None] / 1000
+    np.testing.assert_allclose(rate.loc - steady.loc, sd**2 / peak * per_mcrab * seen, atol=1e-12)
+    added = rate.variance - steady.variance
+    np.testing.assert_allclose(added, (sd * per_mcrab) ** 2 * seen, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", EXTRAS)
@@ -101,6 +136,7 @@ def test_names_and_combinations_are_checked(three_regions):
 
 
 @pytest.mark.parametrize(("stretch", "shift"), SHAPES)
+@pytest.mark.slow
 def test_free_latitude_meets_the_sky_that_was_built(stretch, shift, prepared, small_mission, three_regions):
     """At its nodes the interpolated exposure is that of a sky with this shape."""
     fixed = {**PLAIN, "sky.width": stretch, "sky.shift": shift}
@@ -116,6 +152,7 @@ def test_free_latitude_meets_the_sky_that_was_built(stretch, shift, prepared, sm
 
 
 @pytest.mark.parametrize(("departure", "shape"), [([0.4, 0.0], (1.4, 0.0)), ([0.0, 0.0], (1.0, 0.0))])
+@pytest.mark.slow
 def test_a_sky_of_starlight_may_be_as_wide_as_another(departure, shape, small_mission, three_regions):
     """Where intensities are in proportion to starlight, the columns of `sky.latitude` make it another sky."""
     made = prepare(small_mission, three_regions, opened={"sky.latitude", "crab.rate"})

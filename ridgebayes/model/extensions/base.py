@@ -33,6 +33,9 @@ class Extension:
     scatter
         Terms of the scatter from ScW to ScW, cts/s, added in quadrature, for the Crab's rate (None without
         a Crab).
+    revolution_sd
+        Sd among revolutions, cts/s, (band, revolution), of the column that its parameters add to
+        `FitData.basis`, for the Crab's rate.
     exposure
         Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region)
         of a sky whose shape is free.
@@ -49,6 +52,7 @@ class Extension:
     crab_shape: Callable[[Parameters, FitData], Array] | None = None
     intensity: Callable[[Parameters, FitData], Array] | None = None
     scatter: Callable[[Parameters, FitData, Array | None], Terms] | None = None
+    revolution_sd: Callable[[Parameters, FitData, Array | None], Array] | None = None
     exposure: Callable[[Parameters, FitData], tuple[Array, Array, Array]] | None = None
     instead_of: tuple[str, ...] = ()
     without_crab: Mapping[str, float] = field(default_factory=dict)

@@ -1,10 +1,15 @@
-"""What source cleaning leaves near the plane: scatter, and a mean flux.
+"""What source cleaning leaves near the plane: sources too faint to be found, each alight for some days.
 
-The mean flux cannot be told from diffuse emission and is what its prior says.
+Outbursts begin at random, ν a day in a view of the plane, decay in τ days and peak at exponentially
+distributed fluxes of mean P. Such shot noise (Campbell's theorem) has the mean ν P τ and the variance ν P² τ:
+its mean is the variance over P. The variance from revolution to revolution is seen, P is what source cleaning
+misses.
 """
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 
@@ -15,8 +20,16 @@ from ridgebayes.priors import Parameter, Parameters
 
 
 def leftover(p: Parameters, data: FitData) -> Array:
-    """Intensity as which faint sources left near the plane are seen, mCrab/deg², (band, region)."""
-    return p("plane.leftover")[:, None] * data.leftover / p("response.solid_angle")
+    """Intensity as which the mean of faint sources is seen, mCrab/deg², (band, region)."""
+    mean = p("plane.flares") ** 2 / p("plane.peak")
+    return mean[:, None] * data.leftover / p("response.solid_angle")
+
+
+def flares(p: Parameters, data: FitData, crab_rate: Array | None) -> Array:
+    """Sd from revolution to revolution of what is seen of the plane, cts/s; zero without a Crab."""
+    if crab_rate is None:
+        return jnp.zeros_like(data.level)
+    return p("plane.flares")[:, None] * jnp.abs(crab_rate) / 1000.0  # far out its cubic is negative
 
 
 def scatter(p: Parameters, data: FitData, crab_rate: Array | None) -> Terms:
@@ -32,15 +45,24 @@ TRANSIENTS = Extension(
         "plane.scatter": Parameter(
             dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
         ),
-        "plane.leftover": Parameter(
-            dist.HalfNormal(1.5),
+        "plane.flares": Parameter(
+            dist.Exponential(0.7),
             "mCrab",
             ("band",),
-            "flux of faint sources left in a view of the plane",
+            "sd from revolution to revolution of the same",
+            nonlinear=True,
+        ),
+        "plane.peak": Parameter(
+            dist.LogNormal(np.log(10.0), 0.5),
+            "mCrab",
+            ("band",),
+            "mean peak flux of the faint sources that are left",
+            nonlinear=True,
         ),
     },
     needs="response.solid_angle",
     subject="variable",
     intensity=leftover,
+    revolution_sd=flares,
     scatter=scatter,
 )
