@@ -37,6 +37,7 @@ def test_arrays_are_those_of_the_fit(mission, small_mission):
 
 
 @pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.slow
 def test_numpyro_has_our_density(mission, three_regions, centred):
     from peer_models import numpyro_plain
 

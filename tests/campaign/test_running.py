@@ -67,6 +67,7 @@ def test_a_campaign_that_is_stopped(tmp_path, monkeypatch):
     assert len(open_campaign(tmp_path).results) == 1
 
 
+@pytest.mark.slow
 def test_another_campaign_is_refused(fitted, tmp_path, monkeypatch):
     run_campaign(PLAN, tmp_path)
     other = Plan(**{**vars(PLAN), "revolutions": 30})

@@ -63,6 +63,7 @@ def test_replicates_elsewhere_are_those_here(small_run, small_mission, checks, m
     assert again.results == checks.results
 
 
+@pytest.mark.slow
 def test_rows_are_statistics_of_bands(checks, small_mission):
     table = checks.table()
     assert set(table["band"]) == set(small_mission.band_names)

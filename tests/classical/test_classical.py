@@ -308,6 +308,7 @@ def test_one_band_without_tracer_and_roll(mission, milkyway):
     assert abs(row["flux"] - 154.886 * MCRAB) < 4 * row["error"]
 
 
+@pytest.mark.slow
 def test_order_of_rows_does_not_matter(mission, fluxes, milkyway):
     shuffled = mission.select(np.random.default_rng(1).permutation(len(mission)))
     again = classical.fluxes(classical.calibrate(shuffled, cache=False), milkyway)

@@ -132,6 +132,7 @@ def test_changed_bytes_give_a_valid_table_or_one_line(files, folder, kind, chang
 
 @FUZZ
 @given(content=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+@pytest.mark.slow
 def test_anything_at_all(folder, content):
     for prefix in (b"", b"SIMPLE  =", b"PAR1", b"<VOTABLE", b"# %ECSV 1.0\n", b"SCW_ID,RATE\n", b"\x1f\x8b"):
         path = put(folder, prefix + content, "a.dat")

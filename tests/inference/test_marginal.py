@@ -119,6 +119,7 @@ def test_gradient_is_that_of_differences(dense, marginal):
         ("background", ("correlated_noise",)),  # its ScWs stand among others that are not fitted
     ],
 )
+@pytest.mark.slow
 def test_marginal_and_conditional_make_up_the_full_density(build, extras, small_mission, three_regions):
     """log p(θ, β, y) = log p(θ, y) + log p(β | θ, y), whatever β; slopes that depend on θ included."""
     scws = few_scws(small_mission)
@@ -197,6 +198,7 @@ class TestLinearParameters:
 
 
 @pytest.mark.parametrize("extra", [36, pytest.param(360, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_regions_that_no_scw_sees_leave_the_crab_alone(small_mission, extra):
     """Mean and sd of its rate, by quadrature, are the same whether there is one such region or many."""
     from ridgebayes.sky import Region, build

@@ -44,6 +44,7 @@ def test_sums_are_those_of_einsum(given):
         np.testing.assert_allclose(found.slabs[k], whole[n + i, n + j], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_slopes_are_those_of_the_plain_sums(given, rng):
     """By weights, columns and slabs, for slopes of the result that differ everywhere."""
     into = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), plain(*given))

@@ -100,6 +100,7 @@ def test_gradient_is_the_dense_one(settings):
 
 
 @pytest.mark.parametrize("settings", [{}, {"coef_sd": (2.0, 0.0, 0.5)}, {"sd": 0.0}])
+@pytest.mark.slow
 def test_second_derivatives_are_the_dense_ones(settings):
     """Hessian times a random vector, forward over reverse as the start of a fit takes it."""
     m = Mission(**settings)

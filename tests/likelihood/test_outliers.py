@@ -15,6 +15,7 @@ from tests.helpers.noise_cases import case
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1e-12])
+@pytest.mark.slow
 def test_without_outliers_it_is_the_gaussian(rng, fraction):
     _, given, _, value = case(rng, fraction=0.0)
     plain = RevolutionNormal(**given).log_prob(value)
@@ -23,6 +24,7 @@ def test_without_outliers_it_is_the_gaussian(rng, fraction):
 
 
 @pytest.mark.parametrize("fraction", [0.005, 0.02, 0.1])
+@pytest.mark.slow
 def test_against_quadrature(rng, fraction):
     """One term a revolution: the integral over its coefficient, on a fine grid."""
     where, given, mixture, value = case(rng, counts=(60, 30, 12), terms=1, fraction=fraction)

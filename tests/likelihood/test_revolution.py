@@ -64,6 +64,7 @@ def test_second_derivatives():
     np.testing.assert_allclose(jax.hessian(of_two)(x), jnp.stack(finite), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sample_has_the_dense_covariance():
     d, where, loc, covariance, *_ = ragged(counts=(1, 4, 6))
     n_draws = 100_000

@@ -70,6 +70,7 @@ def test_a_dask_task_gets_the_threads_that_are_left(cluster, tmp_path):
     assert {share for _, (_, share) in run(Work(tmp_path, {}), NUMBERS, cluster)} == {1}
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies(elsewhere, tmp_path):
     assert squares(run(Work(tmp_path, {2: 1}), NUMBERS, elsewhere)) == {n: n**2 for n in NUMBERS}
     assert attempts(tmp_path)[2] == 2

@@ -259,6 +259,7 @@ def test_command(tmp_path):
     assert table.meta["simulated"]
 
 
+@pytest.mark.slow
 def test_nothing_off_the_plane_is_said(tmp_path):
     saved = step_run(1, off_plane=False, crab=False, held=True).save(tmp_path / "run")
     result = call("background-history", saved.path, "--out", tmp_path / "p")

@@ -90,6 +90,7 @@ def test_what_follows(run):
     assert len(fitspec_figure(run, found).subfigs[0].axes) == 2  # no pulls
 
 
+@pytest.mark.slow
 def test_regions_side_by_side(run):
     results = [joint_fit(run, name) for name in ("GB", "L-20")]
     table = region_table(run, results)
@@ -105,6 +106,7 @@ def test_regions_side_by_side(run):
     assert "keV keV" not in text
 
 
+@pytest.mark.slow
 def test_other_models_and_a_free_latitude_are_refused(run, three_regions):
     other = sky_run(three_regions, np.ones((20, 2, 3)))
     other.record["model"] = {"name": "regions"}

@@ -127,6 +127,7 @@ def test_observed_scatter_is_what_was_put_in(small_mission, rng):
         pytest.param(("outliers", "smooth_crab", "free_latitude"), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_extras(extras, small_mission, three_regions, tmp_path):
     model = rb.models.regions(three_regions).with_extras(*extras)
     model = model.with_priors({"background.scatter": 0.01, "sky.intensity": "Shared(HalfNormal(1), band)"})

@@ -55,6 +55,7 @@ def inside(wcs, shape, region):
     return region.contains(lon, lat)
 
 
+@pytest.mark.slow
 def test_an_image_holds_the_flux_of_every_region(sky, run):
     template = sky_template(run)
     shape = template.mean.shape[1:]
@@ -63,6 +64,7 @@ def test_an_image_holds_the_flux_of_every_region(sky, run):
 
 
 @pytest.mark.parametrize(("stretch", "shift"), [(1.5, 0.0), (0.7, 1.0)])
+@pytest.mark.slow
 def test_an_image_follows_a_stretched_sky(sky, run, stretch, shift):
     template = sky_template(run)
     shape = template.mean.shape[1:]

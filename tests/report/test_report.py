@@ -81,6 +81,7 @@ def test_names_from_the_data_cannot_break_the_page(saved, tmp_path):
     assert "<script" not in text
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written(saved, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):

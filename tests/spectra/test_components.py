@@ -16,6 +16,7 @@ EDGES = np.array([[20.0, 60.0, 80.0], [60.0, 80.0, 200.0]])
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.slow
 def test_amplitude_is_e2_at_the_pivot(name):
     component = COMPONENTS[name]
     photons = component.photons(jnp.array(component.pivot), jnp.array(SHAPES[name]))
@@ -23,6 +24,7 @@ def test_amplitude_is_e2_at_the_pivot(name):
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.slow
 def test_folded_against_quadrature(name):
     component, shape = COMPONENTS[name], jnp.array(SHAPES[name])
     found = component.folded(*fitting.fold(EDGES, CRAB))(shape)

@@ -50,6 +50,7 @@ def test_written_and_read_again(tmp_path, table):
 
 
 @pytest.mark.parametrize("mass", [0.3, 0.3379, 0.61, 0.9871, 1.263, 1.35])
+@pytest.mark.slow
 def test_between_nodes_against_a_fresh_column(table, mass):
     energy = np.geomspace(10, 250, 23)
     fresh = column.solve(mass)
@@ -66,6 +67,7 @@ def test_against_scipys_spline(table):
 
 
 @pytest.mark.parametrize("mass", [0.35, 0.6, 1.0, 1.3])
+@pytest.mark.slow
 def test_gradient_against_finite_differences(table, mass):
     energy = jnp.array([20.0, 45.0, 150.0])
     step = 1e-5
