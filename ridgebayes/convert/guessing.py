@@ -9,22 +9,19 @@ from difflib import get_close_matches
 
 import numpy as np
 from astropy import units as u
-from astropy.time import Time
 
 from ridgebayes.convert import bands as band_guess
 from ridgebayes.convert.angles import has_letters, is_sexagesimal
+from ridgebayes.convert.clock import guess_clock, is_number, time_columns
 from ridgebayes.convert.draft import Draft
 from ridgebayes.convert.mapping import Mapping
 from ridgebayes.convert.names import NAMES, START, STOP, energies, normal, rate_name
 from ridgebayes.convert.sources import Source, set_units
 from ridgebayes.errors import InputError
 from ridgebayes.table.columns import Columns
-from ridgebayes.table.headertime import header_scale, header_zero
 from ridgebayes.table.validation import MISSION, ZERO
 
 _REQUIRED = ("scw_id", "exposure")
-_EARLIEST = 15020.0
-"""MJD of 1900: the zero of a clock is not before it."""
 
 _OPTIONAL = ("revolution", "roll", "tracer", "tracer_err", "source")
 
@@ -98,7 +95,7 @@ def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revoluti
     _guess_time(draft, revolutions)
     band_guess.guess_bands(draft)
     _guess_units(draft)
-    _guess_system(draft)
+    guess_clock(draft)
     _guess_header(draft)
     unused = unused_columns(draft)
     doubts = [
@@ -241,11 +238,6 @@ def _ends(draft: Draft) -> tuple[str, str] | None:
     return (start[0], stop[0]) if len(start) == len(stop) == 1 else None
 
 
-def _time_columns(draft: Draft) -> list[str]:
-    value = draft.mapping.columns.get("time") or ()
-    return [value] if isinstance(value, str) else list(value)
-
-
 def _guess_units(draft: Draft) -> None:
     columns, known = draft.columns[0], draft.mapping.columns
     for key in ("ra", "dec", "lon", "lat"):
@@ -265,8 +257,8 @@ def _guess_units(draft: Draft) -> None:
             draft.problem(f"the unit of column {name} is not clear", f'{name} = "s"', "under [units]")
         else:
             draft.put_unit(name, unit)
-    for name in _time_columns(draft):
-        if not has_unit(columns, name) and _is_number(columns, name):
+    for name in time_columns(draft):
+        if not has_unit(columns, name) and is_number(columns, name):
             stated = str(draft.sources[0].header.get("TIMEUNIT") or "").strip()
             if stated:
                 draft.put(f"unit of {name}: {stated} (TIMEUNIT)", units=draft.mapping.units | {name: stated})
@@ -301,117 +293,6 @@ def _guess_angle(draft: Draft, name: str) -> None:
         draft.problem(f"column {name} may be in degrees or another unit", f'{name} = "deg"', "under [units]")
     else:
         draft.put_unit(name, "deg")
-
-
-def _is_number(columns: Columns, name: str) -> bool:
-    if isinstance(columns.column(name), Time):
-        return False
-    values, missing = columns.get(name)
-    if values.dtype.kind in "fiu":
-        return True
-    if values.dtype.kind == "M":
-        return False
-    text = [t for t, m in zip(columns.text(name).ravel(), missing.ravel(), strict=True) if t and not m]
-    # Most of them: one that is not is refused later, with its row.
-    return sum(map(_parses, text)) > len(text) / 2
-
-
-def _parses(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _guess_system(draft: Draft) -> None:
-    names = _time_columns(draft)
-    if not names:
-        return
-    columns, name, words = draft.columns[0], names[0], normal(names[0]).split("_")
-    if isinstance(columns.column(name), Time):
-        draft.put(system=draft.mapping.system or "mjd", scale=draft.mapping.scale or "tt")
-        return
-    numbers = _is_number(columns, name)
-    if draft.mapping.system is None and draft.mapping.zero is not None:
-        draft.put(system="mjd")
-    elif draft.mapping.system is None and not numbers:
-        draft.put(f"time: {name} is text", system="iso")
-    elif draft.mapping.system is None:
-        _guess_zero(draft, columns, name, words)
-    if draft.mapping.scale is None:
-        _guess_scale(draft, name, words, numbers)
-
-
-def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> None:
-    """Find the zero of times that are numbers: of the header, of the column's name, of the values."""
-    days = columns.scalars(name, u.d)
-    days = days[np.isfinite(days)]
-    source = draft.sources[0]
-    stated = header_zero(str(source.path), source.header, str(columns.column(name).unit or "d"))
-
-    def inside(zero: float) -> bool:
-        # Most of them: one that is not is refused later, with its row.
-        return days.size > 0 and bool(np.mean((days + zero > MISSION[0]) & (days + zero < MISSION[1])) > 0.5)
-
-    fits = [system for system in ZERO if inside(ZERO[system])]
-    named = [system for system in ZERO if system.upper() in words]
-    # Beside a header a name says nothing where the values cannot be what it says.
-    denied = [system for system in named if system in fits and abs(ZERO[system] - (stated or 0.0)) > 1e-6]
-    likely = stated is not None and (stated > _EARLIEST or any(abs(z - stated) < 1e-6 for z in ZERO.values()))
-    if stated is not None and likely and inside(stated) and not denied:
-        same = next((system for system in ZERO if abs(ZERO[system] - stated) < 1e-6), None)
-        if same is not None:
-            draft.put(f"time: {name} is {same.upper()}, from the header", system=same)
-        else:
-            note = f"time: {name} counts from MJD {stated:.10g}, from the header"
-            draft.put(note, system="mjd", zero=stated)
-    elif len(fits) == 1 and (named == fits if stated is not None else named in ([], fits)):
-        draft.put(f"time: {name} is {fits[0].upper()}, from its values", system=fits[0])
-    else:
-        if not fits and (unit := _unit_of_time(draft, name)):
-            draft.problem(f"the unit of column {name} is not clear", f'{name} = "{unit}"', "under [units]")
-            return
-        why = f"the time system of {name} is not clear"
-        if stated is not None:
-            why += f" (by the header it counts from MJD {stated:.10g})"
-        if not fits and days.size:
-            why += f" (about {np.median(days):.6g} d; the mission is MJD {MISSION[0]:g} to {MISSION[1]:g})"
-        if fits:
-            line, where = f'system = "{fits[0]}"', "under [time]"
-        else:
-            line, where = "zero = 51544.0", "with the MJD at which it is 0, under [time]"
-        draft.problem(why, line, where)
-
-
-def _unit_of_time(draft: Draft, name: str) -> str:
-    """Find another unit in which times without one would lie in the mission; "" for none."""
-    column = draft.columns[0].column(name)
-    if str(getattr(column, "unit", None) or "d") != "d" or name not in draft.mapping.units:
-        return ""
-    values = draft.columns[0].scalars(name, u.d)
-    for unit in ("s", "h", "min", "ms"):
-        days = values * u.Unit(unit).to(u.d)
-        for zero in ZERO.values():
-            if np.mean((days + zero > MISSION[0]) & (days + zero < MISSION[1])) > 0.5:
-                return unit
-    return ""
-
-
-def _guess_scale(draft: Draft, name: str, words: list[str], numbers: bool) -> None:
-    stated = header_scale(draft.sources[0].header)
-    text = [] if numbers else draft.columns[0].text(name).tolist()
-    if stated:
-        draft.put(f"time scale: {stated.upper()} (TIMESYS)", scale=stated)
-    elif stated is not None:
-        what = f"the time scale of {name} is not clear (TIMESYS is {draft.sources[0].header['TIMESYS']})"
-        draft.problem(what, 'scale = "tt"', "under [time]")
-    elif "UTC" in words or (text and all(t.upper().endswith("Z") for t in text)):
-        draft.put("time scale: UTC, as the column says", scale="utc")
-    elif numbers:
-        draft.put("time scale: TT (the source states none)", scale="tt")
-    else:
-        draft.problem(f"the time scale of {name} is not clear", 'scale = "utc"', "under [time]")
 
 
 def _guess_header(draft: Draft) -> None:
