@@ -18,11 +18,11 @@ PRIORS = {
     "crab.rate": "Normal(1, 0.1)",
     "crab.shape": "Normal(0, 0.1)",
 }
-"""Priors of a campaign in place of shipped ones that are wide so as to say nothing.
+"""Priors of a campaign in place of shipped ones that are wide so as to say little.
 
-Truths drawn from those are ten times the bulge in every region, under a Crab that may vanish. No mission is
-like that, and the posteriors of such data are like those of no fit: the product of intensity and Crab rate is
-known to a thousandth and each of them to a few per cent, on a narrow, curved ridge."""
+Truths drawn from the shipped ones are several times the bulge in every region. No mission is like that, and
+the posteriors of such data are like those of no fit: the product of intensity and Crab rate is known to a
+thousandth and each of them to a few per cent, on a narrow, curved ridge."""
 
 
 def campaign_priors(model: Model) -> Model:
