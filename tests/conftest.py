@@ -24,7 +24,7 @@ QUICK = (
 """With these the derivatives of a density compile in 2 s rather than 8, and evaluate 2.5 times as slowly."""
 
 LARGE = 2**30
-"""Memory of a worker, bytes, from which it is cleaned up after a test."""
+"""A worker that has grown by so much, bytes, since it was last cleaned up is so again after a test."""
 
 
 def pytest_configure(config):
@@ -73,8 +73,13 @@ def _forget_programs():
 def _free_when_large():
     """Free what a test has left, where it is much: the programs of one fit are 400 MB of garbage."""
     yield
-    if psutil.Process().memory_info().rss > LARGE:
+    if psutil.Process().memory_info().rss > _left["rss"] + LARGE:
         _free()
+
+
+_left = {"rss": 0}
+"""What a worker held after it was last cleaned up, bytes: what it keeps then, as fits that tests share, costs
+seconds to look through again."""
 
 
 def _free():
@@ -83,6 +88,7 @@ def _free():
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
+    _left["rss"] = psutil.Process().memory_info().rss
 
 
 @pytest.fixture(scope="session", autouse=True)
