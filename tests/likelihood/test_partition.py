@@ -65,7 +65,7 @@ def test_every_array_with_revolutions_or_blocks_is_divided(small_mission, three_
 
 
 @pytest.mark.parametrize(
-    "extras", [(), ("correlated_noise",), ("correlated_noise", "free_latitude", "outliers")]
+    "extras", [(), ("correlated_noise",), ("correlated_noise", "free_latitude", "outliers", "transients")]
 )
 @pytest.mark.slow
 def test_some_revolutions_are_a_mission_of_their_own(small_mission, three_regions, extras):

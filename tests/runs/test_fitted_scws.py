@@ -1,13 +1,18 @@
 """What a run says of every ScW."""
 
 import astropy.units as u
+import jax
 import numpy as np
 import pytest
 from scipy import stats
 
-from ridgebayes import InputError, Run, simulate
+from ridgebayes import InputError, Run, models, simulate
+from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import Trapezoid
+from ridgebayes.likelihood.design import TERMS
+from ridgebayes.runs.fitted import fitted, sites
 from ridgebayes.runs.fitted_scws import residuals
+from ridgebayes.runs.sampling import meet
 from ridgebayes.simulate.draw import expected
 
 
@@ -62,3 +67,26 @@ def test_a_torn_file_is_one_line(small_run, tmp_path):
     file.write_bytes(file.read_bytes()[:4000])
     with pytest.raises(InputError, match=r"scws.fits: is not the file that the fit wrote .*, or fit again"):
         Run.open(saved.path).scws  # noqa: B018
+
+
+def test_flares_are_of_the_sky(small_mission, three_regions):
+    """What a revolution has more along the plane counts as seen of it, not as background."""
+    model = models.regions(three_regions).with_extras("transients").with_priors({"plane.scatter": 0.0})
+    model, prepared = meet(model, small_mission.take_bands(["A01"]))
+    data, posterior = prepared.data, Posterior(model, prepared.data)
+    z = np.asarray(posterior.start(jax.random.key(0), data))
+    found = sites(posterior, z, data)
+    rate = found["rate"]
+    mean, covariance = rate.coefficient_posterior(data.rate)
+    phase, flare = np.split(np.moveaxis(np.asarray(mean), -1, 1), [len(TERMS)], axis=1)
+    assert flare.shape[1] == 1
+    assert np.abs(flare).max() > 0
+    revolution = np.asarray(data.block_revolution)
+    by_phase = np.einsum("kjbw,jbw->kbw", phase[..., revolution, None] + 0 * data.plane, data.basis[:3])
+    by_flare = flare[:, 0][..., revolution, None] * np.asarray(data.basis[3])
+    fit = fitted(posterior, data, z[None])
+    np.testing.assert_allclose(fit.background, found["background.rate"] + by_phase, rtol=1e-9)
+    np.testing.assert_allclose(fit.rate, rate.loc + by_phase + by_flare, rtol=1e-9)
+    assert fit.coefficients.shape == phase.shape
+    sd = np.sqrt(np.diagonal(np.asarray(covariance), axis1=-2, axis2=-1))[..., :3]
+    np.testing.assert_allclose(np.moveaxis(fit.coefficients_sd, 1, -1), sd, rtol=1e-6)
