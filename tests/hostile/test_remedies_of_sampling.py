@@ -107,17 +107,17 @@ CASES = {
     ),
     "a fit over one that is unfinished: anew": ("or --overwrite$", fit(f"--out {OUT}"), ANEW),
     "what is kept cannot be read": (
-        r"chain-\S+\.npz: cannot be read .*: fit again with overwrite=True",
+        r"chain-\S+\.npz: cannot be read .*: fit again with --overwrite",
         both(broken_chain, RESUME),
         ANEW,
     ),
     "begun with another version": (
-        "was begun with numpyro 0.1, .*, or fit again with overwrite=True",
+        "was begun with numpyro 0.1, .*, or fit again with --overwrite",
         both(recorded("versions", "numpyro", to="0.1"), RESUME),
         ANEW,
     ),
     "begun with another model": (
-        "was begun with another model: fit again with overwrite=True",
+        "was begun with another model: fit again with --overwrite",
         both(recorded("model", "priors", "background.level", to="Normal(1.0, 0.100000000)"), RESUME),
         ANEW,
     ),

@@ -25,7 +25,7 @@ def test_the_reference_band_has_its_flux():
     assert (np.diff(found) < 0).all()
 
 
-@pytest.mark.parametrize("spread", [None, Gaussian(0.15, 60.0, -0.5)])
+@pytest.mark.parametrize("spread", [None, Gaussian(0.2, 60.0, -0.5)])
 @pytest.mark.slow
 def test_a_fit_to_it_finds_mass_index_and_share(spread):
     mean = bulge(NARROW, 150.0, mass=0.6, index=1.4, share=0.7, redistribution=spread)
