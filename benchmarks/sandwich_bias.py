@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes import models, read_scws, sample, sky
+from ridgebayes.inference.calibration import Pulls, stretched
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.revolution import revolution_terms
 from ridgebayes.runs.fitted import sites
@@ -92,20 +93,22 @@ def _compare(parts: list, prior: NDArray, flux: NDArray, shown: list[int]) -> No
     value = np.clip(value, 0.0, _MOST)
     diagonal = np.diagonal(share, axis1=1, axis2=2).clip(0.0, _MOST)
     ways = {
-        "CR0": np.eye(len(prior))[None],
-        "as fits do": np.apply_along_axis(np.diag, 1, 1 / np.sqrt(1 - diagonal)),
         "CR2": np.einsum("rij,rj,rkj->rik", vector, 1 / np.sqrt(1 - value), vector),
         "CR3": np.einsum("rij,rj,rkj->rik", vector, 1 / (1 - value), vector),
     }
-    roots, found = [np.linalg.cholesky(true) for *_, true in parts], {way: [] for way in ways}
+    shares = {"CR0": np.zeros_like(diagonal), "as fits do": diagonal}
+    roots = [np.linalg.cholesky(true) for *_, true in parts]
+    found: dict[str, list[NDArray]] = {way: [] for way in (*shares, *ways)}
+    of_prior = root.T @ prior @ root
     for _ in range(DRAWS):
         noise = [r @ rng.normal(size=len(r)) for r in roots]
         score = np.array([w.T @ e for (_, w, _), e in zip(parts, noise, strict=True)])
         pull = (score - gram @ (covariance @ score.sum(0))) @ root
-        for way, matrix in ways.items():
-            u = np.einsum("rij,rj->ri", np.broadcast_to(matrix, share.shape), pull)
-            u = u - u.mean(0)
-            found[way].append(sd(root @ (u.T @ u * count / (count - 1) + root.T @ prior @ root) @ root.T))
+        corrected = {way: np.einsum("rij,rj->ri", matrix, pull) for way, matrix in ways.items()}
+        for way in found:
+            u, own = corrected.get(way, pull), shares.get(way, shares["CR0"])
+            half = root @ stretched([Pulls(np.zeros(len(root)), root, np.stack([u, u]), own, of_prior)])
+            found[way].append(sd(half @ half.T))
     print(f"{count} revolutions, {len(prior)} linear parameters; in brackets {', '.join(SHOWN)}")
     print(f"true sd over the posterior's: median {np.median(right / sd(covariance)):.2f}")
     for way, estimates in found.items():

@@ -66,7 +66,6 @@ def test_a_command_draws_to_files_whatever_the_backend(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["JAX_DEBUG_NANS", "JAX_NUM_CPU_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION"])
-@pytest.mark.slow
 def test_a_variable_that_jax_does_not_take_is_named(name, tmp_path):
     for command in (["-m", "ridgebayes", "models"], ["-c", "import ridgebayes; ridgebayes.models"]):
         done = started(*command, cwd=tmp_path, **{name: "perhaps"})
@@ -86,7 +85,6 @@ def test_help_and_import_wait_for_nothing_heavy(tmp_path):
 
 
 @pytest.mark.parametrize("first", ["jax, ridgebayes", "ridgebayes, jax"])
-@pytest.mark.slow
 def test_double_precision_whichever_is_imported_first(first, tmp_path):
     done = started("-c", f"import {first}; print(jax.numpy.ones(1).dtype)", cwd=tmp_path, JAX_ENABLE_X64=None)
     assert done.stdout.split() == [b"float64"], done

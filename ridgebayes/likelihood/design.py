@@ -68,7 +68,7 @@ class FitData:
     """Tracer over its own slow trend, minus one; zero without a tracer."""
     tracer_bands: Annotated[Array, "column block width"]
     """Tracer bands over their slow level, minus one: mean of each revolution, and the rest of each ScW."""
-    basis: Annotated[Array, "column block width"]
+    basis: Annotated[Array, "revolution_term block width"]
     """Columns whose coefficients each revolution has for itself.
 
     The phase basis φ_j, that is 1 and the shifted Legendre polynomials of degree 1 and 2. With `plane.flares`
@@ -178,7 +178,7 @@ class Prepared:
             "region": list(self.sky.names),
             "revolution": self.layout.revolutions.tolist(),
             "term": list(TERMS),
-            "column": [*TERMS, "flares"][: len(self.data.basis)],
+            "revolution_term": [*TERMS, "flares"][: len(self.data.basis)],
             "order": list(range(1, CRAB_ORDER + 1)),
             "mode": list(range(1, self.data.drift_frequency.size + 1)),
             "crab_mode": list(range(1, self.data.smooth_frequency.size + 1)),

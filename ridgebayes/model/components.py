@@ -116,7 +116,7 @@ COEFFICIENTS = {
     "background.coefficients": Parameter(
         dist.Normal(0.0, 1.0),
         "",
-        ("band", "column", "revolution"),
+        ("band", "revolution_term", "revolution"),
         "constant and phase terms of each revolution, over their sd",
     ),
 }

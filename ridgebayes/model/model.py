@@ -72,7 +72,7 @@ class Model:
             "region": len(self.sky.names),
             "revolution": data.level.shape[1],
             "term": len(TERMS),
-            "column": data.basis.shape[0],
+            "revolution_term": data.basis.shape[0],
             "order": data.crab_basis.shape[0] - 1,
             "mode": data.drift_frequency.shape[0],
             "crab_mode": data.smooth_frequency.shape[0],

@@ -87,7 +87,6 @@ UNITS = {
 
 
 @pytest.mark.parametrize("name", UNITS)
-@pytest.mark.slow
 def test_odd_units_give_the_same_intensities(name, mission, plain, three_regions, tmp_path):
     exposure, rate, ra, dec, time = UNITS[name]
     table = Table({"SCW_ID": mission.scw_id, "PHASE": mission.phase * 100, "CRAB": mission.crab})

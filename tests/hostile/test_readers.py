@@ -12,9 +12,8 @@ SLOW = {"run": 9, "checkpoint": 9}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "run" else ()) for name in MAKERS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MAKERS]
 )
-@pytest.mark.slow
 def test_a_broken_file_is_refused_in_one_line_or_read(name, tmp_path):
     reader = make(name, tmp_path)
     right = encoded(reader.answer(reader.read(reader.folder)))

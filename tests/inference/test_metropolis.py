@@ -55,7 +55,7 @@ CLOSED = {
 """With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
 
 
-@pytest.mark.parametrize("draws", [500, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [500, pytest.param(6000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("method", "too_many"), [("auto", 60), ("auto", 2), ("nuts", 60)])
 def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, draws):
     """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
@@ -116,7 +116,7 @@ OUTLIERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("draws", [500, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [500, pytest.param(6000, marks=pytest.mark.slow)])
 def test_outliers_against_all_sets_of_them(small_mission, draws):
     """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets."""
     quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab).take_bands(["A01"])

@@ -86,7 +86,7 @@ def same(run, whole, *more):
         )
 
 
-@pytest.mark.parametrize("blocks", [1, 9])
+@pytest.mark.parametrize("blocks", [0, 1, 4, 9])
 @pytest.mark.slow
 def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
     out = tmp_path / "run"
@@ -100,8 +100,7 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("blocks", [1, 6])
-@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 6))])
 def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch, blocks, proposed):
     """Each of two chains has a block that it leaves out and three that count."""
     interrupted(monkeypatch, models.regions(three_regions), data, tmp_path / "run", blocks, PROPOSALS)

@@ -129,7 +129,6 @@ def test_a_pixel_without_data_gives_nothing_to_its_neighbours(tmp_path):
 @pytest.mark.parametrize("centre", [0.0, 75.0, 180.0, 300.0])
 @pytest.mark.parametrize("kind", ["AIT", "MOL", "SFL", "CEA", "HPX", "ZEA", "CAR"])
 @pytest.mark.parametrize("frame", ["GLON GLAT", "RA-- DEC-"])
-@pytest.mark.slow
 def test_images_of_the_whole_sky_are_right_everywhere(tmp_path, kind, centre, frame):
     lon, lat = frame.split()
     shape = (400, 420) if kind == "ZEA" else (200, 420)

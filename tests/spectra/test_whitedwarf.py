@@ -50,7 +50,6 @@ def test_written_and_read_again(tmp_path, table):
 
 
 @pytest.mark.parametrize("mass", [0.3, 0.3379, 0.61, 0.9871, 1.263, 1.35])
-@pytest.mark.slow
 def test_between_nodes_against_a_fresh_column(table, mass):
     energy = np.geomspace(10, 250, 23)
     fresh = column.solve(mass)

@@ -34,7 +34,7 @@ class Extension:
         Terms of the scatter from ScW to ScW, cts/s, added in quadrature, for the Crab's rate (None without
         a Crab).
     revolution_sd
-        Sd among revolutions, cts/s, (band, revolution), of the column that its parameters add to
+        Sd among revolutions, cts/s, (band, revolution), of the term that its parameters add to
         `FitData.basis`, for the Crab's rate.
     exposure
         Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region)
