@@ -6,8 +6,8 @@
 A simulated mission is fitted with default settings. At the posterior mean the model is linear in what the
 rates are linear in, so with the true covariance of the noise the sd of every FOV flux is a closed form. Noise
 is then drawn many times, and each time the covariance is estimated from the scatter of the revolutions: as
-fits do it (a share for each whitened direction), without any correction (CR0), and with the whole matrix of
-shares (CR2 of Bell & McCaffrey 2002, and CR3).
+fits do it (CR2 of Bell & McCaffrey 2002, as a series), exactly so, without any correction (CR0), and with
+the inverse in place of its root (CR3).
 """
 
 from __future__ import annotations
@@ -91,23 +91,23 @@ def _compare(parts: list, prior: NDArray, flux: NDArray, shown: list[int]) -> No
     share = np.einsum("pi,rpq,qj->rij", root, gram, root)
     value, vector = np.linalg.eigh(share)
     value = np.clip(value, 0.0, _MOST)
-    diagonal = np.diagonal(share, axis1=1, axis2=2).clip(0.0, _MOST)
     ways = {
-        "CR2": np.einsum("rij,rj,rkj->rik", vector, 1 / np.sqrt(1 - value), vector),
-        "CR3": np.einsum("rij,rj,rkj->rik", vector, 1 / (1 - value), vector),
+        "CR0": np.ones_like(value),
+        "as fits do": 1 + value / 2 + 3 * value**2 / 8 + 5 * value**3 / 16,
+        "CR2": 1 / np.sqrt(1 - value),
+        "CR3": 1 / (1 - value),
     }
-    shares = {"CR0": np.zeros_like(diagonal), "as fits do": diagonal}
+    matrices = {way: np.einsum("rij,rj,rkj->rik", vector, factor, vector) for way, factor in ways.items()}
     roots = [np.linalg.cholesky(true) for *_, true in parts]
-    found: dict[str, list[NDArray]] = {way: [] for way in (*shares, *ways)}
+    found: dict[str, list[NDArray]] = {way: [] for way in ways}
     of_prior = root.T @ prior @ root
     for _ in range(DRAWS):
         noise = [r @ rng.normal(size=len(r)) for r in roots]
         score = np.array([w.T @ e for (_, w, _), e in zip(parts, noise, strict=True)])
         pull = (score - gram @ (covariance @ score.sum(0))) @ root
-        corrected = {way: np.einsum("rij,rj->ri", matrix, pull) for way, matrix in ways.items()}
-        for way in found:
-            u, own = corrected.get(way, pull), shares.get(way, shares["CR0"])
-            half = root @ stretched([Pulls(np.zeros(len(root)), root, np.stack([u, u]), own, of_prior)])
+        for way, matrix in matrices.items():
+            u = np.einsum("rij,rj->ri", matrix, pull)
+            half = root @ stretched([Pulls(np.zeros(len(root)), root, np.stack([u, u]), of_prior)])
             found[way].append(sd(half @ half.T))
     print(f"{count} revolutions, {len(prior)} linear parameters; in brackets {', '.join(SHOWN)}")
     print(f"true sd over the posterior's: median {np.median(right / sd(covariance)):.2f}")

@@ -14,7 +14,7 @@ from ridgebayes.likelihood.design import prepare
 
 def _pulls(pull, prior):
     size = pull.shape[1]
-    return Pulls(np.zeros(size), np.eye(size), np.stack([pull, pull]), np.zeros_like(pull), prior)
+    return Pulls(np.zeros(size), np.eye(size), np.stack([pull, pull]), prior)
 
 
 def test_the_map_squared_is_the_sandwich(rng):
@@ -29,17 +29,9 @@ def test_the_map_squared_is_the_sandwich(rng):
     np.testing.assert_allclose(found @ found, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_revolution_that_pulls_the_fit_counts_more(rng):
-    pull = rng.normal(size=(30, 1))
-    pull -= pull.mean()
-    plain = _pulls(pull, np.zeros((1, 1)))
-    more = plain._replace(share=np.full_like(pull, 0.5))
-    np.testing.assert_allclose(stretched([more]), np.sqrt(2.0) * stretched([plain]))
-
-
 @pytest.mark.slow
 def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mission, three_regions):
-    """Of draws so close together that its curvature counts for little; shares are minus that curvature."""
+    """Of draws so close together that its curvature counts for little, and revolutions pull nothing there."""
     model = models.regions(three_regions)
     data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
     posterior = Posterior(model, data)
@@ -57,6 +49,37 @@ def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mis
         np.testing.assert_allclose(
             half, gradient @ np.cov(part, ddof=0), rtol=1e-3, atol=1e-3 * np.abs(half).max()
         )
+
+
+@pytest.mark.slow
+def test_a_revolution_that_pulls_the_fit_to_itself_counts_more(small_mission, three_regions):
+    """By (1 - H)^(-1/2), H from the dense covariance of its rates and the derivatives of their means."""
+    model = models.regions(three_regions)
+    data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
+    posterior = Posterior(model, data)
+    mean = posterior.start(jax.random.key(0), data)
+    rate = posterior.rates(mean, data)
+    column = np.asarray(jax.jacfwd(lambda z: posterior.rates(z, data).loc[0])(jnp.asarray(mean)))
+    sd, basis, noise = (np.asarray(x) for x in (rate.coef_sd[0], data.basis, rate.noise_variance[0]))
+    gram = []
+    for r in range(sd.shape[1]):
+        rows = np.nonzero(np.asarray(data.filled) & (np.asarray(data.block_revolution) == r)[:, None])
+        phi = basis[:, *rows].T * sd[:, r]
+        gram.append(column[rows].T @ np.linalg.solve(np.diag(noise[rows]) + phi @ phi.T, column[rows]))
+    prior = 1e-3 / posterior.scale**2 + 1.0
+    root = np.linalg.cholesky(np.linalg.inv(np.sum(gram, 0) + np.diag(prior)))
+    share, vector = np.linalg.eigh(root.T @ np.array(gram) @ root)
+    share = np.clip(share, 0.0, None)
+    assert 0.2 < share.max() < 1.0
+    series = 1 + share / 2 + 3 * share**2 / 8 + 5 * share**3 / 16
+    pull = np.random.default_rng(0).normal(size=(2, *share.shape))
+    information = np.diag(root.T @ np.sum(gram, 0) @ root)
+    found = Calibrator(posterior)._corrected(pull, mean, root, information, data)
+    expected = np.einsum("rij,rj,rkj,hrk->hri", vector, series, vector, pull)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+    few = share.max(1) < 0.5
+    whole = np.einsum("rij,rj,rkj,hrk->hri", vector, 1 / np.sqrt(1 - share), vector, pull)
+    assert np.abs(expected - whole)[:, few].max() < 0.05 * np.abs(whole).max()
 
 
 @pytest.mark.slow
