@@ -14,6 +14,9 @@ from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.transforms import IdentityTransform, Transform
 
 _STEPS = 60
+_NARROWER = 0.1
+"""Width of a typical posterior over the mean of its prior: of what may vanish it is the scale of the
+coordinates. A posterior much narrower than this scale has a long tail towards zero in them."""
 
 
 class FromZero(Transform):
@@ -64,8 +67,13 @@ def may_vanish(prior: Any) -> bool:
     return isinstance(prior, dist.HalfNormal | dist.Exponential)
 
 
+def scale_of(prior: Any) -> Array:
+    """Scale of the coordinates of what may vanish."""
+    return _NARROWER * prior.mean
+
+
 def coordinates(prior: Any, scale: Any = None) -> Transform:
-    """Choose the coordinates of a parameter: `scale`, the mean of a prior that may vanish, else None."""
+    """Choose the coordinates of a parameter: `scale` is that of a prior that may vanish, else None."""
     return biject_to(prior.support) if scale is None else FromZero(scale)
 
 

@@ -180,8 +180,8 @@ class Dense:
 
 
 def _log_slope(x, sd):
-    """Log dx/dz of x = m (z Φ(z) + φ(z)), m the mean of a half-normal prior: z by bisection."""
-    mean = sd * np.sqrt(2.0 / np.pi)
-    zs = [brentq(lambda z, v=v: mean * (z * ndtr(z) + stats.norm.pdf(z)) - v, -30.0, 30.0 + v / mean,
+    """Log dx/dz of x = s (z Φ(z) + φ(z)), s a tenth of the mean of a half-normal prior: z by bisection."""
+    scale = 0.1 * sd * np.sqrt(2.0 / np.pi)
+    zs = [brentq(lambda z, v=v: scale * (z * ndtr(z) + stats.norm.pdf(z)) - v, -30.0, 30.0 + v / scale,
                  xtol=1e-14) for v in np.ravel(x)]  # fmt: skip
-    return np.log(mean * ndtr(np.reshape(zs, np.shape(x))))
+    return np.log(scale * ndtr(np.reshape(zs, np.shape(x))))
