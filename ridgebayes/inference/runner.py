@@ -202,7 +202,7 @@ def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
     if draws >= MIN_DRAWS:
         return
     if checkpoint is None:
-        raise InputError(f"stopped {stopped}, too few for a run: give more max_time=..., or out=...")
+        raise InputError(f"stopped {stopped}, too few for a run: give more max_time=...")
     go_on = command("resume", checkpoint.run)
     raise InputError(f"stopped {stopped}, too few for a run; all are kept: go on with `{go_on}`")
 
