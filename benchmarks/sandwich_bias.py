@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes import models, read_scws, sample, sky
-from ridgebayes.inference.calibration import Pulls, stretched
+from ridgebayes.inference.calibration import SERIES, Pulls, stretched
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.revolution import revolution_terms
 from ridgebayes.runs.fitted import sites
@@ -93,7 +93,7 @@ def _compare(parts: list, prior: NDArray, flux: NDArray, shown: list[int]) -> No
     value = np.clip(value, 0.0, _MOST)
     ways = {
         "CR0": np.ones_like(value),
-        "as fits do": 1 + value / 2 + 3 * value**2 / 8 + 5 * value**3 / 16,
+        "as fits do": np.polynomial.polynomial.polyval(value, (1, *SERIES)),
         "CR2": 1 / np.sqrt(1 - value),
         "CR3": 1 / (1 - value),
     }

@@ -14,9 +14,9 @@ from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.transforms import IdentityTransform, Transform
 
 _STEPS = 60
-_NARROWER = 0.1
-"""Width of a typical posterior over the mean of its prior: of what may vanish it is the scale of the
-coordinates. A posterior much narrower than this scale has a long tail towards zero in them."""
+_OVER_MEAN = 0.1
+"""Scale of the coordinates of what may vanish, over the mean of its prior: most posteriors are so narrow.
+One that is much narrower than the scale has a long tail towards zero in these coordinates."""
 
 
 class FromZero(Transform):
@@ -69,7 +69,7 @@ def may_vanish(prior: Any) -> bool:
 
 def scale_of(prior: Any) -> Array:
     """Scale of the coordinates of what may vanish."""
-    return _NARROWER * prior.mean
+    return _OVER_MEAN * prior.mean
 
 
 def coordinates(prior: Any, scale: Any = None) -> Transform:

@@ -163,7 +163,7 @@ def test_too_little_time_in_memory(folder, three_regions):
     model = models.regions(three_regions)
     with pytest.raises(InputError, match=r"max_time = 0: must be more than 0 minutes"):
         sample(model, scws, max_time=0, **SETTINGS)
-    with pytest.raises(InputError, match=r"too few for a run: give more max_time=\.\.\."):
+    with pytest.raises(InputError, match=r"too few for a run: give more max_time=\.\.\.$"):
         sample(model, scws, max_time=1e-5, **SETTINGS)
     assert sample(model, scws, max_time=9.0, **SETTINGS).intensity().sizes["draw"] == 70
     with pytest.raises(InputError, match=r"all are kept: go on with `ridgebayes resume \S*short`"):

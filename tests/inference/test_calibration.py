@@ -12,6 +12,14 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 
 
+@pytest.fixture(scope="module")
+def fitted(small_mission, three_regions):
+    """Posterior of one band, and its data."""
+    model = models.regions(three_regions)
+    data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
+    return Posterior(model, data), data
+
+
 def _pulls(pull, prior):
     size = pull.shape[1]
     return Pulls(np.zeros(size), np.eye(size), np.stack([pull, pull]), prior)
@@ -30,11 +38,9 @@ def test_the_map_squared_is_the_sandwich(rng):
 
 
 @pytest.mark.slow
-def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mission, three_regions):
-    """Of draws so close together that its curvature counts for little, and revolutions pull nothing there."""
-    model = models.regions(three_regions)
-    data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
-    posterior = Posterior(model, data)
+def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(fitted):
+    """Of draws so close together that its curvature counts for little, and the correction for nothing."""
+    posterior, data = fitted
     middle = posterior.start(jax.random.key(0), data)
     draws = middle + 1e-5 * posterior.scale * np.random.default_rng(0).normal(size=(1000, posterior.size))
     found = Calibrator(posterior).pulls(draws, data)
@@ -51,12 +57,9 @@ def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(small_mis
         )
 
 
-@pytest.mark.slow
-def test_a_revolution_that_pulls_the_fit_to_itself_counts_more(small_mission, three_regions):
+def test_a_revolution_that_pulls_the_fit_to_itself_counts_more(fitted):
     """By (1 - H)^(-1/2), H from the dense covariance of its rates and the derivatives of their means."""
-    model = models.regions(three_regions)
-    data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
-    posterior = Posterior(model, data)
+    posterior, data = fitted
     mean = posterior.start(jax.random.key(0), data)
     rate = posterior.rates(mean, data)
     column = np.asarray(jax.jacfwd(lambda z: posterior.rates(z, data).loc[0])(jnp.asarray(mean)))

@@ -128,7 +128,7 @@ def test_too_few_draws_are_kept_and_go_on(clock):
 
 
 def test_too_few_draws_in_memory(clock):
-    with pytest.raises(InputError, match=r"too few for a run: give more max_time=\.\.\."):
+    with pytest.raises(InputError, match=r"too few for a run: give more max_time=\.\.\.$"):
         run(clock, 10.0)
 
 
