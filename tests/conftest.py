@@ -11,6 +11,8 @@ import matplotlib
 import numpy as np
 import psutil
 import pytest
+import scipy.linalg  # noqa: F401 (its BLAS is limited below, once it is there)
+from threadpoolctl import threadpool_limits
 
 from tests.helpers.shared import made_once, shared_folder
 
@@ -34,6 +36,7 @@ def pytest_configure(config):
     users do.
     """
     gc.set_threshold(200_000, 20, 20)  # as the command line does: JAX makes many objects
+    threadpool_limits(1, user_api="blas")  # as in a fit; two threads take ten times as long for small matrices
     # Workers have what the process that started them has chosen.
     if not hasattr(config, "workerinput"):
         os.environ["XLA_FLAGS"] = " ".join([*os.environ.get("XLA_FLAGS", "").split(), *_known(config)])
