@@ -36,7 +36,7 @@ def pytest_configure(config):
     users do.
     """
     gc.set_threshold(200_000, 20, 20)  # as the command line does: JAX makes many objects
-    threadpool_limits(1, user_api="blas")  # as in a fit; two threads take ten times as long for small matrices
+    threadpool_limits(1, user_api="blas")  # as in a fit: two take longer for small matrices
     # Workers have what the process that started them has chosen.
     if not hasattr(config, "workerinput"):
         os.environ["XLA_FLAGS"] = " ".join([*os.environ.get("XLA_FLAGS", "").split(), *_known(config)])

@@ -85,6 +85,7 @@ def test_help_and_import_wait_for_nothing_heavy(tmp_path):
 
 
 @pytest.mark.parametrize("first", ["jax, ridgebayes", "ridgebayes, jax"])
+@pytest.mark.slow
 def test_double_precision_whichever_is_imported_first(first, tmp_path):
     done = started("-c", f"import {first}; print(jax.numpy.ones(1).dtype)", cwd=tmp_path, JAX_ENABLE_X64=None)
     assert done.stdout.split() == [b"float64"], done

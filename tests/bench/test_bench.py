@@ -63,6 +63,7 @@ def test_sky_is_equal_bins_along_the_plane(tmp_path, number):
 
 
 @pytest.mark.parametrize(("bands", "made", "chosen"), [(1, 3, ["--band", "A01"]), (3, 3, []), (5, 5, [])])
+@pytest.mark.slow
 def test_mission_has_the_bands(tmp_path, bands, made, chosen):
     case = Case(150, 10, bands)
     answer = call(*case.simulation(tmp_path, None))

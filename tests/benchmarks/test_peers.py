@@ -29,6 +29,7 @@ def our_difference(prepared, points, sky):
     return one - two
 
 
+@pytest.mark.slow
 def test_arrays_are_those_of_the_fit(mission, small_mission):
     prepared, given = mission
     np.testing.assert_array_equal(given.rate, prepared.scws.rate[:, 0])
@@ -52,6 +53,7 @@ def test_numpyro_has_our_density(mission, three_regions, centred):
     assert abs(expected) > 100
 
 
+@pytest.mark.slow
 def test_what_a_peer_cannot_finish_is_not_tried_on_more(tmp_path, monkeypatch, capsys):
     tried = []
 

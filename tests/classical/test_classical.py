@@ -178,6 +178,7 @@ def exact(mission, template, brightness=2.0, crab=120.0):
     )
 
 
+@pytest.mark.slow
 def test_exact_mission_gives_back_its_fluxes(mission, milkyway, template):
     scws = exact(mission, template)
     calibration = classical.calibrate(scws, settings=Settings(galaxy_iterations=12))

@@ -54,6 +54,7 @@ def test_each_revolution_in_bands():
 
 
 @pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.slow
 def test_each_revolution_with_correlated_noise(groups):
     m = Mission(groups=groups)
     d = m.distribution(*m.arguments)
@@ -88,6 +89,7 @@ def _emptied(kind):
 
 
 @pytest.mark.parametrize("kind", ["plain", "correlated", "outliers"])
+@pytest.mark.slow
 def test_an_emptied_revolution_says_nothing(kind):
     """Zero log density, whatever its rates, and finite derivatives."""
     d, value = _emptied(kind)

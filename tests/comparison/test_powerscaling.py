@@ -67,6 +67,7 @@ def test_sensitivity_is_the_analytic_one():
             )
 
 
+@pytest.mark.slow
 def test_log_prior_is_scipy_s(found):
     """It is for intensity times Crab rate over its reference."""
     scws, run, _ = gaussian_run()
@@ -147,6 +148,7 @@ def test_reweighted_posterior_is_the_analytic_one(found):
         np.testing.assert_allclose(np.sqrt(weight @ (draws - mean) ** 2), sd, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_figure(found):
     run, _, table, fits = found
     with matplotlib.style.context(STYLE, after_reset=True):

@@ -41,6 +41,7 @@ def test_gain_of_a_noise_that_is_not_there_is_its_parameters(three_regions):
     assert trial.beside == ()
 
 
+@pytest.mark.slow
 def test_of_a_long_table_some_revolutions_are_taken(three_regions):
     scws = mission(three_regions)
     tried = Trials(models.regions(three_regions), scws, most_scws=len(scws) // 3 + 1)

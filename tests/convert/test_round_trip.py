@@ -40,6 +40,7 @@ def back_and_forth(dialect, mission, folder):
 
 
 @pytest.mark.parametrize("dialect", CHOSEN, ids=lambda d: "-".join(map(str, vars(d).values())))
+@pytest.mark.slow
 def test_a_dialect_converted_back_is_the_demo(dialect, mission, tmp_path):
     path, done, calendar = back_and_forth(dialect, mission, tmp_path)
     # The mapping as inferred is complete: it converts the same, and nothing is left to guess.

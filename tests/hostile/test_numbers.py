@@ -87,6 +87,7 @@ UNITS = {
 
 
 @pytest.mark.parametrize("name", UNITS)
+@pytest.mark.slow
 def test_odd_units_give_the_same_intensities(name, mission, plain, three_regions, tmp_path):
     exposure, rate, ra, dec, time = UNITS[name]
     table = Table({"SCW_ID": mission.scw_id, "PHASE": mission.phase * 100, "CRAB": mission.crab})
@@ -120,6 +121,7 @@ def test_another_zero_of_time_changes_no_intensity(mission, plain, three_regions
     assert_allclose(later.covariance, plain.covariance, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_row_order_changes_no_intensity(mission, plain, three_regions, rng):
     again = solved(mission.select(rng.permutation(len(mission))), three_regions)
     assert_allclose(again.mean, plain.mean, rtol=1e-9)

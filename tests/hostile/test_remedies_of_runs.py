@@ -344,5 +344,6 @@ CASES = {
 
 @pytest.mark.filterwarnings("ignore::astropy.units.UnitsWarning")
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_the_remedy_works(name, tmp_path, monkeypatch):
     follow(CASES[name], tmp_path, monkeypatch)

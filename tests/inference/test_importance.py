@@ -76,6 +76,7 @@ def test_data_that_say_nothing_change_nothing(gaussian, rng):
     assert found.serves
 
 
+@pytest.mark.slow
 def test_draws_are_judged_by_the_limits_of_a_fit(rng):
     def judged(z):
         lp = np.zeros(z.shape[:2])

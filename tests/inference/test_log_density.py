@@ -50,6 +50,7 @@ def some(posterior, seed=0):
     return np.random.default_rng(seed).normal(size=(3, posterior.size))
 
 
+@pytest.mark.slow
 def test_vectors_and_parameters_stand_for_each_other(posterior):
     z = some(posterior)
     np.testing.assert_allclose(posterior.unconstrain(posterior.constrain(z)), z, rtol=1e-9, atol=1e-9)

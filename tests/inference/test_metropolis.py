@@ -98,6 +98,7 @@ def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_ma
     np.testing.assert_allclose(off, off[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_nonlinear_every_draw_is_exact(small_mission):
     """The level alone: no proposal, independent draws."""
     few = few_scws(small_mission).take_bands(["A01"])

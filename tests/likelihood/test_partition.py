@@ -82,6 +82,7 @@ def test_some_revolutions_are_a_mission_of_their_own(small_mission, three_region
     np.testing.assert_allclose(found, whole[..., 1::3], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_fewer_revolutions_than_devices():
     with pytest.raises(InputError, match="3 revolutions: give at most"):
         shares(np.array([0, 1, 2]), 3, 4)

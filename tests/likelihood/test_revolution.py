@@ -25,6 +25,7 @@ def test_empty_cells_do_not_matter():
     assert d.log_prob(where.pack(loc)) == d.log_prob(where.pack(loc, fill=1e6))
 
 
+@pytest.mark.slow
 def test_bands_are_independent():
     d, where, loc, covariance, *_ = ragged(bands=(3,))
     value = loc + 0.3
@@ -45,6 +46,7 @@ def _gradient_check(d, where, loc):
 
 
 @pytest.mark.parametrize("coef_sd", [(2.0, 0.7, 0.4), (2.0, 0.0, 0.5)])
+@pytest.mark.slow
 def test_closed_form_gradient(coef_sd):
     """Forward and reverse derivatives against finite differences of the value."""
     log_prob, x = _gradient_check(*ragged(coef_sd=coef_sd, counts=(1, 3, 7), width=4)[:3])
@@ -88,6 +90,7 @@ def _dense_coefficients(where, loc, value, covariance, basis, sd, revolution):
 
 
 @pytest.mark.parametrize("coef_sd", [(2.0, 0.7, 0.4), (2.0, 0.0, 0.5)])
+@pytest.mark.slow
 def test_coefficients_are_the_dense_conditional(coef_sd):
     d, where, loc, covariance, basis, sd, revolution = ragged(coef_sd=coef_sd)
     value = np.random.default_rng(3).multivariate_normal(loc, covariance)

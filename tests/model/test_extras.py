@@ -152,6 +152,7 @@ def test_free_latitude_meets_the_sky_that_was_built(stretch, shift, prepared, sm
 
 
 @pytest.mark.parametrize(("departure", "shape"), [([0.4, 0.0], (1.4, 0.0)), ([0.0, 0.0], (1.0, 0.0))])
+@pytest.mark.slow
 def test_a_sky_of_starlight_may_be_as_wide_as_another(departure, shape, small_mission, three_regions):
     """Where intensities are in proportion to starlight, the columns of `sky.latitude` make it another sky."""
     made = prepare(small_mission, three_regions, opened={"sky.latitude", "crab.rate"})
@@ -199,6 +200,7 @@ def test_a_stretched_sky_keeps_its_intensity(three_regions):
     assert same.key == three_regions.key
 
 
+@pytest.mark.slow
 def test_crab_follows_a_step(three_regions):
     """The smooth part can hold a change of the Crab's rate that a cubic cannot."""
     programme = simulate.programme(40, stop=2740, seed=2)

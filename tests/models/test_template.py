@@ -93,6 +93,7 @@ def test_bar_and_disc_add_up_to_the_starlight():
     assert np.abs(together - alone).max() < 0.01 * alone.max()
 
 
+@pytest.mark.slow
 def test_two_maps_may_overlap_but_not_one_with_itself(tmp_path):
     cell = '[[region]]\nname = "{}"\nlon = [-20, 20]\nshape = "{}"\n'
     path = tmp_path / "sky.toml"

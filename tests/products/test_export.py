@@ -53,6 +53,7 @@ def files(folder, *suffixes):
     return [path for path in sorted(folder.rglob("*")) if path.suffix in suffixes]
 
 
+@pytest.mark.slow
 def test_the_index_names_every_file_and_the_sums_are_right(folder):
     index = (folder / INDEX).read_text(encoding="utf-8")
     listed = {line.split(" | ")[0].removeprefix("| ") for line in index.splitlines() if line.startswith("| ")}

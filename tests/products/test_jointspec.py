@@ -55,6 +55,7 @@ def run(three_regions):
     return made
 
 
+@pytest.mark.slow
 def test_components_add_up_to_what_the_field_of_view_sees(run):
     for region in ("GB", "L+20"):
         found = joint_fit(run, region)

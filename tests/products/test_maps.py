@@ -454,6 +454,7 @@ def test_a_region_hardly_seen_sets_no_scale(sky, draws, scws):
     assert sd.limits[1] < 0.5 < np.nanmax(one.intensity_sd)
 
 
+@pytest.mark.slow
 def test_thirty_bands_and_one(sky, draws, scws):
     scws = scws | {k: np.repeat(v[:, :1], 30, 1) for k, v in scws.items() if np.ndim(v) == 2}
     run = sky_run(sky, np.repeat(draws[:, :1], 30, 1), scws=scws)
@@ -489,6 +490,7 @@ def test_command(run, tmp_path):
     assert (bad.exit_code, bad.output.count("\n")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_the_whole_plane_tiles_without_seam():
     """The shipped tiling: every pixel of the plane is covered once, to what a picture shows."""
     tiling = load("coarse")

@@ -29,6 +29,7 @@ def tree(small_mission, three_regions):
     return rb.prior_predictive(rb.models.regions(three_regions), small_mission, DRAWS, seed=2)
 
 
+@pytest.mark.slow
 def test_groups_axes_and_units(tree, small_mission):
     predictive, revolutions = tree["prior_predictive"].dataset, len(np.unique(small_mission.revolution))
     assert predictive["revolution_rate"].shape == (1, DRAWS, 2, revolutions)
@@ -41,6 +42,7 @@ def test_groups_axes_and_units(tree, small_mission):
     assert tree.attrs["simulated"] == 1
 
 
+@pytest.mark.slow
 def test_same_seed_same_draws(tree, small_mission, three_regions):
     again = rb.prior_predictive(rb.models.regions(three_regions), small_mission, DRAWS, seed=2)
     assert tree.identical(again)
@@ -70,6 +72,7 @@ def test_quantities_follow_from_the_parameters(tree, small_mission, three_region
     np.testing.assert_allclose(predictive["crab.history"].values[0], crab)
 
 
+@pytest.mark.slow
 def test_replicates_scatter_about_their_expectation(small_mission, three_regions):
     """With everything fixed they are the expected rate and its noise, in the mean over draws."""
     held = {"sky.intensity": 0.0, "sky.latitude": 0.0, "background.level": 1.0, "background.drift": 0.0,

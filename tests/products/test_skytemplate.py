@@ -77,6 +77,7 @@ def test_an_image_follows_a_stretched_sky(sky, run, stretch, shift):
 
 
 @pytest.mark.parametrize("crab", [CRAB, ATEL4869])
+@pytest.mark.slow
 def test_the_integral_over_a_band_is_the_flux_of_the_posterior(run, sky, crab):
     """Power laws between the nodes, integrated over energy and over the east: mCrab/deg² × 1/1000 Crab."""
     template = sky_template(run, crab)

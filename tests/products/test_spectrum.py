@@ -363,6 +363,7 @@ def test_bands_that_overlap_go_without_an_ogip_file(tmp_path, monkeypatch):
         (30, np.array([np.geomspace(17, 200, 31)[:-1], np.geomspace(17, 200, 31)[1:]]), np.full(30, 50.0)),
     ],
 )
+@pytest.mark.slow
 def test_one_band_a_gap_and_thirty(tmp_path, monkeypatch, bands, edges, mean):
     run = changed(bands, edges=edges, mean=mean)
     path = save(run, tmp_path, monkeypatch)

@@ -58,6 +58,7 @@ def test_known_ratio(run, tmp_path):
     assert "0.26 ± 0.05 in 3-20 keV" in own.meta["published"]
 
 
+@pytest.mark.slow
 def test_a_sky_that_is_no_multiple_of_the_map(run, tmp_path):
     table = starlight_ratio(run, flat(tmp_path / "flat.fits"), unit="MJy/sr")
     assert all("no multiple of the map" in verdict for verdict in table["verdict"])

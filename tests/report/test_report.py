@@ -48,6 +48,7 @@ def page(saved):
     return write_report(saved)
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_and_every_link_leads_somewhere(page):
     found = Page(page.read_text())
     assert not found.open

@@ -101,6 +101,7 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
 
 
 @pytest.mark.parametrize("blocks", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 6))])
+@pytest.mark.slow
 def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch, blocks, proposed):
     """Each of two chains has a block that it leaves out and three that count."""
     interrupted(monkeypatch, models.regions(three_regions), data, tmp_path / "run", blocks, PROPOSALS)
@@ -189,6 +190,7 @@ class TestRefused:
             resume(stopped)
         first.close()
 
+    @pytest.mark.slow
     def test_fitting_over_it(self, stopped, data, three_regions):
         with pytest.raises(InputError, match="unfinished run: go on with"):
             sample(models.regions(three_regions), data, out=stopped)

@@ -161,6 +161,7 @@ def test_right_model_is_uniform_and_a_wrong_scale_is_found(go_on, tmp_path):
     assert wrong.departures["spread[A01]"].startswith("posterior too low")
 
 
+@pytest.mark.slow
 def test_campaign_priors_leave_changed_ones_alone(three_regions):
     from ridgebayes import models
     from ridgebayes.priors import spell

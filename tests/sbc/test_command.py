@@ -89,6 +89,7 @@ def test_other_campaign_is_refused(command, tmp_path):
     assert (tmp_path / "simulations.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_figure_shows_the_band_and_what_is_wrong(rng):
     ranks = synthetic_ranks(rng, wrong="crab.rate[A01]")
     figure = sbc_figure(ranks)

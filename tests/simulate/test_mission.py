@@ -175,6 +175,7 @@ def test_flux_of_the_bulge_by_brute_force(coarse):
     np.testing.assert_allclose(*scales, rtol=0.005)
 
 
+@pytest.mark.slow
 def test_template_is_the_starlight_in_every_region(coarse):
     """A fit's regions with the true intensities give back what the ScWs saw of the template."""
     programme = simulate.programme(30, stop=2740, seed=4)

@@ -27,6 +27,7 @@ def per_revolution(programme):
 @pytest.mark.parametrize(
     ("name", "share"), [("high", 0.278), ("plane", 0.52), ("bulge", 0.131), ("crab", 0.047)]
 )
+@pytest.mark.slow
 def test_shares_of_scws(programme, name, share):
     lon, lat = np.abs(programme.lon), np.abs(programme.lat)
     masks = {

@@ -107,6 +107,7 @@ def test_streams_of_noise_stay_what_they_are(staring, world):
     np.testing.assert_array_equal(scws.rate, rate)
 
 
+@pytest.mark.slow
 def test_outliers(fly, plain):
     scws = fly(World(outliers=simulate.Outliers(fraction=0.03, size=8.0)))
     shift = (scws.rate - plain.rate) / noise_sd(plain, simulate.Truth())
@@ -149,6 +150,7 @@ def test_outliers_of_each_band(fly, plain):
 
 
 @pytest.mark.parametrize("memory", [None, 0.7])
+@pytest.mark.slow
 def test_shared_noise(staring, memory):
     """Bands are correlated in scatter and revolution terms; variances and memory stay what they were."""
     tau = (0.03, 0.015, 0.01)
@@ -205,6 +207,7 @@ def test_correlated_noise(staring):
     assert np.abs((noise[:-1, -1] * noise[1:, 0]).mean(axis=0)).max() < 4 / np.sqrt(399)
 
 
+@pytest.mark.slow
 def test_wrong_template(fly, plain, coarse):
     scws = fly(World(wrong_template=simulate.WrongTemplate(stretch=1.5, shift_deg=1.0)))
     np.testing.assert_allclose(scws.truth["gb_fov"], plain.truth["gb_fov"], rtol=1e-7)

@@ -96,6 +96,7 @@ def test_all_sky_images(tmp_path, ctype, shape, crpix, crval, cdelt):
 
 
 @pytest.mark.parametrize("ctype", [["RA---TAN", "DEC--TAN"], ["GLON-SIN", "GLAT-SIN"]])
+@pytest.mark.slow
 def test_a_partial_image_says_nothing_outside(tmp_path, ctype):
     centre = SkyCoord(30, -10, unit="deg", frame="galactic")
     crval = [centre.icrs.ra.deg, centre.icrs.dec.deg] if ctype[0].startswith("RA") else [30, -10]
@@ -129,6 +130,7 @@ def test_a_pixel_without_data_gives_nothing_to_its_neighbours(tmp_path):
 @pytest.mark.parametrize("centre", [0.0, 75.0, 180.0, 300.0])
 @pytest.mark.parametrize("kind", ["AIT", "MOL", "SFL", "CEA", "HPX", "ZEA", "CAR"])
 @pytest.mark.parametrize("frame", ["GLON GLAT", "RA-- DEC-"])
+@pytest.mark.slow
 def test_images_of_the_whole_sky_are_right_everywhere(tmp_path, kind, centre, frame):
     lon, lat = frame.split()
     shape = (400, 420) if kind == "ZEA" else (200, 420)

@@ -73,6 +73,7 @@ def write(folder, values, wcs, **cards):
 
 @pytest.mark.parametrize("centre", [0.0, 75.0, 180.0, 300.0])
 @pytest.mark.parametrize("kind", ["CAR", "AIT", "MOL", "SFL", "PAR", "CEA", "CYP", "HPX", "ZEA"])
+@pytest.mark.slow
 def test_galactic_images(tmp_path, kind, centre):
     write(tmp_path, *image(kind, centre))
     # Pixels of 1° take 0.2 % off a ridge of 6°. At its antipode ZEA shears pixels to many degrees.
@@ -81,6 +82,7 @@ def test_galactic_images(tmp_path, kind, centre):
 
 @pytest.mark.parametrize("centre", [0.0, 75.0, 180.0, 300.0])
 @pytest.mark.parametrize("kind", ["AIT", "MOL", "SFL", "CEA", "HPX", "ZEA"])
+@pytest.mark.slow
 def test_equatorial_images(tmp_path, kind, centre):
     write(tmp_path, *image(kind, centre, "RA DEC"))
     # The seam runs across the plane at an angle, and pixels at the pole are sheared.

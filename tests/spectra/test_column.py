@@ -77,6 +77,7 @@ def test_strong_shock_temperature(solved):
     assert solved.temperature[hottest] == pytest.approx(kt, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_energy_is_conserved(solved):
     brought = solved.accretion * G * solved.mass * SUN / solved.radius
     assert solved.luminosity.sum() == pytest.approx(brought, rel=1e-8)
