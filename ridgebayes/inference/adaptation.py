@@ -24,14 +24,16 @@ from ridgebayes.inference.proposal import Proposal, unskewed
 
 logger = logging.getLogger(__name__)
 
-ROUNDS = 10
-"""At most so many rounds of adaptation."""
+ROUNDS, _HOPELESS = 25, 10
+"""At most so many rounds of adaptation; of a proposal that is accepted in less than one case in ten, so many."""
 OFTEN, NO_TAIL = 0.6, 0.5
 """Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
 _ENOUGH = 0.8
 """Acceptance below which it is adapted once more, though it serves."""
-_USEFUL, _MORE, _IN_VAIN = 0.4, 1.1, 2
-"""Acceptance from which adaptation ends after so many rounds that do not bring so many times as much."""
+_USEFUL, _KNOWN = 0.4, 10.0
+"""Acceptance, or else draws that weights are worth for each parameter, from which adaptation may end …"""
+_IN_VAIN, _GAIN = 3, 0.1
+"""… after so many rounds in which the log of the least second moment of the weights has not fallen by so much."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -87,36 +89,39 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
     Adapted
         The best of the proposals, each judged by draws that no fit has seen.
     """
-    fitted = isinstance(start, Proposal)
     proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
     size = proposal.mean.size
     n = max(_A_ROUND, _EACH * size)
-    used: list[Proposal] = []
-    best = Adapted(proposal, 0.0, np.inf)
-    x, log_p, in_vain = np.empty((0, size)), np.empty(0), 0
+    judged, best = list[Adapted](), Adapted(proposal, 0.0, np.inf)
+    x, log_p, log_q = np.empty((0, size)), np.empty(0), np.empty((0, 0))
     for number in range(ROUNDS):
-        used.append(proposal)
         new = proposal.skewed(proposal.draw(rng, n))
         x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
-        own = log_p[-n:] - proposal.log_density_at(new)
-        judged = Adapted(proposal, acceptance(own, -own), pareto_k(own))
+        of_new = np.array([one.proposal.log_density_at(new) for one in judged]).reshape(number, n)
+        log_q = np.vstack([np.hstack([log_q, of_new]), proposal.log_density_at(x)])
+        own = log_p[-n:] - log_q[-1, -n:]
+        served = any(one.serves for one in judged)
+        judged.append(Adapted(proposal, acceptance(own, -own), pareto_k(own)))
+        log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
+        if not np.isfinite(log_weight).any():
+            continue
+        # Own draws of a proposal do not see what it misses; those of all others do.
+        weight = softmax(log_weight)
+        moments = logsumexp(log_p - log_q, axis=1, b=weight)
+        best = judged[int(np.argmin(moments))]
         logger.debug(
-            "round %d: accepted %.0f %%, k %.2f", number + 1, 100 * judged.acceptance, judged.pareto_k
+            "round %d: accepted %.0f %%, k %.2f, log moment %.2f of %.2f",
+            *(number + 1, 100 * judged[-1].acceptance, judged[-1].pareto_k, moments[-1], moments.min()),
         )
-        served = best.serves
-        if judged.acceptance > _MORE * best.acceptance:
-            in_vain = 0
-        elif fitted or proposal is not used[max(number - 1, 0)]:
-            # A first guess that is used again gathers points for its first fit: that is not in vain.
-            in_vain += 1
-        best = max(best, judged, key=lambda one: (one.pareto_k <= MAX_PARETO_K, one.acceptance))
-        if judged.serves and (served or judged.acceptance >= _ENOUGH):
+        if judged[-1].serves and (served or judged[-1].acceptance >= _ENOUGH):
             break
-        if in_vain >= _IN_VAIN and best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL:
+        in_vain = number >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
+        useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL
+        if in_vain and (useful or _worth(weight) >= _KNOWN * size):
             break
-        log_weight = log_p - logsumexp([q.log_density_at(x) for q in used], axis=0) + np.log(len(used))
-        if np.isfinite(log_weight).any():
-            proposal = _fitted(x, log_p, log_weight, proposal)
+        if number + 1 >= _HOPELESS and best.acceptance < 0.1:
+            break
+        proposal = _fitted(x, log_p, log_weight, proposal)
     return best
 
 

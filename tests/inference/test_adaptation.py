@@ -98,6 +98,26 @@ def test_of_a_skewed_density(shape):
     assert (found.proposal.skew < 0).all()
 
 
+def test_what_draws_of_a_narrow_fit_do_not_see():
+    """Skewed along lines between the axes: a chain leaves its far tails after few proposals, not dozens."""
+    size, skewed, one = 12, 4, stats.loggamma(1.0)
+    axes = stats.ortho_group(size, seed=3).rvs()
+
+    def log_densities(x):
+        along = x @ axes
+        return one.logpdf(along[:, :skewed]).sum(1) + stats.norm.logpdf(along[:, skewed:]).sum(1)
+
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        of_density = rng.normal(size=(2000, size))
+        of_density[:, :skewed] = one.rvs((2000, skewed), random_state=rng)
+        proposal = adapt(log_densities, Gaussian(np.zeros(size), axes), rng).proposal
+        log_weight = lambda x, q=proposal: log_densities(x) - q.log_density_at(x)
+        own, here = log_weight(proposal.skewed(proposal.draw(rng, 2000))), log_weight(of_density @ axes.T)
+        accepted = np.minimum(1.0, np.exp(own - here[:, None])).mean(1)
+        assert (1.0 / accepted).mean() < 20.0
+
+
 def test_of_a_bounded_density():
     """Even in a box: nothing outside, where the proposal has its tails."""
     low, high = np.array([0.0, -3.0]), np.array([1.0, 5.0])
