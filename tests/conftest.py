@@ -66,23 +66,28 @@ def _known(config):
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_programs():
-    """Drop compiled programs after each module, so that a worker does not grow; those kept on disk return."""
+    """Drop compiled programs after a module that left many, so that a worker does not grow; the disk has them."""
     yield
-    jax.clear_caches()
-    _free()
+    if _grown() > LARGE / 4:
+        jax.clear_caches()
+        _free()
 
 
 @pytest.fixture(autouse=True)
 def _free_when_large():
     """Free what a test has left, where it is much: the programs of one fit are 400 MB of garbage."""
     yield
-    if psutil.Process().memory_info().rss > _left["rss"] + LARGE:
+    if _grown() > LARGE:
         _free()
 
 
 _left = {"rss": 0}
 """What a worker held after it was last cleaned up, bytes: what it keeps then, as fits that tests share, costs
 seconds to look through again."""
+
+
+def _grown():
+    return psutil.Process().memory_info().rss - _left["rss"]
 
 
 def _free():

@@ -7,6 +7,7 @@ from ridgebayes.runs.run import Run
 from tests.helpers.cli import call, one_line
 
 
+@pytest.mark.slow
 def test_a_simulated_sky_of_known_spectrum(tmp_path):
     path = tmp_path / "mission.fits"
     call("simulate", "--revolutions", 2, "--white-dwarfs", 0.6, 1.4, 0.7, "--redistribution", "fwhm=0.1",

@@ -47,6 +47,7 @@ def test_difference_is_the_closed_form(far):
     assert np.abs(exact[good]).max() > 1
 
 
+@pytest.mark.slow
 def test_table(rng):
     better = rng.normal(-70, 5, 150)
     worse = better - rng.normal(0.3, 1.0, 150)

@@ -35,6 +35,7 @@ def example(tmp_path, monkeypatch):
     return load
 
 
+@pytest.mark.slow
 def test_an_extension_adds_its_scatter(example, monkeypatch, small_mission, three_regions):
     added = example("ridgebayes.model.extensions.tracer_scatter").TRACER_SCATTER
     monkeypatch.setitem(extensions.EXTRAS, added.name, added)

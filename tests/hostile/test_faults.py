@@ -20,6 +20,8 @@ from ridgebayes.io.atomic import whole_file, whole_files
 from ridgebayes.runs.run import Run
 from tests.helpers.readers import few, make
 
+pytestmark = pytest.mark.slow
+
 
 @contextlib.contextmanager
 def files_no_longer_than(size):
@@ -110,7 +112,6 @@ def run(tmp_path_factory):
     return make("run", tmp_path_factory.mktemp("readers")).folder / "run"
 
 
-@pytest.mark.slow
 def test_a_run_on_a_full_disk(run, tmp_path):
     opened = Run.open(run)
     opened.scws  # noqa: B018  so that it is written too
@@ -134,7 +135,6 @@ def test_figures_on_a_full_disk(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["posterior.nc", "scws.fits"])
-@pytest.mark.slow
 def test_a_changed_byte_in_a_run_is_found(run, name):
     path = run / name
     good = path.read_bytes()

@@ -115,6 +115,7 @@ def test_odd_units_give_the_same_intensities(name, mission, plain, three_regions
     assert_allclose(again.covariance, plain.covariance, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_another_zero_of_time_changes_no_intensity(mission, plain, three_regions):
     later = solved(dataclasses.replace(mission, mjd=mission.mjd + 1000.0), three_regions)
     assert_allclose(later.mean, plain.mean, rtol=1e-6)

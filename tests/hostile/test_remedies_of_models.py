@@ -5,6 +5,7 @@ import re
 from functools import cache
 
 import numpy as np
+import pytest
 from astropy.io import fits
 from astropy_healpix import HEALPix
 
@@ -367,5 +368,6 @@ SLOW = {
 
 
 @cases(CASES, SLOW)
+@pytest.mark.slow
 def test_the_remedy_works(case, tmp_path, monkeypatch):
     follow(case, tmp_path, monkeypatch)

@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 import numpy as np
+import pytest
 from astropy.io import fits
 
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum, crab_spectrum
@@ -217,5 +218,6 @@ SLOW = {
 
 
 @cases(CASES, SLOW)
+@pytest.mark.slow
 def test_the_remedy_works(case, tmp_path, monkeypatch):
     follow(case, tmp_path, monkeypatch)

@@ -112,8 +112,10 @@ def test_what_draws_of_a_narrow_fit_do_not_see():
         of_density = rng.normal(size=(2000, size))
         of_density[:, :skewed] = one.rvs((2000, skewed), random_state=rng)
         proposal = adapt(log_densities, Gaussian(np.zeros(size), axes), rng).proposal
-        log_weight = lambda x, q=proposal: log_densities(x) - q.log_density_at(x)
-        own, here = log_weight(proposal.skewed(proposal.draw(rng, 2000))), log_weight(of_density @ axes.T)
+        own, here = (
+            log_densities(x) - proposal.log_density_at(x)
+            for x in (proposal.skewed(proposal.draw(rng, 2000)), of_density @ axes.T)
+        )
         accepted = np.minimum(1.0, np.exp(own - here[:, None])).mean(1)
         assert (1.0 / accepted).mean() < 20.0
 

@@ -57,6 +57,7 @@ def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(fitted):
         )
 
 
+@pytest.mark.slow
 def test_a_revolution_that_pulls_the_fit_to_itself_counts_more(fitted):
     """By (1 - H)^(-1/2), H from the dense covariance of its rates and the derivatives of their means."""
     posterior, data = fitted

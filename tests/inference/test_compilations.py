@@ -69,6 +69,7 @@ def three_bands(small_mission):
     )
 
 
+@pytest.mark.slow
 def test_bands_and_chains_share_what_is_compiled(three_bands, three_regions):
     """Three bands of four chains compile no program of the sampler more often than one band of one chain."""
     model = models.regions(three_regions)

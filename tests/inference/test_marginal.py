@@ -87,6 +87,7 @@ def test_mean_precision_and_density_are_those_of_dense_matrices(dense, marginal)
     assert np.ptp(found.log_density) > 1.0
 
 
+@pytest.mark.slow
 def test_the_reference_does_not_matter(dense, marginal):
     """Far from the mean of the linear parameters too; so sizes of slopes are no accident of the start."""
     z = some(dense.posterior, dense.data)

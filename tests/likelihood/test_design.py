@@ -76,6 +76,7 @@ def test_time_offset_changes_nothing(prepared, small_mission, three_regions):
     assert log_density(later, three_regions) == pytest.approx(log_density(prepared, three_regions), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_without_tracer_and_roll(small_mission, three_regions):
     bare = dataclasses.replace(small_mission, tracer=None, tracer_err=None, roll=None)
     data = prepare(bare, three_regions).data

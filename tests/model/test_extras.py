@@ -86,6 +86,7 @@ def test_opened_it_changes_the_density(name, opened, three_regions, plain):
     assert (np.abs(found - plain) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_flares_are_a_term_of_each_revolution(opened, three_regions):
     """Their mean and covariance are those of shot noise, built here ScW by ScW."""
     prepared, sd, peak = opened["transients"], 4.0, 8.0

@@ -17,6 +17,8 @@ from ridgebayes.products.spectrum import regions as spectrum_regions
 from ridgebayes.runs.intensity import format_table
 from ridgebayes.runs.run import Run
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"seed": 1, "chains": 2, "warmup": 150, "draws": 150}
 
 
@@ -55,7 +57,6 @@ def test_background_is_recovered_where_it_was_not_fitted(background_run, one_ban
     assert np.abs(np.median(excess[fitted])) < 0.05 * expected
 
 
-@pytest.mark.slow
 def test_crab_is_recovered(crab_run, one_band):
     table = crab_table(crab_run)
     true = np.interp(table["MJD"].value, one_band.truth["mjd"], np.asarray(one_band.truth["crab_rate"])[:, 0])

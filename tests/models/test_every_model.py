@@ -16,6 +16,7 @@ QUICK = {"background", "crab", "regions"}
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in models.MODELS]
 )
+@pytest.mark.slow
 def test_density_is_finite_with_the_extras_that_it_can_have(name, starry_mission, three_regions):
     none = {
         "background": {"free_latitude", "transients", "smooth_crab"},

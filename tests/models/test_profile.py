@@ -56,6 +56,7 @@ def _draw(model, data, key):
     return handlers.seed(lambda: profile_of_longitude(p, data), key)()
 
 
+@pytest.mark.slow
 def test_latitude_can_be_freed(starry_mission, three_regions):
     model = models.profile(three_regions).with_extras("free_latitude")
     data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.parameters.keys()).data

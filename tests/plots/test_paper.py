@@ -45,6 +45,7 @@ def test_longitude(latitude_run):  # noqa: F811
     assert "20–30 keV" in [text.get_text() for text in ax.texts]
 
 
+@pytest.mark.slow
 def test_spectrum_has_published_fluxes_and_slopes(spectrum):
     run, result = spectrum
     figure = paper.spectrum_figure(run, result)

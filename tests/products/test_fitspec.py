@@ -20,6 +20,8 @@ from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import COMPONENTS
 from tests.helpers.synthetic_run import CHAINS, DRAWS, LON, NAMES, make_run
 
+pytestmark = pytest.mark.slow
+
 TEN = np.geomspace(20.0, 200.0, 9)
 EDGES = np.stack([TEN[:-1], TEN[1:]])
 BANDS = EDGES.shape[1]
@@ -64,7 +66,6 @@ def result(run):
     return products.fit_region(spectrum, distance=8.0, stellar_mass=1e10, draws=400)
 
 
-@pytest.mark.slow
 def test_what_is_fitted_is_mean_and_covariance_of_the_draws(run, result):
     draws = run.tree["posterior"]["sky.fov_flux"].sel(region="GB").values.reshape(-1, BANDS)
     np.testing.assert_allclose(result.fit.mean, draws.mean(0))
@@ -75,7 +76,6 @@ def test_what_is_fitted_is_mean_and_covariance_of_the_draws(run, result):
     np.testing.assert_allclose(found, np.diag(np.diag(apart.covariance)))
 
 
-@pytest.mark.slow
 def test_table_says_mass_share_crossing_and_luminosity(run, result):
     table = products.fit_table(run, result)
     row = {str(r["name"]): r for r in table}
@@ -96,7 +96,6 @@ def test_table_says_mass_share_crossing_and_luminosity(run, result):
     assert "over 1e+10 solar masses of stars" in text
 
 
-@pytest.mark.slow
 def test_energy_flux_adds_up_with_the_crab(result):
     # A power law of the Crab's own index has the Crab's energy flux a mCrab.
     spectrum = result.spectrum
@@ -107,7 +106,6 @@ def test_energy_flux_adds_up_with_the_crab(result):
     np.testing.assert_allclose(erg, mcrab * CRAB.erg_per_mcrab(*EDGES[:, 2]), rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_intensity_is_per_steradian(run):
     spectrum = products.region_spectrum(run, "GB", "intensity")
     found = products.fit_region(spectrum, "powerlaw", draws=100)
@@ -178,7 +176,6 @@ def test_refusals(run, result):
         products.region_spectrum(no_sky, "GB")
 
 
-@pytest.mark.slow
 def test_figure_shows_posterior_and_prior(run, result, tmp_path):
     path = write_figure(lambda: fitspec_figure(run, result), tmp_path / "fit.png")
     assert path.stat().st_size > 10_000
@@ -190,7 +187,6 @@ def test_figure_shows_posterior_and_prior(run, result, tmp_path):
     assert "simulated data" in [text.get_text() for text in figure.texts]
 
 
-@pytest.mark.slow
 def test_command(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Run, "open", classmethod(lambda _cls, _path: run))
     arguments = ["fitspec", str(tmp_path / "run"), "--components", "cutoff", "--draws", "100",

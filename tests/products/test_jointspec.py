@@ -67,6 +67,7 @@ def test_components_add_up_to_what_the_field_of_view_sees(run):
         )
 
 
+@pytest.mark.slow
 def test_region_of_a_file(run):
     mine = build("mine", [Region.box("elsewhere", (5, 15), (0, 10))], nside=16)
     found = joint_fit(run, "elsewhere", sky=mine)

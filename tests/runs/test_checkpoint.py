@@ -21,6 +21,8 @@ from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
 from tests.helpers.records import change
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(chains=2, warmup=50, draws=70, seed=5, sampler="nuts", max_tree_depth=4)
 """Short trajectories: what is resumed need not be well sampled. Each chain has five blocks."""
 PROPOSALS = dataclasses.replace(SETTINGS, draws=150, sampler="auto")
@@ -87,7 +89,6 @@ def same(run, whole, *more):
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 4, 9])
-@pytest.mark.slow
 def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tmp_path, monkeypatch, blocks):
     out = tmp_path / "run"
     message = interrupted(monkeypatch, models.regions(three_regions), data, out, blocks)
@@ -101,7 +102,6 @@ def test_resumed_fit_is_the_whole_one_bit_for_bit(whole, data, three_regions, tm
 
 
 @pytest.mark.parametrize("blocks", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 6))])
-@pytest.mark.slow
 def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monkeypatch, blocks, proposed):
     """Each of two chains has a block that it leaves out and three that count."""
     interrupted(monkeypatch, models.regions(three_regions), data, tmp_path / "run", blocks, PROPOSALS)
@@ -109,7 +109,6 @@ def test_chains_of_proposals_are_resumed_too(data, three_regions, tmp_path, monk
     same(resume(tmp_path / "run"), proposed)
 
 
-@pytest.mark.slow
 def test_chains_with_outliers_are_resumed_too(data, three_regions, tmp_path, monkeypatch):
     """Their state holds which ScWs are outliers. Stopped within the second chain."""
     model = models.regions(three_regions).with_extras("outliers")
@@ -119,7 +118,6 @@ def test_chains_with_outliers_are_resumed_too(data, three_regions, tmp_path, mon
     same(resume(tmp_path / "run"), whole)
 
 
-@pytest.mark.slow
 def test_killed_fit_resumes(whole, table, tmp_path):
     """`kill -9` after five of the ten blocks of both chains, in a process of its own."""
     out = tmp_path / "run"
@@ -155,7 +153,6 @@ class TestRefused:
         interrupted(monkeypatch, models.regions(three_regions), data, out, 1)
         return out
 
-    @pytest.mark.slow
     def test_other_version(self, stopped):
         change(stopped / CHECKPOINT / "run.toml", "versions", "numpyro", to="0.1")
         with pytest.raises(
@@ -163,13 +160,11 @@ class TestRefused:
         ):
             resume(stopped)
 
-    @pytest.mark.slow
     def test_other_data(self, stopped, data):
         other = dataclasses.replace(data, rate=data.rate * 1.01)
         with pytest.raises(InputError, match="begun with other data"):
             resume(stopped, scws=other)
 
-    @pytest.mark.slow
     def test_other_model(self, stopped):
         prior = "model", "priors", "background.level"
         change(stopped / CHECKPOINT / "run.toml", *prior, to="Normal(1.0, 0.100000000)")
@@ -183,20 +178,17 @@ class TestRefused:
         with pytest.raises(InputError, match="is complete"):
             resume(done.path)
 
-    @pytest.mark.slow
     def test_two_at_a_time(self, stopped):
         first = Checkpoint.open(stopped)
         with pytest.raises(InputError, match="another process is sampling into it"):
             resume(stopped)
         first.close()
 
-    @pytest.mark.slow
     def test_fitting_over_it(self, stopped, data, three_regions):
         with pytest.raises(InputError, match="unfinished run: go on with"):
             sample(models.regions(three_regions), data, out=stopped)
 
 
-@pytest.mark.slow
 def test_old_run_stands_until_the_new_one_is_there(whole, data, three_regions, tmp_path, monkeypatch):
     old = whole.save(tmp_path / "run")
     other = models.regions(three_regions).with_priors({"crab.rate": 1.0})
@@ -208,7 +200,6 @@ def test_old_run_stands_until_the_new_one_is_there(whole, data, three_regions, t
 
 
 @pytest.mark.parametrize("step", range(4))
-@pytest.mark.slow
 def test_directory_is_whole_wherever_its_replacement_stops(whole, tmp_path, monkeypatch, step):
     """The old or the new run, never neither: killed before each of the steps of the replacement."""
     old = whole.save(tmp_path / "run")

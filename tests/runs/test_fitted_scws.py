@@ -69,6 +69,7 @@ def test_a_torn_file_is_one_line(small_run, tmp_path):
         Run.open(saved.path).scws  # noqa: B018
 
 
+@pytest.mark.slow
 def test_flares_are_of_the_sky(small_mission, three_regions):
     """What a revolution has more along the plane counts as seen of it, not as background."""
     model = models.regions(three_regions).with_extras("transients").with_priors({"plane.scatter": 0.0})

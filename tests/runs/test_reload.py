@@ -20,6 +20,7 @@ def densities(again):
     return np.stack(found)
 
 
+@pytest.mark.slow
 def test_density_of_reopened_draws_is_the_sampler_s(small_run, small_mission, tmp_path):
     saved = small_run.save(tmp_path / "run")
     again = reopen(type(saved).open(saved.path), small_mission)

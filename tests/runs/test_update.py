@@ -13,6 +13,8 @@ from ridgebayes.runs.reload import recall, reopen
 from ridgebayes.runs.run import Run
 from ridgebayes.runs.update import CHAINS, MOVED, WEIGHTED, _Brought, joined, update
 
+pytestmark = pytest.mark.slow
+
 MORE = {"chains": 4, "draws": 800, "seed": 3}
 
 
@@ -76,7 +78,6 @@ def test_old_draws_are_the_fresh_fit_s(old, fresh, small_mission, cut, tmp_path,
     np.testing.assert_allclose(run.tree["sample_stats"]["lp_band"].values[:, :5], densities(again), rtol=1e-9)
 
 
-@pytest.mark.slow
 def test_chains_from_the_old_posterior_are_the_fresh_fit_s(old, fresh, small_mission, tmp_path, monkeypatch):
     """In the one band where the old draws do not serve."""
     bring, brought = _Brought.up_to_date, []

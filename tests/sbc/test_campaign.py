@@ -42,6 +42,7 @@ def go_on(pointings, settings):
     return run
 
 
+@pytest.mark.slow
 def test_campaign(campaign):
     out, ranks = campaign
     assert ranks.values.shape == (SIMULATIONS, 4)

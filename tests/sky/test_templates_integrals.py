@@ -106,6 +106,7 @@ def test_oblique_projections(tmp_path, kind, lat):
 @pytest.mark.parametrize(("frame", "centre", "lat"), [("GLON GLAT", 180.0, 0.0), ("RA DEC", 75.0, 30.0)])
 # Faces to the left of the middle one, to its right, or two on either side, in a wider image.
 @pytest.mark.parametrize(("first", "flip"), [(45.5, -1), (315.5, 1), (180.5, 1), (200.5, 1)])
+@pytest.mark.slow
 def test_cubes(tmp_path, kind, frame, centre, lat, first, flip):
     shape = (300, 400) if first == 200.5 else (270, 360)
     write(tmp_path, *image(kind, centre, frame, lat=lat, shape=shape, first=first, flip=flip))
