@@ -66,7 +66,7 @@ def _known(config):
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_programs():
-    """Drop compiled programs after a module that left many, so that a worker does not grow; the disk has them."""
+    """Drop compiled programs after a module that left many, so that no worker grows large."""
     yield
     if _grown() > LARGE / 4:
         jax.clear_caches()

@@ -18,22 +18,22 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
 
-from ridgebayes.inference.mixing import MAX_PARETO_K
 from ridgebayes.inference.mode import Gaussian, LogDensities
 from ridgebayes.inference.proposal import Proposal, unskewed
 
 logger = logging.getLogger(__name__)
 
-ROUNDS, _HOPELESS = 25, 10
-"""At most so many rounds of adaptation; of a proposal that is accepted in less than one case in ten, so many."""
+ROUNDS, _HOPELESS, _SELDOM = 25, 10, 0.1
+"""At most so many rounds of adaptation; so many where proposals are accepted this seldom."""
 OFTEN, NO_TAIL = 0.6, 0.5
 """Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
 _ENOUGH = 0.8
 """Acceptance below which it is adapted once more, though it serves."""
-_USEFUL, _KNOWN = 0.4, 10.0
-"""Acceptance, or else draws that weights are worth for each parameter, from which adaptation may end …"""
 _IN_VAIN, _GAIN = 3, 0.1
-"""… after so many rounds in which the log of the least second moment of the weights has not fallen by so much."""
+"""Rounds in which the log of the least second moment of the weights falls by less than this are in vain."""
+_USEFUL, _KNOWN = 0.4, 10.0
+"""After these adaptation ends if so many proposals are accepted, or if all weights are worth so many draws
+for each parameter."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
@@ -59,7 +59,7 @@ class Adapted(NamedTuple):
     acceptance
         Share of its draws that an independence sampler accepts.
     pareto_k
-        Of the weights of its draws; above `MAX_PARETO_K` the proposal misses a part of the density.
+        Of the weights of its draws: above 0.7 the proposal misses a part of the density.
     """
 
     proposal: Proposal
@@ -87,7 +87,7 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
     Returns
     -------
     Adapted
-        The best of the proposals, each judged by draws that no fit has seen.
+        The proposal with the least second moment of the weights, which is taken over the draws of all rounds.
     """
     proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
     size = proposal.mean.size
@@ -119,7 +119,7 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL
         if in_vain and (useful or _worth(weight) >= _KNOWN * size):
             break
-        if number + 1 >= _HOPELESS and best.acceptance < 0.1:
+        if number + 1 >= _HOPELESS and best.acceptance < _SELDOM:
             break
         proposal = _fitted(x, log_p, log_weight, proposal)
     return best

@@ -191,6 +191,7 @@ def test_exact_mission_gives_back_its_fluxes(mission, milkyway, template):
     np.testing.assert_allclose(table["flux"].to_value(MCRAB)[seen], 2 * centre[seen], rtol=0.03, atol=0.3)
 
 
+@pytest.mark.slow
 def test_galaxy_at_high_latitude_biases_the_published_method(mission, milkyway, template):
     scws = exact(mission, template)
     table = {

@@ -173,6 +173,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_the_remedy_works(name, tmp_path, monkeypatch):
     follow(CASES[name], tmp_path, monkeypatch)
 

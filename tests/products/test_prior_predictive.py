@@ -48,6 +48,7 @@ def test_same_seed_same_draws(tree, small_mission, three_regions):
     assert tree.identical(again)
 
 
+@pytest.mark.slow
 def test_draws_follow_the_priors(tree):
     """Kolmogorov-Smirnov against the distributions that are written down."""
     prior = tree["prior"].dataset

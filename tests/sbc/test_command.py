@@ -68,6 +68,7 @@ def test_campaign_and_what_it_leaves(command, campaign, tmp_path):
         (["sbc", "nowhere.fits"], "nowhere.fits"),
     ],
 )
+@pytest.mark.slow
 def test_one_line_errors(arguments, message, tmp_path):
     result = call(*arguments, "--out", tmp_path / "out", "--quiet")
     assert result.exit_code == 2

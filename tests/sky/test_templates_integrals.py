@@ -115,6 +115,7 @@ def test_cubes(tmp_path, kind, frame, centre, lat, first, flip):
 
 @pytest.mark.parametrize("kind", ["ARC", "XPH", "PCO", "BON", "COD", "COE"])
 @pytest.mark.parametrize("frame", ["GLON GLAT", "RA DEC"])
+@pytest.mark.slow
 def test_less_usual_projections(tmp_path, kind, frame):
     parallels = [(2, 1, 45.0)] + ([] if kind == "BON" else [(2, 2, 25.0)])
     conic = {"lat": 45.0} if kind in ("COD", "COE") else {}
