@@ -16,6 +16,8 @@ from ridgebayes.plots.style import STYLE
 from tests.helpers.cli import call
 from tests.helpers.gaussian_run import gaussian_run, other_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def far():
@@ -34,7 +36,6 @@ def made(pointwise, k=0.2):
     return Loo(xr.Dataset({name: (axes, x) for name, x in values.items()}, coords), "PSIS", 0.7)
 
 
-@pytest.mark.slow
 def test_difference_is_the_closed_form(far):
     """The better model first, its lead that of dense algebra where PSIS works."""
     scws, runs, linear = far
@@ -47,7 +48,6 @@ def test_difference_is_the_closed_form(far):
     assert np.abs(exact[good]).max() > 1
 
 
-@pytest.mark.slow
 def test_table(rng):
     better = rng.normal(-70, 5, 150)
     worse = better - rng.normal(0.3, 1.0, 150)
@@ -123,7 +123,6 @@ def test_figure(far, rng):
     assert any("simulated" in text.get_text() for text in figure.texts)
 
 
-@pytest.mark.slow
 def test_commands(far, tmp_path):
     scws, runs, _ = far
     rb.write_scws(scws, tmp_path / "mission.fits")

@@ -154,6 +154,7 @@ def data(small_mission, three_regions):
     return prepare(few_scws(small_mission), three_regions, opened={"crab.rate", "sky.latitude"}).data
 
 
+@pytest.mark.slow
 class TestLinearParameters:
     @staticmethod
     def names(model, data):
@@ -169,18 +170,15 @@ class TestLinearParameters:
         assert self.names(models.regions(three_regions), data) == self.ALL
 
     @pytest.mark.parametrize("name", ["background.tracer", "sky.intensity"])
-    @pytest.mark.slow
     def test_a_prior_that_is_no_gaussian_demotes(self, data, three_regions, name):
         """Only the parameter that has it."""
         model = models.regions(three_regions).with_priors({name: dist.StudentT(4.0, 0.4, 0.5)})
         assert self.names(model, data) == self.ALL - {name}
 
-    @pytest.mark.slow
     def test_a_positive_sky_is_not_linear(self, data, three_regions):
         model = models.regions(three_regions).with_priors({"sky.intensity": "TruncatedNormal(0.5, 1, low=0)"})
         assert self.names(model, data) == self.ALL - {"sky.intensity"}
 
-    @pytest.mark.slow
     def test_of_two_that_are_multiplied_one_is_linear(self, data, three_regions):
         def product(p, data):
             background = components.background(p, data)
@@ -193,7 +191,6 @@ class TestLinearParameters:
         assert "background.tracer" not in found or not {"background.level", "background.drift"} & found
         assert found
 
-    @pytest.mark.slow
     def test_none_where_revolutions_have_parameters(self, data, three_regions):
         assert self.names(models.regions(three_regions, marginal=False), data) == set()
 

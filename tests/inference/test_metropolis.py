@@ -55,8 +55,13 @@ CLOSED = {
 """With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
 
 
-@pytest.mark.parametrize("draws", [500, pytest.param(6000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("method", "too_many"), [("auto", 60), ("auto", 2), ("nuts", 60)])
+WAYS = [("auto", 60, 6000), ("auto", 2, 6000), ("nuts", 60, 6000)]
+
+
+@pytest.mark.parametrize(
+    ("method", "too_many", "draws"),
+    [("auto", 60, 500), *(pytest.param(*way, marks=pytest.mark.slow) for way in WAYS)],
+)
 def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, draws):
     """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
 
