@@ -30,7 +30,7 @@ OFTEN, NO_TAIL = 0.6, 0.5
 _ENOUGH = 0.8
 """Acceptance below which it is adapted once more, though it serves."""
 _IN_VAIN, _GAIN = 3, 0.1
-"""Rounds in which the log of the least second moment of the weights falls by less than this are in vain."""
+"""So many fits are in vain if the log of the least second moment of the weights falls by less than this."""
 _USEFUL, _KNOWN = 0.4, 10.0
 """After these adaptation ends if so many proposals are accepted, or if all weights are worth so many draws
 for each parameter."""
@@ -89,18 +89,23 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
     Adapted
         The proposal with the least second moment of the weights, which is taken over the draws of all rounds.
     """
+    fitted = isinstance(start, Proposal)
     proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
     size = proposal.mean.size
     n = max(_A_ROUND, _EACH * size)
-    judged, best = list[Adapted](), Adapted(proposal, 0.0, np.inf)
+    judged, best, fits = list[Adapted](), Adapted(proposal, 0.0, np.inf), 0
     x, log_p, log_q = np.empty((0, size)), np.empty(0), np.empty((0, 0))
     for number in range(ROUNDS):
+        if number >= _HOPELESS and best.acceptance < _SELDOM:
+            break
         new = proposal.skewed(proposal.draw(rng, n))
         x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
         of_new = np.array([one.proposal.log_density_at(new) for one in judged]).reshape(number, n)
         log_q = np.vstack([np.hstack([log_q, of_new]), proposal.log_density_at(x)])
         own = log_p[-n:] - log_q[-1, -n:]
         served = any(one.serves for one in judged)
+        # A first guess that is used again gathers points for its first fit.
+        fits += bool(judged) and (fitted or proposal is not judged[-1].proposal)
         judged.append(Adapted(proposal, acceptance(own, -own), pareto_k(own)))
         log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
         if not np.isfinite(log_weight).any():
@@ -115,11 +120,9 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         )
         if judged[-1].serves and (served or judged[-1].acceptance >= _ENOUGH):
             break
-        in_vain = number >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
+        in_vain = fits >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
         useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL
         if in_vain and (useful or _worth(weight) >= _KNOWN * size):
-            break
-        if number + 1 >= _HOPELESS and best.acceptance < _SELDOM:
             break
         proposal = _fitted(x, log_p, log_weight, proposal)
     return best
