@@ -4,14 +4,14 @@ For ScW i of revolution ρ, band k:
 
 .. math::
 
-    rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik},\; stat\_err_{ik}^2 + (σ_k L_k)^2 + (σ^C_k C_k R_i)^2)
+    rate_{ik} \sim N(B_{ik} + C_k(t_i) S_{ik} / 1000,\; stat\_err_{ik}^2 + (σ_k L_k)^2 + (σ^C_k C_k R_i)^2)
 
     B_{ik} = L_k(t) [level_k + drift_k(t) + a_k \, δtracer_i + Σ_j c_{ρkj} φ_j(phase_i)],
     \quad c_{ρkj} \sim N(0, τ_{kj}^2)
 
     S_{ik} = Ω Σ_m A_{im} I_{mk} + 1000 R_i \quad (R_i: response at the Crab where it was not removed)
 
-with L the reference level (cts/s), C the Crab rate (cts/s per mCrab), A in deg² and I in mCrab/deg². The c
+with L the reference level (cts/s), C the Crab rate (cts/s per Crab), A in deg² and I in mCrab/deg². The c
 are integrated out exactly unless ``marginal=False``.
 """
 
