@@ -6,15 +6,16 @@ READERS ?= .venv-readers
 # Each takes up to 2.6 GB.
 WORKERS ?= 2
 
-.PHONY: help demo docs pipeline test test-slow test-all coverage lint bench bench-peers check-readers clean
+.PHONY: help demo docs pipeline test test-slow test-long test-all coverage lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the quick tests, five minutes on two cores"
-	@echo "make test-slow  the others, such as resumed fits and posteriors in closed form: half an hour or more"
-	@echo "make test-all   both in one run"
+	@echo "make test-slow  the others that CI runs: half an hour"
+	@echo "make test-long  those of more than some twenty seconds each, such as fits that are stopped and resumed"
+	@echo "make test-all   all of them in one run, more than an hour"
 	@echo "make coverage   the quick tests, and which lines they did not run"
 	@echo "make lint       ruff, mypy, and which package may import which"
 	@echo "make docs       the site, with its tutorials run: site/html/index.html"
@@ -52,17 +53,20 @@ check-readers: $(BIN)/.installed runs/demo/run.toml $(READERS)/.installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: $(BIN)/.installed
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 test-slow: $(BIN)/.installed
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not long"
 
-# In one run, so that what quick and slow tests of a file share is made once.
+test-long: $(BIN)/.installed
+	$(PYTEST) -m long
+
+# In one run, so that what tests of a file share is made once.
 test-all: $(BIN)/.installed
 	$(PYTEST)
 
 coverage: $(BIN)/.installed
-	$(PYTEST) -m "not slow" --cov=ridgebayes --cov=models --cov-report=term-missing:skip-covered
+	$(PYTEST) -m "not slow and not long" --cov=ridgebayes --cov=models --cov-report=term-missing:skip-covered
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

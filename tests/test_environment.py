@@ -160,7 +160,7 @@ def test_the_commit_is_that_of_this_package_only(tmp_path, monkeypatch):
 # --- scripts
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_script_without_a_guard_says_what_is_missing(tmp_path):
     (tmp_path / "script.py").write_text(
         "from pathlib import Path\n"

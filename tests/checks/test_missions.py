@@ -37,7 +37,7 @@ def clean(three_regions):
     return check(run, mission, draws=40)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clean_data_are_not_found_fault_with(clean):
     checks = clean
     assert checks.found == ()

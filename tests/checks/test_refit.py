@@ -68,7 +68,7 @@ def test_around_has_the_moments_of_the_draws(rng):
     np.testing.assert_allclose(around.root @ around.root.T, np.cov(z.T), rtol=1e-8)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fit_of_a_replicate_is_at_its_mode(small_run, small_mission):
     """There the slope, in units of the posterior's spread, is small against what it was."""
     again = reopen(small_run, small_mission)
@@ -85,7 +85,7 @@ def test_fit_of_a_replicate_is_at_its_mode(small_run, small_mission):
     assert after < 0.02 * before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sampled_revolution_terms_are_refused(three_regions, small_mission, small_run):
     again = reopen(small_run, small_mission)
     explicit = Posterior(models.regions(three_regions, marginal=False), again.parts[0])

@@ -185,7 +185,7 @@ def test_refit_takes_the_place_of_psis(monkeypatch):
     np.testing.assert_allclose(both, 0.0, atol=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kept_in_the_run_directory(tmp_path, monkeypatch):
     scws, run, _ = gaussian_run()
     saved = run.save(tmp_path / "run")

@@ -45,7 +45,7 @@ def found():
     return run, linear, table, fits
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sensitivity_is_the_analytic_one():
     """Of 2,500 draws a chain the estimate scatters by up to 8 % from seed to seed, of 10,000 by half."""
     scws, few, linear = gaussian_run()

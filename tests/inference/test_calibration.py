@@ -37,7 +37,7 @@ def test_the_map_squared_is_the_sandwich(rng):
     np.testing.assert_allclose(found @ found, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pulls_are_the_gradients_of_a_likelihood_that_is_nearly_linear(fitted):
     """Of draws so close together that its curvature counts for little, and the correction for nothing."""
     posterior, data = fitted
@@ -106,7 +106,7 @@ def test_a_linear_model_has_the_cluster_robust_covariance(rng):
     assert (np.diag(half @ half.T)[[0, 2]] > 2 * np.diag(root @ root.T)[[0, 2]]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_curved_posterior(rng):
     """One normal scale, unknown: the infinitesimal jackknife against the sandwich in closed form.
 

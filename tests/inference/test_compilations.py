@@ -18,7 +18,7 @@ def lowered(scws, regions):
     return jax.jit(jax.value_and_grad(posterior.potential)).lower(z, data).as_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_text_of_the_gradient_does_not_grow_with_the_mission(small_mission, three_regions):
     """Data are arguments: only the numbers in the shapes grow."""
     half = small_mission.select(np.isin(small_mission.revolution, np.unique(small_mission.revolution)[::2]))

@@ -97,7 +97,7 @@ def test_threads_may_compile_at_once(data, three_regions):
     np.testing.assert_allclose(found, float(jax.jit(posterior.potential)(z, data)), rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_integrating_the_revolution_coefficients_out_is_exact(small_mission, three_regions):
     """They are Gaussian given all else: Laplace's approximation of the integral has no error."""
     few = few_scws(small_mission).take_bands(["A01"])

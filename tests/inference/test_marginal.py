@@ -120,7 +120,7 @@ def test_gradient_is_that_of_differences(dense, marginal):
         ("background", ("correlated_noise",)),  # its ScWs stand among others that are not fitted
     ],
 )
-@pytest.mark.slow
+@pytest.mark.long
 def test_marginal_and_conditional_make_up_the_full_density(build, extras, small_mission, three_regions):
     """log p(θ, β, y) = log p(θ, y) + log p(β | θ, y), whatever β; slopes that depend on θ included."""
     scws = few_scws(small_mission)
@@ -256,7 +256,7 @@ def test_groups_of_a_long_mission_change_nothing(small_mission, three_regions, m
     np.testing.assert_allclose(*found, rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_density_that_rounding_has_eaten_is_none(small_mission, three_regions):
     """Where the thermal part is cut off far below the bands, it outshines all else beyond 16 digits.
 

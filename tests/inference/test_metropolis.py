@@ -60,7 +60,7 @@ WAYS = [("auto", 60, 6000), ("auto", 2, 6000), ("nuts", 60, 6000)]
 
 @pytest.mark.parametrize(
     ("method", "too_many", "draws"),
-    [("auto", 60, 500), *(pytest.param(*way, marks=pytest.mark.slow) for way in WAYS)],
+    [("auto", 60, 500), *(pytest.param(*way, marks=pytest.mark.long) for way in WAYS)],
 )
 def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, draws):
     """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
@@ -122,7 +122,7 @@ OUTLIERS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_outliers_against_all_sets_of_them(small_mission):
     """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets."""
     quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab).take_bands(["A01"])
@@ -188,7 +188,7 @@ def _variance_and_level(posterior, data):
     return rate.noise_variance, level
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, caplog):
     """Of all parameters together, none integrated out, with NumPyro's own adaptation.
 

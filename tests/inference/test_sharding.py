@@ -53,7 +53,7 @@ def agree(found, n):
         np.testing.assert_allclose(several, plain, rtol=1e-10, atol=1e-10 * np.abs(plain).max())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_density_does_not_depend_on_the_number_of_devices(mission):
     found = result(start(mission, devices=4))
     for n in (1, 2, 4):

@@ -87,7 +87,7 @@ def test_an_outlier_is_found(made):
     assert where.unpack(probability).mean() < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gradient_is_nearly_that_of_the_value(made):
     """The share of the outliers is found outside of the derivative."""
     _, given, process, value, _ = made

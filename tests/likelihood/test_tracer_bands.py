@@ -180,7 +180,7 @@ def test_a_model_that_follows_tracer_bands_needs_them(shared, three_regions):
         dataclasses.replace(model, parameters=without).with_tracer_bands()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_line_names_what_is_wrong(run):
     folder, _ = run
     said = call("fit", folder / "old.fits", "--tracer-band", "HRAD", "--out", folder / "no")

@@ -241,7 +241,7 @@ def test_errors_hold_for_a_background_that_errs_by_revolution(sky, draws):
     assert found[0].residual_error[p] > 1.5 * np.sqrt(5.0**2 + 2.0**2) / np.sqrt(n)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fit_expects_what_it_was_fitted_to(small_run):
     """The real thing: residuals scatter about what is expected by less than their errors, and not by far."""
     for one in sky_maps(small_run, nside=16):

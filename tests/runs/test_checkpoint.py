@@ -21,7 +21,7 @@ from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
 from tests.helpers.records import change
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SETTINGS = Settings(chains=2, warmup=50, draws=70, seed=5, sampler="nuts", max_tree_depth=4)
 """Short trajectories: what is resumed need not be well sampled. Each chain has five blocks."""

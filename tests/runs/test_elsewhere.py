@@ -41,7 +41,7 @@ def same(one, other):
             xr.testing.assert_identical(one.tree[group].dataset, other.tree[group].dataset)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_give_the_same_bit_for_bit(data, model, whole, tmp_path):
     found = sample(model, data, settings=SETTINGS, scheduler="local:2", out=tmp_path / "run")
     same(whole, found)

@@ -43,7 +43,7 @@ def test_nothing_per_scw_is_stored(small_run, small_mission):
         assert len(small_mission) not in group.sizes.values()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_same_seed_same_draws(small_mission, three_regions, small_run):
     model = models.regions(three_regions)
     again = sample(model, small_mission, seed=1, draws=250, workers=1)

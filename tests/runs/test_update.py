@@ -13,7 +13,7 @@ from ridgebayes.runs.reload import recall, reopen
 from ridgebayes.runs.run import Run
 from ridgebayes.runs.update import CHAINS, MOVED, WEIGHTED, _Brought, joined, update
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 MORE = {"chains": 4, "draws": 800, "seed": 3}
 

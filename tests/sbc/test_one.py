@@ -71,7 +71,7 @@ def test_truths_follow_the_prior_and_data_the_truths(fitter_and_data):
     assert abs(np.mean(residuals)) < 4 * np.std(residuals) / np.sqrt(len(residuals))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_derived_intensities_and_likelihood_are_ranked(small_mission, three_regions):
     model = models.template(three_regions).with_priors({"background.drift": 0.0, "sky.departure": 0.0})
     task = make_task(model, small_mission.take_bands(["A01"]))

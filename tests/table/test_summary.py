@@ -184,7 +184,7 @@ def test_the_page_of_real_data_without_options():
     assert text.splitlines()[0].split() == ["file", "x.fits"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_composition_of_the_real_programme():
     path = REALDATA / "scw_approx_pointings.csv.gz"
     if not path.exists():
