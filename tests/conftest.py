@@ -11,8 +11,6 @@ import matplotlib
 import numpy as np
 import psutil
 import pytest
-import scipy.linalg  # noqa: F401 (its BLAS is limited below, once it is there)
-from threadpoolctl import threadpool_limits
 
 from tests.helpers.shared import made_once, shared_folder
 
@@ -36,7 +34,6 @@ def pytest_configure(config):
     users do.
     """
     gc.set_threshold(200_000, 20, 20)  # as the command line does: JAX makes many objects
-    threadpool_limits(1, user_api="blas")  # as in a fit: two take longer for small matrices
     # Workers have what the process that started them has chosen.
     if not hasattr(config, "workerinput"):
         os.environ["XLA_FLAGS"] = " ".join([*os.environ.get("XLA_FLAGS", "").split(), *_known(config)])
@@ -62,6 +59,15 @@ def _known(config):
         if cache:
             cache.set(key, known)
     return known
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread():
+    """As in a fit. Only libraries that are loaded are limited: by now the test modules have loaded theirs."""
+    from ridgebayes.parallel.cores import one_blas_thread
+
+    with one_blas_thread():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

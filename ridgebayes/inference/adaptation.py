@@ -106,7 +106,8 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         served = any(one.serves for one in judged)
         # A first guess that is used again gathers points for its first fit.
         fits += bool(judged) and (fitted or proposal is not judged[-1].proposal)
-        judged.append(Adapted(proposal, acceptance(own, -own), pareto_k(own)))
+        last = Adapted(proposal, acceptance(own, -own), pareto_k(own))
+        judged.append(last)
         log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
         if not np.isfinite(log_weight).any():
             continue
@@ -116,9 +117,9 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         best = judged[int(np.argmin(moments))]
         logger.debug(
             "round %d: accepted %.0f %%, k %.2f, log moment %.2f of %.2f",
-            *(number + 1, 100 * judged[-1].acceptance, judged[-1].pareto_k, moments[-1], moments.min()),
+            *(number + 1, 100 * last.acceptance, last.pareto_k, moments[-1], moments.min()),
         )
-        if judged[-1].serves and (served or judged[-1].acceptance >= _ENOUGH):
+        if last.serves and (served or last.acceptance >= _ENOUGH):
             break
         in_vain = fits >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
         useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL

@@ -55,12 +55,17 @@ CLOSED = {
 """With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
 
 
-WAYS = [("auto", 60, 6000), ("auto", 2, 6000), ("nuts", 60, 6000)]
+QUICK, *SLOW = ("auto", 60, 500), ("auto", 2, 500), ("nuts", 60, 500)
+LONG = ("auto", 60, 6000), ("auto", 2, 6000), ("nuts", 60, 6000)
 
 
 @pytest.mark.parametrize(
     ("method", "too_many", "draws"),
-    [("auto", 60, 500), *(pytest.param(*way, marks=pytest.mark.long) for way in WAYS)],
+    [
+        QUICK,
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
+        *(pytest.param(*case, marks=pytest.mark.long) for case in LONG),
+    ],
 )
 def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, draws):
     """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
@@ -122,8 +127,10 @@ OUTLIERS = {
 }  # fmt: skip
 
 
-@pytest.mark.long
-def test_outliers_against_all_sets_of_them(small_mission):
+@pytest.mark.parametrize(
+    "draws", [pytest.param(500, marks=pytest.mark.slow), pytest.param(6000, marks=pytest.mark.long)]
+)
+def test_outliers_against_all_sets_of_them(small_mission, draws):
     """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets."""
     quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab).take_bands(["A01"])
     first = quiet.select(np.arange(len(quiet)) % (len(quiet) // 8) == 0)
@@ -159,12 +166,12 @@ def test_outliers_against_all_sets_of_them(small_mission):
     square = weight @ ((a + counts) * (a + counts + 1) / ((a + b + n) * (a + b + n + 1)))
     assert 0.2 < probability[np.argsort(probability)[-2]] < 1.0
 
-    z, _, start = drawn(posterior, data, 6000, chains=2)
+    z, _, start = drawn(posterior, data, draws, chains=2)
     assert start.method == METROPOLIS
     fraction = posterior.constrain(z)["outlier.fraction"]
     worth = ess(fraction).min()
     sd = np.sqrt(square - mean**2)
-    assert worth > 500
+    assert worth > draws / 12
     assert abs(fraction.mean() - mean) < 4.5 * sd / np.sqrt(worth)
     assert fraction.std() == pytest.approx(sd, rel=6 / np.sqrt(worth))
     # The level given each set, mixed over the sets.
