@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpyro import handlers
 
+from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 
@@ -43,7 +44,7 @@ def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]
         Unconstrained draws, (draw, parameter).
     """
 
-    @jax.jit
+    @compiled_quickly
     def each(z: Array, data: FitData) -> dict[str, Array]:
         def one(z: Array) -> dict[str, Array]:
             fixed = handlers.substitute(posterior.model, data=posterior.constrain_one(z))

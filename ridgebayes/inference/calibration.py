@@ -37,6 +37,7 @@ import scipy.linalg
 from jax import Array
 from numpy.typing import NDArray
 
+from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 
@@ -86,7 +87,7 @@ class Calibrator:
         self.posterior = posterior
         self._densities = jax.jit(posterior.log_likelihoods)
         self._corrected = jax.jit(self._correct)
-        self._prior = jax.jit(jax.hessian(posterior.prior_potential))
+        self._prior = compiled_quickly(jax.hessian(posterior.prior_potential))
 
     def pulls(self, z: NDArray, data: FitData) -> Pulls:
         """Work out what the revolutions of a part say, of its draws (draw, parameter), chain after chain."""

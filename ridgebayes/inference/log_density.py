@@ -17,6 +17,7 @@ from numpyro.infer import init_to_median
 from numpyro.infer.util import log_density, transform_fn
 
 from ridgebayes.errors import InputError
+from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.coordinates import FromZero, coordinates, is_real, may_vanish, scale_of
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.revolution import RevolutionNormal
@@ -72,11 +73,11 @@ class Posterior:
             kinds.update({n: t for n, t in transforms.items() if n not in scales})
             self.shapes.update({n: jnp.shape(s["value"]) for n, s in sites.items()})
             middle = {n: transforms[n].inv(s["value"]) for n, s in sites.items()}
-            spread = {n: _spread(s["fn"], transforms[n], key) for n, s in sites.items()}
-            return middle, spread, scales
+            draws = {n: _unconstrained(s["fn"], transforms[n], key) for n, s in sites.items()}
+            return middle, draws, scales
 
-        self._medians, self._prior = jax.jit(medians), jax.jit(self._draw_prior)
-        example, spread, scales = self._medians(jax.random.key(0), data)
+        self._medians, self._prior = compiled_quickly(medians), compiled_quickly(self._draw_prior)
+        example, draws, scales = self._medians(jax.random.key(0), data)
         transforms = kinds | {n: FromZero(np.asarray(scale)) for n, scale in scales.items()}
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
@@ -90,7 +91,9 @@ class Posterior:
         self.sky_shape = ~self.locations & bent & (np.asarray(ravel_pytree(of_sky)[0]))
         self.linear_by_name = self.locations & ~bent
         self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
-        self.scale = np.asarray(ravel_pytree(spread)[0])
+        # Half the central 68 %: a prior may have no variance.
+        ends = {n: np.quantile(x, [0.16, 0.84], 0) for n, x in draws.items()}
+        self.scale = np.asarray(ravel_pytree({n: (high - low) / 2 for n, (low, high) in ends.items()})[0])
 
     def potential(self, z: Array, data: FitData) -> Array:
         """Minus log posterior density of the unconstrained vector `z`, Jacobians included."""
@@ -144,7 +147,7 @@ class Posterior:
 
     def constrain(self, z: NDArray) -> dict[str, NDArray]:
         """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""
-        named = jax.jit(jax.vmap(self.constrain_one))(jnp.reshape(z, (-1, self.size)))
+        named = compiled_quickly(jax.vmap(self.constrain_one))(jnp.reshape(z, (-1, self.size)))
         return {n: np.asarray(x).reshape(*z.shape[:-1], *x.shape[1:]) for n, x in named.items()}
 
     def constrain_one(self, z: Array) -> dict[str, Array]:
@@ -156,7 +159,7 @@ class Posterior:
         first = next(iter(self.shapes))
         leading = np.shape(named[first])[: np.ndim(named[first]) - len(self.shapes[first])]
 
-        @jax.jit
+        @compiled_quickly
         @jax.vmap
         def one(values: dict[str, Array]) -> Array:
             return ravel_pytree({n: t.inv(values[n]) for n, t in self._transforms.items()})[0]
@@ -176,8 +179,6 @@ class Posterior:
         return jax.lax.map(one, keys)
 
 
-def _spread(prior: Any, transform: Any, key: Array) -> Array:
-    """Half the central 68 % of the unconstrained values: a prior may have no variance."""
-    draws = jax.vmap(transform.inv)(prior.sample(key, (_DRAWS,)))
-    low, high = jnp.quantile(draws, jnp.array([0.16, 0.84]), 0)
-    return (high - low) / 2
+def _unconstrained(prior: Any, transform: Any, key: Array) -> Array:
+    """Draws of a prior, unconstrained, (draw, ...)."""
+    return jax.vmap(transform.inv)(prior.sample(key, (_DRAWS,)))

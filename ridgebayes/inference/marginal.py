@@ -30,6 +30,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
@@ -98,7 +99,7 @@ class Marginal:
         self.posterior = posterior
         self.linear, self.nonlinear = np.flatnonzero(linear), np.flatnonzero(~linear)
         self.at_a_time = int(np.clip(_NUMBERS // max(self.linear.size, 1) ** 2, 1, _AT_A_TIME))
-        self._differentiated = jax.jit(self._differentiate)
+        self._differentiated = compiled_quickly(self._differentiate)
         self._many = jax.jit(self._first)
         self._slopes = jax.jit(jax.grad(self.potential))
         # A jit of its own: JAX traces it once, however many compiled functions call it.
@@ -244,7 +245,7 @@ def linear_parameters(posterior: Posterior, data: FitData) -> NDArray[np.bool_]:
         return none
     if not isinstance(posterior.rates(jnp.asarray(start), data), TermsNormal | CorrelatedTermsNormal):
         return none
-    small = jax.jit(partial(_small, posterior))
+    small = compiled_quickly(partial(_small, posterior))
     step = posterior.scale * np.random.default_rng(0).normal(size=posterior.size)
 
     def linear(moved: NDArray) -> bool:

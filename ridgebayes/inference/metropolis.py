@@ -25,6 +25,7 @@ from jax import Array
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.proposal import Proposal
@@ -104,7 +105,7 @@ class Metropolis:
         of_outliers = sum(map(self._posterior.named, names), np.zeros(self._posterior.size, bool))
         self._of_outliers = of_outliers[marginal.nonlinear]
         self._redraw = jax.jit(self._redrawn)
-        self._probable = jax.jit(self._most_probable)
+        self._probable = compiled_quickly(self._most_probable)
         self._gradient = jax.jit(jax.grad(self._with_linear))
 
     def chain(
