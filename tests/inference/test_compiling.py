@@ -1,0 +1,24 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ridgebayes.inference.compiling import compiled_quickly
+
+
+def test_values_are_those_of_the_function():
+    x = jnp.linspace(0.1, 3.0, 50).reshape(10, 5)
+    found = compiled_quickly(lambda x: jax.scipy.special.gammaln(x).sum(0) + jnp.sort(x, 0)[3])(x)
+    expected = [np.sum([jax.scipy.special.gammaln(float(v)) for v in column]) + column[3] for column in x.T]
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+def test_it_is_compiled_once_for_one_shape():
+    traced = []
+
+    @compiled_quickly
+    def double(x):
+        traced.append(x.shape)
+        return 2 * x
+
+    assert double(jnp.ones(3)).tolist() == double(jnp.ones(3)).tolist() == [2, 2, 2]
+    assert traced == [(3,)]
