@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+import scipy.stats
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from ridgebayes import sky
@@ -48,6 +49,19 @@ def posterior(request, data, three_regions):
 
 def some(posterior, seed=0):
     return np.random.default_rng(seed).normal(size=(3, posterior.size))
+
+
+def test_the_scale_is_half_the_central_68_percent_of_the_prior(data, three_regions):
+    priors = {"sky.intensity": "Normal(1, 2)", "sky.latitude": "StudentT(1, 0, 0.3)"}
+    posterior = Posterior(regions(three_regions).with_priors(priors), data)
+    expected = {
+        "sky.intensity": 2 * scipy.stats.norm.ppf(0.84),
+        "sky.latitude": 0.3 * scipy.stats.cauchy.ppf(0.84),
+    }
+    for name, scale in expected.items():
+        found = posterior.scale[posterior.named(name)]
+        np.testing.assert_allclose(found, scale, rtol=0.25, err_msg=name)  # of 400 draws
+        np.testing.assert_allclose(found.mean(), scale, rtol=0.15, err_msg=name)
 
 
 @pytest.mark.slow
