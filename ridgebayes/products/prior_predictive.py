@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from numpyro import handlers
 
 from ridgebayes.errors import InputError
-from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared
 from ridgebayes.model import Model
@@ -116,7 +115,7 @@ def prior_predictive(
 def _draw(model: Model, data: FitData, draws: int, seed: int) -> dict[str, NDArray]:
     """Site → (draw, ...) of parameters and of what the model leaves; replicated means of the revolutions."""
 
-    @compiled_quickly
+    @jax.jit
     def each(keys: Array, data: FitData) -> dict[str, Array]:
         def one(key: Array) -> dict[str, Array]:
             own, noise = jax.random.split(key)

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 from ridgebayes.inference.compiling import compiled_quickly
 
@@ -8,7 +9,7 @@ from ridgebayes.inference.compiling import compiled_quickly
 def test_values_are_those_of_the_function():
     x = jnp.linspace(0.1, 3.0, 50).reshape(10, 5)
     found = compiled_quickly(lambda x: jax.scipy.special.gammaln(x).sum(0) + jnp.sort(x, 0)[3])(x)
-    expected = [np.sum([jax.scipy.special.gammaln(float(v)) for v in column]) + column[3] for column in x.T]
+    expected = scipy.special.gammaln(x).sum(0) + np.sort(x, 0)[3]
     assert np.allclose(found, expected, rtol=1e-12)
 
 
