@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any
 
@@ -53,6 +53,8 @@ class Posterior:
         True for positive parameters of the shape of the sky, in which a posterior may have several modes.
     by_revolution
         Parameters that belong to single revolutions.
+    band
+        Number of the band to which each belongs, −1 where bands share it, shape (size,).
     scale
         Spread that the prior gives each, unconstrained, shape (size,).
     """
@@ -90,6 +92,8 @@ class Posterior:
         of_sky = {n: np.full(np.shape(z), n.startswith("sky.")) for n, z in example.items()}
         self.sky_shape = ~self.locations & bent & (np.asarray(ravel_pytree(of_sky)[0]))
         self.linear_by_name = self.locations & ~bent
+        each = {n: _band_of(model.parameters[n].dims, shape) for n, shape in self.shapes.items()}
+        self.band = np.asarray(ravel_pytree(each)[0])
         self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
         # Half the central 68 %: a prior may have no variance.
         ends = {n: np.quantile(x, [0.16, 0.84], 0) for n, x in draws.items()}
@@ -177,6 +181,14 @@ class Posterior:
             return {name: trace[name]["value"] for name in self._transforms}
 
         return jax.lax.map(one, keys)
+
+
+def _band_of(dims: Sequence[str], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Band of each element of a parameter, −1 where it is shared."""
+    place = dims.index("band") if "band" in dims else None
+    if place is None or shape[place] == 1:
+        return np.full(shape, -1)
+    return np.indices(shape)[place]
 
 
 def _unconstrained(prior: Any, transform: Any, key: Array) -> Array:

@@ -106,7 +106,7 @@ class Marginal:
         self._integrated = jax.jit(self._integrate)
         z = posterior.start(jax.random.key(0), data)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
-        self._slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
+        self.slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
 
     def _two(self, z: NDArray) -> tuple[NDArray, NDArray]:
         """Return a vector and another."""
@@ -171,16 +171,7 @@ class Marginal:
     def _integrate(self, theta: Array, given: Given) -> Conditional:
         data, reference = given.data, given.reference
         rates = self.posterior.rates(self.join(theta, reference), data)
-        slopes = given.slopes
-        if self._slopes_move:
-            plain, tables = self._differentiate(theta, reference, data)
-            slopes = slopes._replace(
-                plain=tuple(
-                    jnp.swapaxes(jnp.take_along_axis(x, at[:, None], -1), 1, 2)
-                    for x, at in zip(plain, slopes.plain_index, strict=True)
-                ),
-                tables=jnp.take_along_axis(tables, slopes.tables_index[:, None], -1),
-            )
+        slopes = self.slopes_at(theta, given)
         precision, slope, log_likelihood = normal_equations(rates, slopes, data, reference.size)
 
         def prior(beta: Array) -> Array:
@@ -190,11 +181,22 @@ class Marginal:
         slope += jax.grad(prior)(reference)
         factor = jnp.linalg.cholesky(precision)
         half = solve_triangular(factor, slope, lower=True)
-        log_density = log_likelihood + prior(reference) + 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum()
-        # Where a parameter is known from all others to the last digit, nothing is left of the density.
-        lost = (jnp.diag(factor) ** 2 < _LOST * jnp.diag(precision)).any() | (half @ half > _FARTHEST)
-        log_density = jnp.where(lost, -jnp.inf, log_density)
+        log_density = log_likelihood + prior(reference) + log_integral(factor, precision, half)
         return Conditional(log_density, reference + solve_triangular(factor.T, half), factor)
+
+    def slopes_at(self, theta: Array, given: Given) -> Slopes:
+        """Slopes by the linear parameters at a nonlinear vector, inside compiled code."""
+        slopes = given.slopes
+        if not self.slopes_move:
+            return slopes
+        plain, tables = self._differentiate(theta, given.reference, given.data)
+        return slopes._replace(
+            plain=tuple(
+                jnp.swapaxes(jnp.take_along_axis(x, at[:, None], -1), 1, 2)
+                for x, at in zip(plain, slopes.plain_index, strict=True)
+            ),
+            tables=jnp.take_along_axis(tables, slopes.tables_index[:, None], -1),
+        )
 
     def _first(self, thetas: Array, n: Array, given: Given) -> Conditional:
         """Take the first `n` of the vectors; what stands behind them costs nothing."""
@@ -208,18 +210,33 @@ class Marginal:
 
     def _differentiate(self, theta: Array, beta: Array, data: FitData) -> tuple[Array, Array]:
         """Slopes of all plain coefficients (term, band, revolution, linear) and of the tables joined."""
+        return jax.jacfwd(lambda beta: self.coefficients(theta, beta, data))(beta)
 
-        def by_linear(beta: Array) -> tuple[Array, Array]:
-            plain, groups = by_kind(self.posterior.rates(self.join(theta, beta), data).mean_terms)
-            shape = data.rate.shape[0], data.time.size
-            coefficients = [jnp.broadcast_to(t.coefficient, shape) for t in plain]
-            tables = [group[0].table for group in groups]
-            return (
-                jnp.stack(coefficients) if coefficients else jnp.zeros((0, *shape)),
-                jnp.concatenate(tables, -1) if tables else jnp.zeros((shape[0], 0)),
-            )
+    def coefficients(self, theta: Array, beta: Array, data: FitData) -> tuple[Array, Array]:
+        """Return all plain coefficients (term, band, revolution) and the tables joined, (band, place)."""
+        plain, groups = by_kind(self.posterior.rates(self.join(theta, beta), data).mean_terms)
+        shape = data.rate.shape[0], data.time.size
+        coefficients = [jnp.broadcast_to(t.coefficient, shape) for t in plain]
+        tables = [group[0].table for group in groups]
+        return (
+            jnp.stack(coefficients) if coefficients else jnp.zeros((0, *shape)),
+            jnp.concatenate(tables, -1) if tables else jnp.zeros((shape[0], 0)),
+        )
 
-        return jax.jacfwd(by_linear)(beta)
+
+def log_integral(factor: Array, precision: Array, half: Array) -> Array:
+    """Log of what integrating linear parameters out adds to the log density at their reference, ().
+
+    Parameters
+    ----------
+    factor, precision
+        Their precision and its lower Cholesky factor.
+    half
+        Inverse of the factor times the gradient.
+    """
+    # Where a parameter is known from all others to the last digit, nothing is left of the density.
+    lost = (jnp.diag(factor) ** 2 < _LOST * jnp.diag(precision)).any() | (half @ half > _FARTHEST)
+    return jnp.where(lost, -jnp.inf, 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum())
 
 
 def draw(conditional: Conditional, noise: NDArray) -> tuple[NDArray[np.float64], float]:

@@ -100,7 +100,7 @@ class Metropolis:
     """
 
     def __init__(self, marginal: Marginal) -> None:
-        self._marginal, self._posterior = marginal, marginal.posterior
+        self.marginal, self._posterior = marginal, marginal.posterior
         names = [name for name in self._posterior.shapes if name.startswith("outlier.")]
         of_outliers = sum(map(self._posterior.named, names), np.zeros(self._posterior.size, bool))
         self._of_outliers = of_outliers[marginal.nonlinear]
@@ -155,6 +155,12 @@ class Metropolis:
         """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
         return np.asarray(self._probable(z, data))
 
+    def redrawn(self, seed: int, z: NDArray, proposal: Proposal, data: FitData) -> tuple[NDArray, NDArray]:
+        """Draw the indicators of outliers given all parameters, and outliers' own parameters with them."""
+        spread = np.where(self._of_outliers, proposal.spread_of_each, 0.0)
+        hit, z = self._redraw(seed, z, spread, data)
+        return np.asarray(hit), np.asarray(z)
+
     def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[Given, Proposal]:
         """Draw indicators of outliers, by a first short chain, and move the proposal to their density."""
         state, slope = self._begun(given, proposal, [seed]), self._slope(given, proposal)
@@ -188,11 +194,10 @@ class Metropolis:
         """Take `n` draws. The random numbers are those of a whole block, of which the first are used."""
         rng = np.random.default_rng(seed)
         moves = _moves(proposal, pace, rng)
-        noise = rng.normal(size=(BLOCK, self._marginal.linear.size))
+        noise = rng.normal(size=(BLOCK, self.marginal.linear.size))
         seeds = rng.integers(2**31, size=BLOCK)
         z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
         q, own = proposal, given
-        spread = np.where(self._of_outliers, proposal.spread_of_each, 0.0)
         if slope is None:
             ahead = self._each(q.skewed(moves.independent[:n][moves.whole[:n]]), given)
         for i in range(n):
@@ -207,10 +212,10 @@ class Metropolis:
                 conditional = next(ahead)
             (theta, conditional), accepted[i] = self._moved(theta, conditional, q, now, own, ahead)
             beta, lp[i] = draw(conditional, noise[i])
-            z[i] = self._marginal.joined(theta, beta)
+            z[i] = self.marginal.joined(theta, beta)
             if slope is not None:
-                hit, z[i] = self._redraw(seeds[i], z[i], spread, own.data)
-                theta = z[i, self._marginal.nonlinear]
+                hit, z[i] = self.redrawn(seeds[i], z[i], proposal, own.data)
+                theta = z[i, self.marginal.nonlinear]
             state = _State(theta, conditional, hit)
         return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
 
@@ -240,7 +245,7 @@ class Metropolis:
             if whole:
                 log_ratio -= np.subtract(*q.log_density(np.stack([u, here.u])))
             elif some:
-                log_ratio -= np.where(changed, _log_tail(fresh) - _log_tail(white), 0.0).sum()
+                log_ratio -= np.where(changed, log_tail(fresh) - log_tail(white), 0.0).sum()
             accepted.append(0.0 if np.isnan(log_ratio) else np.exp(min(log_ratio, 0.0)))
             if log_uniform < log_ratio:
                 here = there
@@ -248,8 +253,8 @@ class Metropolis:
 
     def _each(self, thetas: NDArray, given: Given) -> Iterator[Conditional]:
         """Gaussians of the linear parameters for nonlinear vectors (n, nonlinear), one after the other."""
-        for first in range(0, len(thetas), self._marginal.at_a_time):
-            found = self._marginal.conditionals(thetas[first : first + self._marginal.at_a_time], given)
+        for first in range(0, len(thetas), self.marginal.at_a_time):
+            found = self.marginal.conditionals(thetas[first : first + self.marginal.at_a_time], given)
             yield from (Conditional(*each) for each in zip(*found, strict=True))
 
     def _aimed(self, proposal: Proposal, given: Given, slope: NDArray) -> Proposal:
@@ -268,7 +273,7 @@ class Metropolis:
 
     def _with_linear(self, theta: Array, given: Given) -> Array:
         """Log density of the rates and of the indicators."""
-        rates = self._posterior.rates(self._marginal.join(theta, given.reference), given.data)
+        rates = self._posterior.rates(self.marginal.join(theta, given.reference), given.data)
         return rates.log_prob(given.data.rate).sum() + rates.log_prob_of_hits()
 
     def _redrawn(self, seed: Array, z: Array, spread: Array, data: FitData) -> tuple[Array, Array]:
@@ -286,7 +291,7 @@ class Metropolis:
 
         def step(now: tuple[Array, Array], by: tuple[Array, Array]) -> tuple[Any, None]:
             shock, log_uniform = by
-            z = now[0].at[self._marginal.nonlinear].add(spread * shock)
+            z = now[0].at[self.marginal.nonlinear].add(spread * shock)
             there = z, density(z)
             taken = log_uniform < there[1] - now[1]
             return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, now), None
@@ -307,7 +312,7 @@ def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
     """Draw the random numbers of a block."""
     size, shape = proposal.mean.size, (BLOCK, pace.tries)
     independent = proposal.draw(rng, BLOCK * pace.tries).reshape(*shape, size)
-    length = _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=(*shape, 1)))
+    length = step_lengths(rng, (*shape, 1), size)
     local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
     kind = rng.uniform(size=shape)
     changed = rng.uniform(size=(*shape, size)) < pace.coordinates
@@ -321,7 +326,12 @@ def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -
     return _Place(u, theta, conditional, float(conditional.log_density + np.log(q.slope(u)).sum()))
 
 
-def _log_tail(u: NDArray) -> NDArray:
+def step_lengths(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray:
+    """Draw lengths of steps of `size` parameters: of the best length for a Gaussian, much longer, shorter."""
+    return _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=shape))
+
+
+def log_tail(u: NDArray) -> NDArray:
     """Log density of a Student t, up to a constant."""
     return -0.5 * (_TAIL + 1.0) * np.log1p(u**2 / _TAIL)
 

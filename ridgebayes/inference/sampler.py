@@ -4,6 +4,8 @@
     The linear parameters are integrated out; the others are proposed from what adaptive importance sampling
     has fitted to their density, and the linear ones are drawn exactly. Where the others are too many for
     that, some of them at a time are proposed from the Gaussian at the mode.
+``by_band``
+    The same, where there are too many because bands are many: those of one band at a time.
 ``marginal``
     NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
     or where the proposals would be accepted too rarely.
@@ -26,6 +28,8 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ridgebayes.inference.adaptation import Adapted, adapt
+from ridgebayes.inference.band_chains import BandChains
+from ridgebayes.inference.by_band import ByBand
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
@@ -37,7 +41,7 @@ from ridgebayes.likelihood.partition import thinned
 
 logger = logging.getLogger(__name__)
 
-METROPOLIS, MARGINAL, NUTS = "metropolis", "marginal", "nuts"
+METROPOLIS, BY_BAND, MARGINAL, NUTS = "metropolis", "by_band", "marginal", "nuts"
 MIN_ACCEPTANCE, MAX_PARETO_K = 0.03, 2.0
 """Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
 help where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last
@@ -79,7 +83,7 @@ class Start(NamedTuple):
     Attributes
     ----------
     method
-        ``metropolis``, ``marginal`` or ``nuts``.
+        ``metropolis``, ``by_band``, ``marginal`` or ``nuts``.
     reference
         Unconstrained vector near the mode, (parameter,).
     around
@@ -138,7 +142,7 @@ class Sampler:
             linear = linear_parameters(posterior, data)
         if linear.any():
             self.marginal = Marginal(posterior, linear, data)
-            self._metropolis = Metropolis(self.marginal)
+            self._metropolis, self._by_band = Metropolis(self.marginal), ByBand(self.marginal)
         self._curvature = Curvature(potential or posterior.potential)
         self._nuts = Nuts(
             self.marginal.potential if self.marginal else self._curvature.potential,
@@ -149,7 +153,7 @@ class Sampler:
 
     def warmup_of(self, start: Start) -> int:
         """Return the iterations of warm-up of a chain."""
-        return settling(start.hit) if start.method == METROPOLIS else self.warmup
+        return settling(start.hit) if start.method in (METROPOLIS, BY_BAND) else self.warmup
 
     def begin(
         self, key: Array, data: FitData, rng: np.random.Generator, near: Gaussian | None = None
@@ -179,11 +183,15 @@ class Sampler:
             return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
         around, given = self.mode(marginal, z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
-        if not self.outliers and self.method != NUTS and marginal.nonlinear.size > _TOO_MANY:
-            return self._some_at_a_time(given, reference, around, rng)
+        if self.method != NUTS and marginal.nonlinear.size > _TOO_MANY:
+            if self._by_band.serves(around.mode, given):
+                hit = None if given.data.hit is None else np.asarray(given.data.hit)
+                return Start(BY_BAND, reference, around, Proposal.about(around, _NEARLY_GAUSSIAN), hit)
+            if not self.outliers:
+                return self._some_at_a_time(given, reference, around, rng)
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
-        hit: NDArray | None = None
+        hit = None
         if self.outliers:
             # Once more for outliers as they are drawn, a few more or less than the most probable ones.
             own, moved = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
@@ -249,6 +257,9 @@ class Sampler:
         if start.method == METROPOLIS:
             assert start.proposal is not None
             return self._metropolis.chain(key, given, start.proposal, draws, pace=start.pace, after=after)
+        if start.method == BY_BAND:
+            assert start.proposal is not None
+            return BandChains(self._by_band, self._metropolis).chain(key, given, start.proposal, draws, after)
         seed = np.asarray(jax.random.key_data(key)).tolist()
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0

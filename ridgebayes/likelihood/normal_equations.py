@@ -8,7 +8,7 @@ each revolution are projected out by Woodbury's identity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -54,6 +54,25 @@ def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
     return [t for t in terms if t.table is None], list(groups.values())
 
 
+class BandEquations(NamedTuple):
+    """What the rates of one band, or of each, say of the linear parameters that move them.
+
+    Attributes
+    ----------
+    at
+        Which parameters these are; one that comes twice counts as the sum, (..., own).
+    precision, gradient
+        (..., own, own) and (..., own).
+    log_likelihood
+        At the reference, (...).
+    """
+
+    at: Array
+    precision: Array
+    gradient: Array
+    log_likelihood: Array
+
+
 def normal_equations(
     rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData, size: int
 ) -> tuple[Array, Array, Array]:
@@ -70,21 +89,46 @@ def normal_equations(
     size
         Number of linear parameters.
     """
+    at, precision, gradient, value = equations_of_bands(rates, slopes, data)
+    whole = jnp.zeros((size, size)).at[at[:, :, None], at[:, None]].add(precision)
+    return whole, jnp.zeros(size).at[at].add(gradient), value.sum()
+
+
+def equations_of_bands(
+    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData
+) -> BandEquations:
+    """Return the normal equations of each band by itself: arrays (band, ...)."""
+    of_band, arrays = _each_band(rates, data)
+    return jax.vmap(of_band)(slopes, arrays)
+
+
+def equations_of_band(
+    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData, band: Array
+) -> BandEquations:
+    """Return the normal equations of one band alone, for its slopes, which have no axis of bands."""
+    of_band, arrays = _each_band(rates, data)
+    return of_band(slopes, jax.tree.map(lambda x: x[band], arrays))
+
+
+def _each_band(
+    rates: TermsNormal | CorrelatedTermsNormal, data: FitData
+) -> tuple[Callable[[Slopes, Any], BandEquations], Any]:
+    """Return a function of slopes and arrays of one band, and these arrays of all bands."""
     plain, groups = by_kind(rates.mean_terms)
     bands, revolutions = data.rate.shape[0], data.time.size
     offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
     place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
-    # Terms that nothing linear moves are part of the residual alone.
-    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
-    columns = [plain[t].column for t in moved]
-    # The basis of the revolution terms, columns of plain terms but ones, the residual.
-    index: list[int] = []
-    dense: list[Array] = [*rates.basis]
-    for column in columns:
-        index.append(0 if column is None else len(dense))
-        dense += [] if column is None else [column]
 
-    def of_band(rate, loc, variance, coef_sd, coefficient, slopes, process):
+    def of_band(slopes: Slopes, arrays: Any) -> BandEquations:
+        rate, loc, variance, coef_sd, coefficient, process = arrays
+        # Terms that nothing linear moves are part of the residual alone.
+        moved = [t for t, slope in enumerate(slopes.plain) if len(slope)]
+        # The basis of the revolution terms, columns of plain terms but ones, the residual.
+        index: list[int] = []
+        dense: list[Array] = [*rates.basis]
+        for column in (plain[t].column for t in moved):
+            index.append(0 if column is None else len(dense))
+            dense += [] if column is None else [column]
         factors, slabs = [], []
         for group, cs in zip(groups, coefficient, strict=True):
             here = [c[rates.block_revolution] for c in cs]
@@ -113,9 +157,8 @@ def normal_equations(
         own = [slopes.plain[t] for t in moved]
         matrix, vector, value = _solve(products, coef_sd, index, own, slopes.tables)
         at = jnp.concatenate([slopes.tables_index, *[slopes.plain_index[t] for t in moved]])
-        whole = jnp.zeros((size, size)).at[at[:, None], at].add(matrix)
         count = rates.filled.sum() * jnp.log(2.0 * jnp.pi)
-        return whole, jnp.zeros(size).at[at].add(vector), value - 0.5 * count
+        return BandEquations(at, matrix, vector, value - 0.5 * count)
 
     process: tuple[Array, ...] = ()
     if isinstance(rates, CorrelatedTermsNormal):
@@ -123,17 +166,14 @@ def normal_equations(
             jnp.broadcast_to(rates.correlated_sd, (bands, revolutions)),
             jnp.broadcast_to(jnp.maximum(rates.memory, SHORTEST), (bands,)),
         )
-    found = jax.vmap(of_band)(
+    return of_band, (
         data.rate,
         rates.loc,
         rates.noise_variance,
         jnp.broadcast_to(rates.coef_sd, (bands, *rates.coef_sd.shape[-2:])),
         [[t.coefficient for t in group] for group in groups],
-        slopes,
         process,
     )
-    precision, gradient, value = found
-    return precision.sum(0), gradient.sum(0), value.sum()
 
 
 class _Columns(NamedTuple):

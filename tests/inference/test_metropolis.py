@@ -16,7 +16,7 @@ from scipy import stats
 from ridgebayes import models
 from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.sampler import METROPOLIS, Sampler
+from ridgebayes.inference.sampler import BY_BAND, MARGINAL, METROPOLIS, Sampler
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.sampling import meet
 from tests.helpers.dense_algebra import few_scws
@@ -55,48 +55,49 @@ CLOSED = {
 """With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
 
 
-QUICK, *SLOW = ("auto", 60, 500), ("auto", 2, 500), ("nuts", 60, 500)
-LONG = ("auto", 60, 6000), ("auto", 2, 6000), ("nuts", 60, 6000)
+QUICK, *SLOW = ("auto", 60, 1, 500), ("auto", 2, 1, 500), ("auto", 2, 2, 500), ("nuts", 60, 1, 500)
+LONG = ("auto", 60, 1, 6000), ("auto", 2, 1, 6000), ("auto", 2, 2, 6000), ("nuts", 60, 1, 6000)
 
 
 @pytest.mark.parametrize(
-    ("method", "too_many", "draws"),
+    ("method", "too_many", "bands", "draws"),
     [
         QUICK,
         *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
         *(pytest.param(*case, marks=pytest.mark.long) for case in LONG),
     ],
 )
-def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, draws):
+def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_many, bands, draws):
     """Level and cubic of the Crab's rate: the cubic is proposed, the level drawn given it.
 
-    Whole, or some of its coefficients at a time, as where there are too many.
+    Whole; or where there are too many, some of its coefficients at a time, or those of one of two bands.
     """
     monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", too_many)
-    few = few_scws(small_mission).take_bands(["A01"])
+    few = few_scws(small_mission).take_bands(["A01", "A02"][:bands])
     model = models.crab().with_priors(CLOSED)
     posterior, made = prepared(model, few)
     data, chosen = made.data, few.crab
-    rows = lambda x: made.layout.unpack(np.asarray(x))[0]  # noqa: E731
+    rows = lambda x: made.layout.unpack(np.asarray(x))[:, chosen]  # noqa: E731
     vectors = np.vstack([np.zeros(posterior.size), np.eye(posterior.size)])
     found = [sites(posterior, z, data)["rate"] for z in vectors]
-    loc = np.array([rows(x.loc) for x in found])[:, chosen]
-    design, y = (loc[1:] - loc[0]).T, few.rate[chosen, 0] - loc[0]
+    loc = np.array([rows(x.loc) for x in found])
     position = np.searchsorted(made.layout.revolutions, few.revolution)[chosen]
-    terms = (
-        np.asarray(found[0].coef_sd)[0][:, position] * made.layout.unpack(np.asarray(data.basis))[:, chosen]
-    )
-    noise = np.diag(rows(found[0].noise_variance)[chosen])
-    noise = noise + np.einsum("jn,jm->nm", terms, terms) * (position[:, None] == position)
     level = posterior.named("background.level")
     prior_mean, prior_sd = np.where(level, 1.0, 0.0), np.where(level, 0.1, 0.3)
-    precision = design.T @ np.linalg.solve(noise, design) + np.diag(prior_sd**-2)
+    precision, vector = np.diag(prior_sd**-2), prior_mean / prior_sd**2
+    for band in range(bands):
+        design, y = (loc[1:, band] - loc[0, band]).T, few.rate[chosen, band] - loc[0, band]
+        terms = np.asarray(found[0].coef_sd)[band][:, position] * rows(data.basis)
+        noise = np.diag(rows(found[0].noise_variance)[band])
+        noise = noise + np.einsum("jn,jm->nm", terms, terms) * (position[:, None] == position)
+        precision = precision + design.T @ np.linalg.solve(noise, design)
+        vector = vector + design.T @ np.linalg.solve(noise, y)
     covariance = np.linalg.inv(precision)
-    mean = covariance @ (design.T @ np.linalg.solve(noise, y) + prior_mean / prior_sd**2)
+    mean = covariance @ vector
 
     z, statistics, start = drawn(posterior, data, draws, method=method)
-    assert (start.method == METROPOLIS) == (method == "auto")
-    assert method == "nuts" or (start.pace.whole > 0) == (too_many == 60)
+    assert start.method == {"nuts": MARGINAL}.get(method, METROPOLIS if bands == 1 else BY_BAND)
+    assert start.method != METROPOLIS or (start.pace.whole > 0) == (too_many == 60)
     z, sd, worth = z[0], np.sqrt(np.diag(covariance)), ess(z)
     assert worth.min() > draws / 6
     assert (np.abs(z.mean(0) - mean) < 4.5 * sd / np.sqrt(worth)).all()
@@ -128,16 +129,25 @@ OUTLIERS = {
 
 
 @pytest.mark.parametrize(
-    "draws", [pytest.param(500, marks=pytest.mark.slow), pytest.param(6000, marks=pytest.mark.long)]
+    ("bands", "draws"),
+    [
+        *(pytest.param(bands, 500, marks=pytest.mark.slow) for bands in (1, 2)),
+        *(pytest.param(bands, 6000, marks=pytest.mark.long) for bands in (1, 2)),
+    ],
 )
-def test_outliers_against_all_sets_of_them(small_mission, draws):
-    """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets."""
-    quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab).take_bands(["A01"])
+def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, draws):
+    """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets.
+
+    Of one band, or of the first of two that are sampled in turn.
+    """
+    monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", {1: 60, 2: 0}[bands])
+    quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab)
+    quiet = quiet.take_bands(["A01", "A02"][:bands])
     first = quiet.select(np.arange(len(quiet)) % (len(quiet) // 8) == 0)
     scws = first.select(np.arange(9))
     rate = scws.rate.copy()
-    rate[3] *= 1.06
-    rate[6] *= 0.97
+    rate[3, 0] *= 1.06
+    rate[6, 0] *= 0.97
     scws = replace(scws, rate=rate)
     a, b = 1.5, 4.0
     model = models.background().with_extras("outliers")
@@ -167,16 +177,15 @@ def test_outliers_against_all_sets_of_them(small_mission, draws):
     assert 0.2 < probability[np.argsort(probability)[-2]] < 1.0
 
     z, _, start = drawn(posterior, data, draws, chains=2)
-    assert start.method == METROPOLIS
-    fraction = posterior.constrain(z)["outlier.fraction"]
+    assert start.method == {1: METROPOLIS, 2: BY_BAND}[bands]
+    fraction = posterior.constrain(z)["outlier.fraction"][..., :1]
     worth = ess(fraction).min()
     sd = np.sqrt(square - mean**2)
     assert worth > draws / 12
     assert abs(fraction.mean() - mean) < 4.5 * sd / np.sqrt(worth)
     assert fraction.std() == pytest.approx(sd, rel=6 / np.sqrt(worth))
     # The level given each set, mixed over the sets.
-    column = posterior.named("background.level")
-    levels = z[..., column]
+    levels = z[..., posterior.named("background.level")][..., :1]
     expected = 0.0
     for hit, w in zip(every, weight, strict=True):
         variance = usual * np.where(hit, 36.0, 1.0)

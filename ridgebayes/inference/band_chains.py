@@ -1,0 +1,198 @@
+"""Chains of many bands: new values for the nonlinear parameters of one band after the other.
+
+A proposal for all parameters of ten bands at once is never accepted. Here each draw takes a proposal for each
+band (`ridgebayes.inference.by_band`: a tenth of an evaluation), some for the parameters that bands share, and
+some for a few whitened coordinates of all, which move what is correlated between bands. Proposals for a band
+are draws of the fitted proposal given all other parameters, or steps from where the chain is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from ridgebayes.inference.by_band import ByBand, Pieces, Together
+from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
+from ridgebayes.inference.marginal import Given
+from ridgebayes.inference.metropolis import BLOCK, Metropolis, log_tail, settling, step_lengths
+from ridgebayes.inference.proposal import Proposal
+
+_INDEPENDENT = 0.7
+"""Share of proposals for a band that do not begin where the chain is."""
+_DEGREES = 8.0
+"""Degrees of freedom of these."""
+_TRIES, _SOME_TRIES, _COORDINATES = 2, 2, 0.1
+"""Proposals a draw for what bands share; for some coordinates of all; share of the coordinates."""
+
+
+class _Block(NamedTuple):
+    """Parameters that are proposed together, in the coordinates of the proposal."""
+
+    at: NDArray  # (own,)
+    band: int | None  # None: they are shared
+    others: NDArray  # all other parameters
+    root: NDArray  # of the covariance given these (own, own)
+    regression: NDArray  # of the mean on these (own, other)
+
+
+class _Kept(NamedTuple):
+    theta: NDArray  # nonlinear parameters
+    hit: Any = None  # indicators of outliers (band, block, width); None without
+
+
+class _State(NamedTuple):
+    u: NDArray
+    theta: NDArray
+    together: Together
+    pieces: Pieces
+    log_density: float  # in u
+
+
+class BandChains:
+    """Chains of a posterior of several bands that are independent given what they share.
+
+    Parameters
+    ----------
+    by_band
+        Density of the nonlinear parameters.
+    metropolis
+        Chains of the same density, all bands at once: these redraw the indicators of outliers.
+    """
+
+    def __init__(self, by_band: ByBand, metropolis: Metropolis) -> None:
+        self._by_band, self._metropolis, self._marginal = by_band, metropolis, metropolis.marginal
+
+    def chain(
+        self, key: Array, given: Given, proposal: Proposal, draws: int, after: Progress | None = None
+    ) -> Iterator[Draws | Warmed]:
+        """Run one chain: yields the blocks of its warm-up, then blocks of draws.
+
+        Parameters
+        ----------
+        key
+            Random key of the chain.
+        given
+            Data of the part.
+        proposal
+            Of the nonlinear parameters.
+        draws
+            Number of draws to keep.
+        after
+            How far it has come; it goes on from there as if it had never stopped.
+        """
+        seed, warmed, kept = np.asarray(jax.random.key_data(key)).tolist(), 0, 0
+        if after is None:
+            theta = proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0])
+            state = _Kept(theta, given.data.hit)
+        else:
+            state = _Kept(*after.state)
+            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
+        parts = self._blocks(proposal)
+        for first, n in blocks(warmed, settling(given.data.hit), BLOCK):
+            state, *_ = self._run(state, given, proposal, parts, n, [*seed, 0, first])
+            yield Warmed(n, state)
+        for first, n in blocks(kept, draws, BLOCK):
+            state, z, statistics = self._run(state, given, proposal, parts, n, [*seed, 1, first])
+            yield Draws(z, statistics, state)
+
+    def _blocks(self, q: Proposal) -> list[_Block]:
+        precision, found = np.linalg.inv(q.root @ q.root.T), []
+        of = [(at, b) for b, at in enumerate(self._by_band.own)] + [(self._by_band.shared, None)]
+        for at, band in of:
+            if at.size:
+                others = np.setdiff1d(np.arange(q.mean.size), at)
+                covariance = np.linalg.inv(precision[np.ix_(at, at)])
+                regression = -covariance @ precision[np.ix_(at, others)]
+                found.append(_Block(at, band, others, np.linalg.cholesky(covariance), regression))
+        return found
+
+    def _run(
+        self, kept: _Kept, given: Given, q: Proposal, parts: list[_Block], n: int, seed: list[int]
+    ) -> tuple[_Kept, NDArray, dict[str, NDArray]]:
+        """Take `n` draws."""
+        theta, hit = kept
+        state: _State | None = None
+        z, lp, accepted = np.empty((n, self._marginal.posterior.size)), np.empty(n), np.empty(n)
+        for i in range(n):
+            rng, taken = np.random.default_rng([*seed, i]), list[float]()
+            if hit is not None:
+                given = given._replace(data=replace(given.data, hit=hit))
+            if state is None:
+                state = self._placed(q, q.even(theta), *self._by_band.whole(theta, given))
+            for k in rng.permutation(len(parts)):
+                for _ in range(_TRIES):
+                    state = self._of_block(state, given, q, parts[k], rng, taken)
+            for _ in range(_SOME_TRIES):
+                state = self._of_some(state, given, q, rng, taken)
+            noise = rng.normal(size=self._marginal.linear.size)
+            beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)
+            z[i], accepted[i] = self._marginal.joined(state.theta, beta), np.mean(taken)
+            theta = state.theta
+            if hit is not None:
+                hit, z[i] = self._metropolis.redrawn(int(rng.integers(2**31)), z[i], q, given.data)
+                theta, state = z[i, self._marginal.nonlinear], None
+        return _Kept(theta, hit), z, exact_statistics(lp, accepted, z.shape[1], np.random.default_rng(seed))
+
+    def _of_block(
+        self, here: _State, given: Given, q: Proposal, part: _Block, rng: np.random.Generator, taken: list
+    ) -> _State:
+        """Propose new values for one band, or for what bands share."""
+        centre = q.mean[part.at] + part.regression @ (here.u[part.others] - q.mean[part.others])
+        u, size, log_ratio = here.u.copy(), part.at.size, 0.0
+        if rng.uniform() < _INDEPENDENT:
+            white = rng.normal(size=size) / np.sqrt(rng.chisquare(_DEGREES) / _DEGREES)
+            u[part.at] = centre + part.root @ white
+            old = solve_triangular(part.root, here.u[part.at] - centre, lower=True)
+            log_ratio = _log_t(old, size) - _log_t(white, size)
+        else:
+            u[part.at] += part.root @ (step_lengths(rng, (), size) * rng.normal(size=size))
+        theta = q.skewed(u)
+        if part.band is None:
+            there = self._placed(q, u, *self._by_band.whole(theta, given))
+        else:
+            together, piece = self._by_band.moved(theta, part.band, here.pieces, given)
+            pieces = Pieces(*(_put(x, part.band, y) for x, y in zip(here.pieces, piece, strict=True)))
+            there = self._placed(q, u, together, pieces)
+        return _taken(here, there, log_ratio, rng, taken)
+
+    def _of_some(
+        self, here: _State, given: Given, q: Proposal, rng: np.random.Generator, taken: list
+    ) -> _State:
+        """Propose new values for some whitened coordinates of all parameters."""
+        white = solve_triangular(q.root, here.u - q.mean, lower=True)
+        changed, fresh = rng.uniform(size=white.size) < _COORDINATES, rng.standard_t(4.0, size=white.size)
+        u = q.mean + q.root @ np.where(changed, fresh, white)
+        there = self._placed(q, u, *self._by_band.whole(q.skewed(u), given))
+        log_ratio = np.where(changed, log_tail(white) - log_tail(fresh), 0.0).sum()
+        return _taken(here, there, log_ratio, rng, taken)
+
+    def _placed(self, q: Proposal, u: NDArray, together: Together, pieces: Pieces) -> _State:
+        log_density = float(together.log_density + np.log(q.slope(u)).sum())
+        return _State(u, q.skewed(u), together, pieces, log_density)
+
+
+def _taken(
+    here: _State, there: _State, log_ratio: float, rng: np.random.Generator, taken: list[float]
+) -> _State:
+    """Metropolis and Hastings' rule."""
+    log_ratio += there.log_density - here.log_density
+    taken.append(0.0 if np.isnan(log_ratio) else np.exp(min(log_ratio, 0.0)))
+    return there if np.log(rng.uniform()) < log_ratio else here
+
+
+def _log_t(white: NDArray, size: int) -> float:
+    """Log density of a multivariate Student t of unit scale, up to a constant."""
+    return float(-0.5 * (_DEGREES + size) * np.log1p(white @ white / _DEGREES))
+
+
+def _put(x: NDArray, at: int, value: Any) -> NDArray:
+    new = x.copy()
+    new[at] = value
+    return new
