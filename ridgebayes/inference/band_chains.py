@@ -18,28 +18,30 @@ from jax import Array
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from ridgebayes.inference.adaptation import adapt
 from ridgebayes.inference.by_band import ByBand, Pieces, Together
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
 from ridgebayes.inference.marginal import Given
 from ridgebayes.inference.metropolis import BLOCK, Metropolis, log_tail, settling, step_lengths
+from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.proposal import Proposal
 
-_INDEPENDENT = 0.7
+NEARLY_GAUSSIAN = 80.0
+"""Degrees of freedom of a proposal about a mode, where parameters are many."""
+_INDEPENDENT = 0.8
 """Share of proposals for a band that do not begin where the chain is."""
-_DEGREES = 8.0
-"""Degrees of freedom of these."""
 _TRIES, _SOME_TRIES, _COORDINATES = 2, 2, 0.1
 """Proposals a draw for what bands share; for some coordinates of all; share of the coordinates."""
 
 
 class _Block(NamedTuple):
-    """Parameters that are proposed together, in the coordinates of the proposal."""
+    """Parameters that are proposed together, in the coordinates of the proposal of all."""
 
     at: NDArray  # (own,)
     band: int | None  # None: they are shared
     others: NDArray  # all other parameters
-    root: NDArray  # of the covariance given these (own, own)
-    regression: NDArray  # of the mean on these (own, other)
+    given: Proposal  # the proposal given these, where they are at their centre
+    regression: NDArray  # of its centre on these (own, other)
 
 
 class _Kept(NamedTuple):
@@ -102,6 +104,29 @@ class BandChains:
             state, z, statistics = self._run(state, given, proposal, parts, n, [*seed, 1, first])
             yield Draws(z, statistics, state)
 
+    def fitted(self, around: Gaussian, given: Given, rng: np.random.Generator) -> Proposal:
+        """Fit a proposal block by block, all other parameters at the mode; between blocks as at the mode."""
+        theta, frame = around.mode, Proposal.about(around, NEARLY_GAUSSIAN)
+        _, pieces = self._by_band.whole(theta, given)
+        for block in self._blocks(frame):
+
+            def log_densities(x: NDArray, block: _Block = block) -> NDArray:
+                moved = np.repeat(theta[None], len(x), 0)
+                moved[:, block.at] = x
+                return np.array([self._moved(one, block.band, pieces, given)[0].log_density for one in moved])
+
+            frame = _with_block(frame, block, adapt(log_densities, block.given.gaussian, rng).proposal)
+        return frame
+
+    def _moved(
+        self, theta: NDArray, band: int | None, pieces: Pieces, given: Given
+    ) -> tuple[Together, Pieces]:
+        """Work out a vector that differs in one band, or in what bands share, from that of the pieces."""
+        if band is None:
+            return self._by_band.whole(theta, given)
+        together, piece = self._by_band.moved(theta, band, pieces, given)
+        return together, Pieces(*(_put(x, band, y) for x, y in zip(pieces, piece, strict=True)))
+
     def _blocks(self, q: Proposal) -> list[_Block]:
         precision, found = np.linalg.inv(q.root @ q.root.T), []
         of = [(at, b) for b, at in enumerate(self._by_band.own)] + [(self._by_band.shared, None)]
@@ -110,7 +135,15 @@ class BandChains:
                 others = np.setdiff1d(np.arange(q.mean.size), at)
                 covariance = np.linalg.inv(precision[np.ix_(at, at)])
                 regression = -covariance @ precision[np.ix_(at, others)]
-                found.append(_Block(at, band, others, np.linalg.cholesky(covariance), regression))
+                own = Proposal(
+                    q.mean[at],
+                    np.linalg.cholesky(covariance),
+                    q.degrees,
+                    q.centre[at],
+                    q.spread[at],
+                    q.skew[at],
+                )
+                found.append(_Block(at, band, others, own, regression))
         return found
 
     def _run(
@@ -144,22 +177,15 @@ class BandChains:
         self, here: _State, given: Given, q: Proposal, part: _Block, rng: np.random.Generator, taken: list
     ) -> _State:
         """Propose new values for one band, or for what bands share."""
-        centre = q.mean[part.at] + part.regression @ (here.u[part.others] - q.mean[part.others])
-        u, size, log_ratio = here.u.copy(), part.at.size, 0.0
+        centre = part.given.mean + part.regression @ (here.u[part.others] - q.mean[part.others])
+        own, u, log_ratio = part.given._replace(mean=centre), here.u.copy(), 0.0
         if rng.uniform() < _INDEPENDENT:
-            white = rng.normal(size=size) / np.sqrt(rng.chisquare(_DEGREES) / _DEGREES)
-            u[part.at] = centre + part.root @ white
-            old = solve_triangular(part.root, here.u[part.at] - centre, lower=True)
-            log_ratio = _log_t(old, size) - _log_t(white, size)
+            u[part.at] = own.draw(rng, 1)[0]
+            log_ratio = float(np.subtract(*own.log_density(np.stack([here.u[part.at], u[part.at]]))))
         else:
-            u[part.at] += part.root @ (step_lengths(rng, (), size) * rng.normal(size=size))
-        theta = q.skewed(u)
-        if part.band is None:
-            there = self._placed(q, u, *self._by_band.whole(theta, given))
-        else:
-            together, piece = self._by_band.moved(theta, part.band, here.pieces, given)
-            pieces = Pieces(*(_put(x, part.band, y) for x, y in zip(here.pieces, piece, strict=True)))
-            there = self._placed(q, u, together, pieces)
+            size = part.at.size
+            u[part.at] += own.root @ (step_lengths(rng, (), size) * rng.normal(size=size))
+        there = self._placed(q, u, *self._moved(q.skewed(u), part.band, here.pieces, given))
         return _taken(here, there, log_ratio, rng, taken)
 
     def _of_some(
@@ -187,9 +213,19 @@ def _taken(
     return there if np.log(rng.uniform()) < log_ratio else here
 
 
-def _log_t(white: NDArray, size: int) -> float:
-    """Log density of a multivariate Student t of unit scale, up to a constant."""
-    return float(-0.5 * (_DEGREES + size) * np.log1p(white @ white / _DEGREES))
+def _with_block(q: Proposal, block: _Block, own: Proposal) -> Proposal:
+    """Put what was fitted to one block, all others at their centre, into the proposal of all."""
+    new = q._replace(mean=q.mean.copy(), centre=q.centre.copy(), spread=q.spread.copy(), skew=q.skew.copy())
+    for name in ("mean", "centre", "spread", "skew"):
+        getattr(new, name)[block.at] = getattr(own, name)
+    # A factor on the block makes its own part of the precision that of the fit, and keeps correlations.
+    precision = np.linalg.inv(q.root @ q.root.T)
+    factor = np.eye(q.mean.size)
+    mine = np.ix_(block.at, block.at)
+    factor[mine] = np.linalg.solve(
+        np.linalg.cholesky(precision[mine]).T, np.linalg.cholesky(np.linalg.inv(own.root @ own.root.T)).T
+    )
+    return new._replace(root=np.linalg.cholesky(np.linalg.inv(factor.T @ precision @ factor)))
 
 
 def _put(x: NDArray, at: int, value: Any) -> NDArray:

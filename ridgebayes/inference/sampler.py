@@ -28,7 +28,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ridgebayes.inference.adaptation import Adapted, adapt
-from ridgebayes.inference.band_chains import BandChains
+from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains
 from ridgebayes.inference.by_band import ByBand
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
@@ -68,7 +68,6 @@ _SHARES = (0.35, 0.2, 0.1, 0.05)
 """Shares of the coordinates that are tried, where some at a time get new values."""
 _RENEWED, _MOST_RENEWALS = 0.7, 25
 """Share of the coordinates that a draw renews then, and proposals that it may take."""
-_NEARLY_GAUSSIAN = 80.0  # degrees of freedom
 _LEAST_SOME, _LOCAL = 0.1, 0.15
 """Acceptance below which new values of some coordinates are not used; share of local steps beside them."""
 _LOOKS = 5  # at most so often the outliers are looked for
@@ -143,6 +142,7 @@ class Sampler:
         if linear.any():
             self.marginal = Marginal(posterior, linear, data)
             self._metropolis, self._by_band = Metropolis(self.marginal), ByBand(self.marginal)
+            self._in_bands = BandChains(self._by_band, self._metropolis)
         self._curvature = Curvature(potential or posterior.potential)
         self._nuts = Nuts(
             self.marginal.potential if self.marginal else self._curvature.potential,
@@ -186,7 +186,7 @@ class Sampler:
         if self.method != NUTS and marginal.nonlinear.size > _TOO_MANY:
             if self._by_band.serves(around.mode, given):
                 hit = None if given.data.hit is None else np.asarray(given.data.hit)
-                return Start(BY_BAND, reference, around, Proposal.about(around, _NEARLY_GAUSSIAN), hit)
+                return Start(BY_BAND, reference, around, self._in_bands.fitted(around, given, rng), hit)
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
         adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
@@ -208,7 +208,7 @@ class Sampler:
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
     ) -> Start:
         """Propose new values of some whitened coordinates of the Gaussian, or use NUTS where that fails."""
-        proposal = Proposal.about(around, _NEARLY_GAUSSIAN)
+        proposal = Proposal.about(around, NEARLY_GAUSSIAN)
         # The first of the chains leads away from where it begins.
         paces = [Pace(1, 0.0, 1.0, share) for share in (_SHARES[-1], *_SHARES)]
         accepted = self._metropolis.acceptance(given, proposal, paces, int(rng.integers(2**31)))[1:]
@@ -259,7 +259,7 @@ class Sampler:
             return self._metropolis.chain(key, given, start.proposal, draws, pace=start.pace, after=after)
         if start.method == BY_BAND:
             assert start.proposal is not None
-            return BandChains(self._by_band, self._metropolis).chain(key, given, start.proposal, draws, after)
+            return self._in_bands.chain(key, given, start.proposal, draws, after)
         seed = np.asarray(jax.random.key_data(key)).tolist()
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0

@@ -1,0 +1,78 @@
+"""Chains that change one band at a time (their draws are tested in `test_metropolis.py`)."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from ridgebayes import models
+from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains, _with_block
+from ridgebayes.inference.kernels import Draws, Progress, freeze
+from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.sampler import BY_BAND, Sampler
+from tests.helpers.dense_algebra import few_scws
+from tests.inference.test_metropolis import CLOSED, prepared
+
+OWN, SHARED = [np.array([0, 3]), np.array([1, 4])], np.array([2])
+
+
+def chains():
+    """Chains of two bands of two parameters, and one that they share."""
+    marginal = SimpleNamespace()
+    return BandChains(SimpleNamespace(own=OWN, shared=SHARED), SimpleNamespace(marginal=marginal))
+
+
+def correlated(rng):
+    root = np.linalg.cholesky(np.cov(rng.normal(size=(5, 50))))
+    return Proposal.straight(rng.normal(size=5), root, NEARLY_GAUSSIAN)
+
+
+def test_blocks_are_the_gaussian_given_all_others(rng):
+    q = correlated(rng)
+    covariance = q.root @ q.root.T
+    for block, at in zip(chains()._blocks(q), [*OWN, SHARED], strict=True):
+        rest = np.setdiff1d(np.arange(5), at)
+        np.testing.assert_array_equal(block.at, at)
+        slope = covariance[np.ix_(at, rest)] @ np.linalg.inv(covariance[np.ix_(rest, rest)])
+        np.testing.assert_allclose(block.regression, slope, rtol=1e-9)
+        left = covariance[np.ix_(at, at)] - slope @ covariance[np.ix_(rest, at)]
+        np.testing.assert_allclose(block.given.root @ block.given.root.T, left, rtol=1e-9)
+
+
+def test_what_is_fitted_to_a_block_stays_with_it(rng):
+    """Its covariance given all others is that of the fit; all else is as it was."""
+    q = correlated(rng)
+    first, second, shared = chains()._blocks(q)
+    own = first.given._replace(
+        mean=np.array([0.3, -0.2]), root=np.array([[0.5, 0.0], [0.2, 0.4]]), skew=np.array([0.1, 0.0])
+    )
+    new = _with_block(q, first, own)
+    found = chains()._blocks(new)
+    np.testing.assert_allclose(found[0].given.root, own.root, rtol=1e-9)
+    np.testing.assert_array_equal(new.mean[first.at], own.mean)
+    np.testing.assert_array_equal(new.skew[first.at], own.skew)
+    for before, after in zip((second, shared), found[1:], strict=True):
+        np.testing.assert_allclose(after.given.root, before.given.root, rtol=1e-9)
+        np.testing.assert_array_equal(after.given.mean, before.given.mean)
+
+
+@pytest.mark.slow
+def test_an_interrupted_chain_goes_on_bit_for_bit(small_mission, monkeypatch):
+    monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", 2)
+    few = few_scws(small_mission)
+    posterior, made = prepared(models.crab().with_priors(CLOSED), few)
+    sampler = Sampler(posterior, made.data, warmup=0)
+    start = sampler.begin(jax.random.key(0), made.data, np.random.default_rng(0))
+    assert start.method == BY_BAND
+    whole = list(sampler.chain(jax.random.key(1), made.data, start, 90))
+    for stopped in (1, 2):  # after the warm-up, after the first draws
+        warmed = sum(b.n for b in whole[:stopped] if not isinstance(b, Draws))
+        draws = [b for b in whole[:stopped] if isinstance(b, Draws)]
+        after = Progress(warmed, draws, freeze(whole[stopped - 1].state))
+        rest = list(sampler.chain(jax.random.key(1), made.data, start, 90, after))
+        assert len(rest) == len(whole) - stopped
+        for one, other in zip(rest, whole[stopped:], strict=True):
+            np.testing.assert_array_equal(one.z, other.z)
+            for name, values in one.statistics.items():
+                np.testing.assert_array_equal(values, other.statistics[name])
