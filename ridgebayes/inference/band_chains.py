@@ -30,8 +30,8 @@ NEARLY_GAUSSIAN = 80.0
 """Degrees of freedom of a proposal about a mode, where parameters are many."""
 _INDEPENDENT = 0.8
 """Share of proposals for a band that do not begin where the chain is."""
-_TRIES, _SOME_TRIES, _COORDINATES = 2, 2, 0.1
-"""Proposals a draw for what bands share; for some coordinates of all; share of the coordinates."""
+_OF_BAND, _OF_ALL, _COORDINATES = 3, 2, 0.1
+"""Proposals a draw for each band; for what bands share, and for some coordinates of all; share of these."""
 
 
 class _Block(NamedTuple):
@@ -160,9 +160,9 @@ class BandChains:
             if state is None:
                 state = self._placed(q, q.even(theta), *self._by_band.whole(theta, given))
             for k in rng.permutation(len(parts)):
-                for _ in range(_TRIES):
+                for _ in range(_OF_ALL if parts[k].band is None else _OF_BAND):
                     state = self._of_block(state, given, q, parts[k], rng, taken)
-            for _ in range(_SOME_TRIES):
+            for _ in range(_OF_ALL):
                 state = self._of_some(state, given, q, rng, taken)
             noise = rng.normal(size=self._marginal.linear.size)
             beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)

@@ -20,15 +20,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jax import Array
+from jax import Array, lax
 from jax.scipy.linalg import solve_triangular
 from numpy.typing import NDArray
 
 from ridgebayes.inference.marginal import Given, Marginal, log_integral
+from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.normal_equations import (
     BandEquations,
     Slopes,
-    equations_of_band,
     equations_of_bands,
 )
 
@@ -169,29 +169,27 @@ class ByBand:
 
     def _moved(self, theta: Array, band: Array, rest: list[Array], given: Given) -> tuple[Together, Pieces]:
         marginal, prior = self._marginal, self._prior(theta, given)
-        rates = marginal.posterior.rates(marginal.join(theta, given.reference), given.data)
-        found = equations_of_band(rates, self._slopes(theta, band, given), given.data, band)
-        piece = self._piece(found, jnp.asarray(self._to)[band], jnp.asarray(self._own_linear)[band], prior)
+        data, z = given.data.band(band), marginal.join(theta, given.reference)
+        rates = marginal.posterior.rates(z, data, band)
+        found = equations_of_bands(rates, self._slopes(theta, band, data, given), data)
+        to, own = jnp.asarray(self._to)[band], jnp.asarray(self._own_linear)[band]
+        piece = self._piece(BandEquations(*(x[0] for x in found)), to, own, prior)
         return self._together([x + y for x, y in zip(rest, piece[:3], strict=True)], prior), piece
 
-    def _slopes(self, theta: Array, band: Array, given: Given) -> Slopes:
+    def _slopes(self, theta: Array, band: Array, data: FitData, given: Given) -> Slopes:
         """Slopes of one band, by the parameters that move it alone."""
-        slopes: Slopes = jax.tree.map(lambda x: x[band], given.slopes)
+        slopes: Slopes = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, band, 1), given.slopes)
         if not self._marginal.slopes_move:
             return slopes
         beta, n = given.reference, slopes.tables_index.size
-
-        def of_band(beta: Array) -> tuple[Array, Array]:
-            plain, tables = self._marginal.coefficients(theta, beta, given.data)
-            return plain[:, band], tables[band]
-
-        along = jnp.concatenate([slopes.tables_index, *slopes.plain_index])
+        of_band = lambda beta: self._marginal.coefficients(theta, beta, data, band)  # noqa: E731
         _, by = jax.linearize(of_band, beta)
+        along = jnp.concatenate([slopes.tables_index, *slopes.plain_index], -1)[0]
         plain, tables = jax.vmap(by)(jax.nn.one_hot(along, beta.size))
         ends = n + np.cumsum([0, *(at.size for at in slopes.plain_index)])
         return slopes._replace(
-            plain=tuple(plain[first:last, t] for t, (first, last) in enumerate(pairwise(ends))),
-            tables=tables[:n].T,
+            plain=tuple(plain[first:last, t, 0][None] for t, (first, last) in enumerate(pairwise(ends))),
+            tables=tables[:n, 0].T[None],
         )
 
     def _prior(self, theta: Array, given: Given) -> _Prior:

@@ -115,11 +115,18 @@ class Posterior:
         with _MODEL:
             return -log_density(model, (data,), {}, named)[0] - jacobian
 
-    def rates(self, z: Array, data: FitData) -> Any:
-        """Distribution of the rates given the unconstrained vector `z`."""
+    def rates(self, z: Array, data: FitData, band: Array | None = None) -> Any:
+        """Distribution of the rates given the unconstrained vector `z`; of one band, whose data they are."""
+        named = self.constrain_one(z)
+        if band is not None:
+            named = {n: self._of_band(n, x, band) for n, x in named.items()}
         with _MODEL:
-            given = handlers.substitute(self.model, data=self.constrain_one(z))
+            given = handlers.substitute(self.model, data=named)
             return handlers.trace(given).get_trace(data)["rate"]["fn"].base_dist
+
+    def _of_band(self, name: str, value: Array, band: Array) -> Array:
+        axis = _band_axis(self.model.parameters[name].dims, value.shape)
+        return value if axis is None else jax.lax.dynamic_slice_in_dim(value, band, 1, axis)
 
     def log_likelihood(self, z: Array, data: FitData) -> Array:
         """Log likelihood of each revolution at one vector, the bands of the data together, (revolution,).
@@ -183,12 +190,16 @@ class Posterior:
         return jax.lax.map(one, keys)
 
 
+def _band_axis(dims: Sequence[str], shape: tuple[int, ...]) -> int | None:
+    """Return the axis of bands of a parameter; None where they share it."""
+    axis = dims.index("band") if "band" in dims else None
+    return None if axis is None or shape[axis] == 1 else axis
+
+
 def _band_of(dims: Sequence[str], shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Band of each element of a parameter, −1 where it is shared."""
-    place = dims.index("band") if "band" in dims else None
-    if place is None or shape[place] == 1:
-        return np.full(shape, -1)
-    return np.indices(shape)[place]
+    axis = _band_axis(dims, shape)
+    return np.full(shape, -1) if axis is None else np.indices(shape)[axis]
 
 
 def _unconstrained(prior: Any, transform: Any, key: Array) -> Array:

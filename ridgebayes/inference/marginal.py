@@ -212,9 +212,11 @@ class Marginal:
         """Slopes of all plain coefficients (term, band, revolution, linear) and of the tables joined."""
         return jax.jacfwd(lambda beta: self.coefficients(theta, beta, data))(beta)
 
-    def coefficients(self, theta: Array, beta: Array, data: FitData) -> tuple[Array, Array]:
+    def coefficients(
+        self, theta: Array, beta: Array, data: FitData, band: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return all plain coefficients (term, band, revolution) and the tables joined, (band, place)."""
-        plain, groups = by_kind(self.posterior.rates(self.join(theta, beta), data).mean_terms)
+        plain, groups = by_kind(self.posterior.rates(self.join(theta, beta), data, band).mean_terms)
         shape = data.rate.shape[0], data.time.size
         coefficients = [jnp.broadcast_to(t.coefficient, shape) for t in plain]
         tables = [group[0].table for group in groups]

@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
@@ -151,9 +151,12 @@ class FitData:
         """Arrays there are here with an axis of this name, and which of their axes it is."""
         return {array: axis for array, axis in self.axis(name).items() if getattr(self, array) is not None}
 
-    def band(self, k: int) -> FitData:
-        """Only band `k`, its axis kept."""
-        return replace(self, **{name: getattr(self, name)[k : k + 1] for name in self.having("band")})
+    def band(self, k: int | Array) -> FitData:
+        """Only band `k`, its axis kept; inside compiled code, too."""
+        own: dict[str, Any] = {
+            name: lax.dynamic_slice_in_dim(getattr(self, name), k, 1) for name in self.having("band")
+        }
+        return replace(self, **own)
 
 
 @dataclass(frozen=True)
@@ -289,7 +292,7 @@ def _chosen(scws: ScWTable, chosen: Callable[[ScWTable], NDArray[np.bool_]] | No
 
 def _of_bands(scws: ScWTable, where: Layout) -> dict[str, Any]:
     """Rates and their variance, and the energies of the bands."""
-    low, high = [band.e_min for band in scws.bands], [band.e_max for band in scws.bands]
+    low, high = np.array([(band.e_min, band.e_max) for band in scws.bands]).T
     energy, fold = _fold(low, high)
     return {
         "rate": where.pack(scws.rate.T),

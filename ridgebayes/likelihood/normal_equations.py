@@ -8,7 +8,7 @@ each revolution are projected out by Woodbury's identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -55,16 +55,16 @@ def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
 
 
 class BandEquations(NamedTuple):
-    """What the rates of one band, or of each, say of the linear parameters that move them.
+    """What the rates of each band say of the linear parameters that move them; arrays (band, …).
 
     Attributes
     ----------
     at
-        Which parameters these are; one that comes twice counts as the sum, (..., own).
+        Which parameters these are; one that comes twice counts as the sum, (band, own).
     precision, gradient
-        (..., own, own) and (..., own).
+        (band, own, own) and (band, own).
     log_likelihood
-        At the reference, (...).
+        At the reference, (band,).
     """
 
     at: Array
@@ -98,29 +98,12 @@ def equations_of_bands(
     rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData
 ) -> BandEquations:
     """Return the normal equations of each band by itself: arrays (band, ...)."""
-    of_band, arrays = _each_band(rates, data)
-    return jax.vmap(of_band)(slopes, arrays)
-
-
-def equations_of_band(
-    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData, band: Array
-) -> BandEquations:
-    """Return the normal equations of one band alone, for its slopes, which have no axis of bands."""
-    of_band, arrays = _each_band(rates, data)
-    return of_band(slopes, jax.tree.map(lambda x: x[band], arrays))
-
-
-def _each_band(
-    rates: TermsNormal | CorrelatedTermsNormal, data: FitData
-) -> tuple[Callable[[Slopes, Any], BandEquations], Any]:
-    """Return a function of slopes and arrays of one band, and these arrays of all bands."""
     plain, groups = by_kind(rates.mean_terms)
     bands, revolutions = data.rate.shape[0], data.time.size
     offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
     place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
 
-    def of_band(slopes: Slopes, arrays: Any) -> BandEquations:
-        rate, loc, variance, coef_sd, coefficient, process = arrays
+    def of_band(rate, loc, variance, coef_sd, coefficient, slopes, process):
         # Terms that nothing linear moves are part of the residual alone.
         moved = [t for t, slope in enumerate(slopes.plain) if len(slope)]
         # The basis of the revolution terms, columns of plain terms but ones, the residual.
@@ -166,12 +149,13 @@ def _each_band(
             jnp.broadcast_to(rates.correlated_sd, (bands, revolutions)),
             jnp.broadcast_to(jnp.maximum(rates.memory, SHORTEST), (bands,)),
         )
-    return of_band, (
+    return jax.vmap(of_band)(
         data.rate,
         rates.loc,
         rates.noise_variance,
         jnp.broadcast_to(rates.coef_sd, (bands, *rates.coef_sd.shape[-2:])),
         [[t.coefficient for t in group] for group in groups],
+        slopes,
         process,
     )
 
