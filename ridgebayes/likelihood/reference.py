@@ -25,6 +25,7 @@ _HIGH_LATITUDE = 20.0
 _SMOOTHED_YEARS = 0.6  # width over which the reference level is smoothed; wider where revolutions are few
 _NEIGHBOURS = 12
 _SPREAD, _SLOPE = 0.03, 0.05  # expected spread of revolutions, and change of the level in a year, relative
+_SCATTER = 0.01  # and spread of ScWs
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,32 @@ def reference_level(
 
 
 def reference_crab(
-    scws: ScWTable, residual: NDArray, response: NDArray, given: Mapping[str, float] | None
+    scws: ScWTable,
+    level: NDArray,
+    trend: NDArray,
+    position: NDArray,
+    response: NDArray,
+    given: Mapping[str, float] | None,
 ) -> NDArray[np.float64]:
-    """Crab rate of each band, cts/s: from the ScWs that contain the Crab, or as given."""
+    """Crab rate of each band, cts/s: from the ScWs that contain the Crab, or as given.
+
+    In a hard band the background of a revolution may be off the level by more than the rate of the Crab. So
+    the Crab is fitted beside a background that is free in each revolution and follows the tracer (generalised
+    least squares). The reference is no less than the error of that.
+
+    Parameters
+    ----------
+    scws
+        The ScW rate table.
+    level, trend
+        Reference level (band, revolution), and trend of the tracer (revolution,), cts/s.
+    position
+        Index of the revolution of each ScW.
+    response
+        R at the Crab where it was not removed, else zero, (scw,).
+    given
+        Crab rate of every band, where no ScW contains the Crab.
+    """
     names = [band.name for band in scws.bands]
     source = scws.meta["path"] or "the ScW table"
     for name in given or {}:
@@ -164,8 +188,17 @@ def reference_crab(
                 f"{source}: the ScWs marked SOURCE = Crab do not have the Crab in their field of view: "
                 "mend SOURCE or the pointings, or give a Crab rate"
             )
-        rate = residual.T @ weight / (weight**2).sum()
-        return np.maximum(rate, 1e-3 * np.median(scws.rate, axis=0))
+        kept = np.isin(position, position[weight > 0]) | (np.abs(scws.lat) > _HIGH_LATITUDE)
+        every, where = level[:, position[kept]], position[kept]
+        tracer = np.zeros(where.size) if scws.tracer is None else scws.tracer[kept] / trend[where] - 1.0
+        found = []
+        for band, base in enumerate(every):
+            columns = np.stack([weight[kept], base * tracer][: 1 + tracer.any()], -1)
+            variance = scws.stat_err[kept, band] ** 2 + (_SCATTER * base) ** 2
+            off = scws.rate[kept, band] - base
+            rate, error = _least_squares(columns, off, variance, where, (_SPREAD * base.mean()) ** 2)
+            found.append(max(rate, error))
+        return np.array(found)
     missing = [name for name in names if name not in (given or {})]
     if given is None or missing:
         raise InputError(
@@ -176,6 +209,22 @@ def reference_crab(
     if not (np.isfinite(rates) & (rates > 0)).all():
         raise InputError(f"crab rate: {dict(given)} must be positive, in cts/s over the detector")
     return rates
+
+
+def _least_squares(
+    columns: NDArray, y: NDArray, variance: NDArray, position: NDArray, common: float
+) -> tuple[float, float]:
+    """Coefficient of the first of `columns` (scw, column) and its error; a revolution shares a variance."""
+    weight = 1.0 / variance
+    known = np.column_stack([columns, y])
+    both = (weight[:, None] * known).T @ known
+    ends = np.flatnonzero(np.diff(position[order := np.argsort(position, kind="stable")])) + 1
+    starts = np.r_[0, ends]
+    of_revolution = np.add.reduceat((weight[:, None] * known)[order], starts)
+    total = np.add.reduceat(weight[order], starts)
+    both -= of_revolution.T @ (of_revolution * (common / (1.0 + common * total))[:, None])
+    covariance = np.linalg.inv(both[:-1, :-1])
+    return float(covariance[0] @ both[:-1, -1]), float(np.sqrt(covariance[0, 0]))
 
 
 def interval(half_span: float) -> float:
@@ -223,7 +272,7 @@ def read_scales(
         trend = reference_level(scws.tracer[:, None], scws.lat, scws.crab, position, years)[0]
     crab = np.full(len(scws.bands), np.nan)
     if needs_crab or crab_rate:
-        crab = reference_crab(scws, scws.rate - level[:, position].T, crab_response, crab_rate)
+        crab = reference_crab(scws, level, trend, position, crab_response, crab_rate)
     modes, crab_modes = (
         # Enough for the shortest scale (Riutort-Mayol et al. 2023), too few to follow every revolution.
         int(np.clip(np.ceil(2.65 * interval(half_span) / shortest), 4, max(4, mjd.size // 4)))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ridgebayes import simulate
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
@@ -49,6 +50,43 @@ def test_reference_level_stays_near_the_data_where_they_are_few(rng):
 def test_reference_crab_is_near_the_truth(prepared, small_mission):
     crab = np.array(small_mission.truth["crab_rate"]).mean(0)
     np.testing.assert_allclose(prepared.data.crab_rate, crab, rtol=0.25)
+
+
+def test_reference_crab_is_that_of_dense_least_squares(prepared, small_mission):
+    """In a hard band the revolutions' background would hide the Crab."""
+    scws, level, trend = prepared.scws, prepared.scales.level, prepared.scales.trend
+    position = np.searchsorted(prepared.scales.revolution, scws.revolution)
+    response = prepared.layout.unpack(np.asarray(prepared.data.crab_response)) * scws.crab
+    kept = np.isin(position, position[scws.crab]) | (np.abs(scws.lat) > 20)
+    same = position[kept][:, None] == position[kept]
+    for band in range(2):
+        base = level[band, position[kept]]
+        design = np.stack([response[kept], base * (scws.tracer[kept] / trend[position[kept]] - 1)], -1)
+        noise = (
+            np.diag(scws.stat_err[kept, band] ** 2 + (0.01 * base) ** 2) + same * (0.03 * base.mean()) ** 2
+        )
+        solved = np.linalg.solve(noise, design)
+        rate = np.linalg.solve(design.T @ solved, solved.T @ (scws.rate[kept, band] - base))[0]
+        np.testing.assert_allclose(prepared.data.crab_rate[band], rate, rtol=1e-8)
+
+
+@pytest.mark.parametrize("tracer", [True, False])
+def test_reference_crab_of_a_hard_band_of_few_revolutions(three_regions, tracer):
+    """Beside its background, of which revolutions differ by more than the Crab gives, the Crab is found."""
+    for seed in (0, 1, 2):
+        scws = simulate.mission(simulate.programme(30, stop=2740, seed=seed), sky=three_regions, seed=seed)
+        scws = (
+            scws.take_bands(["A03"]) if tracer else dataclasses.replace(scws, tracer=None).take_bands(["A03"])
+        )
+        true = np.array(scws.truth["crab_rate"])[:, 2]
+        assert true.min() / 1.25 < prepare(scws, three_regions).data.crab_rate[0] < true.max() * 1.25
+
+
+def test_a_crab_that_is_not_seen_counts_as_its_error(prepared, small_mission, three_regions):
+    hidden = np.where(small_mission.crab[:, None], small_mission.rate * 0.3, small_mission.rate)
+    found = prepare(dataclasses.replace(small_mission, rate=hidden), three_regions).data.crab_rate
+    assert (found > 0).all()
+    assert (found < 0.1 * np.asarray(prepared.data.crab_rate)).all()
 
 
 def test_tracer_is_relative_to_its_trend(prepared, small_mission):
