@@ -215,15 +215,14 @@ def _least_squares(
     columns: NDArray, y: NDArray, variance: NDArray, position: NDArray, common: float
 ) -> tuple[float, float]:
     """Coefficient of the first of `columns` (scw, column) and its error; a revolution shares a variance."""
-    weight = 1.0 / variance
-    known = np.column_stack([columns, y])
+    order = np.argsort(position, kind="stable")
+    known, weight = np.column_stack([columns, y])[order], 1.0 / variance[order]
+    starts = np.r_[0, np.flatnonzero(np.diff(position[order])) + 1]
     both = (weight[:, None] * known).T @ known
-    ends = np.flatnonzero(np.diff(position[order := np.argsort(position, kind="stable")])) + 1
-    starts = np.r_[0, ends]
-    of_revolution = np.add.reduceat((weight[:, None] * known)[order], starts)
-    total = np.add.reduceat(weight[order], starts)
+    of_revolution = np.add.reduceat(weight[:, None] * known, starts)
+    total = np.add.reduceat(weight, starts)
     both -= of_revolution.T @ (of_revolution * (common / (1.0 + common * total))[:, None])
-    covariance = np.linalg.inv(both[:-1, :-1])
+    covariance = np.linalg.pinv(both[:-1, :-1], hermitian=True)  # two ScWs may not tell Crab and tracer apart
     return float(covariance[0] @ both[:-1, -1]), float(np.sqrt(covariance[0, 0]))
 
 
