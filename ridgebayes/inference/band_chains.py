@@ -16,13 +16,12 @@ import jax
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from ridgebayes.inference.adaptation import adapt
 from ridgebayes.inference.by_band import ByBand, Pieces, Together
-from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
+from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Given
-from ridgebayes.inference.metropolis import BLOCK, Metropolis, log_tail, settling, step_lengths
+from ridgebayes.inference.metropolis import BLOCK, TAIL, Metropolis, chance, renewed, settling, step_lengths
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.proposal import Proposal
 
@@ -89,20 +88,16 @@ class BandChains:
         after
             How far it has come; it goes on from there as if it had never stopped.
         """
-        seed, warmed, kept = np.asarray(jax.random.key_data(key)).tolist(), 0, 0
+        seed = np.asarray(jax.random.key_data(key)).tolist()
         if after is None:
             theta = proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0])
             state = _Kept(theta, given.data.hit)
         else:
             state = _Kept(*after.state)
-            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         parts = self._blocks(proposal)
-        for first, n in blocks(warmed, settling(given.data.hit), BLOCK):
-            state, *_ = self._run(state, given, proposal, parts, n, [*seed, 0, first])
-            yield Warmed(n, state)
-        for first, n in blocks(kept, draws, BLOCK):
-            state, z, statistics = self._run(state, given, proposal, parts, n, [*seed, 1, first])
-            yield Draws(z, statistics, state)
+        take = lambda state, n, seed: self._run(state, given, proposal, parts, n, seed)  # noqa: E731
+        warmup = settling(given.data.hit)
+        yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=BLOCK, seed=seed)
 
     def fitted(self, around: Gaussian, given: Given, rng: np.random.Generator) -> Proposal:
         """Fit a proposal block by block, all other parameters at the mode; between blocks as at the mode."""
@@ -150,7 +145,7 @@ class BandChains:
         self, kept: _Kept, given: Given, q: Proposal, parts: list[_Block], n: int, seed: list[int]
     ) -> tuple[_Kept, NDArray, dict[str, NDArray]]:
         """Take `n` draws."""
-        theta, hit = kept
+        (theta, hit), spread = kept, self._metropolis.spread(q)
         state: _State | None = None
         z, lp, accepted = np.empty((n, self._marginal.posterior.size)), np.empty(n), np.empty(n)
         for i in range(n):
@@ -169,7 +164,7 @@ class BandChains:
             z[i], accepted[i] = self._marginal.joined(state.theta, beta), np.mean(taken)
             theta = state.theta
             if hit is not None:
-                hit, z[i] = self._metropolis.redrawn(int(rng.integers(2**31)), z[i], q, given.data)
+                hit, z[i] = self._metropolis.redrawn(int(rng.integers(2**31)), z[i], spread, given.data)
                 theta, state = z[i, self._marginal.nonlinear], None
         return _Kept(theta, hit), z, exact_statistics(lp, accepted, z.shape[1], np.random.default_rng(seed))
 
@@ -192,11 +187,9 @@ class BandChains:
         self, here: _State, given: Given, q: Proposal, rng: np.random.Generator, taken: list
     ) -> _State:
         """Propose new values for some whitened coordinates of all parameters."""
-        white = solve_triangular(q.root, here.u - q.mean, lower=True)
-        changed, fresh = rng.uniform(size=white.size) < _COORDINATES, rng.standard_t(4.0, size=white.size)
-        u = q.mean + q.root @ np.where(changed, fresh, white)
+        changed = rng.uniform(size=here.u.size) < _COORDINATES
+        u, log_ratio = renewed(q, here.u, changed, rng.standard_t(TAIL, size=here.u.size))
         there = self._placed(q, u, *self._by_band.whole(q.skewed(u), given))
-        log_ratio = np.where(changed, log_tail(white) - log_tail(fresh), 0.0).sum()
         return _taken(here, there, log_ratio, rng, taken)
 
     def _placed(self, q: Proposal, u: NDArray, together: Together, pieces: Pieces) -> _State:
@@ -209,7 +202,7 @@ def _taken(
 ) -> _State:
     """Metropolis and Hastings' rule."""
     log_ratio += there.log_density - here.log_density
-    taken.append(0.0 if np.isnan(log_ratio) else np.exp(min(log_ratio, 0.0)))
+    taken.append(chance(log_ratio))
     return there if np.log(rng.uniform()) < log_ratio else here
 
 

@@ -26,11 +26,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.inference.marginal import Given, Marginal, log_integral
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.normal_equations import (
-    BandEquations,
-    Slopes,
-    equations_of_bands,
-)
+from ridgebayes.likelihood.normal_equations import BandEquations, Slopes, equations_of_bands
 
 _SAME = 1e-6
 """Difference of log densities that rounding makes, at most."""
@@ -193,10 +189,7 @@ class ByBand:
         )
 
     def _prior(self, theta: Array, given: Given) -> _Prior:
-        def log_density(beta: Array) -> Array:
-            marginal = self._marginal
-            return -marginal.posterior.prior_potential(marginal.join(theta, beta), given.data)
-
+        log_density = lambda beta: self._marginal.log_prior(theta, beta, given.data)  # noqa: E731
         slope, ones = jax.value_and_grad(log_density), jnp.ones_like(given.reference)
         (value, gradient), (_, curvature) = jax.jvp(slope, (given.reference,), (ones,))
         return _Prior(value, gradient, -curvature)

@@ -192,6 +192,42 @@ def exact_statistics(
     }
 
 
+def in_blocks(
+    take: Callable[[Any, int, list[int]], tuple[Any, NDArray, dict[str, NDArray]]],
+    state: Any,
+    after: Progress | None,
+    *,
+    warmup: int,
+    draws: int,
+    block: int,
+    seed: list[int],
+) -> Iterator[Draws | Warmed]:
+    """Run a chain that is no NUTS: yields the blocks of its warm-up, then blocks of draws.
+
+    Parameters
+    ----------
+    take
+        From a state, a number of draws and a seed: the state after them, the draws, and their statistics.
+    state
+        Where it begins, or goes on.
+    after
+        How far it has come.
+    warmup, draws
+        Iterations of the whole chain.
+    block
+        The most of a block.
+    seed
+        Of the chain.
+    """
+    warmed, kept = (after.warmed, sum(len(d.z) for d in after.draws)) if after else (0, 0)
+    for first, n in blocks(warmed, warmup, block):
+        state, *_ = take(state, n, [*seed, 0, first])
+        yield Warmed(n, state)
+    for first, n in blocks(kept, draws, block):
+        state, z, statistics = take(state, n, [*seed, 1, first])
+        yield Draws(z, statistics, state)
+
+
 def with_linear(
     blocks: Iterator[Draws | Warmed], marginal: Marginal, given: Given, seed: list[int], done: int
 ) -> Iterator[Draws | Warmed]:

@@ -173,16 +173,17 @@ class Marginal:
         rates = self.posterior.rates(self.join(theta, reference), data)
         slopes = self.slopes_at(theta, given)
         precision, slope, log_likelihood = normal_equations(rates, slopes, data, reference.size)
-
-        def prior(beta: Array) -> Array:
-            return -self.posterior.prior_potential(self.join(theta, beta), data)
-
+        prior = lambda beta: self.log_prior(theta, beta, data)  # noqa: E731
         precision -= jax.hessian(prior)(reference)
         slope += jax.grad(prior)(reference)
         factor = jnp.linalg.cholesky(precision)
         half = solve_triangular(factor, slope, lower=True)
         log_density = log_likelihood + prior(reference) + log_integral(factor, precision, half)
         return Conditional(log_density, reference + solve_triangular(factor.T, half), factor)
+
+    def log_prior(self, theta: Array, beta: Array, data: FitData) -> Array:
+        """Log prior density of nonlinear and linear parameters, inside compiled code."""
+        return -self.posterior.prior_potential(self.join(theta, beta), data)
 
     def slopes_at(self, theta: Array, given: Given) -> Slopes:
         """Slopes by the linear parameters at a nonlinear vector, inside compiled code."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ridgebayes.inference.compiling import compiled_quickly
-from ridgebayes.inference.kernels import Draws, Progress, Warmed, blocks, exact_statistics
+from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.likelihood.design import FitData
@@ -37,7 +37,8 @@ SETTLING, SETTLING_OUTLIERS = 20, 50
 """Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
 PILOT = 2
 """Blocks of a first chain, after which the indicators are as probable as any."""
-_TAIL = 4.0  # degrees of freedom of these
+TAIL = 4.0
+"""Degrees of freedom of new values of some coordinates."""
 _STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
 _SCALES = 0.8  # spread of the logarithm of its length
 _WALK = 4  # steps of a random walk of the share of the outliers
@@ -136,28 +137,26 @@ class Metropolis:
             How far it has come; it goes on from there as if it had never stopped.
         """
         seed = np.asarray(jax.random.key_data(key)).tolist()
-        warmed = kept = 0
         if after is None:
             state = self._begun(given, proposal, seed)
         else:
             theta, log_density, mean, factor, *hit = after.state
             state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
-            warmed, kept = after.warmed, sum(len(d.z) for d in after.draws)
         slope = None if given.data.hit is None else self._slope(given, proposal)
-        for first, n in blocks(warmed, settling(given.data.hit), BLOCK):
-            state, *_ = self._block(state, given, proposal, slope, n, pace, [*seed, 0, first])
-            yield Warmed(n, state)
-        for first, n in blocks(kept, draws, BLOCK):
-            state, z, statistics = self._block(state, given, proposal, slope, n, pace, [*seed, 1, first])
-            yield Draws(z, statistics, state)
+        take = lambda state, n, seed: self._block(state, given, proposal, slope, n, pace, seed)  # noqa: E731
+        warmup = settling(given.data.hit)
+        yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=BLOCK, seed=seed)
 
     def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
         """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
         return np.asarray(self._probable(z, data))
 
-    def redrawn(self, seed: int, z: NDArray, proposal: Proposal, data: FitData) -> tuple[NDArray, NDArray]:
+    def spread(self, proposal: Proposal) -> NDArray:
+        """Spread of the parameters that are drawn with the indicators, zero of all others, (nonlinear,)."""
+        return np.where(self._of_outliers, proposal.spread_of_each, 0.0)
+
+    def redrawn(self, seed: int, z: NDArray, spread: NDArray, data: FitData) -> tuple[NDArray, NDArray]:
         """Draw the indicators of outliers given all parameters, and outliers' own parameters with them."""
-        spread = np.where(self._of_outliers, proposal.spread_of_each, 0.0)
         hit, z = self._redraw(seed, z, spread, data)
         return np.asarray(hit), np.asarray(z)
 
@@ -197,7 +196,7 @@ class Metropolis:
         noise = rng.normal(size=(BLOCK, self.marginal.linear.size))
         seeds = rng.integers(2**31, size=BLOCK)
         z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
-        q, own = proposal, given
+        q, own, spread = proposal, given, self.spread(proposal)
         if slope is None:
             ahead = self._each(q.skewed(moves.independent[:n][moves.whole[:n]]), given)
         for i in range(n):
@@ -214,7 +213,7 @@ class Metropolis:
             beta, lp[i] = draw(conditional, noise[i])
             z[i] = self.marginal.joined(theta, beta)
             if slope is not None:
-                hit, z[i] = self.redrawn(seeds[i], z[i], proposal, own.data)
+                hit, z[i] = self.redrawn(seeds[i], z[i], spread, own.data)
                 theta = z[i, self.marginal.nonlinear]
             state = _State(theta, conditional, hit)
         return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
@@ -236,17 +235,13 @@ class Metropolis:
         for whole, some, independent, local, changed, fresh, log_uniform in zip(*moves, strict=True):
             if whole:
                 u, conditional = independent, next(ahead)
+                log_ratio = float(np.subtract(*q.log_density(np.stack([here.u, u]))))
             else:
-                white = solve_triangular(q.root, here.u - q.mean, lower=True) if some else here.u
-                u = q.mean + q.root @ np.where(changed, fresh, white) if some else here.u + local
+                u, log_ratio = renewed(q, here.u, changed, fresh) if some else (here.u + local, 0.0)
                 conditional = next(self._each(q.skewed(u)[None], given))
             there = _placed(q, u, q.skewed(u), conditional)
-            log_ratio = there.log_density - here.log_density
-            if whole:
-                log_ratio -= np.subtract(*q.log_density(np.stack([u, here.u])))
-            elif some:
-                log_ratio -= np.where(changed, log_tail(fresh) - log_tail(white), 0.0).sum()
-            accepted.append(0.0 if np.isnan(log_ratio) else np.exp(min(log_ratio, 0.0)))
+            log_ratio += there.log_density - here.log_density
+            accepted.append(chance(log_ratio))
             if log_uniform < log_ratio:
                 here = there
         return (here.theta, here.conditional), float(np.mean(accepted))
@@ -316,7 +311,7 @@ def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
     local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
     kind = rng.uniform(size=shape)
     changed = rng.uniform(size=(*shape, size)) < pace.coordinates
-    fresh = rng.standard_t(_TAIL, size=(*shape, size))
+    fresh = rng.standard_t(TAIL, size=(*shape, size))
     log_uniform = np.log(rng.uniform(size=shape))
     whole, some = kind < pace.whole, kind < pace.whole + pace.some
     return _Moves(whole, some, independent, local, changed, fresh, log_uniform)
@@ -326,14 +321,29 @@ def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -
     return _Place(u, theta, conditional, float(conditional.log_density + np.log(q.slope(u)).sum()))
 
 
+def renewed(q: Proposal, u: NDArray, changed: NDArray, fresh: NDArray) -> tuple[NDArray, float]:
+    """Give the whitened coordinates that are `changed` new values, `fresh` draws of a Student t (`TAIL`).
+
+    Returns the new vector, and the log of the chance to propose the way back over that of the way there.
+    """
+    white = solve_triangular(q.root, u - q.mean, lower=True)
+    log_ratio = np.where(changed, _log_tail(white) - _log_tail(fresh), 0.0).sum()
+    return q.mean + q.root @ np.where(changed, fresh, white), float(log_ratio)
+
+
+def chance(log_ratio: float) -> float:
+    """Probability that a proposal is taken by Metropolis and Hastings' rule."""
+    return 0.0 if np.isnan(log_ratio) else float(np.exp(min(log_ratio, 0.0)))
+
+
 def step_lengths(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray:
     """Draw lengths of steps of `size` parameters: of the best length for a Gaussian, much longer, shorter."""
     return _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=shape))
 
 
-def log_tail(u: NDArray) -> NDArray:
+def _log_tail(u: NDArray) -> NDArray:
     """Log density of a Student t, up to a constant."""
-    return -0.5 * (_TAIL + 1.0) * np.log1p(u**2 / _TAIL)
+    return -0.5 * (TAIL + 1.0) * np.log1p(u**2 / TAIL)
 
 
 def settling(hit: Any) -> int:

@@ -20,7 +20,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mixing import mixed, sticks
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.progress import ProgressBar, wanted
-from ridgebayes.inference.sampler import BY_BAND, METROPOLIS, Sampler, Start
+from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.settings import TIMES, Device, Settings
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
@@ -242,7 +242,7 @@ class _Chains:
     def may_go_on(self, part: int) -> bool:
         """Tell whether chains of a part go on where they have not converged: steps of NUTS take too long."""
         judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= _JUDGED
-        return judged and not self.stop.is_set() and self.starts[part].method in (METROPOLIS, BY_BAND)
+        return judged and not self.stop.is_set() and self.starts[part].proposes
 
     def refit(self, part: int, z: NDArray) -> bool:
         """Fit the proposal of a part to the draws (draw, parameter) of its chains; tell whether it was."""

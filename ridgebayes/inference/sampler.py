@@ -102,6 +102,11 @@ class Start(NamedTuple):
     hit: NDArray | None = None
     pace: Pace = Pace()
 
+    @property
+    def proposes(self) -> bool:
+        """Whether chains take proposals, not steps of NUTS."""
+        return self.method in (METROPOLIS, BY_BAND)
+
 
 class Sampler:
     """Samples a posterior for any data of one shape; compiled once.
@@ -153,7 +158,7 @@ class Sampler:
 
     def warmup_of(self, start: Start) -> int:
         """Return the iterations of warm-up of a chain."""
-        return settling(start.hit) if start.method in (METROPOLIS, BY_BAND) else self.warmup
+        return settling(start.hit) if start.proposes else self.warmup
 
     def begin(
         self, key: Array, data: FitData, rng: np.random.Generator, near: Gaussian | None = None

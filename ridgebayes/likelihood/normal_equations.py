@@ -102,16 +102,17 @@ def equations_of_bands(
     bands, revolutions = data.rate.shape[0], data.time.size
     offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
     place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
+    # Terms that nothing linear moves are part of the residual alone.
+    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
+    columns = [plain[t].column for t in moved]
+    # The basis of the revolution terms, columns of plain terms but ones, the residual.
+    index: list[int] = []
+    dense: list[Array] = [*rates.basis]
+    for column in columns:
+        index.append(0 if column is None else len(dense))
+        dense += [] if column is None else [column]
 
     def of_band(rate, loc, variance, coef_sd, coefficient, slopes, process):
-        # Terms that nothing linear moves are part of the residual alone.
-        moved = [t for t, slope in enumerate(slopes.plain) if len(slope)]
-        # The basis of the revolution terms, columns of plain terms but ones, the residual.
-        index: list[int] = []
-        dense: list[Array] = [*rates.basis]
-        for column in (plain[t].column for t in moved):
-            index.append(0 if column is None else len(dense))
-            dense += [] if column is None else [column]
         factors, slabs = [], []
         for group, cs in zip(groups, coefficient, strict=True):
             here = [c[rates.block_revolution] for c in cs]

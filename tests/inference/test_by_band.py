@@ -26,8 +26,8 @@ def made(model, scws):
 
 
 MODELS = {
-    "spectrum": lambda sky: models.spectrum(sky),
-    "regions": lambda sky: models.regions(sky),
+    "spectrum": models.spectrum,
+    "regions": models.regions,
     "correlated": lambda sky: models.spectrum(sky).with_extras("correlated_noise"),
 }
 
