@@ -17,7 +17,7 @@ PRIOR_MEAN, PRIOR_SD = 0.4, 0.03
 FIXED = {
     "background.level": 0.98, "background.drift": 0.0, "background.tracer": 0.4, "sky.latitude": 0.0,
     "background.revolution_sd": 0.03, "background.scatter": 0.016,
-    "crab.rate": 1.13, "crab.shape": 0.0, "crab.scatter": 0.02,
+    "crab.rate": 1.236, "crab.shape": 0.0, "crab.scatter": 0.02,
 }  # fmt: skip
 
 
