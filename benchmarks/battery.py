@@ -70,7 +70,9 @@ def one(rng: np.random.Generator) -> dict[str, object]:
     )
     given = None
     if not scws.crab.any():
-        rates = truth.values().crab_rate
+        # The Crab ages: what is given is its rate in the years of the mission.
+        assert scws.truth is not None
+        rates = np.mean(scws.truth["crab_rate"], axis=0)
         given = {band.name: float(rate) for band, rate in zip(truth.bands, rates, strict=True)}
     start = time.process_time()
     try:
