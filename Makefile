@@ -13,7 +13,7 @@ help:
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the quick tests, five minutes on two cores"
-	@echo "make test-slow  those of more than some three seconds each: most of an hour on two slow cores"
+	@echo "make test-slow  those of more than some three seconds each: half an hour on two cores"
 	@echo "make test-long  those of more than some twenty seconds each, such as fits that are stopped and resumed"
 	@echo "make test-all   all of them in one run, more than an hour"
 	@echo "make coverage   the quick tests, and which lines they did not run"
@@ -55,8 +55,9 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 test: $(BIN)/.installed
 	$(PYTEST) -m "not slow and not long"
 
+# MINUTES=35 starts no test after so many.
 test-slow: $(BIN)/.installed
-	$(PYTEST) -m "slow and not long"
+	$(PYTEST) -m "slow and not long" $(if $(MINUTES),--minutes $(MINUTES))
 
 test-long: $(BIN)/.installed
 	$(PYTEST) -m long

@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+import time
 
 import jax
 import matplotlib
@@ -25,6 +26,20 @@ QUICK = (
 
 LARGE = 2**30
 """A worker that has grown by so much, bytes, since it was last cleaned up is so again after a test."""
+
+BEGUN = time.monotonic()
+
+
+def pytest_addoption(parser):
+    """Add an option for machines that have to come to an end, fast or slow."""
+    parser.addoption("--minutes", type=float, help="start no test after so many minutes; skip those left")
+
+
+def pytest_runtest_setup(item):
+    """Skip a test for which no time is left."""
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() > BEGUN + 60 * minutes:
+        pytest.skip(f"not run: {minutes:g} minutes are over")
 
 
 def pytest_configure(config):
