@@ -17,6 +17,7 @@ from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.likelihood.reference import Scales
 from ridgebayes.model import Model
+from ridgebayes.model.components import CRAB
 from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.parallel.scheduler import Scheduler
 from ridgebayes.parallel.software import check_same
@@ -61,7 +62,8 @@ def sample(
     response
         Response of the instrument; the trapezoid by default.
     crab_rate
-        Crab rate by band in cts/s, where no ScW contains the Crab.
+        Crab rate by band in cts/s, where no ScW contains the Crab. It is held, unless a prior of the model's
+        ``crab.rate`` (the rate over the given one) says how well it is known.
     settings
         Chains, draws, seed; or give them as keywords: ``sample(..., chains=4, draws=500, seed=1)``.
     workers
@@ -263,12 +265,24 @@ def meet(
     if prepared.unseen:
         logger.warning("no ScW sees %s: their intensity is prior only", ", ".join(prepared.unseen))
     if prepared.crab_given:
-        logger.info("no ScW contains the Crab: its rate is held at the given one")
-        held = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0}
-        for extra in EXTRAS.values():
-            held |= extra.without_crab
-        model = model.with_priors({n: v for n, v in held.items() if n in model.parameters})
+        held = _without_crab(model)
+        if "crab.rate" in held:
+            logger.info("no ScW contains the Crab: its rate is held at the given one")
+        model = model.with_priors(held)
     return model, prepared
+
+
+def _without_crab(model: Model) -> dict[str, float]:
+    """Values at which parameters of the Crab are held where its rate is given.
+
+    One whose prior was changed keeps that: it says how well the given rate is known.
+    """
+    values, usual = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0}, dict(CRAB)
+    for extra in EXTRAS.values():
+        values |= extra.without_crab
+        usual |= extra.parameters
+    own = model.parameters
+    return {n: value for n, value in values.items() if n in own and own[n].prior is usual[n].prior}
 
 
 def names_of(prepared: Prepared, parts: int) -> list[str]:

@@ -85,6 +85,21 @@ def test_given_crab_rate_holds_it(small_mission, three_regions, caplog):
     assert "held at the given one" in caplog.text
 
 
+@pytest.mark.slow
+def test_the_error_of_a_given_crab_rate_is_in_the_intervals(small_mission, three_regions):
+    """Intensity times Crab rate is what data know: the relative errors add in quadrature."""
+    bare = small_mission.select(~small_mission.crab).take_bands(["A01"])
+    plain = models.regions(three_regions)
+    held, known = (
+        sample(model, bare, crab_rate={"A01": 119.0}, chains=2, seed=1).tree["posterior"].dataset
+        for model in (plain, plain.with_priors({"crab.rate": "LogNormal(0, 0.05)"}))
+    )
+    over_draws = ("chain", "draw")
+    assert float(known["crab.rate"].std()) == pytest.approx(0.05, rel=0.1)
+    expected = np.hypot(held["sky.fov_flux"].std(over_draws), 0.05 * held["sky.fov_flux"].mean(over_draws))
+    np.testing.assert_allclose(known["sky.fov_flux"].std(over_draws), expected, rtol=0.1)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"chains": 0}, "chains = 0"), ({"draws": -1}, "draws = -1"), ({"target_accept": 1.0}, "target_accept"),
