@@ -35,14 +35,14 @@ def sample_auto(
 ) -> Run:
     """Sample a model with the known unknowns that help it to predict revolutions left out.
 
-    Extras are tried (`ridgebayes.comparison.trials`) on some of the revolutions, what helps is opened, the
+    Extras are tried (`ridgebayes.comparison.trials`) on some of the revolutions, what helps is added, the
     model is sampled, and the run is checked. Where the check finds something, the extras that are left are
     tried on all revolutions; where one helps, the model is sampled again with it.
 
     Parameters
     ----------
     model
-        The model; extras that it has already stay open.
+        The model; extras that it has already stay.
     scws
         The ScW rate table.
     out, overwrite, progress, response, crab_rate
@@ -56,7 +56,7 @@ def sample_auto(
     -------
     Run
         Its record holds the way under ``auto``: for each round what was tried on how many revolutions, what
-        was opened, and what the check found.
+        was added, and what the check found.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def words(way: Sequence[Mapping[str, Any]]) -> list[str]:
             trials = "; ".join(str(Trial(**trial)) for trial in step)
             beside = f" beside {', '.join(step[0]['beside'])}" if step[0]["beside"] else ""
             lines.append(f"tried on {step[0]['revolutions']} revolutions{beside}: {trials}")
-        lines.append(f"opened: {', '.join(told['opened']) or 'nothing'}")
+        lines.append(f"added: {', '.join(told['opened']) or 'nothing'}")
         if told["check"]:
             lines.append(f"check: {told['check']}")
     return lines

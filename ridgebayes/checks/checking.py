@@ -56,7 +56,7 @@ def check(
     seed
         Everything random follows from it.
     trials
-        Where something is found, try the extras that are not open (`ridgebayes.comparison.trials`): findings
+        Where something is found, try the extras that it lacks (`ridgebayes.comparison.trials`): findings
         are ranked and worded by what helps.
     progress
         Show a progress bar on stderr.

@@ -127,7 +127,7 @@ class Checks:
     meta
         Where the run comes from.
     trials
-        What each extra that is not open adds to the prediction of revolutions left out, the largest gain
+        What each extra that the model lacks adds to the prediction of revolutions left out, the largest gain
         first; none where nothing was found.
     """
 

@@ -16,7 +16,7 @@ class Words(NamedTuple):
     found, quiet
         When something was found, and when nothing was.
     remedy
-        What to do where no extra describes it, or where that is open already.
+        What to do where no extra describes it, or where the model has that already.
     """
 
     found: str
@@ -120,12 +120,12 @@ def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | No
     if extra is None:
         return words.remedy
     if extra in extras:
-        return f"{extra} is open already: {words.remedy}"
+        return f"the model has {extra} already: {words.remedy}"
     if tried and extra in tried and not tried[extra]:
         helpful = [name for name, helps in tried.items() if helps]
         instead = f"begin with {helpful[0]}" if helpful else words.remedy
         return f"{extra} was tried and does not help: {instead}"
-    return f"open {extra} (--extra {extra})"
+    return f"add {extra} (--extra {extra})"
 
 
 def p_words(p: float) -> str:

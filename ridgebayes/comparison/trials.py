@@ -51,7 +51,7 @@ class Trial:
     extra
         Its name.
     beside
-        The extras that were open already.
+        The extras that the model had already.
     gain, se
         Gain in log density, all bands together, and its standard error.
     revolutions
@@ -86,7 +86,7 @@ class Trials:
     Parameters
     ----------
     model
-        The model, with the extras that are open already.
+        The model, with the extras that it has already.
     scws
         The ScW rate table.
     response, crab_rate

@@ -31,7 +31,7 @@ def test_it_opens_what_the_data_ask_for_and_tells_the_way(dirty, three_regions, 
     assert len(way[0]["tried"]) == 2
     text = words(way)
     assert text[0].startswith("tried on 30 revolutions: correlated_noise: helps (+")
-    assert text[-2:] == ["opened: correlated_noise", f"check: {way[0]['check']}"]
+    assert text[-2:] == ["added: correlated_noise", f"check: {way[0]['check']}"]
     assert "tried on 30 revolutions" in write_report(run).read_text()
 
 

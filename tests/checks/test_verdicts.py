@@ -51,8 +51,8 @@ def test_bands_are_named_where_it_was_found():
     ("subject", "extras", "words"),
     [
         ("crab", (), "--extra smooth_crab"),
-        ("crab", ("smooth_crab",), "is open already"),
-        ("tails", ("correlated_noise",), "open outliers"),
+        ("crab", ("smooth_crab",), "the model has smooth_crab already"),
+        ("tails", ("correlated_noise",), "add outliers"),
         ("crab_scatter", (), "prior crab.scatter"),
     ],
 )
@@ -63,7 +63,7 @@ def test_remedy(subject, extras, words):
 @pytest.mark.parametrize(
     ("tried", "words"),
     [
-        ({"smooth_crab": True}, "open smooth_crab"),
+        ({"smooth_crab": True}, "add smooth_crab"),
         ({"outliers": True, "smooth_crab": False}, "was tried and does not help: begin with outliers"),
         ({"smooth_crab": False}, "was tried and does not help: shorten crab.smooth_length"),
     ],
