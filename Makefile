@@ -13,7 +13,7 @@ help:
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the quick tests, five minutes on two cores"
-	@echo "make test-slow  those of more than some three seconds each: half an hour on two cores"
+	@echo "make test-slow  those of more than some three seconds each: half an hour to an hour on two cores"
 	@echo "make test-long  those of more than some twenty seconds each, such as fits that are stopped and resumed"
 	@echo "make test-all   all of them in one run, more than an hour"
 	@echo "make coverage   the quick tests, and which lines they did not run"

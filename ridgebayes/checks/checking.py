@@ -56,8 +56,8 @@ def check(
     seed
         Everything random follows from it.
     trials
-        Where something is found, try the extras that it lacks (`ridgebayes.comparison.trials`): findings
-        are ranked and worded by what helps.
+        Where something is found, try the extras that the model lacks
+        (`ridgebayes.comparison.trials`): findings are ranked and worded by what helps.
     progress
         Show a progress bar on stderr.
     scheduler

@@ -21,6 +21,7 @@ from ridgebayes.model.components import CRAB
 from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.parallel.scheduler import Scheduler
 from ridgebayes.parallel.software import check_same
+from ridgebayes.priors.text import spell
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.checkpoint import Checkpoint
@@ -282,7 +283,8 @@ def _without_crab(model: Model) -> dict[str, float]:
         values |= extra.without_crab
         usual |= extra.parameters
     own = model.parameters
-    return {n: value for n, value in values.items() if n in own and own[n].prior is usual[n].prior}
+    # By their words: a file of all priors that was written out and read again changes none.
+    return {n: x for n, x in values.items() if n in own and spell(own[n].prior) == spell(usual[n].prior)}
 
 
 def names_of(prepared: Prepared, parts: int) -> list[str]:
