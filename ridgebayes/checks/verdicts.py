@@ -44,7 +44,7 @@ SUBJECTS = {
         "the Galactic plane changes with time: sources that cleaning left",
         "the Galactic plane is steady",
         "fluxes near the plane hold these sources: leave out the half years that stand out, or widen the "
-        "priors plane.scatter, plane.flares and plane.peak",
+        "priors plane.flares and plane.peak",
     ),
     "crab": Words(
         "the Crab's rate does not follow the fitted curve",

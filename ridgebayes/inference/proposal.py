@@ -19,7 +19,8 @@ from ridgebayes.inference.mode import Gaussian
 
 _TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
 _MOST_SKEW = 1.5
-_OF_DRAWS, _WIDER = 10.0, 1.1  # degrees of freedom, and width over the fitted one, of a fit to draws
+_OF_DRAWS = (10.0, 25.0, 80.0)  # degrees of freedom that a fit to draws tries
+_WIDER = 1.1  # its width over the fitted one
 
 
 class Proposal(NamedTuple):
@@ -110,21 +111,39 @@ def _log_t(distance: NDArray, degrees: float, d: int) -> NDArray:
     return norm - (degrees + d) / 2 * np.log1p(distance / degrees)
 
 
-def of_draws(x: NDArray) -> Proposal | None:
-    """Fit a proposal to draws (n, parameter) of a density; None where they do not tell its covariance.
+def of_draws(x: NDArray, before: Proposal) -> Proposal | None:
+    """Fit a proposal to draws (n, parameter) of a density.
 
     Draws of chains know a tail that the points of an adaptation have missed, though the chains stuck to it.
+
+    Parameters
+    ----------
+    x
+        The draws.
+    before
+        The proposal that gave them.
+
+    Returns
+    -------
+    Proposal or None
+        None where the draws do not tell its covariance, or are as probable under `before`: by their mean
+        log density, less the numbers fitted to each draw (Akaike 1974).
     """
     if not np.ptp(x, axis=0).all():
         return None
-    coordinates = unskewed(x, np.full(len(x), 1.0 / len(x)))
-    frame = Proposal.straight(x[0], np.eye(x.shape[1]), _OF_DRAWS)._replace(**coordinates)
+    n, size = x.shape
+    coordinates = unskewed(x, np.full(n, 1.0 / n))
+    frame = Proposal.straight(x[0], np.eye(size), _OF_DRAWS[0])._replace(**coordinates)
     u = frame.even(x)
     try:
-        root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(x.shape[1], -1))
+        root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(size, -1))
     except np.linalg.LinAlgError:
         return None
-    return frame._replace(mean=u.mean(0), root=_WIDER * root)
+    found = frame._replace(mean=u.mean(0), root=_WIDER * root)
+    tried = [found._replace(degrees=degrees) for degrees in _OF_DRAWS]
+    likely = [float(one.log_density_at(x).mean()) for one in tried]
+    best, fitted = int(np.argmax(likely)), size * (size + 3) / 2 + 3 * size + 1
+    return tried[best] if likely[best] - fitted / n > before.log_density_at(x).mean() else None
 
 
 def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:

@@ -230,7 +230,7 @@ class Sampler:
         """Return where chains that have not converged go on, their proposal fitted to their draws.
 
         None where that does not help: for NUTS; where some parameters at a time are proposed; where the
-        proposal follows the indicators of outliers.
+        proposal follows the indicators of outliers; where the draws ask for no other.
 
         Parameters
         ----------
@@ -246,7 +246,8 @@ class Sampler:
             or not start.pace.whole
         ):
             return None
-        proposal = of_draws(z[:, self.marginal.nonlinear])
+        assert start.proposal is not None
+        proposal = of_draws(z[:, self.marginal.nonlinear], start.proposal)
         return None if proposal is None else start._replace(proposal=proposal)
 
     def chain(

@@ -169,7 +169,7 @@ def _number(name: str, value: Any) -> Prior:
 class Parameters:
     """How a model asks for its parameters: ``p("background.scatter")``, shaped by its dims.
 
-    ``"plane.scatter" in p`` tells whether the model has a parameter. Each is drawn once, however often it is
+    ``"plane.flares" in p`` tells whether the model has a parameter. Each is drawn once, however often it is
     asked for.
 
     Parameters

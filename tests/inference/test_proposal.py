@@ -55,7 +55,8 @@ def test_fitted_to_draws_it_has_their_tail(rng):
         stats.multivariate_normal(MEAN, ROOT @ ROOT.T).logpdf(density.even(x))
         - np.log(density.slope(density.even(x))).sum(-1)
     )
-    found = of_draws(density.skewed(MEAN + z @ ROOT.T))
+    narrow = Proposal.straight(MEAN, ROOT, 80.0)
+    found = of_draws(density.skewed(MEAN + z @ ROOT.T), narrow)
     x = found.skewed(found.draw(rng, 4000))
     own = log_density(x) - found.log_density_at(x)
     assert acceptance(own, -own) > 0.75
@@ -64,4 +65,12 @@ def test_fitted_to_draws_it_has_their_tail(rng):
 
 def test_draws_that_stand_still_are_not_fitted(rng):
     still = np.column_stack([rng.normal(size=50), np.ones(50)])
-    assert of_draws(still) is None
+    assert of_draws(still, Proposal.straight(np.zeros(2), np.eye(2), 80.0)) is None
+
+
+def test_draws_that_ask_for_nothing_else_are_not_fitted(rng):
+    """Of a proposal that is right already, a fit to its draws would be worse."""
+    right = Proposal.straight(MEAN, ROOT, 80.0)
+    x = MEAN + rng.normal(size=(400, 3)) @ ROOT.T
+    assert of_draws(x, right) is None
+    assert of_draws(x, right._replace(mean=MEAN + 3.0)) is not None

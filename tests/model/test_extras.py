@@ -18,7 +18,7 @@ from ridgebayes.sky import exposure
 SHUT = {
     "correlated_noise": {"background.correlated": 0.0},
     "outliers": {"outlier.fraction": 0.0},
-    "transients": {"plane.scatter": 0.0, "plane.flares": 0.0, "plane.peak": 10.0},
+    "transients": {"plane.flares": 0.0, "plane.peak": 10.0},
     "smooth_crab": {"crab.smooth": 0.0},
     "free_latitude": {"sky.width": 1.0, "sky.shift": 0.0},
 }
@@ -93,7 +93,6 @@ def test_flares_are_a_term_of_each_revolution(opened, three_regions):
     data = prepared.data
     fixed = {
         **PLAIN,
-        "plane.scatter": 0.0,
         "plane.flares": sd,
         "plane.peak": peak,
         "response.solid_angle": 1.0,

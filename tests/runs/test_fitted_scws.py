@@ -72,7 +72,7 @@ def test_a_torn_file_is_one_line(small_run, tmp_path):
 @pytest.mark.slow
 def test_flares_are_of_the_sky(small_mission, three_regions):
     """What a revolution has more along the plane counts as seen of it, not as background."""
-    model = models.regions(three_regions).with_extras("transients").with_priors({"plane.scatter": 0.0})
+    model = models.regions(three_regions).with_extras("transients")
     model, prepared = meet(model, small_mission.take_bands(["A01"]))
     data, posterior = prepared.data, Posterior(model, prepared.data)
     z = np.asarray(posterior.start(jax.random.key(0), data))
@@ -83,7 +83,7 @@ def test_flares_are_of_the_sky(small_mission, three_regions):
     assert flare.shape[1] == 1
     assert np.abs(flare).max() > 0
     revolution = np.asarray(data.block_revolution)
-    by_phase = np.einsum("kjbw,jbw->kbw", phase[..., revolution, None] + 0 * data.plane, data.basis[:3])
+    by_phase = np.einsum("kjbw,jbw->kbw", phase[..., revolution, None] + 0 * data.filled, data.basis[:3])
     by_flare = flare[:, 0][..., revolution, None] * np.asarray(data.basis[3])
     fit = fitted(posterior, data, z[None])
     np.testing.assert_allclose(fit.background, found["background.rate"] + by_phase, rtol=1e-9)

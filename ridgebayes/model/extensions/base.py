@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from jax import Array
 
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.linear_terms import Terms
 from ridgebayes.priors import Parameter, Parameters
 
 
@@ -30,9 +29,6 @@ class Extension:
         Change of the Crab's rate relative to its mean, (band, revolution).
     intensity
         What is added to the intensities, mCrab/deg², (band, region).
-    scatter
-        Terms of the scatter from ScW to ScW, cts/s, added in quadrature, for the Crab's rate (None without
-        a Crab).
     revolution_sd
         Sd among revolutions, cts/s, (band, revolution), of the term that its parameters add to
         `FitData.basis`, for the Crab's rate.
@@ -51,7 +47,6 @@ class Extension:
     subject: str = ""
     crab_shape: Callable[[Parameters, FitData], Array] | None = None
     intensity: Callable[[Parameters, FitData], Array] | None = None
-    scatter: Callable[[Parameters, FitData, Array | None], Terms] | None = None
     revolution_sd: Callable[[Parameters, FitData, Array | None], Array] | None = None
     exposure: Callable[[Parameters, FitData], tuple[Array, Array, Array]] | None = None
     instead_of: tuple[str, ...] = ()

@@ -14,7 +14,6 @@ import numpyro.distributions as dist
 from jax import Array
 
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.linear_terms import Term, Terms
 from ridgebayes.model.extensions.base import Extension
 from ridgebayes.priors import Parameter, Parameters
 
@@ -32,24 +31,14 @@ def flares(p: Parameters, data: FitData, crab_rate: Array | None) -> Array:
     return p("plane.flares")[:, None] * jnp.abs(crab_rate) / 1000.0  # far out its cubic is negative
 
 
-def scatter(p: Parameters, data: FitData, crab_rate: Array | None) -> Terms:
-    """Scatter of what is seen of the plane, cts/s; none without a Crab, which gives its scale."""
-    if crab_rate is None:
-        return []
-    return [Term(p("plane.scatter")[:, None] * crab_rate / 1000.0, data.plane)]
-
-
 TRANSIENTS = Extension(
     "transients",
     {
-        "plane.scatter": Parameter(
-            dist.HalfNormal(3.0), "mCrab", ("band",), "scatter from ScW to ScW of what is seen of the plane"
-        ),
         "plane.flares": Parameter(
             dist.Exponential(0.7),
             "mCrab",
             ("band",),
-            "sd from revolution to revolution of the same",
+            "sd from revolution to revolution of what is seen of the plane",
             nonlinear=True,
         ),
         "plane.peak": Parameter(
@@ -64,5 +53,4 @@ TRANSIENTS = Extension(
     subject="variable",
     intensity=leftover,
     revolution_sd=flares,
-    scatter=scatter,
 )
