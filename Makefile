@@ -49,8 +49,9 @@ check-readers: $(BIN)/.installed runs/demo/run.toml $(READERS)/.installed
 	$(BIN)/ridgebayes export runs/demo --out runs/demo-export --overwrite --draws-as nc --draws-as fits --draws-as csv
 	$(READERS)/bin/python benchmarks/check_readers.py runs/demo-export
 
-# A file's tests go to one worker, so that what they share is made once.
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# A file's tests go to one worker, so that what they share is made once; in the order of folders, as the longest
+# files are in the first.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(BIN)/.installed
 	$(PYTEST) -m "not slow and not long"
