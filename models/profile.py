@@ -67,7 +67,10 @@ def profile_of_longitude(p: Parameters, data: FitData) -> Array:
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    intensity = numpyro.deterministic("sky.intensity", profile_of_longitude(p, data))
+    # Diffuse emission and faint sources are smooth together. Were only the first, the others, which have the
+    # shape of starlight, would take the place of a bulge that a smooth profile fits badly.
+    diffuse = profile_of_longitude(p, data) - components.beside_diffuse(p, data)
+    intensity = numpyro.deterministic("sky.intensity", diffuse)
     crab_rate = components.crab_rate(p, data)
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
     components.observe(p, data, components.background(p, data), seen, crab_rate)

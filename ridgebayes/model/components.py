@@ -280,14 +280,18 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
     latitude = measured(p, "sky.latitude") if "sky.latitude" in p else jnp.zeros((len(intensity), 0))
     flux = jnp.einsum("bw,wpr,br->bp", weights, fov, intensity) + latitude @ data.latitude_fov.T
     numpyro.deterministic("sky.fov_flux", omega * flux)
-    for extra in opened(p):
-        if extra.intensity:
-            intensity = intensity + extra.intensity(p, data)
+    intensity = intensity + beside_diffuse(p, data)
     table, slabs = omega * jnp.concatenate([intensity, latitude], -1), [data.slabs(x) for x in exposures]
     return [
         Term(weight[:, None] * crab_rate / 1000.0, exposure, table, slabs[0][1])
         for weight, (exposure, _) in zip(weights.T, slabs, strict=True)
     ]
+
+
+def beside_diffuse(p: Parameters, data: FitData) -> Array:
+    """Return what extras add to the diffuse intensity, mCrab/deg²: (band, region), or 0.0 without them."""
+    added = [extra.intensity(p, data) for extra in opened(p) if extra.intensity]
+    return sum(added, jnp.zeros(()))
 
 
 def fold(

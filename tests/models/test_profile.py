@@ -26,6 +26,21 @@ def test_the_intensities_are_recovered(starry_mission, three_regions, pull):
     assert run.tree["posterior"]["sky.profile"].dims == ("chain", "draw", "band", "harmonic")
 
 
+def test_faint_sources_are_part_of_what_is_smooth(starry_mission, three_regions):
+    """Their mean is taken from the intensities and changes no rate: it cannot stand in for a bulge."""
+    model = models.profile(three_regions).with_extras("transients").with_priors({"crab.rate": 1.0})
+    model = model.with_priors({"response.solid_angle": 1.0})
+    data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.parameters).data
+    seen = {}
+    for peak in (5.0, 10.0):
+        posterior = Posterior(model.with_priors({"plane.flares": 4.0, "plane.peak": peak}), data)
+        seen[peak] = sites(posterior, jnp.zeros(posterior.size), data)
+    np.testing.assert_allclose(seen[5.0]["rate"].loc, seen[10.0]["rate"].loc, rtol=1e-12)
+    less = 4.0**2 * (1 / 5.0 - 1 / 10.0) * np.asarray(data.leftover)
+    found = seen[10.0]["sky.intensity"] - seen[5.0]["sky.intensity"]
+    np.testing.assert_allclose(found, less[None], atol=1e-12)
+
+
 @pytest.fixture(scope="module")
 def coarse(starry_mission):
     return prepare(starry_mission.take_bands(["A01"]), sky.load("coarse"), cache=False)
