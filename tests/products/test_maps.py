@@ -1,79 +1,21 @@
-"""Sky maps: flux is conserved, errors are what they should be, files are read back by others."""
-
-import warnings
+"""Sky maps: flux is conserved, errors are what they should be."""
 
 import astropy.units as u
-import matplotlib.style
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
-from astropy.wcs import WCS
 from astropy_healpix import HEALPix
 
 from ridgebayes import InputError
-from ridgebayes.plots import maps as plots
-from ridgebayes.plots import style
-from ridgebayes.products.mapfiles import UNSEEN, write_maps, write_plane
-from ridgebayes.products.maps import Reprojection, brightness, centres, pointings_near, sky_maps
-from ridgebayes.sky import Region, Shape, build, load, read_template
+from ridgebayes.products.maps import brightness, centres, pointings_near, sky_maps
+from ridgebayes.sky import Region, build, load
 from tests.helpers.cli import call
+from tests.helpers.map_run import NSIDE, draws, maps, pixel, run, scws, sky
 from tests.helpers.sky_run import scw_columns, sky_run
 
-NSIDE = 32
 PIXEL = HEALPix(NSIDE).pixel_area.to_value(u.deg**2)
-
-
-@pytest.fixture(scope="module")
-def sky():
-    """Two boxes that touch at l = 0, a thin layer across l = 180 and a disc off the plane."""
-    return build(
-        "test",
-        [
-            Region.box("east", (0.0, 20.0), (-10.0, 10.0)),
-            Region.box("west", (-20.0, 0.0), (-10.0, 10.0)),
-            Region.cell("far", (170.0, 190.0), Shape("sech2", 4.0), core_lat=5.0),
-            Region.circle("disc", 60.0, 50.0, 6.0),
-        ],
-        nside=NSIDE,
-    )
-
-
-@pytest.fixture(scope="module")
-def draws():
-    rng = np.random.default_rng(1)
-    mix = np.linalg.cholesky([[1, -0.8, 0, 0], [-0.8, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0.5, 1]])
-    noise = rng.normal(size=(300, 2, 4)) @ mix.T
-    return np.array([1.5, 0.5, 0.8, -0.2]) + 0.1 * noise
-
-
-@pytest.fixture(scope="module")
-def scws():
-    rng = np.random.default_rng(2)
-    n = 400
-    return scw_columns(
-        rng.uniform(-25, 25, n), rng.uniform(-12, 12, n), rng.normal(50, 10, (n, 2)),
-        revolution=rng.choice([100, 110, 120], n), noise=rng.uniform(3, 8, (n, 2)),
-        shared=rng.uniform(1, 3, (n, 2)), expected=rng.uniform(40, 60, (n, 2)), crab=rng.random(n) < 0.1,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def run(sky, draws, scws):
-    return sky_run(sky, draws, scws=scws, truth=np.ones((2, 4)))
-
-
-@pytest.fixture(scope="module")
-def maps(run):
-    return sky_maps(run, nside=NSIDE)
-
-
-def pixel(lon, lat, nside=NSIDE):
-    return int(HEALPix(nside, order="ring").lonlat_to_healpix(lon * u.deg, lat * u.deg))
-
-
-# --- intensity ---------------------------------------------------------------------------------------------
+__all__ = ["draws", "maps", "run", "scws", "sky"]  # fixtures
 
 
 @pytest.mark.parametrize("nside", [16, 32, 128])
@@ -165,9 +107,6 @@ def test_a_free_shape_in_latitude(sky, draws, scws):
     p = pixel(10, 0)
     assert one.intensity[p] == pytest.approx(plain.intensity[p], rel=1e-9)
     assert one.intensity_sd[p] == pytest.approx(plain.intensity_sd[p], rel=1e-9)
-
-
-# --- residuals ---------------------------------------------------------------------------------------------
 
 
 def by_hand(scws, p, band, radius):
@@ -280,194 +219,6 @@ def test_what_cannot_be_mapped_is_one_line(run, change, message):
     with pytest.raises(InputError, match=message) as error:
         sky_maps(run, **change)
     assert "\n" not in str(error.value)
-
-
-# --- files -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def files(run, maps, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("maps")
-    write_maps(run, maps, folder / "map.fits", 2.0)
-    write_plane(run, maps, folder / "plane.fits", 2.0)
-    return folder
-
-
-def test_header_and_values(files, maps, run):
-    with fits.open(files / "map.fits") as hdus:
-        assert [hdu.name for hdu in hdus[1:]] == ["E01", "E02"]
-        for hdu, one in zip(hdus[1:], maps, strict=True):
-            header = hdu.header
-            grid = HEALPix.from_header(hdu)
-            assert (grid.nside, grid.order, grid.frame.name) == (NSIDE, "ring", "galactic")
-            for name, value in {
-                "PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "G", "NSIDE": NSIDE, "FIRSTPIX": 0,
-                "LASTPIX": 12 * NSIDE**2 - 1, "INDXSCHM": "IMPLICIT", "BAND": one.band, "E_MIN": one.e_min,
-                "SIMUL": True, "DATAHASH": "f" * 64, "RADIUS": 2.0,
-            }.items():  # fmt: skip
-                assert header[name] == value, name
-            assert hdus[0].header["SIMUL"] is True
-            stored = hdu.data["INTENSITY"]
-            empty = np.isnan(one.intensity)
-            assert (stored[empty] == np.float32(UNSEEN)).all()
-            np.testing.assert_allclose(stored[~empty], one.intensity[~empty], rtol=1e-6)
-            np.testing.assert_array_equal(hdu.data["N_SCW"], one.scws)
-            said = [header.comments[f"TTYPE{k}"] for k in range(1, len(hdu.columns) + 1)]
-            units = dict(zip(hdu.columns.names, said, strict=True))
-            assert units["INTENSITY"].startswith("[mCrab/deg2]")
-            assert all(units[n].startswith("[mCrab]") for n in ("RESIDUAL", "RESIDUAL_ERR", "EXPECTED"))
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # astropy reads it without one
-                Table.read(hdu)
-
-
-def test_a_map_is_a_template(files, maps):
-    """The package's own reader of HEALPix files, which knows nothing of the writer."""
-    values = read_template(files / "map.fits")
-    np.testing.assert_allclose(values, np.maximum(maps[0].intensity, 0), rtol=1e-6)
-
-
-def test_healpy_reads_the_map(files, maps):
-    healpy = pytest.importorskip("healpy")
-    for k, one in enumerate(maps):
-        for field, values in ((0, one.intensity), (2, one.residual), (5, one.expected)):
-            got = healpy.read_map(files / "map.fits", field=field, hdu=k + 1)
-            bad = healpy.mask_bad(got)
-            np.testing.assert_array_equal(bad, np.isnan(values))
-            np.testing.assert_allclose(got[~bad], values[~bad], rtol=1e-6)
-    assert healpy.ang2pix(NSIDE, 10, 0, lonlat=True) == pixel(10, 0)
-
-
-def test_plane_images(files, maps):
-    with fits.open(files / "plane.fits") as hdus:
-        image = hdus["E01 INTENSITY"]
-        wcs = WCS(image.header)
-        assert image.header["BUNIT"] == "mCrab/deg2"
-        at = lambda lon, lat: image.data[wcs.world_to_array_index(  # noqa: E731
-            SkyCoord(lon, lat, unit="deg", frame="galactic"))]  # fmt: skip
-        for name, lon in (("east", 10), ("west", -10)):
-            value = maps[0].intensity[pixel(lon, 0)]
-            assert at(lon, 0) == pytest.approx(value, rel=1e-5), name
-        # Across the end of the image, at l = ±179.
-        assert at(179, 0) == pytest.approx(at(-179, 0), rel=0.05)
-        assert at(179, 0) == pytest.approx(maps[0].intensity[pixel(180, 0)], rel=0.1)
-        assert np.isnan(at(90, 0))
-        assert {hdu.name for hdu in hdus[1:]} >= {"E02 RESIDUAL", "E02 EXPECTED_SD"}
-
-
-def test_names_that_fits_cannot_hold(sky, draws, scws, tmp_path):
-    run = sky_run(sky, draws, scws=scws)
-    run.record["data"]["path"] = "données/" + "long" * 40 + ".fits"
-    write_maps(run, sky_maps(run, nside=16), tmp_path / "map.fits", 2.0)
-    header = fits.getheader(tmp_path / "map.fits", 1)
-    assert header["DATAFILE"] == "donn?es/" + "long" * 40 + ".fits"
-    assert header["SIMUL"] is False
-
-
-def test_a_folder_that_cannot_be_written(run, maps, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written .*: choose another folder"):
-        write_maps(run, maps, tmp_path / "file" / "map.fits", 2.0)
-
-
-def test_interpolation_passes_over_pixels_without_value():
-    lat = centres(16)[1]
-    values = 2.0 + np.sin(np.deg2rad(lat))
-    at = np.array([[10.0, -170.0], [np.nan, 359.9]]), np.array([[5.0, -40.0], [0.0, 89.0]])
-    exact = 2.0 + np.sin(np.deg2rad(at[1]))
-    got = Reprojection(16, *at)(values)
-    np.testing.assert_allclose(got[~np.isnan(at[0])], exact[~np.isnan(at[0])], atol=0.01)
-    assert np.isnan(got[1, 0])
-    half = np.where(lat > 0, values, np.nan)
-    edge = Reprojection(16, np.full(3, 50.0), np.array([20.0, 0.5, -20.0]))(half)
-    assert edge[0] == pytest.approx(2.0 + np.sin(np.deg2rad(20)), abs=0.01)
-    assert np.isnan(edge[2])
-
-
-# --- figures -----------------------------------------------------------------------------------------------
-
-
-def draw(make):
-    with matplotlib.style.context(style.STYLE, after_reset=True):
-        return make()
-
-
-@pytest.mark.parametrize("plane", [False, True])
-def test_figures(run, maps, plane):
-    intensity = draw(lambda: plots.intensity_figure(run, maps, plane=plane))
-    residual = draw(lambda: plots.residual_figure(run, maps, 2.0, plane=plane))
-    labels = [ax.get_xlabel() for f in (intensity, residual) for ax in f.axes]
-    assert labels.count("Intensity [mCrab/deg²]") == labels.count("Rate less background [mCrab]") == 2
-    assert labels.count("Posterior sd [mCrab/deg²]") == labels.count("Posterior FOV flux [mCrab]") == 2
-    for figure in (intensity, residual):
-        assert [t.get_text() for t in figure.texts if t.get_gid() == "mark"] == ["simulated data"]
-        assert min(t.get_fontsize() for t in figure.findobj(matplotlib.text.Text)) >= 7
-    assert "no ScW points within 2°" in [t.get_text() for t in residual.legends[0].get_texts()]
-    assert [t.get_text() for t in intensity.legends[0].get_texts()] == ["in no region"]
-
-
-@pytest.mark.parametrize("plane", [False, True])
-def test_picture_shows_the_map_where_it_is(run, maps, plane):
-    """East is to the left; the pixel of the picture at a position has the map's value there."""
-    ax = plots.intensity_figure(run, maps[:1], plane=plane).axes[0]
-    image = ax.images[-1].get_array()
-    scale = (lambda lon: lon) if plane else (lambda lon: lon * 4 * np.sqrt(2) / np.pi / 2)
-    step = 0.25 if plane else 0.45
-    for lon in (10.0, -10.0):
-        column = round((image.shape[1] - 1) / 2 - scale(lon) / step)
-        got = image[image.shape[0] // 2, column]
-        assert got == pytest.approx(maps[0].intensity[pixel(lon, 0)], rel=0.02)
-    low, high = ax.images[-1].get_clim()
-    assert -low == high == pytest.approx(np.nanmax(np.abs(maps[0].intensity)))
-
-
-def test_graticule_is_labelled_where_it_is(run, maps):
-    ax = plots.intensity_figure(run, maps[:1]).axes[0]
-    at = {t.get_text(): t.get_position() for t in ax.texts if t.get_gid() == "graticule"}
-    middle = np.mean(ax.get_xlim())
-    assert at["l = 0°"][0] == pytest.approx(middle)
-    assert at["+120°"][0] < middle < at["−120°"][0]
-
-
-def test_unseen_regions_are_grey(sky, draws, scws):
-    run = sky_run(sky, draws, scws=scws, unseen=["east"])
-    figure = plots.intensity_figure(run, sky_maps(run, nside=NSIDE, bands=["E01"]), plane=True)
-    nowhere, grey, image = figure.axes[0].images
-    assert nowhere.cmap(0)[:3] == pytest.approx(matplotlib.colors.to_rgb(plots.NOWHERE))
-    where = (image.get_array().shape[0] // 2, round((90 - 10) / 0.25))
-    assert grey.get_array()[where] == 1
-    assert grey.cmap(0)[:3] == pytest.approx(matplotlib.colors.to_rgb(plots.EMPTY))
-    assert image.get_array().mask[where]
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
-        "seen by no ScW: prior only", "in no region"]  # fmt: skip
-
-
-def test_a_region_hardly_seen_sets_no_scale(sky, draws, scws):
-    wild = draws.copy()
-    wild[:, :, 3] = 400 * (draws[:, :, 3] - draws[:, :, 3].mean(0)) + 7
-    (one,) = sky_maps(sky_run(sky, wild, scws=scws), nside=NSIDE, bands=["E01"])
-    assert one.loose[pixel(60, 50)]
-    assert not one.loose[pixel(10, 0)]
-    mean, sd = plots.intensity_layers(one)
-    assert mean.limits[1] == pytest.approx(np.nanmax(one.intensity[~one.loose]))
-    assert mean.limits[1] < 2 < np.nanmax(one.intensity)
-    assert sd.limits[1] < 0.5 < np.nanmax(one.intensity_sd)
-
-
-@pytest.mark.slow
-def test_thirty_bands_and_one(sky, draws, scws):
-    scws = scws | {k: np.repeat(v[:, :1], 30, 1) for k, v in scws.items() if np.ndim(v) == 2}
-    run = sky_run(sky, np.repeat(draws[:, :1], 30, 1), scws=scws)
-    maps = sky_maps(run, nside=8)
-    assert len(maps) == 30
-    figure = plots.intensity_figure(run, maps)
-    assert "4 of 30 bands" in figure.get_suptitle()
-    titles = [ax.get_title("left").split(":")[0] for ax in figure.axes]
-    assert [t for t in titles if t.startswith("E")] == ["E01", "E11", "E20", "E30"]
-    assert "bands" not in plots.intensity_figure(run, maps[3:4]).get_suptitle()
-
-
-# --- command -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
