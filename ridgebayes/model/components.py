@@ -381,6 +381,9 @@ def observe(
     mean, scatter = background + seen, [Term(p("background.scatter")[:, None] * data.level)]
     if crab_rate is not None:
         scatter.append(Term(p("crab.scatter")[:, None] * crab_rate, data.crab_response))
+    for extra in opened(p):
+        if extra.scatter:
+            scatter += extra.scatter(p, data, crab_rate)
     sd = p("background.revolution_sd")[:, :, None] * data.level[:, None, :]
     own = [extra.revolution_sd(p, data, crab_rate)[:, None] for extra in opened(p) if extra.revolution_sd]
     sd = jnp.concatenate([sd, *own], 1)

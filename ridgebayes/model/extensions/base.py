@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from jax import Array
 
 from ridgebayes.likelihood.design import FitData
+from ridgebayes.likelihood.linear_terms import Terms
 from ridgebayes.priors import Parameter, Parameters
 
 
@@ -29,6 +30,9 @@ class Extension:
         Change of the Crab's rate relative to its mean, (band, revolution).
     intensity
         What is added to the intensities, mCrab/deg², (band, region).
+    scatter
+        Terms of the scatter from ScW to ScW, cts/s, added in quadrature, for the Crab's rate (None without
+        a Crab).
     revolution_sd
         Sd among revolutions, cts/s, (band, revolution), of the term that its parameters add to
         `FitData.basis`, for the Crab's rate.
@@ -47,6 +51,7 @@ class Extension:
     subject: str = ""
     crab_shape: Callable[[Parameters, FitData], Array] | None = None
     intensity: Callable[[Parameters, FitData], Array] | None = None
+    scatter: Callable[[Parameters, FitData, Array | None], Terms] | None = None
     revolution_sd: Callable[[Parameters, FitData, Array | None], Array] | None = None
     exposure: Callable[[Parameters, FitData], tuple[Array, Array, Array]] | None = None
     instead_of: tuple[str, ...] = ()
