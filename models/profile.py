@@ -67,8 +67,8 @@ def profile_of_longitude(p: Parameters, data: FitData) -> Array:
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    # Diffuse emission and faint sources are smooth together. Were only the first, the others, which have the
-    # shape of starlight, would take the place of a bulge that a smooth profile fits badly.
+    # The smooth profile is that of diffuse emission and faint sources together. Beside a smooth diffuse
+    # profile the mean of faint sources, which follows starlight, would stand in for a bulge.
     diffuse = profile_of_longitude(p, data) - components.beside_diffuse(p, data)
     intensity = numpyro.deterministic("sky.intensity", diffuse)
     crab_rate = components.crab_rate(p, data)

@@ -101,7 +101,7 @@ def design(prepared: Prepared, expected: Sequence[Expected]) -> Design:
         lat=scws.lat[row],
         crab=scws.crab[row],
         crab_response=where.unpack(data.crab_response)[row],
-        plane=where.unpack(data.plane)[row],
+        plane=prepared.response.averaged(np.abs(scws.lat[row])),
         tracer=None if scws.tracer is None else where.unpack(data.tracer)[row],
         tracer_error=None
         if scws.tracer_err is None

@@ -19,7 +19,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
 
 from ridgebayes.inference.mode import Gaussian, LogDensities
-from ridgebayes.inference.proposal import Proposal, unskewed
+from ridgebayes.inference.proposal import DEGREES, Proposal, unskewed
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,7 @@ _USEFUL, _KNOWN = 0.4, 10.0
 for each parameter."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
-_DEGREES = (10.0, 25.0, 80.0)  # degrees of freedom that are tried
-_WIDTHS = (1.0, 1.1, 1.2)  # and widths over the fitted one
+_WIDTHS = (1.0, 1.1, 1.2)  # over the fitted one, that are tried with each of `DEGREES`
 _FIRST_DEGREES = 7.0
 _SKEWED = 60.0  # draws that weights must be worth to tell the skewness
 _FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
@@ -184,7 +183,7 @@ def _widened(
     frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
 ) -> tuple[float, Proposal]:
     """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
-    tried = [frame._replace(mean=mean, root=w * root, degrees=nu) for nu in _DEGREES for w in _WIDTHS]
+    tried = [frame._replace(mean=mean, root=w * root, degrees=nu) for nu in DEGREES for w in _WIDTHS]
     moments = [float(logsumexp(log_p - q.log_density(u), b=weight)) for q in tried]
     best = int(np.argmin(moments))
     return moments[best], tried[best]

@@ -19,8 +19,9 @@ from ridgebayes.inference.mode import Gaussian
 
 _TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
 _MOST_SKEW = 1.5
-_OF_DRAWS = (10.0, 25.0, 80.0)  # degrees of freedom that a fit to draws tries
-_WIDER = 1.1  # its width over the fitted one
+DEGREES = (10.0, 25.0, 80.0)
+"""Degrees of freedom that fits try."""
+_WIDER = 1.1  # width over the fitted one, of a fit to draws
 
 
 class Proposal(NamedTuple):
@@ -126,23 +127,24 @@ def of_draws(x: NDArray, before: Proposal) -> Proposal | None:
     Returns
     -------
     Proposal or None
-        None where the draws do not tell its covariance, or are as probable under `before`: by their mean
-        log density, less the numbers fitted to each draw (Akaike 1974).
+        None where the draws do not tell its covariance. None also where their mean log density is no higher
+        than under `before`, less the ratio of fitted numbers to draws (Akaike 1974).
     """
     if not np.ptp(x, axis=0).all():
         return None
     n, size = x.shape
     coordinates = unskewed(x, np.full(n, 1.0 / n))
-    frame = Proposal.straight(x[0], np.eye(size), _OF_DRAWS[0])._replace(**coordinates)
+    frame = Proposal.straight(x[0], np.eye(size), DEGREES[0])._replace(**coordinates)
     u = frame.even(x)
     try:
         root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(size, -1))
     except np.linalg.LinAlgError:
         return None
     found = frame._replace(mean=u.mean(0), root=_WIDER * root)
-    tried = [found._replace(degrees=degrees) for degrees in _OF_DRAWS]
+    tried = [found._replace(degrees=degrees) for degrees in DEGREES]
     likely = [float(one.log_density_at(x).mean()) for one in tried]
-    best, fitted = int(np.argmax(likely)), size * (size + 3) / 2 + 3 * size + 1
+    best = int(np.argmax(likely))
+    fitted = size * (size + 3) / 2 + 3 * size + 1  # mean and covariance, coordinates, degrees of freedom
     return tried[best] if likely[best] - fitted / n > before.log_density_at(x).mean() else None
 
 

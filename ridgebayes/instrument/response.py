@@ -14,6 +14,7 @@ angle of any of the four half-axes may be given.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,13 +63,13 @@ class Response(Averaged, Protocol):
         """Text that is equal for equal responses and only for these (part of the names of cached results)."""
 
 
-class _RollAverage:
+class _RollAverage(ABC):
     """``averaged`` and ``solid_angle_deg2`` of any R(x, y) with a ``radius_deg``."""
 
     radius_deg: float
 
-    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array: ...
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:

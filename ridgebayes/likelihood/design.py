@@ -99,8 +99,6 @@ class FitData:
     """Which cells hold a ScW that is fitted."""
     leftover: Annotated[Array, "region"]
     """Intensity like starlight whose largest FOV flux is 1 mCrab, mCrab/deg²."""
-    plane: Annotated[Array, "block width"]
-    """R at the nearest point of the Galactic plane, averaged over roll."""
     smooth_basis: Annotated[Array, "revolution crab_mode"]
     """Hilbert-space GP of the Crab's rate: as that of the drift, for shorter time scales."""
     smooth_frequency: Annotated[Array, "crab_mode"]
@@ -258,7 +256,6 @@ def prepare(
         "filled": where.pack(fitted, False),
         "block_revolution": where.block_revolution,
         "crab_response": where.pack(crab_response),
-        "plane": where.pack(response.averaged(np.abs(scws.lat))),
         **_of_bands(scws, where),
         **_of_background(scws, where, scales, crab_response, position, time),
         **_in_time(time, scales),

@@ -77,13 +77,14 @@ def test_mission_has_the_bands(tmp_path, bands, made, chosen):
 
 @pytest.mark.slow
 def test_floor_reads_what_the_density_reads(small_mission, three_regions):
-    data = prepare(small_mission, three_regions).data.band(0)
+    data = prepare(small_mission, three_regions, opened={"crab.rate", "sky.width"}).data.band(0)
     posterior = Posterior(regions(three_regions), data)
     read = gradient.columns_read(posterior, jnp.zeros(posterior.size), data, len(small_mission))
     names = ("rate", "stat_variance", "tracer", "basis", "crab_response", "exposure", "filled")
     expected = [getattr(data, name) for name in names]
     assert {id(x) for x in expected} <= {id(x) for x in read}
-    assert not any(x is data.plane for x in read)  # only the transients extra reads it
+    assert data.reshaped is not None
+    assert not any(x is data.reshaped for x in read)  # only the extra free_latitude reads it
     total = gradient._total(expected)
     np.testing.assert_allclose(total, [np.asarray(x).sum(-1).sum() for x in expected])
     for a, b in zip(gradient._by_row(expected), expected, strict=True):

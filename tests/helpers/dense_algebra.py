@@ -84,8 +84,8 @@ class Dense:
             gains = np.stack([wide - self.exposures[0], (north - south) / 2]) @ self.prepared.sky.stars
             found += p["sky.latitude"] @ gains
         if "sky.second" in p:
-            plane = self.rows(self.data.plane)
-            found += 0.5 * np.einsum("i,im,bm->bi", plane, self.exposures[0], p["sky.second"])
+            column = self.rows(self.data.basis[1])
+            found += 0.5 * np.einsum("i,im,bm->bi", column, self.exposures[0], p["sky.second"])
         return found / 1000
 
     def noise(self, p):

@@ -1,7 +1,4 @@
-"""A run on a small sky of four regions, and the maps of it: fixtures of the tests of maps.
-
-Two boxes touch at l = 0, a thin layer lies across l = 180 and a disc off the plane.
-"""
+"""A run on a small sky of four regions, and the maps of it: fixtures of the tests of maps."""
 
 import astropy.units as u
 import numpy as np

@@ -26,7 +26,7 @@ def two_tables(p, data):
     crab_rate = components.crab_rate(p, data)
     intensity = components.measured(p, "sky.intensity")
     seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
-    seen.append(Term(crab_rate / 2000.0, data.exposure * data.plane, p("sky.second"), data.region))
+    seen.append(Term(crab_rate / 2000.0, data.exposure * data.basis[1], p("sky.second"), data.region))
     components.observe(p, data, components.background(p, data), seen, crab_rate)
 
 

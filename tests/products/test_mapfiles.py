@@ -12,7 +12,7 @@ from astropy_healpix import HEALPix
 
 from ridgebayes import InputError
 from ridgebayes.products.mapfiles import UNSEEN, write_maps, write_plane
-from ridgebayes.products.maps import Reprojection, centres, sky_maps
+from ridgebayes.products.maps import sky_maps
 from ridgebayes.sky import read_template
 from tests.helpers.map_run import NSIDE, draws, maps, pixel, run, scws, sky
 from tests.helpers.sky_run import sky_run
@@ -103,17 +103,3 @@ def test_a_folder_that_cannot_be_written(run, maps, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written .*: choose another folder"):
         write_maps(run, maps, tmp_path / "file" / "map.fits", 2.0)
-
-
-def test_interpolation_passes_over_pixels_without_value():
-    lat = centres(16)[1]
-    values = 2.0 + np.sin(np.deg2rad(lat))
-    at = np.array([[10.0, -170.0], [np.nan, 359.9]]), np.array([[5.0, -40.0], [0.0, 89.0]])
-    exact = 2.0 + np.sin(np.deg2rad(at[1]))
-    got = Reprojection(16, *at)(values)
-    np.testing.assert_allclose(got[~np.isnan(at[0])], exact[~np.isnan(at[0])], atol=0.01)
-    assert np.isnan(got[1, 0])
-    half = np.where(lat > 0, values, np.nan)
-    edge = Reprojection(16, np.full(3, 50.0), np.array([20.0, 0.5, -20.0]))(half)
-    assert edge[0] == pytest.approx(2.0 + np.sin(np.deg2rad(20)), abs=0.01)
-    assert np.isnan(edge[2])

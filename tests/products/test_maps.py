@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy_healpix import HEALPix
 
 from ridgebayes import InputError
-from ridgebayes.products.maps import brightness, centres, pointings_near, sky_maps
+from ridgebayes.products.maps import Reprojection, brightness, centres, pointings_near, sky_maps
 from ridgebayes.sky import Region, build, load
 from tests.helpers.cli import call
 from tests.helpers.map_run import NSIDE, draws, maps, pixel, run, scws, sky
@@ -249,3 +249,17 @@ def test_the_whole_plane_tiles_without_seam():
     total = np.asarray(brightness(covered, 64).sum(axis=0)).ravel()
     inside = np.abs(centres(64)[1]) < 28
     np.testing.assert_allclose(total[inside], 1.0, atol=0.02)
+
+
+def test_interpolation_passes_over_pixels_without_value():
+    lat = centres(16)[1]
+    values = 2.0 + np.sin(np.deg2rad(lat))
+    at = np.array([[10.0, -170.0], [np.nan, 359.9]]), np.array([[5.0, -40.0], [0.0, 89.0]])
+    exact = 2.0 + np.sin(np.deg2rad(at[1]))
+    got = Reprojection(16, *at)(values)
+    np.testing.assert_allclose(got[~np.isnan(at[0])], exact[~np.isnan(at[0])], atol=0.01)
+    assert np.isnan(got[1, 0])
+    half = np.where(lat > 0, values, np.nan)
+    edge = Reprojection(16, np.full(3, 50.0), np.array([20.0, 0.5, -20.0]))(half)
+    assert edge[0] == pytest.approx(2.0 + np.sin(np.deg2rad(20)), abs=0.01)
+    assert np.isnan(edge[2])
