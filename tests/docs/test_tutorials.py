@@ -1,7 +1,13 @@
-"""The tutorials are listed and begin as notebooks. `make docs` runs them, and a failing cell stops it."""
+"""The tutorials are listed, begin as notebooks and run as such, as when `make docs` builds the site."""
 
+import os
 import re
+import sys
 from pathlib import Path
+
+import jupytext
+import nbclient
+import pytest
 
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 PAGES = {p.stem: p.read_text(encoding="utf-8") for p in TUTORIALS.glob("*.md")}
@@ -17,3 +23,19 @@ def test_all_but_the_one_that_needs_hardware_are_run():
     run = {name for name, text in PAGES.items() if re.match(r"---\njupytext:\n", text)}
     assert run == PAGES.keys() - {"cluster"}
     assert run == {name for name, text in PAGES.items() if "{code-cell}" in text}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "first-fit" else pytest.mark.long)
+        for name in sorted(PAGES.keys() - {"cluster"})
+    ],
+)
+def test_it_runs_as_a_notebook(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    notebook = jupytext.reads(PAGES[name], fmt="md:myst")
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in shown), "no figure"
