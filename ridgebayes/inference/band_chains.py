@@ -1,9 +1,10 @@
 """Chains of many bands: new values for the nonlinear parameters of one band after the other.
 
-A proposal for all parameters of ten bands at once is never accepted. Here each draw takes a proposal for each
-band (`ridgebayes.inference.by_band`: a tenth of an evaluation), some for the parameters that bands share, and
-some for a few whitened coordinates of all, which move what is correlated between bands. Proposals for a band
-are draws of the fitted proposal given all other parameters, or steps from where the chain is.
+A proposal for all parameters of ten bands at once is never accepted. Here each draw takes proposals for each
+band (`ridgebayes.inference.by_band`: a tenth of an evaluation), for the parameters that bands share, and for
+a few whitened coordinates of all. They are draws of the fitted proposal given all other parameters, or steps
+from where the chain is. Given all bands, what they share moves little; so it is also proposed whatever they
+are, and they move along, as far as they would on average: a shear, which leaves volumes as they are.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ NEARLY_GAUSSIAN = 80.0
 """Degrees of freedom of a proposal about a mode, where parameters are many."""
 _INDEPENDENT = 0.8
 """Share of proposals for a band that do not begin where the chain is."""
-_OF_BAND, _OF_ALL, _COORDINATES = 3, 2, 0.1
-"""Proposals a draw for each band; for what bands share, and for some coordinates of all; share of these."""
+_OF_BAND, _GIVEN, _ALONG, _OF_SOME = 2, 1, 2, 1
+"""Proposals a draw: for each band; for what bands share, given them and with them; for some coordinates."""
+_COORDINATES = 0.1
+"""Share of the coordinates that get new values."""
 
 
 class _Block(NamedTuple):
@@ -41,6 +44,7 @@ class _Block(NamedTuple):
     others: NDArray  # all other parameters
     given: Proposal  # the proposal given these, where they are at their centre
     regression: NDArray  # of its centre on these (own, other)
+    along: NDArray | None = None  # by how much these move along (other, own), where they are not given
 
 
 class _Kept(NamedTuple):
@@ -94,7 +98,7 @@ class BandChains:
             state = _Kept(theta, given.data.hit)
         else:
             state = _Kept(*after.state)
-        parts = self._blocks(proposal)
+        parts = [*self._blocks(proposal), *self._with_bands(proposal)]
         take = lambda state, n, seed: self._run(state, given, proposal, parts, n, seed)  # noqa: E731
         warmup = settling(given.data.hit)
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=BLOCK, seed=seed)
@@ -130,16 +134,20 @@ class BandChains:
                 others = np.setdiff1d(np.arange(q.mean.size), at)
                 covariance = np.linalg.inv(precision[np.ix_(at, at)])
                 regression = -covariance @ precision[np.ix_(at, others)]
-                own = Proposal(
-                    q.mean[at],
-                    np.linalg.cholesky(covariance),
-                    q.degrees,
-                    q.centre[at],
-                    q.spread[at],
-                    q.skew[at],
-                )
+                own = _some_of(q, at)._replace(root=np.linalg.cholesky(covariance))
                 found.append(_Block(at, band, others, own, regression))
         return found
+
+    def _with_bands(self, q: Proposal) -> list[_Block]:
+        """Return what bands share, to be proposed whatever they are; they move along."""
+        at = self._by_band.shared
+        if not at.size:
+            return []
+        others, covariance = np.setdiff1d(np.arange(q.mean.size), at), q.root @ q.root.T
+        shared = covariance[np.ix_(at, at)]
+        along = np.linalg.solve(shared, covariance[np.ix_(at, others)]).T
+        own = _some_of(q, at)._replace(root=np.linalg.cholesky(shared))
+        return [_Block(at, None, others, own, np.zeros((at.size, others.size)), along)]
 
     def _run(
         self, kept: _Kept, given: Given, q: Proposal, parts: list[_Block], n: int, seed: list[int]
@@ -155,9 +163,9 @@ class BandChains:
             if state is None:
                 state = self._placed(q, q.even(theta), *self._by_band.whole(theta, given))
             for k in rng.permutation(len(parts)):
-                for _ in range(_OF_ALL if parts[k].band is None else _OF_BAND):
+                for _ in range(_tries(parts[k])):
                     state = self._of_block(state, given, q, parts[k], rng, taken)
-            for _ in range(_OF_ALL):
+            for _ in range(_OF_SOME):
                 state = self._of_some(state, given, q, rng, taken)
             noise = rng.normal(size=self._marginal.linear.size)
             beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)
@@ -171,7 +179,7 @@ class BandChains:
     def _of_block(
         self, here: _State, given: Given, q: Proposal, part: _Block, rng: np.random.Generator, taken: list
     ) -> _State:
-        """Propose new values for one band, or for what bands share."""
+        """Propose new values for one band, or for what bands share: given all others, or with them."""
         centre = part.given.mean + part.regression @ (here.u[part.others] - q.mean[part.others])
         own, u, log_ratio = part.given._replace(mean=centre), here.u.copy(), 0.0
         if rng.uniform() < _INDEPENDENT:
@@ -180,6 +188,8 @@ class BandChains:
         else:
             size = part.at.size
             u[part.at] += own.root @ (step_lengths(rng, (), size) * rng.normal(size=size))
+        if part.along is not None:
+            u[part.others] += part.along @ (u[part.at] - here.u[part.at])
         there = self._placed(q, u, *self._moved(q.skewed(u), part.band, here.pieces, given))
         return _taken(here, there, log_ratio, rng, taken)
 
@@ -195,6 +205,18 @@ class BandChains:
     def _placed(self, q: Proposal, u: NDArray, together: Together, pieces: Pieces) -> _State:
         log_density = float(together.log_density + np.log(q.slope(u)).sum())
         return _State(u, q.skewed(u), together, pieces, log_density)
+
+
+def _tries(part: _Block) -> int:
+    """Proposals a draw."""
+    if part.band is not None:
+        return _OF_BAND
+    return _GIVEN if part.along is None else _ALONG
+
+
+def _some_of(q: Proposal, at: NDArray) -> Proposal:
+    """Return the proposal of some parameters, with a root that is yet to be set."""
+    return Proposal(q.mean[at], np.eye(at.size), q.degrees, q.centre[at], q.spread[at], q.skew[at])
 
 
 def _taken(

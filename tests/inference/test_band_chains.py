@@ -57,6 +57,25 @@ def test_what_is_fitted_to_a_block_stays_with_it(rng):
         np.testing.assert_array_equal(after.given.mean, before.given.mean)
 
 
+def test_what_bands_share_takes_them_along(rng):
+    """In a Gaussian what is left of the bands is as probable as before: the shared ones decide alone."""
+    q = correlated(rng)
+    (block,) = chains()._with_bands(q)
+    covariance = q.root @ q.root.T
+    np.testing.assert_array_equal(block.at, SHARED)
+    np.testing.assert_allclose(block.given.root @ block.given.root.T, covariance[np.ix_(SHARED, SHARED)])
+
+    def log_density(u):
+        return -0.5 * (u - q.mean) @ np.linalg.solve(covariance, u - q.mean)
+
+    here, moved = rng.normal(size=5), np.zeros(5)
+    moved[SHARED] = 0.7
+    moved[block.others] = block.along @ moved[SHARED]
+    of_shared = -0.5 * ((here + moved - q.mean)[SHARED] ** 2 - (here - q.mean)[SHARED] ** 2)
+    gained = log_density(here + moved) - log_density(here)
+    np.testing.assert_allclose(gained, of_shared.item() / covariance[2, 2], rtol=1e-9)
+
+
 @pytest.mark.slow
 def test_an_interrupted_chain_goes_on_bit_for_bit(small_mission, monkeypatch):
     monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", 2)
