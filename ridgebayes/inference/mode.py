@@ -29,6 +29,8 @@ _WIDEST = 1.5
 """Largest sd of an approximation over that of the prior."""
 _FLATTEST = 0.05
 """Least curvature over that of the prior: a posterior is hardly four times wider than its prior."""
+_NOWHERE = 1e100
+"""Minus log density where it is not a number: its square, too, is a number."""
 _HIGHER = 0.01
 """By so much more is the log density of another mode higher."""
 _WIDE = 4.0
@@ -111,12 +113,13 @@ def climb(
 
     def objective(u: NDArray) -> float:
         found = -float(log_densities((start + root @ u)[None])[0])
-        return found if np.isfinite(found) else 1e300
+        return found if np.isfinite(found) else _NOWHERE
 
     def gradient(u: NDArray) -> NDArray:
         if slopes is not None:
             return np.nan_to_num(-root.T @ slopes(start + root @ u))
-        up, down = np.nan_to_num(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
+        found = np.nan_to_num(-log_densities(start + (u + offsets) @ root.T), nan=_NOWHERE, posinf=_NOWHERE)
+        up, down = found.reshape(2, -1)
         return (up - down) / (2 * _STEP)
 
     # Differences leave some noise in the slopes: where no further step helps, that is the mode.

@@ -87,6 +87,14 @@ def test_climb_goes_around_what_is_not_a_number():
     np.testing.assert_allclose(found.mode, 12.0, rtol=0.05)
 
 
+def test_climb_begins_beside_what_is_not_a_number():
+    """Differences across the border are huge, but no overflow that would be shown to users."""
+    log_densities = lambda x: np.where(x[:, 0] < 1.0, -0.5 * (x**2).sum(1), -np.inf)  # noqa: E731
+    found, _ = climb(log_densities, Gaussian(np.array([1.0 - 1e-5, 0.5]), np.eye(2)))
+    assert np.isfinite(found.mode).all()
+    assert np.isfinite(found.root).all()
+
+
 def test_climb_returns_what_is_known_unless_another_mode_is_higher():
     """Two normal densities apart: the one at 3 is higher than that at −3."""
 
