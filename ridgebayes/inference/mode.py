@@ -122,11 +122,16 @@ def climb(
         up, down = found.reshape(2, -1)
         return (up - down) / (2 * _STEP)
 
-    # Differences leave some noise in the slopes: where no further step helps, that is the mode.
-    found = minimize(
-        objective, np.zeros(start.size), jac=gradient, method="BFGS", options={"gtol": 0.03, "maxiter": 200}
-    )
-    logger.debug("mode %.3f after %d steps", -found.fun, found.nit)
+    def search(u: NDArray) -> Any:
+        options = {"gtol": 0.03, "maxiter": 200}
+        return minimize(objective, u, jac=gradient, method="BFGS", options=options)
+
+    # Where no step helps, differences have left noise in the slopes, and that is the mode; or BFGS has
+    # learned the curvature far away, and goes on when it begins anew.
+    found = search(np.zeros(start.size))
+    while not found.success and (again := search(found.x)).fun < found.fun - _HIGHER:
+        found = again
+    logger.debug("mode %.3f after %d steps of the last search", -found.fun, found.nit)
     if unless and -found.fun < unless[1] + _HIGHER:
         return unless
     covariance = found.hess_inv

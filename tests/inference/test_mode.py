@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from ridgebayes import models, simulate, sky
 from ridgebayes.inference.log_density import Posterior
@@ -93,6 +94,21 @@ def test_climb_begins_beside_what_is_not_a_number():
     found, _ = climb(log_densities, Gaussian(np.array([1.0 - 1e-5, 0.5]), np.eye(2)))
     assert np.isfinite(found.mode).all()
     assert np.isfinite(found.root).all()
+
+
+def test_climb_begins_anew_where_a_search_stops_early(monkeypatch):
+    """The curvature that BFGS has learned may serve no more: with that of the guess it goes on."""
+    searches = []
+
+    def stops_early(*given, options, **more):
+        searches.append(given[1])
+        return minimize(*given, options=options | {"maxiter": 2 if len(searches) == 1 else 200}, **more)
+
+    monkeypatch.setattr("ridgebayes.inference.mode.minimize", stops_early)
+    bent = lambda x: -0.5 * (x[:, 0] ** 2 + 100.0 * (x[:, 1] - x[:, 0] ** 2) ** 2)  # noqa: E731
+    found, _ = climb(bent, Gaussian(np.array([-1.5, 1.0]), np.eye(2)))
+    assert len(searches) == 2
+    np.testing.assert_allclose(found.mode, 0.0, atol=0.01)
 
 
 def test_climb_returns_what_is_known_unless_another_mode_is_higher():
