@@ -153,7 +153,9 @@ def pareto_k(log_weight: NDArray) -> float:
     finite = log_weight[np.isfinite(log_weight)]
     if finite.size < 20 or np.ptp(finite) < 1e-9:
         return 0.0 if finite.size >= 20 else np.inf
-    return float(array_stats.psislw(-finite)[1])  # takes the log of proposal over density
+    with np.errstate(divide="ignore", invalid="ignore"):  # where one weight is all
+        k = float(array_stats.psislw(-finite)[1])  # takes the log of proposal over density
+    return np.inf if np.isnan(k) else k
 
 
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:

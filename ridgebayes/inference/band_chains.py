@@ -1,15 +1,15 @@
 """Chains of many bands: new values for the nonlinear parameters of one band after the other.
 
 A proposal for all parameters of ten bands at once is never accepted. Here each draw takes proposals for each
-band (`ridgebayes.inference.by_band`: a tenth of an evaluation), for the parameters that bands share, and for
-a few whitened coordinates of all. They are draws of the fitted proposal given all other parameters, or steps
-from where the chain is. Given all bands, what they share moves little; so it is also proposed whatever they
-are, and they move along, as far as they would on average: a shear, which leaves volumes as they are.
+band (`ridgebayes.inference.by_band`: a tenth of an evaluation) and for the parameters that bands share: draws
+of the fitted proposal given all other parameters, or steps from where the chain is. Along a few directions
+of all parameters this leads on slowly, such as along all Crab rates, where bands share the sky. New values of
+these are proposed, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -30,10 +30,12 @@ NEARLY_GAUSSIAN = 80.0
 """Degrees of freedom of a proposal about a mode, where parameters are many."""
 _INDEPENDENT = 0.8
 """Share of proposals for a band that do not begin where the chain is."""
-_OF_BAND, _GIVEN, _ALONG, _OF_SOME = 2, 1, 2, 1
-"""Proposals a draw: for each band; for what bands share, given them and with them; for some coordinates."""
-_COORDINATES = 0.1
-"""Share of the coordinates that get new values."""
+_OF_BAND, _OF_SHARED, _OF_SLOW = 2, 1, 3
+"""Proposals a draw: for each band; for what bands share; along the slow directions."""
+_SLOW = 0.5
+"""Variance along a direction given what the other blocks are, over that whatever they are: less is slow."""
+_RENEWED = 0.5
+"""Share of the slow directions that get new values at a time."""
 
 
 class _Block(NamedTuple):
@@ -44,7 +46,14 @@ class _Block(NamedTuple):
     others: NDArray  # all other parameters
     given: Proposal  # the proposal given these, where they are at their centre
     regression: NDArray  # of its centre on these (own, other)
-    along: NDArray | None = None  # by how much these move along (other, own), where they are not given
+
+
+class _Directions(NamedTuple):
+    """Directions that are independent of each other, in the coordinates of the proposal of all."""
+
+    root: NDArray  # each of them, its spread the length (parameter, direction)
+    inverse: NDArray
+    slow: NDArray  # True where moves of one block after the other lead on slowly (direction,)
 
 
 class _Kept(NamedTuple):
@@ -98,8 +107,9 @@ class BandChains:
             state = _Kept(theta, given.data.hit)
         else:
             state = _Kept(*after.state)
-        parts = [*self._blocks(proposal), *self._with_bands(proposal)]
-        take = lambda state, n, seed: self._run(state, given, proposal, parts, n, seed)  # noqa: E731
+        parts = self._blocks(proposal)
+        ways = _directions(proposal, parts)
+        take = lambda state, n, seed: self._run(state, given, proposal, parts, ways, n, seed)  # noqa: E731
         warmup = settling(given.data.hit)
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=BLOCK, seed=seed)
 
@@ -134,23 +144,26 @@ class BandChains:
                 others = np.setdiff1d(np.arange(q.mean.size), at)
                 covariance = np.linalg.inv(precision[np.ix_(at, at)])
                 regression = -covariance @ precision[np.ix_(at, others)]
-                own = _some_of(q, at)._replace(root=np.linalg.cholesky(covariance))
+                own = Proposal(
+                    q.mean[at],
+                    np.linalg.cholesky(covariance),
+                    q.degrees,
+                    q.centre[at],
+                    q.spread[at],
+                    q.skew[at],
+                )
                 found.append(_Block(at, band, others, own, regression))
         return found
 
-    def _with_bands(self, q: Proposal) -> list[_Block]:
-        """Return what bands share, to be proposed whatever they are; they move along."""
-        at = self._by_band.shared
-        if not at.size:
-            return []
-        others, covariance = np.setdiff1d(np.arange(q.mean.size), at), q.root @ q.root.T
-        shared = covariance[np.ix_(at, at)]
-        along = np.linalg.solve(shared, covariance[np.ix_(at, others)]).T
-        own = _some_of(q, at)._replace(root=np.linalg.cholesky(shared))
-        return [_Block(at, None, others, own, np.zeros((at.size, others.size)), along)]
-
     def _run(
-        self, kept: _Kept, given: Given, q: Proposal, parts: list[_Block], n: int, seed: list[int]
+        self,
+        kept: _Kept,
+        given: Given,
+        q: Proposal,
+        parts: list[_Block],
+        ways: _Directions,
+        n: int,
+        seed: list[int],
     ) -> tuple[_Kept, NDArray, dict[str, NDArray]]:
         """Take `n` draws."""
         (theta, hit), spread = kept, self._metropolis.spread(q)
@@ -163,10 +176,10 @@ class BandChains:
             if state is None:
                 state = self._placed(q, q.even(theta), *self._by_band.whole(theta, given))
             for k in rng.permutation(len(parts)):
-                for _ in range(_tries(parts[k])):
+                for _ in range(_OF_SHARED if parts[k].band is None else _OF_BAND):
                     state = self._of_block(state, given, q, parts[k], rng, taken)
-            for _ in range(_OF_SOME):
-                state = self._of_some(state, given, q, rng, taken)
+            for _ in range(_OF_SLOW if ways.slow.any() else 0):
+                state = self._along(state, given, q, ways, rng, taken)
             noise = rng.normal(size=self._marginal.linear.size)
             beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)
             z[i], accepted[i] = self._marginal.joined(state.theta, beta), np.mean(taken)
@@ -179,7 +192,7 @@ class BandChains:
     def _of_block(
         self, here: _State, given: Given, q: Proposal, part: _Block, rng: np.random.Generator, taken: list
     ) -> _State:
-        """Propose new values for one band, or for what bands share: given all others, or with them."""
+        """Propose new values for one band, or for what bands share."""
         centre = part.given.mean + part.regression @ (here.u[part.others] - q.mean[part.others])
         own, u, log_ratio = part.given._replace(mean=centre), here.u.copy(), 0.0
         if rng.uniform() < _INDEPENDENT:
@@ -188,17 +201,24 @@ class BandChains:
         else:
             size = part.at.size
             u[part.at] += own.root @ (step_lengths(rng, (), size) * rng.normal(size=size))
-        if part.along is not None:
-            u[part.others] += part.along @ (u[part.at] - here.u[part.at])
         there = self._placed(q, u, *self._moved(q.skewed(u), part.band, here.pieces, given))
         return _taken(here, there, log_ratio, rng, taken)
 
-    def _of_some(
-        self, here: _State, given: Given, q: Proposal, rng: np.random.Generator, taken: list
+    def _along(
+        self,
+        here: _State,
+        given: Given,
+        q: Proposal,
+        ways: _Directions,
+        rng: np.random.Generator,
+        taken: list,
     ) -> _State:
-        """Propose new values for some whitened coordinates of all parameters."""
-        changed = rng.uniform(size=here.u.size) < _COORDINATES
-        u, log_ratio = renewed(q, here.u, changed, rng.standard_t(TAIL, size=here.u.size))
+        """Propose new values along some of the slow directions."""
+        changed = ways.slow & (rng.uniform(size=here.u.size) < _RENEWED)
+        changed[rng.choice(np.flatnonzero(ways.slow))] = True
+        fresh = rng.standard_t(TAIL, size=here.u.size)
+        white, log_ratio = renewed(ways.inverse @ (here.u - q.mean), changed, fresh)
+        u = q.mean + ways.root @ white
         there = self._placed(q, u, *self._by_band.whole(q.skewed(u), given))
         return _taken(here, there, log_ratio, rng, taken)
 
@@ -207,16 +227,22 @@ class BandChains:
         return _State(u, q.skewed(u), together, pieces, log_density)
 
 
-def _tries(part: _Block) -> int:
-    """Proposals a draw."""
-    if part.band is not None:
-        return _OF_BAND
-    return _GIVEN if part.along is None else _ALONG
+def _directions(q: Proposal, parts: Sequence[_Block]) -> _Directions:
+    """Find directions in which the proposal of all is independent, and those that are slow.
 
-
-def _some_of(q: Proposal, at: NDArray) -> Proposal:
-    """Return the proposal of some parameters, with a root that is yet to be set."""
-    return Proposal(q.mean[at], np.eye(at.size), q.degrees, q.centre[at], q.spread[at], q.skew[at])
+    They are eigenvectors of its precision in coordinates that are whitened block by block. The smaller an
+    eigenvalue, the longer a Gibbs sampler of the blocks remembers where it was (Roberts & Sahu 1997, JRSS B
+    59, 291).
+    """
+    precision = np.linalg.inv(q.root @ q.root.T)
+    of_blocks = np.zeros_like(precision)
+    for part in parts:
+        mine = np.ix_(part.at, part.at)
+        of_blocks[mine] = np.linalg.cholesky(precision[mine])
+    white = np.linalg.inv(of_blocks)
+    eigenvalues, vectors = np.linalg.eigh(white @ precision @ white.T)
+    root = white.T @ vectors / np.sqrt(eigenvalues)
+    return _Directions(root, np.linalg.inv(root), eigenvalues < _SLOW)
 
 
 def _taken(

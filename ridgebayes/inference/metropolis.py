@@ -237,7 +237,11 @@ class Metropolis:
                 u, conditional = independent, next(ahead)
                 log_ratio = float(np.subtract(*q.log_density(np.stack([here.u, u]))))
             else:
-                u, log_ratio = renewed(q, here.u, changed, fresh) if some else (here.u + local, 0.0)
+                u, log_ratio = here.u + local, 0.0
+                if some:
+                    white = solve_triangular(q.root, here.u - q.mean, lower=True)
+                    white, log_ratio = renewed(white, changed, fresh)
+                    u = q.mean + q.root @ white
                 conditional = next(self._each(q.skewed(u)[None], given))
             there = _placed(q, u, q.skewed(u), conditional)
             log_ratio += there.log_density - here.log_density
@@ -321,14 +325,13 @@ def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -
     return _Place(u, theta, conditional, float(conditional.log_density + np.log(q.slope(u)).sum()))
 
 
-def renewed(q: Proposal, u: NDArray, changed: NDArray, fresh: NDArray) -> tuple[NDArray, float]:
+def renewed(white: NDArray, changed: NDArray, fresh: NDArray) -> tuple[NDArray, float]:
     """Give the whitened coordinates that are `changed` new values, `fresh` draws of a Student t (`TAIL`).
 
-    Returns the new vector, and the log of the chance to propose the way back over that of the way there.
+    Returns the new coordinates, and the log of the chance to propose the way back over that of the way there.
     """
-    white = solve_triangular(q.root, u - q.mean, lower=True)
     log_ratio = np.where(changed, _log_tail(white) - _log_tail(fresh), 0.0).sum()
-    return q.mean + q.root @ np.where(changed, fresh, white), float(log_ratio)
+    return np.where(changed, fresh, white), float(log_ratio)
 
 
 def chance(log_ratio: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ridgebayes import models
-from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains, _with_block
+from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains, _directions, _with_block
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import BY_BAND, Sampler
@@ -57,23 +57,26 @@ def test_what_is_fitted_to_a_block_stays_with_it(rng):
         np.testing.assert_array_equal(after.given.mean, before.given.mean)
 
 
-def test_what_bands_share_takes_them_along(rng):
-    """In a Gaussian what is left of the bands is as probable as before: the shared ones decide alone."""
+def test_directions_whiten_the_proposal(rng):
     q = correlated(rng)
-    (block,) = chains()._with_bands(q)
-    covariance = q.root @ q.root.T
-    np.testing.assert_array_equal(block.at, SHARED)
-    np.testing.assert_allclose(block.given.root @ block.given.root.T, covariance[np.ix_(SHARED, SHARED)])
+    ways = _directions(q, chains()._blocks(q))
+    np.testing.assert_allclose(ways.root @ ways.root.T, q.root @ q.root.T, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ways.inverse @ ways.root, np.eye(5), atol=1e-9)
 
-    def log_density(u):
-        return -0.5 * (u - q.mean) @ np.linalg.solve(covariance, u - q.mean)
 
-    here, moved = rng.normal(size=5), np.zeros(5)
-    moved[SHARED] = 0.7
-    moved[block.others] = block.along @ moved[SHARED]
-    of_shared = -0.5 * ((here + moved - q.mean)[SHARED] ** 2 - (here - q.mean)[SHARED] ** 2)
-    gained = log_density(here + moved) - log_density(here)
-    np.testing.assert_allclose(gained, of_shared.item() / covariance[2, 2], rtol=1e-9)
+def test_what_all_bands_do_together_is_slow():
+    """Two bands of one parameter each: their sum has a variance of 1 + r, and 1 - r² is left given one."""
+    for r, slow in ((0.9, [True, False]), (0.2, [False, False])):
+        bands = BandChains(
+            SimpleNamespace(own=[np.array([0]), np.array([1])], shared=np.array([], int)),
+            SimpleNamespace(marginal=SimpleNamespace()),
+        )
+        q = Proposal.straight(np.zeros(2), np.linalg.cholesky([[1.0, r], [r, 1.0]]), NEARLY_GAUSSIAN)
+        ways = _directions(q, bands._blocks(q))
+        np.testing.assert_array_equal(ways.slow, slow)
+        if slow[0]:
+            np.testing.assert_allclose(ways.root[0, 0], ways.root[1, 0])
+            np.testing.assert_allclose((ways.root[:, 0] ** 2).sum(), 1.0 + r)
 
 
 @pytest.mark.slow
