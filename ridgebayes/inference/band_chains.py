@@ -2,9 +2,9 @@
 
 A proposal for all parameters of ten bands at once is never accepted. Here each draw takes proposals for each
 band (`ridgebayes.inference.by_band`: a tenth of an evaluation) and for the parameters that bands share: draws
-of the fitted proposal given all other parameters, or steps from where the chain is. Along a few directions
-of all parameters this leads on slowly, such as along all Crab rates, where bands share the sky. New values of
-these are proposed, too.
+of the fitted proposal given all other parameters, or steps from where the chain is. So a few directions of
+all parameters are explored slowly, such as that of all Crab rates together, where bands share the sky. New
+values are proposed along these, too.
 """
 
 from __future__ import annotations
