@@ -13,11 +13,11 @@ import logging
 from typing import NamedTuple
 
 import numpy as np
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
 
+from ridgebayes.inference.importance import smoothed
 from ridgebayes.inference.mode import Gaussian, LogDensities
 from ridgebayes.inference.proposal import DEGREES, Proposal, unskewed
 
@@ -151,11 +151,7 @@ def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
 def pareto_k(log_weight: NDArray) -> float:
     """Pareto's k of importance weights (Vehtari et al. 2024, JMLR 25, 72)."""
     finite = log_weight[np.isfinite(log_weight)]
-    if finite.size < 20 or np.ptp(finite) < 1e-9:
-        return 0.0 if finite.size >= 20 else np.inf
-    with np.errstate(divide="ignore", invalid="ignore"):  # where one weight is all
-        k = float(array_stats.psislw(-finite)[1])  # takes the log of proposal over density
-    return np.inf if np.isnan(k) else k
+    return smoothed(finite)[1] if finite.size >= 20 else np.inf
 
 
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:

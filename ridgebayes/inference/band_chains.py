@@ -2,8 +2,8 @@
 
 A proposal for all parameters of ten bands at once is never accepted. Here each draw takes proposals for each
 band (`ridgebayes.inference.by_band`: a tenth of an evaluation) and for the parameters that bands share: draws
-of the fitted proposal given all other parameters, or steps from where the chain is. So a few directions of
-all parameters are explored slowly, such as that of all Crab rates together, where bands share the sky. New
+of the fitted proposal given all other parameters, or steps from where the chain is. Where bands share the sky
+such moves mix slowly along a few directions of all parameters, such as that of all Crab rates together. New
 values are proposed along these, too.
 """
 
@@ -33,7 +33,7 @@ _INDEPENDENT = 0.8
 _OF_BAND, _OF_SHARED, _OF_SLOW = 2, 1, 3
 """Proposals a draw: for each band; for what bands share; along the slow directions."""
 _SLOW = 0.5
-"""Variance along a direction given what the other blocks are, over that whatever they are: less is slow."""
+"""A direction is slow if its variance given all other blocks, over its whole variance, is less."""
 _RENEWED = 0.5
 """Share of the slow directions that get new values at a time."""
 
@@ -53,7 +53,7 @@ class _Directions(NamedTuple):
 
     root: NDArray  # each of them, its spread the length (parameter, direction)
     inverse: NDArray
-    slow: NDArray  # True where moves of one block after the other lead on slowly (direction,)
+    slow: NDArray  # True where moves of one block after the other mix slowly (direction,)
 
 
 class _Kept(NamedTuple):
@@ -235,13 +235,11 @@ def _directions(q: Proposal, parts: Sequence[_Block]) -> _Directions:
     59, 291).
     """
     precision = np.linalg.inv(q.root @ q.root.T)
-    of_blocks = np.zeros_like(precision)
+    block_by_block = np.zeros_like(precision)
     for part in parts:
-        mine = np.ix_(part.at, part.at)
-        of_blocks[mine] = np.linalg.cholesky(precision[mine])
-    white = np.linalg.inv(of_blocks)
-    eigenvalues, vectors = np.linalg.eigh(white @ precision @ white.T)
-    root = white.T @ vectors / np.sqrt(eigenvalues)
+        block_by_block[np.ix_(part.at, part.at)] = part.given.root
+    eigenvalues, vectors = np.linalg.eigh(block_by_block.T @ precision @ block_by_block)
+    root = block_by_block @ vectors / np.sqrt(eigenvalues)
     return _Directions(root, np.linalg.inv(root), eigenvalues < _SLOW)
 
 

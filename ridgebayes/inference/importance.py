@@ -73,9 +73,7 @@ def reweigh(
     """
     log_weight = lp - statistics["lp"]
     log_weight = np.maximum(log_weight, log_weight.max() - _NOTHING)  # where the density is zero
-    smooth, pareto_k = np.full(lp.size, -np.log(lp.size)), 0.0
-    if np.ptp(log_weight) > 1e-9:  # else the new data say nothing: none of them is fitted
-        smooth, pareto_k = array_stats.psislw(-log_weight.ravel())  # takes the log of old over new
+    smooth, pareto_k = smoothed(log_weight.ravel())
     efficiency = np.exp(-logsumexp(2 * smooth)) / smooth.size
     weight = np.exp(smooth - smooth.max()).reshape(lp.shape)
     draws = lp.shape[1]
@@ -86,7 +84,30 @@ def reweigh(
     found = dict(statistics) | {"lp": lp, "energy": statistics["energy"] + statistics["lp"] - lp}
     taken = {name: np.take_along_axis(values, chosen, axis=1) for name, values in found.items()}
     there = np.take_along_axis(z, chosen[..., None], axis=1)
-    return Reweighed(there, taken, float(pareto_k), float(efficiency), how)
+    return Reweighed(there, taken, pareto_k, float(efficiency), how)
+
+
+def smoothed(log_weight: NDArray) -> tuple[NDArray[np.float64], float]:
+    """Smooth the tail of importance weights; with Pareto's k (Vehtari et al. 2024, JMLR 25, 72).
+
+    Parameters
+    ----------
+    log_weight
+        Log of the density over that which gave the draws, finite, (draw,).
+
+    Returns
+    -------
+    log_weight
+        Log of smoothed weights that sum to one, (draw,).
+    float
+        Pareto's k: infinite where a few weights are all and no tail can be fitted, 0 where all are equal.
+    """
+    plain = log_weight - logsumexp(log_weight)
+    if np.ptp(log_weight) < 1e-9:
+        return plain, 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smooth, k = array_stats.psislw(-log_weight)  # takes the log of the reverse ratio
+    return (smooth, float(k)) if np.isfinite(smooth).all() else (plain, np.inf)
 
 
 def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArray[np.float64]:

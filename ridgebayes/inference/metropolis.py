@@ -23,7 +23,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
@@ -237,11 +236,11 @@ class Metropolis:
                 u, conditional = independent, next(ahead)
                 log_ratio = float(np.subtract(*q.log_density(np.stack([here.u, u]))))
             else:
-                u, log_ratio = here.u + local, 0.0
                 if some:
-                    white = solve_triangular(q.root, here.u - q.mean, lower=True)
-                    white, log_ratio = renewed(white, changed, fresh)
+                    white, log_ratio = renewed(q.white(here.u), changed, fresh)
                     u = q.mean + q.root @ white
+                else:
+                    u, log_ratio = here.u + local, 0.0
                 conditional = next(self._each(q.skewed(u)[None], given))
             there = _placed(q, u, q.skewed(u), conditional)
             log_ratio += there.log_density - here.log_density

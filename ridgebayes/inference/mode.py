@@ -30,7 +30,7 @@ _WIDEST = 1.5
 _FLATTEST = 0.05
 """Least curvature over that of the prior: a posterior is hardly four times wider than its prior."""
 _NOWHERE = 1e100
-"""Minus log density where it is not a number: its square, too, is a number."""
+"""Minus log density where it is not a number: so small that BFGS can square it."""
 _HIGHER = 0.01
 """By so much more is the log density of another mode higher."""
 _WIDE = 4.0
@@ -80,6 +80,10 @@ def _differentiated(gradient: Slopes, at: NDArray, step: float) -> NDArray[np.fl
     return (rows + rows.T) / 2
 
 
+def _bounded(x: NDArray) -> NDArray[np.float64]:
+    return np.nan_to_num(x, posinf=_NOWHERE, neginf=-_NOWHERE)
+
+
 def climb(
     log_densities: LogDensities,
     guess: Gaussian,
@@ -117,9 +121,8 @@ def climb(
 
     def gradient(u: NDArray) -> NDArray:
         if slopes is not None:
-            return np.nan_to_num(-root.T @ slopes(start + root @ u))
-        found = np.nan_to_num(-log_densities(start + (u + offsets) @ root.T), nan=_NOWHERE, posinf=_NOWHERE)
-        up, down = found.reshape(2, -1)
+            return _bounded(-root.T @ slopes(start + root @ u))
+        up, down = _bounded(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
         return (up - down) / (2 * _STEP)
 
     def search(u: NDArray) -> Any:

@@ -66,6 +66,10 @@ class Proposal(NamedTuple):
         """From parameters (..., parameter) to u."""
         return np.sinh(np.arcsinh((x - self.centre) / self.spread) - self.skew)
 
+    def white(self, u: NDArray) -> NDArray[np.float64]:
+        """From u (..., parameter) to coordinates of unit scale that are independent."""
+        return solve_triangular(self.root, (u - self.mean).T, lower=True).T
+
     def slope(self, u: NDArray) -> NDArray[np.float64]:
         """Return dx/du of each parameter, (..., parameter)."""
         return self.spread * np.cosh(np.arcsinh(u) + self.skew) / np.sqrt(1.0 + u**2)
@@ -89,8 +93,7 @@ class Proposal(NamedTuple):
 
     def log_density(self, u: NDArray) -> NDArray[np.float64]:
         """Log density in u of vectors u (n, parameter)."""
-        white = solve_triangular(self.root, (u - self.mean).T, lower=True)
-        distance, d, width = (white**2).sum(0), self.mean.size, _tail_width(self.mean.size)
+        distance, d, width = (self.white(u) ** 2).sum(-1), self.mean.size, _tail_width(self.mean.size)
         narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, d)
         wide = np.log(_TAIL_SHARE) - d * np.log(width) + _log_t(distance / width**2, _TAIL_DEGREES, d)
         return np.logaddexp(narrow, wide) - np.log(np.diag(self.root)).sum()

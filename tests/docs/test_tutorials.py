@@ -11,6 +11,7 @@ import pytest
 
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 PAGES = {p.stem: p.read_text(encoding="utf-8") for p in TUTORIALS.glob("*.md")}
+RUN = PAGES.keys() - {"cluster"}
 
 
 def test_every_tutorial_is_in_the_table_of_contents():
@@ -21,7 +22,7 @@ def test_every_tutorial_is_in_the_table_of_contents():
 def test_all_but_the_one_that_needs_hardware_are_run():
     """Without its header a page is shown, not run."""
     run = {name for name, text in PAGES.items() if re.match(r"---\njupytext:\n", text)}
-    assert run == PAGES.keys() - {"cluster"}
+    assert run == RUN
     assert run == {name for name, text in PAGES.items() if "{code-cell}" in text}
 
 
@@ -29,7 +30,7 @@ def test_all_but_the_one_that_needs_hardware_are_run():
     "name",
     [
         pytest.param(name, marks=pytest.mark.slow if name == "first-fit" else pytest.mark.long)
-        for name in sorted(PAGES.keys() - {"cluster"})
+        for name in sorted(RUN)
     ],
 )
 def test_it_runs_as_a_notebook(name, tmp_path, monkeypatch):

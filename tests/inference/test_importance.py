@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ridgebayes.inference.importance import moments, moved, reweigh
+from ridgebayes.inference.importance import moments, moved, reweigh, smoothed
 
 
 @pytest.fixture
@@ -87,3 +87,20 @@ def test_draws_are_judged_by_the_limits_of_a_fit(rng):
     apart = rng.normal(size=(4, 2000, 3))
     apart[0, :, 1] += 0.6
     assert not judged(apart)
+
+
+@pytest.mark.parametrize("heavy", [1, 30])
+def test_weights_without_a_tail_are_not_smoothed(heavy):
+    """ArviZ gives them a small k, and weights that are no numbers."""
+    log_weight = np.full(2000, -500.0)
+    log_weight[:heavy] = 0.0
+    found, k = smoothed(log_weight)
+    assert k == np.inf
+    np.testing.assert_allclose(np.exp(found[:heavy]), 1 / heavy)
+    np.testing.assert_allclose(np.exp(found[heavy:]), 0.0, atol=1e-200)
+
+
+def test_equal_weights_have_no_tail():
+    found, k = smoothed(np.full(100, 3.0))
+    assert k == 0.0
+    np.testing.assert_allclose(found, -np.log(100))
