@@ -158,7 +158,7 @@ class ByBand:
     def _whole(self, theta: Array, given: Given) -> tuple[Together, Pieces]:
         marginal, prior = self._marginal, self._prior(theta, given)
         rates = marginal.posterior.rates(marginal.join(theta, given.reference), given.data)
-        found = equations_of_bands(rates, marginal.slopes_at(theta, given), given.data)
+        found = equations_of_bands(rates, marginal.slopes_at(theta, given), given.data, given.in_order)
         each = jax.vmap(self._piece, (0, 0, 0, None))
         pieces = each(found, jnp.asarray(self._to), jnp.asarray(self._own_linear), prior)
         return self._together([x.sum(0) for x in pieces[:3]], prior), pieces
@@ -167,7 +167,7 @@ class ByBand:
         marginal, prior = self._marginal, self._prior(theta, given)
         data, z = given.data.band(band), marginal.join(theta, given.reference)
         rates = marginal.posterior.rates(z, data, band)
-        found = equations_of_bands(rates, self._slopes(theta, band, data, given), data)
+        found = equations_of_bands(rates, self._slopes(theta, band, data, given), data, given.in_order)
         to, own = jnp.asarray(self._to)[band], jnp.asarray(self._own_linear)[band]
         piece = self._piece(BandEquations(*(x[0] for x in found)), to, own, prior)
         return self._together([x + y for x, y in zip(rest, piece[:3], strict=True)], prior), piece

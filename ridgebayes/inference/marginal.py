@@ -34,7 +34,7 @@ from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
-from ridgebayes.likelihood.normal_equations import Slopes, by_kind, normal_equations
+from ridgebayes.likelihood.normal_equations import Slopes, by_kind, columns_in_order, normal_equations
 
 _AT_A_TIME, _NUMBERS = 25, 500_000
 """Nonlinear vectors that one call of the compiled code takes, and numbers that it gives for them, at most."""
@@ -75,11 +75,14 @@ class Given(NamedTuple):
         Slopes by the linear parameters.
     reference
         Any value of the linear parameters, best near their mean, (linear,).
+    in_order
+        Fixed columns in the order of the filter; None without correlated noise.
     """
 
     data: FitData
     slopes: Slopes
     reference: Array
+    in_order: tuple[Array, ...] | None = None
 
 
 class Marginal:
@@ -106,6 +109,11 @@ class Marginal:
         self._integrated = jax.jit(self._integrate)
         z = posterior.start(jax.random.key(0), data)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
+        self._ordered = compiled_quickly(
+            lambda z, slopes, data: columns_in_order(self.posterior.rates(z, data), slopes)
+        )
+        rates = jax.eval_shape(posterior.rates, z, data)
+        self.correlated = isinstance(rates, CorrelatedTermsNormal)
         self.slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
 
     def _two(self, z: NDArray) -> tuple[NDArray, NDArray]:
@@ -137,7 +145,15 @@ class Marginal:
             take(tables, index),
             jnp.asarray(index),
         )
-        return Given(data, slopes, jnp.asarray(beta))
+        return Given(data, slopes, jnp.asarray(beta), self._fixed_in_order(z, slopes, data))
+
+    def _fixed_in_order(self, z: NDArray, slopes: Slopes, data: FitData) -> tuple[Array, ...] | None:
+        """Columns in the order of the filter; None without one, and where parameters move columns."""
+        if not self.correlated:
+            return None
+        here, there = (self._ordered(x, slopes, data) for x in self._two(z))
+        same = all(np.array_equal(x, y) for x, y in zip(here, there, strict=True))
+        return here if same else None
 
     def conditionals(self, thetas: Any, given: Given) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
@@ -172,7 +188,9 @@ class Marginal:
         data, reference = given.data, given.reference
         rates = self.posterior.rates(self.join(theta, reference), data)
         slopes = self.slopes_at(theta, given)
-        precision, slope, log_likelihood = normal_equations(rates, slopes, data, reference.size)
+        precision, slope, log_likelihood = normal_equations(
+            rates, slopes, data, reference.size, given.in_order
+        )
         prior = lambda beta: self.log_prior(theta, beta, data)  # noqa: E731
         precision -= jax.hessian(prior)(reference)
         slope += jax.grad(prior)(reference)
@@ -217,10 +235,10 @@ class Marginal:
         self, theta: Array, beta: Array, data: FitData, band: Array | None = None
     ) -> tuple[Array, Array]:
         """Return all plain coefficients (term, band, revolution) and the tables joined, (band, place)."""
-        plain, groups = by_kind(self.posterior.rates(self.join(theta, beta), data, band).mean_terms)
+        plain, several = by_kind(self.posterior.rates(self.join(theta, beta), data, band).mean_terms)
         shape = data.rate.shape[0], data.time.size
         coefficients = [jnp.broadcast_to(t.coefficient, shape) for t in plain]
-        tables = [group[0].table for group in groups]
+        tables = [t.table for t in several]
         return (
             jnp.stack(coefficients) if coefficients else jnp.zeros((0, *shape)),
             jnp.concatenate(tables, -1) if tables else jnp.zeros((shape[0], 0)),
@@ -301,11 +319,9 @@ class _Small(NamedTuple):
 
 def _small(posterior: Posterior, z: Array, data: FitData) -> _Small:
     rates = posterior.rates(z, data)
-    plain, groups = by_kind(rates.mean_terms)
-    affine = [t.coefficient for t in plain] + [group[0].table for group in groups]
-    constant = [t.coefficient for group in groups for t in group] + [
-        t.coefficient for t in rates.scatter_terms
-    ]
+    plain, several = by_kind(rates.mean_terms)
+    affine = [t.coefficient for t in plain] + [t.table for t in several]
+    constant = [t.coefficient for t in (*several, *rates.scatter_terms)]
     process = [rates.correlated_sd, rates.memory] if isinstance(rates, CorrelatedTermsNormal) else []
     return _Small(affine, [*constant, rates.coef_sd, *process], posterior.prior_potential(z, data))
 

@@ -129,10 +129,14 @@ class FitData:
     """Which ScWs are outliers while a model with outliers is sampled; None elsewhere."""
 
     def slabs(self, exposure: Any) -> tuple[Array, Array]:
-        """Slabs of the sky, and the place of each among intensities with `sky.latitude` behind them."""
+        """Slabs of the sky, for an exposure that bands may have of their own, (…, seen, block, width).
+
+        With the place of each among intensities with `sky.latitude` behind them.
+        """
         behind = len(self.fov) + np.arange(len(self.latitude))
         place = np.broadcast_to(behind[:, None], (behind.size, self.filled.shape[0]))
-        return jnp.concatenate([exposure, self.latitude]), jnp.concatenate([self.region, place])
+        latitude = jnp.broadcast_to(self.latitude, (*exposure.shape[:-3], *self.latitude.shape))
+        return jnp.concatenate([exposure, latitude], -3), jnp.concatenate([self.region, place])
 
     @classmethod
     @cache

@@ -24,7 +24,8 @@ class Term(NamedTuple):
     coefficient
         c of each revolution, (band, revolution).
     column
-        x, (block, width); None for one everywhere. Of several, (column, block, width).
+        x, (block, width); None for one everywhere. Of several, (column, block, width), or one for each band,
+        (band, column, block, width).
     table
         t, (band, place), of several columns.
     place
@@ -36,6 +37,11 @@ class Term(NamedTuple):
     table: Array | None = None
     place: Array | None = None
 
+    @property
+    def by_band(self) -> bool:
+        """Tell whether bands have columns of their own."""
+        return self.column is not None and self.column.ndim == 4
+
 
 Terms = list[Term]
 
@@ -44,7 +50,8 @@ def total(terms: Sequence[Term], block_revolution: Array, cells: tuple[int, ...]
     """Add terms up in (block, width) cells: (band, block, width)."""
     by_block: list[Array] = []
     columns: list[Array] = []
-    for coefficient, column, table, place in terms:
+    for term in terms:
+        coefficient, column, table, place = term
         here = coefficient[:, block_revolution]
         if column is None:
             by_block, columns = [*by_block, here], [*columns, jnp.ones(cells)]
@@ -53,7 +60,7 @@ def total(terms: Sequence[Term], block_revolution: Array, cells: tuple[int, ...]
         else:
             assert place is not None
             by_block += [here * table[:, at] for at in place]
-            columns += list(column)
+            columns += list(column.swapaxes(0, 1) if term.by_band else column)
     return reduce(operator.add, [c[:, :, None] * x for c, x in zip(by_block, columns, strict=True)])
 
 

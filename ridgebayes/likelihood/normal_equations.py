@@ -45,13 +45,9 @@ class Slopes(NamedTuple):
     tables_index: Array
 
 
-def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
-    """Terms of one column, and those of several in groups that share a table."""
-    groups: dict[tuple[int, int], list[Any]] = {}
-    for term in terms:
-        if term.table is not None:
-            groups.setdefault((id(term.table), id(term.place)), []).append(term)
-    return [t for t in terms if t.table is None], list(groups.values())
+def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Terms of one column, and those of several."""
+    return [t for t in terms if t.table is None], [t for t in terms if t.table is not None]
 
 
 class BandEquations(NamedTuple):
@@ -74,7 +70,11 @@ class BandEquations(NamedTuple):
 
 
 def normal_equations(
-    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData, size: int
+    rates: TermsNormal | CorrelatedTermsNormal,
+    slopes: Slopes,
+    data: FitData,
+    size: int,
+    in_order: tuple[Array, ...] | None = None,
 ) -> tuple[Array, Array, Array]:
     """Precision (size, size), gradient (size,) and log likelihood, all bands together.
 
@@ -88,41 +88,33 @@ def normal_equations(
         Arrays of the fit.
     size
         Number of linear parameters.
+    in_order
+        What `columns_in_order` gives, where noise is correlated and columns are fixed.
     """
-    at, precision, gradient, value = equations_of_bands(rates, slopes, data)
+    at, precision, gradient, value = equations_of_bands(rates, slopes, data, in_order)
     whole = jnp.zeros((size, size)).at[at[:, :, None], at[:, None]].add(precision)
     return whole, jnp.zeros(size).at[at].add(gradient), value.sum()
 
 
 def equations_of_bands(
-    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes, data: FitData
+    rates: TermsNormal | CorrelatedTermsNormal,
+    slopes: Slopes,
+    data: FitData,
+    in_order: tuple[Array, ...] | None = None,
 ) -> BandEquations:
     """Return the normal equations of each band by itself: arrays (band, ...)."""
-    plain, groups = by_kind(rates.mean_terms)
+    _, several = by_kind(rates.mean_terms)
     bands, revolutions = data.rate.shape[0], data.time.size
-    offsets = np.concatenate([[0], np.cumsum([group[0].table.shape[-1] for group in groups])]).astype(int)
-    place = [group[0].place + first for group, first in zip(groups, offsets[:-1], strict=True)]
-    # Terms that nothing linear moves are part of the residual alone.
-    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
-    columns = [plain[t].column for t in moved]
-    # The basis of the revolution terms, columns of plain terms but ones, the residual.
-    index: list[int] = []
-    dense: list[Array] = [*rates.basis]
-    for column in columns:
-        index.append(0 if column is None else len(dense))
-        dense += [] if column is None else [column]
+    offsets = np.concatenate([[0], np.cumsum([t.table.shape[-1] for t in several])]).astype(int)
+    place = [t.place + first for t, first in zip(several, offsets[:-1], strict=True)]
+    moved, index, dense = _dense(rates, slopes)
+    correlated = isinstance(rates, CorrelatedTermsNormal)
+    if correlated and in_order is None:
+        in_order = columns_in_order(rates, slopes)
 
-    def of_band(rate, loc, variance, coef_sd, coefficient, slopes, process):
-        factors, slabs = [], []
-        for group, cs in zip(groups, coefficient, strict=True):
-            here = [c[rates.block_revolution] for c in cs]
-            if len(group) == 1:
-                factors += [here[0]] * len(group[0].column)
-                slabs += list(group[0].column)
-            else:
-                joined = sum(c[:, None] * t.column for c, t in zip(here, group, strict=True))
-                factors += [jnp.ones_like(here[0])] * len(joined)
-                slabs += list(joined)
+    def of_band(rate, loc, variance, coef_sd, coefficient, columns, slopes, process):
+        slabs = [x for column in columns for x in column]
+        factors = [c for c, column in zip(coefficient, columns, strict=True) for _ in column]
         given = _Columns(
             weight=rates.filled / variance,
             mask=rates.filled,
@@ -134,8 +126,8 @@ def equations_of_bands(
             revolutions=revolutions,
             places=int(offsets[-1]),
         )
-        if isinstance(rates, CorrelatedTermsNormal):
-            products = _correlated_products(given, rates.sequence, *process)
+        if correlated:
+            products = _correlated_products(given, in_order, rates.sequence, *process)
         else:
             products = _white_products(given)
         own = [slopes.plain[t] for t in moved]
@@ -145,20 +137,67 @@ def equations_of_bands(
         return BandEquations(at, matrix, vector, value - 0.5 * count)
 
     process: tuple[Array, ...] = ()
-    if isinstance(rates, CorrelatedTermsNormal):
+    if correlated:
         process = (
             jnp.broadcast_to(rates.correlated_sd, (bands, revolutions)),
             jnp.broadcast_to(jnp.maximum(rates.memory, SHORTEST), (bands,)),
         )
-    return jax.vmap(of_band)(
+    axis = [0 if t.by_band else None for t in several]
+    return jax.vmap(of_band, (0, 0, 0, 0, 0, axis, 0, 0))(
         data.rate,
         rates.loc,
         rates.noise_variance,
         jnp.broadcast_to(rates.coef_sd, (bands, *rates.coef_sd.shape[-2:])),
-        [[t.coefficient for t in group] for group in groups],
+        [t.coefficient for t in several],
+        [t.column for t in several],
         slopes,
         process,
     )
+
+
+def _dense(rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes) -> tuple[list[int], list[int], Any]:
+    """Plain terms that something linear moves, the column of each among the dense ones, and these.
+
+    The others are part of the residual alone. Dense are the basis of the revolution terms and the columns of
+    plain terms but ones.
+    """
+    plain, _ = by_kind(rates.mean_terms)
+    moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
+    index: list[int] = []
+    dense: list[Array] = [*rates.basis]
+    for column in (plain[t].column for t in moved):
+        index.append(0 if column is None else len(dense))
+        dense += [] if column is None else [column]
+    return moved, index, dense
+
+
+def columns_in_order(rates: CorrelatedTermsNormal, slopes: Slopes) -> tuple[Array, ...]:
+    """Bring the columns of the design in the order of the filter, of each group of its revolutions.
+
+    To bring them there takes as long as to filter them, so it is done once where they are fixed.
+
+    Returns
+    -------
+    columns
+        (step, revolution, column): those of the sky if they are the same for all bands, the dense ones, and
+        zeros where the residual comes.
+    """
+    _, several = by_kind(rates.mean_terms)
+    if len(several) > 1:
+        raise NotImplementedError("correlated noise: one term at most may have several columns")
+    dense = [x.ravel() for x in _dense(rates, slopes)[2]]
+    slabs = [x for term in several if not term.by_band for x in term.column]
+    found = []
+    for group in rates.sequence.groups:
+        own = jnp.stack([*[x[group.index] for x in dense], jnp.zeros(group.index.shape)], -1)
+        own = jnp.where(group.present[..., None], own, 0.0)
+        found.append(jnp.concatenate([_taken(slabs, group), own], -1) if slabs else own)
+    return tuple(found)
+
+
+def _taken(slabs: list[Array], group: Any) -> Array:
+    """Columns of the tables for the revolutions of a group, (step, revolution, column)."""
+    return jnp.concatenate([*[x.ravel() for x in slabs], jnp.zeros(1)])[group.slab]
 
 
 class _Columns(NamedTuple):
@@ -168,7 +207,7 @@ class _Columns(NamedTuple):
     mask: Array  # (block, width)
     dense: list[Array]  # columns that every block has, the residual last (block, width)
     slabs: list[Array]  # columns of the tables (block, width)
-    factors: list[Array]  # and their coefficients (block,)
+    factors: list[Array]  # and their coefficients (revolution,)
     place: Array | None  # of each slab in the table, (slab, block)
     block_revolution: Array  # (block,)
     revolutions: int
@@ -196,7 +235,7 @@ def _white_products(given: _Columns) -> _Products:
     square = jnp.zeros((given.places, given.places))
     if slabs:
         assert given.place is not None
-        factor = jnp.stack(given.factors)
+        factor = jnp.stack(given.factors)[:, given.block_revolution]
         against = against.at[:, given.place, given.block_revolution[None]].add(sums.mixed * factor)
         first, second = np.transpose(pairs(slabs))
         upper = sums.slabs * factor[first] * factor[second]
@@ -207,30 +246,29 @@ def _white_products(given: _Columns) -> _Products:
     return _Products(lower[which], against, square, log_det)
 
 
-def _correlated_products(given: _Columns, sequence: Any, sd: Array, memory: Array) -> _Products:
+def _correlated_products(
+    given: _Columns, in_order: tuple[Array, ...], sequence: Any, sd: Array, memory: Array
+) -> _Products:
     n = len(given.dense)
     own = jnp.zeros((n, n, given.revolutions))
     against = jnp.zeros((n, given.places, given.revolutions))
     square = jnp.zeros((given.places, given.places))
     log_det = -jnp.log(jnp.where(given.mask, given.weight, 1.0)).sum()
-    dense = [x.ravel() for x in given.dense]
-    scaled = [(s * f[:, None]).ravel() for s, f in zip(given.slabs, given.factors, strict=True)]
-    flat = jnp.concatenate([*scaled, jnp.zeros(1)])
-    for group in sequence.groups:
-        columns = jnp.stack([x[group.index] for x in dense], -1)
-        columns = jnp.where(group.present[..., None], columns, 0.0)
-        if scaled:
-            columns = jnp.concatenate([columns, flat[group.slab]], -1)
-        weight = jnp.where(group.present, given.weight.ravel()[group.index], 0.0)
-        white, more = whitened(columns, weight, sd, memory, group)
-        # With revolutions first these are products of matrices.
-        each = jax.lax.optimization_barrier(jnp.swapaxes(white, 0, 1))
-        products = jnp.moveaxis(jnp.einsum("rtc,rtd->rcd", each, each), 0, 2)
+    weight, residual = given.weight.ravel(), given.dense[-1].ravel()
+    for group, columns in zip(sequence.groups, in_order, strict=True):
+        if given.slabs and columns.shape[-1] == n:
+            columns = jnp.concatenate([_taken(given.slabs, group), columns], -1)
+        here = [jnp.where(group.present, x[group.index], 0.0) for x in (residual, weight)]
+        white, more = whitened(columns, *here, sd, memory, group)
+        products = jnp.einsum("rtc,rtd->rcd", white, white)
         log_det += more
-        own = own.at[:, :, group.revolution].set(products[:n, :n])
-        if scaled:
-            against = against.at[:, group.place, group.revolution].add(products[:n, n:])
-            square = square.at[group.place[:, None], group.place[None]].add(products[n:, n:])
+        own = own.at[:, :, group.revolution].set(jnp.moveaxis(products[:, -n:, -n:], 0, 2))
+        if given.slabs:
+            factor, place = given.factors[0][group.revolution], group.place.T
+            mixed = jnp.moveaxis(products[:, -n:, :-n], 0, 2) * factor
+            against = against.at[:, group.place, group.revolution].add(mixed)
+            of_places = products[:, :-n, :-n] * factor[:, None, None] ** 2
+            square = square.at[place[:, :, None], place[:, None]].add(of_places)
     return _Products(own, against, square, log_det)
 
 

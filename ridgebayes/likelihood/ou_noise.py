@@ -210,14 +210,16 @@ def _filter(
 
 
 def whitened(
-    columns: Array, weight: Array, correlated_sd: Array, memory: Array, group: Group
+    columns: Array, residual: Array, weight: Array, correlated_sd: Array, memory: Array, group: Group
 ) -> tuple[Array, Array]:
-    """Take columns through V^{-1/2}, of the noise of the revolutions of a group.
+    """Take columns and a residual through V^{-1/2}, of the noise of the revolutions of a group.
 
     Parameters
     ----------
     columns
-        Zero after the last ScW, (step, revolution, column).
+        Zero after the last ScW, (step, revolution, column); the last is zero throughout: the residual's.
+    residual
+        Zero after the last ScW, (step, revolution).
     weight
         Inverse white variance, zero after the last ScW, (step, revolution).
     correlated_sd, memory
@@ -228,29 +230,36 @@ def whitened(
     Returns
     -------
     columns
-        The innovations over their sd, (step, revolution, column).
+        The innovations over their sd, (revolution, step, column).
     log_det
         log det V without that of the white part, ().
     """
-    first = jnp.arange(weight.shape[0])[:, None] == 0
+    steps, revolutions, n = columns.shape
+    first = jnp.arange(steps)[:, None] == 0
     decay = jnp.where(first, 0.0, jnp.exp(-group.gap / memory))
     stationary = correlated_sd[group.revolution] ** 2
+    # Put in step by step, and taken out in the order of the products: each copy of all columns costs as much
+    # as the filter.
+    last = jnp.zeros(n).at[-1].set(1.0)
 
     def step(carry: tuple, now: tuple) -> tuple:
-        mean, variance = carry
-        column, weight, decay = now
+        mean, variance, white = carry
+        at, column, residual, weight, decay = now
         predicted = decay[:, None] * mean
         variance = (1.0 - decay**2) * stationary + decay**2 * variance
         unknown = 1.0 / (1.0 + variance * weight)
-        new = column - predicted
-        carry = predicted + (variance * weight * unknown)[:, None] * new, variance * unknown
+        new = _once(column + residual[:, None] * last - predicted)
         # A root of zero has no slope: where no ScW counts it is not taken.
         counts = weight > 0
         inverse_sd = jnp.where(counts, jnp.sqrt(jnp.where(counts, weight, 1.0) * unknown), 0.0)
-        return carry, (inverse_sd[:, None] * new, unknown)
+        white = jax.lax.dynamic_update_index_in_dim(white, inverse_sd[:, None] * new, at, 1)
+        mean = predicted + (variance * weight * unknown)[:, None] * new
+        return (mean, variance * unknown, white), unknown
 
-    scanned: Any = jax.lax.scan(step, (jnp.zeros(columns.shape[1:]), stationary), (columns, weight, decay))
-    _, (white, unknown) = scanned
+    start = (jnp.zeros((revolutions, n)), stationary, jnp.zeros((revolutions, steps, n)))
+    given = (jnp.arange(steps), columns, residual, weight, decay)
+    scanned: Any = jax.lax.scan(step, start, given)
+    (_, _, white), unknown = scanned
     return white, -jnp.log(unknown).sum()
 
 

@@ -281,11 +281,10 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
     flux = jnp.einsum("bw,wpr,br->bp", weights, fov, intensity) + latitude @ data.latitude_fov.T
     numpyro.deterministic("sky.fov_flux", omega * flux)
     intensity = intensity + beside_diffuse(p, data)
-    table, slabs = omega * jnp.concatenate([intensity, latitude], -1), [data.slabs(x) for x in exposures]
-    return [
-        Term(weight[:, None] * crab_rate / 1000.0, exposure, table, slabs[0][1])
-        for weight, (exposure, _) in zip(weights.T, slabs, strict=True)
-    ]
+    table = omega * jnp.concatenate([intensity, latitude], -1)
+    exposure = exposures[0] if len(exposures) == 1 else jnp.einsum("bw,wsij->bsij", weights, exposures)
+    columns, place = data.slabs(exposure)
+    return [Term(crab_rate / 1000.0, columns, table, place)]
 
 
 def beside_diffuse(p: Parameters, data: FitData) -> Array:
