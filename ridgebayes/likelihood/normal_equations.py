@@ -258,8 +258,8 @@ def _correlated_products(
     for group, columns in zip(sequence.groups, in_order, strict=True):
         if given.slabs and columns.shape[-1] == n:
             columns = jnp.concatenate([_taken(given.slabs, group), columns], -1)
-        here = [jnp.where(group.present, x[group.index], 0.0) for x in (residual, weight)]
-        white, more = whitened(columns, *here, sd, memory, group)
+        here = lambda x, group=group: jnp.where(group.present, x[group.index], 0.0)  # noqa: E731
+        white, more = whitened(columns, here(residual), here(weight), sd, memory, group)
         products = jnp.einsum("rtc,rtd->rcd", white, white)
         log_det += more
         own = own.at[:, :, group.revolution].set(jnp.moveaxis(products[:, -n:, -n:], 0, 2))

@@ -98,6 +98,32 @@ def test_the_reference_does_not_matter(dense, marginal):
     np.testing.assert_allclose(near.factor, other.factor, rtol=1e-7, atol=1e-7)
 
 
+def moving_columns(p, data):
+    """A sky that is seen the brighter the more the Crab scatters."""
+    crab_rate = components.crab_rate(p, data)
+    sky = components.sky(p, components.measured(p, "sky.intensity"), crab_rate, data)
+    seen = [term._replace(column=term.column * (1.0 + p("crab.scatter")[0])) for term in sky]
+    seen += components.crab(crab_rate, data)
+    components.observe(p, data, components.background(p, data), seen, crab_rate)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fixed", [True, False])
+def test_only_fixed_columns_are_put_in_order_once(fixed, small_mission, three_regions):
+    model = models.regions(three_regions) if fixed else Model("moving", moving_columns, PRIORS, three_regions)
+    model = model.with_extras("correlated_noise")
+    data = prepare(few_scws(small_mission), three_regions, opened=model.parameters.keys()).data.band(0)
+    posterior = Posterior(model, data)
+    marginal = Marginal(posterior, linear_parameters(posterior, data), data)
+    z = some(posterior, data)
+    given = marginal.given(z[0], data)
+    assert (given.in_order is not None) == fixed
+    found, each_time = (
+        marginal.log_densities(z[:, marginal.nonlinear], x) for x in (given, given._replace(in_order=None))
+    )
+    np.testing.assert_allclose(found, each_time, rtol=1e-12)
+
+
 @pytest.mark.slow
 def test_gradient_is_that_of_differences(dense, marginal):
     """NUTS of the nonlinear parameters takes it."""
