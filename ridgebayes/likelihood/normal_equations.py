@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ridgebayes.errors import InputError
 from ridgebayes.likelihood import coefficients
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.gram import gram, pairs
@@ -176,6 +177,11 @@ def columns_in_order(rates: CorrelatedTermsNormal, slopes: Slopes) -> tuple[Arra
 
     To bring them there takes as long as to filter them, so it is done once where they are fixed.
 
+    Raises
+    ------
+    InputError
+        More than one term has a table.
+
     Returns
     -------
     columns
@@ -184,7 +190,10 @@ def columns_in_order(rates: CorrelatedTermsNormal, slopes: Slopes) -> tuple[Arra
     """
     _, several = by_kind(rates.mean_terms)
     if len(several) > 1:
-        raise NotImplementedError("correlated noise: one term at most may have several columns")
+        raise InputError(
+            f"correlated_noise: {len(several)} terms of the model have tables: put what is seen of the sky "
+            "in one, or leave the extra out"
+        )
     dense = [x.ravel() for x in _dense(rates, slopes)[2]]
     slabs = [x for term in several if not term.by_band for x in term.column]
     found = []

@@ -7,6 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 from ridgebayes import models
+from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Conditional, Marginal, draw, linear_parameters
 from ridgebayes.likelihood import sequence as in_order
@@ -122,6 +123,17 @@ def test_only_fixed_columns_are_put_in_order_once(fixed, small_mission, three_re
         marginal.log_densities(z[:, marginal.nonlinear], x) for x in (given, given._replace(in_order=None))
     )
     np.testing.assert_allclose(found, each_time, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_two_tables_and_correlated_noise_are_refused(small_mission, three_regions):
+    model = Model("two tables", two_tables, {**PRIORS, **SECOND}, three_regions)
+    model = model.with_extras("correlated_noise")
+    data = prepare(few_scws(small_mission), three_regions, opened=model.parameters.keys()).data.band(0)
+    posterior = Posterior(model, data)
+    marginal = Marginal(posterior, linear_parameters(posterior, data), data)
+    with pytest.raises(InputError, match="2 terms of the model have tables"):
+        marginal.given(posterior.start(jax.random.key(0), data), data)
 
 
 @pytest.mark.slow
