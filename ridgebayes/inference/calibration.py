@@ -40,7 +40,6 @@ from numpy.typing import NDArray
 from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.parallel.threads import in_threads
 
 MIN_REVOLUTIONS = 150
 """Of fewer revolutions the scatter says too little: on clean simulated missions the calibrated sd is 0.97 of
@@ -118,7 +117,7 @@ class Calibrator:
             The same shape: draw by draw of all parts together, whose errors may now be correlated.
         """
         flat = z.reshape(len(parts), -1, z.shape[-1])
-        found = in_threads(self.pulls, flat, parts)
+        found = [self.pulls(draws, part) for draws, part in zip(flat, parts, strict=True)]
         white = [_whitened(d, f.mean, f.root) for f, d in zip(found, flat, strict=True)]
         there = np.split(np.concatenate(white, axis=1) @ stretched(found), len(parts), axis=1)
         moved = [f.mean + w @ f.root.T for f, w in zip(found, there, strict=True)]

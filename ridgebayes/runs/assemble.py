@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,7 +16,6 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
 from ridgebayes.likelihood.design import FitData, Prepared
 from ridgebayes.model import Model
-from ridgebayes.parallel.threads import in_threads
 from ridgebayes.runs.convergence import KEY, not_converged
 from ridgebayes.runs.fitted import (
     DERIVED,
@@ -91,15 +89,16 @@ def build_run(
         moved = Calibrator(posterior).moved(z, parts)
         groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)
     means = [revolution_means(part) for part in parts]
-    some = [_thinned(own) for own in z]
-    keys = [jax.random.key(settings.seed + 1 + k) for k in range(len(parts))]
-    replicates = in_threads(partial(revolution_replicates, posterior), parts, some, keys)
+    replicates = [
+        revolution_replicates(posterior, part, _thinned(z[k]), jax.random.key(settings.seed + 1 + k))
+        for k, part in enumerate(parts)
+    ]
     axes = ("band", "revolution")
     groups["observed_data"] = xr.Dataset({"revolution_rate": (axes, np.concatenate(means))})
     groups["posterior_predictive"] = xr.Dataset(
         {"revolution_rate": (("chain", "draw", *axes), np.concatenate(replicates, 1)[None])}
     )
-    fits = in_threads(partial(fitted, posterior), parts, some)
+    fits = [fitted(posterior, part, _thinned(z[k])) for k, part in enumerate(parts)]
     fit = Fitted(*(np.concatenate(field) for field in zip(*fits, strict=True)))
     groups["constant_data"] = _constant(model, prepared).assign(
         residual_histogram=(("band", "bin"), _residual_histogram(prepared, fit)),
