@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
 
 from ridgebayes.inference.importance import smoothed
@@ -207,7 +206,7 @@ def _curved(
     The values are exact, so where the density is nearly Gaussian this needs far fewer points than moments.
     """
     size = x.shape[1]
-    u = solve_triangular(about.root, (x - about.mean).T, lower=True).T
+    u = about.white(x)
     first, second = np.triu_indices(size)
     terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
     weight = _tempered(log_weight, _of_a_form(size))

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.mode import whitened
 from ridgebayes.likelihood.design import FitData
 
 MIN_REVOLUTIONS = 150
@@ -94,7 +95,7 @@ class Calibrator:
         mean = z.mean(0)
         root = np.linalg.cholesky(np.cov(z.T).reshape(z.shape[1], z.shape[1]))
         some = z[np.linspace(0, len(z) - 1, min(len(z), _MOST_DRAWS)).astype(int)]
-        density, white = np.asarray(self._densities(some, data)), _whitened(some, mean, root)
+        density, white = np.asarray(self._densities(some, data)), whitened(some, mean, root)
         halves = zip(np.array_split(density, 2), np.array_split(white, 2), strict=True)
         pull = np.stack([_covariance(*half) for half in halves])
         prior = root.T @ np.asarray(self._prior(mean, data)) @ root
@@ -118,7 +119,7 @@ class Calibrator:
         """
         flat = z.reshape(len(parts), -1, z.shape[-1])
         found = [self.pulls(draws, part) for draws, part in zip(flat, parts, strict=True)]
-        white = [_whitened(d, f.mean, f.root) for f, d in zip(found, flat, strict=True)]
+        white = [whitened(d, f.mean, f.root) for f, d in zip(found, flat, strict=True)]
         there = np.split(np.concatenate(white, axis=1) @ stretched(found), len(parts), axis=1)
         moved = [f.mean + w @ f.root.T for f, w in zip(found, there, strict=True)]
         return np.stack(moved).reshape(z.shape)
@@ -182,10 +183,6 @@ def stretched(found: Sequence[Pulls]) -> NDArray[np.float64]:
     total = (meat + meat.T) / 2 + scipy.linalg.block_diag(*[f.prior for f in found])
     eigenvalues, vectors = np.linalg.eigh(total)
     return (vectors * np.sqrt(np.maximum(eigenvalues, 0.0))) @ vectors.T
-
-
-def _whitened(z: NDArray, mean: NDArray, root: NDArray) -> NDArray[np.float64]:
-    return scipy.linalg.solve_triangular(root, (z - mean).T, lower=True).T
 
 
 def _covariance(density: NDArray, white: NDArray) -> NDArray[np.float64]:

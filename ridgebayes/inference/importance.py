@@ -15,11 +15,10 @@ from functools import cached_property
 import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from ridgebayes.inference.mixing import MAX_PARETO_K, mixed
-from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.mode import Gaussian, whitened
 
 _NOTHING = 500.0
 _FLATTEST = 0.2  # new data may make a direction wider, but not more than so
@@ -126,7 +125,7 @@ def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArra
     curvature = np.maximum(curvature, _FLATTEST)
     shift = -axes @ ((axes.T @ (old.root.T @ slope)) / curvature)
     narrower = (axes / np.sqrt(curvature)) @ axes.T
-    u = solve_triangular(old.root, (z - old.mode).reshape(-1, z.shape[-1]).T, lower=True).T
+    u = whitened(z.reshape(-1, z.shape[-1]), old.mode, old.root)
     return (old.mode + (shift + u @ narrower) @ old.root.T).reshape(z.shape)
 
 

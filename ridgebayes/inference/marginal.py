@@ -76,7 +76,8 @@ class Given(NamedTuple):
     reference
         Any value of the linear parameters, best near their mean, (linear,).
     in_order
-        Fixed columns in the order of the filter; None without correlated noise.
+        Columns of the design in the order of the filter; None without correlated noise, or where parameters
+        move columns.
     """
 
     data: FitData
@@ -103,17 +104,16 @@ class Marginal:
         self.linear, self.nonlinear = np.flatnonzero(linear), np.flatnonzero(~linear)
         self.at_a_time = int(np.clip(_NUMBERS // max(self.linear.size, 1) ** 2, 1, _AT_A_TIME))
         self._differentiated = compiled_quickly(self._differentiate)
+        self._ordered = compiled_quickly(
+            lambda z, slopes, data: columns_in_order(posterior.rates(z, data), slopes)
+        )
         self._many = jax.jit(self._first)
         self._slopes = jax.jit(jax.grad(self.potential))
         # A jit of its own: JAX traces it once, however many compiled functions call it.
         self._integrated = jax.jit(self._integrate)
         z = posterior.start(jax.random.key(0), data)
+        self._correlated = isinstance(jax.eval_shape(posterior.rates, z, data), CorrelatedTermsNormal)
         here, there = (self._differentiated(x[self.nonlinear], z[self.linear], data) for x in self._two(z))
-        self._ordered = compiled_quickly(
-            lambda z, slopes, data: columns_in_order(self.posterior.rates(z, data), slopes)
-        )
-        rates = jax.eval_shape(posterior.rates, z, data)
-        self.correlated = isinstance(rates, CorrelatedTermsNormal)
         self.slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
 
     def _two(self, z: NDArray) -> tuple[NDArray, NDArray]:
@@ -148,8 +148,8 @@ class Marginal:
         return Given(data, slopes, jnp.asarray(beta), self._fixed_in_order(z, slopes, data))
 
     def _fixed_in_order(self, z: NDArray, slopes: Slopes, data: FitData) -> tuple[Array, ...] | None:
-        """Columns in the order of the filter; None without one, and where parameters move columns."""
-        if not self.correlated:
+        """Columns in the order of the filter; None without a filter, or where parameters move columns."""
+        if not self._correlated:
             return None
         here, there = (self._ordered(x, slopes, data) for x in self._two(z))
         same = all(np.array_equal(x, y) for x, y in zip(here, there, strict=True))

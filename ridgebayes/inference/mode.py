@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,21 @@ class Gaussian(NamedTuple):
 
     mode: NDArray
     root: NDArray
+
+
+def whitened(z: NDArray, centre: NDArray, root: NDArray) -> NDArray[np.float64]:
+    """From vectors to coordinates of unit scale that are independent.
+
+    Parameters
+    ----------
+    z
+        One vector, (parameter,), or many, (n, parameter).
+    centre
+        What becomes zero, (parameter,).
+    root
+        Lower Cholesky factor of their covariance, (parameter, parameter).
+    """
+    return solve_triangular(root, (z - centre).T, lower=True).T
 
 
 class Curvature:

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
 from scipy.special import gammaln
 
-from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.mode import Gaussian, whitened
 
 _TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
 _MOST_SKEW = 1.5
@@ -67,8 +66,8 @@ class Proposal(NamedTuple):
         return np.sinh(np.arcsinh((x - self.centre) / self.spread) - self.skew)
 
     def white(self, u: NDArray) -> NDArray[np.float64]:
-        """From u (..., parameter) to coordinates of unit scale that are independent."""
-        return solve_triangular(self.root, (u - self.mean).T, lower=True).T
+        """From u, one vector or many, to coordinates of unit scale that are independent."""
+        return whitened(u, self.mean, self.root)
 
     def slope(self, u: NDArray) -> NDArray[np.float64]:
         """Return dx/du of each parameter, (..., parameter)."""

@@ -156,11 +156,13 @@ def equations_of_bands(
     )
 
 
-def _dense(rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes) -> tuple[list[int], list[int], Any]:
-    """Plain terms that something linear moves, the column of each among the dense ones, and these.
+def _dense(
+    rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes
+) -> tuple[list[int], list[int], list[Array]]:
+    """Plain terms that something linear moves, where the column of each is among the dense ones, and these.
 
-    The others are part of the residual alone. Dense are the basis of the revolution terms and the columns of
-    plain terms but ones.
+    Other plain terms are part of the residual alone. Dense columns are the basis of the revolution terms and
+    the columns of the plain terms; a column of ones is the first of that basis.
     """
     plain, _ = by_kind(rates.mean_terms)
     moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
@@ -173,9 +175,9 @@ def _dense(rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes) -> tuple[
 
 
 def columns_in_order(rates: CorrelatedTermsNormal, slopes: Slopes) -> tuple[Array, ...]:
-    """Bring the columns of the design in the order of the filter, of each group of its revolutions.
+    """Bring the columns of the design into the order of the filter, for each group of revolutions.
 
-    To bring them there takes as long as to filter them, so it is done once where they are fixed.
+    This takes as long as to filter them, so it is done once where no parameter moves a column.
 
     Raises
     ------
@@ -266,6 +268,7 @@ def _correlated_products(
     weight, residual = given.weight.ravel(), given.dense[-1].ravel()
     for group, columns in zip(sequence.groups, in_order, strict=True):
         if given.slabs and columns.shape[-1] == n:
+            # Columns that bands have of their own are not among those in order.
             columns = jnp.concatenate([_taken(given.slabs, group), columns], -1)
         here = lambda x, group=group: jnp.where(group.present, x[group.index], 0.0)  # noqa: E731
         white, more = whitened(columns, here(residual), here(weight), sd, memory, group)
@@ -273,6 +276,7 @@ def _correlated_products(
         log_det += more
         own = own.at[:, :, group.revolution].set(jnp.moveaxis(products[:, -n:, -n:], 0, 2))
         if given.slabs:
+            # One term has them all, so they have one factor.
             factor, place = given.factors[0][group.revolution], group.place.T
             mixed = jnp.moveaxis(products[:, -n:, :-n], 0, 2) * factor
             against = against.at[:, group.place, group.revolution].add(mixed)

@@ -238,8 +238,8 @@ def whitened(
     first = jnp.arange(steps)[:, None] == 0
     decay = jnp.where(first, 0.0, jnp.exp(-group.gap / memory))
     stationary = correlated_sd[group.revolution] ** 2
-    # Put in step by step, and taken out in the order of the products: each copy of all columns costs as much
-    # as the filter.
+    # A copy of all columns takes as long as the filter. So the steps themselves add the residual, and put
+    # what they find in the order in which products are made.
     last = jnp.zeros(n).at[-1].set(1.0)
 
     def step(carry: tuple, now: tuple) -> tuple:

@@ -275,14 +275,13 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
     No profile in latitude is exact: with `sky.latitude` it is as wide, and where, as the data say. What all
     regions gain then is in proportion to their starlight.
     """
-    weights, exposures, fov = _exposure(p, data)
+    exposure, fov = _exposure(p, data)
     omega = p("response.solid_angle")
     latitude = measured(p, "sky.latitude") if "sky.latitude" in p else jnp.zeros((len(intensity), 0))
-    flux = jnp.einsum("bw,wpr,br->bp", weights, fov, intensity) + latitude @ data.latitude_fov.T
+    flux = jnp.einsum("...pr,...r->...p", fov, intensity) + latitude @ data.latitude_fov.T
     numpyro.deterministic("sky.fov_flux", omega * flux)
     intensity = intensity + beside_diffuse(p, data)
     table = omega * jnp.concatenate([intensity, latitude], -1)
-    exposure = exposures[0] if len(exposures) == 1 else jnp.einsum("bw,wsij->bsij", weights, exposures)
     columns, place = data.slabs(exposure)
     return [Term(crab_rate / 1000.0, columns, table, place)]
 
@@ -342,12 +341,13 @@ def crab_change(norm: Array, tilt: Array, energy: ArrayLike, weight: ArrayLike) 
     return norm * (jnp.asarray(weight) * at**-tilt).sum(-1)
 
 
-def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
-    """Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region)."""
+def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array]:
+    """Exposure (seen, block, width) and FOV fluxes (region, region); of each band where its shape is free."""
     for extra in opened(p):
         if extra.exposure:
-            return extra.exposure(p, data)
-    return jnp.ones((data.rate.shape[0], 1)), data.exposure[None], data.fov[None]
+            weights, exposures, fov = extra.exposure(p, data)
+            return jnp.einsum("bw,wsij->bsij", weights, exposures), jnp.einsum("bw,wpr->bpr", weights, fov)
+    return data.exposure, data.fov
 
 
 def observe(
