@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from ridgebayes.inference.importance import smoothed
-from ridgebayes.inference.mode import Gaussian, LogDensities
+from ridgebayes.inference.mode import LogDensities
 from ridgebayes.inference.proposal import DEGREES, Proposal, unskewed
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ for each parameter."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _WIDTHS = (1.0, 1.1, 1.2)  # over the fitted one, that are tried with each of `DEGREES`
-_FIRST_DEGREES = 7.0
-_SKEWED = 60.0  # draws that weights must be worth to tell the skewness
+_FEW_DEGREES = 7.0  # of a fit to so few draws that weights choose nothing
+_SKEWED = 400.0  # draws that weights must be worth to tell the skewness better than profiles do
 _FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
 _A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
@@ -70,7 +70,7 @@ class Adapted(NamedTuple):
         return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
 
 
-def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.random.Generator) -> Adapted:
+def adapt(log_densities: LogDensities, start: Proposal, rng: np.random.Generator) -> Adapted:
     """Fit a proposal to a density.
 
     Parameters
@@ -78,7 +78,7 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
     log_densities
         The density, of many vectors at once.
     start
-        First guess of its centre and covariance, or of the whole proposal.
+        First proposal.
     rng
         Random numbers.
 
@@ -87,11 +87,9 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
     Adapted
         The proposal with the least second moment of the weights, which is taken over the draws of all rounds.
     """
-    fitted = isinstance(start, Proposal)
-    proposal = start if isinstance(start, Proposal) else Proposal.about(start, _FIRST_DEGREES)
-    size = proposal.mean.size
+    proposal, size = start, start.mean.size
     n = max(_A_ROUND, _EACH * size)
-    judged, best, fits = list[Adapted](), Adapted(proposal, 0.0, np.inf), 0
+    judged, best = list[Adapted](), Adapted(proposal, 0.0, np.inf)
     x, log_p, log_q = np.empty((0, size)), np.empty(0), np.empty((0, 0))
     for number in range(ROUNDS):
         if number >= _HOPELESS and best.acceptance < _SELDOM:
@@ -102,8 +100,6 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         log_q = np.vstack([np.hstack([log_q, of_new]), proposal.log_density_at(x)])
         own = log_p[-n:] - log_q[-1, -n:]
         served = any(one.serves for one in judged)
-        # A first guess that is used again gathers points for its first fit.
-        fits += bool(judged) and (fitted or proposal is not judged[-1].proposal)
         last = Adapted(proposal, acceptance(own, -own), pareto_k(own))
         judged.append(last)
         log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
@@ -119,11 +115,13 @@ def adapt(log_densities: LogDensities, start: Gaussian | Proposal, rng: np.rando
         )
         if last.serves and (served or last.acceptance >= _ENOUGH):
             break
-        in_vain = fits >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
+        in_vain = number >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
         useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL
         if in_vain and (useful or _worth(weight) >= _KNOWN * size):
             break
-        proposal = _fitted(x, log_p, log_weight, proposal)
+        before, proposal = proposal, _fitted(x, log_p, log_weight, proposal)
+        if last.serves and proposal is before:
+            break
     return best
 
 
@@ -169,7 +167,7 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -
     curved = _curved(u, log_p, log_weight, about)
     found = [shape for shape in (curved, moments) if shape is not None]
     if _worth(weight) < _FEWEST:
-        return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FIRST_DEGREES)
+        return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FEW_DEGREES)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments fit the very points by which they are judged, the better the fewer these are.
     handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)

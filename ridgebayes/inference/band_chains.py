@@ -24,6 +24,7 @@ from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statisti
 from ridgebayes.inference.marginal import Given
 from ridgebayes.inference.metropolis import BLOCK, TAIL, Metropolis, chance, renewed, settling, step_lengths
 from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal
 
 NEARLY_GAUSSIAN = 80.0
@@ -124,7 +125,8 @@ class BandChains:
                 moved[:, block.at] = x
                 return np.array([self._moved(one, block.band, pieces, given)[0].log_density for one in moved])
 
-            frame = _with_block(frame, block, adapt(log_densities, block.given.gaussian, rng).proposal)
+            start = profiled(log_densities, block.given.gaussian)
+            frame = _with_block(frame, block, adapt(log_densities, start, rng).proposal)
         return frame
 
     def _moved(

@@ -35,6 +35,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
 from ridgebayes.likelihood.normal_equations import Slopes, by_kind, columns_in_order, normal_equations
+from ridgebayes.parallel.cores import in_threads
 
 _AT_A_TIME, _NUMBERS = 25, 500_000
 """Nonlinear vectors that one call of the compiled code takes, and numbers that it gives for them, at most."""
@@ -155,26 +156,26 @@ class Marginal:
         same = all(np.array_equal(x, y) for x, y in zip(here, there, strict=True))
         return here if same else None
 
-    def conditionals(self, thetas: Any, given: Given) -> Conditional:
+    def conditionals(self, thetas: Any, given: Given, threads: int = 1) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
-        most = self.at_a_time
-        rest = -len(thetas) % most
-        chunks = np.split(np.pad(thetas, ((0, rest), (0, 0))), (len(thetas) + rest) // most)
-        used = np.minimum(len(thetas) - most * np.arange(len(chunks)), most)
-        found = [
-            [np.asarray(x)[:n] for x in self._many(chunk, n, given)]
-            for chunk, n in zip(chunks, used, strict=True)
-        ]
+        most = min(self.at_a_time, max(-(-len(thetas) // threads), 1))
+
+        def some(first: int) -> list[NDArray]:
+            chunk = thetas[first : first + most]
+            padded = np.pad(chunk, ((0, self.at_a_time - len(chunk)), (0, 0)))
+            return [np.asarray(x)[: len(chunk)] for x in self._many(padded, len(chunk), given)]
+
+        found = in_threads(some, range(0, len(thetas), most), threads)
         density, *gaussian = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return Conditional(np.where(np.isfinite(density), density, -np.inf), *gaussian)
 
-    def log_densities(self, thetas: NDArray, given: Given) -> NDArray[np.float64]:
+    def log_densities(self, thetas: NDArray, given: Given, threads: int = 1) -> NDArray[np.float64]:
         """Log densities (n,) of nonlinear vectors (n, nonlinear)."""
-        return np.asarray(self.conditionals(thetas, given).log_density)
+        return np.asarray(self.conditionals(thetas, given, threads).log_density)
 
-    def slopes(self, theta: NDArray, given: Given) -> NDArray[np.float64]:
-        """Gradient (nonlinear,) of the log density of the nonlinear parameters."""
-        return -np.asarray(self._slopes(theta, given))
+    def slopes(self, thetas: NDArray, given: Given, threads: int = 1) -> NDArray[np.float64]:
+        """Gradients (n, nonlinear) of the log density of the nonlinear parameters."""
+        return -np.array(in_threads(lambda x: np.asarray(self._slopes(x, given)), thetas, threads))
 
     def potential(self, theta: Array, given: Given) -> Array:
         """Minus log posterior density of the nonlinear parameters, inside compiled code."""

@@ -159,13 +159,17 @@ class Metropolis:
         hit, z = self._redraw(seed, z, spread, data)
         return np.asarray(hit), np.asarray(z)
 
-    def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[Given, Proposal]:
-        """Draw indicators of outliers, by a first short chain, and move the proposal to their density."""
-        state, slope = self._begun(given, proposal, [seed]), self._slope(given, proposal)
+    def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[Given, Proposal, float]:
+        """Draw indicators of outliers, by a first short chain, and move the proposal to their density.
+
+        With the share of the proposals that this chain accepts in the end.
+        """
+        state, slope, accepted = self._begun(given, proposal, [seed]), self._slope(given, proposal), 0.0
         for number in range(PILOT):
-            state, *_ = self._block(state, given, proposal, slope, BLOCK, Pace(), [seed, 2, number])
+            state, _, found = self._block(state, given, proposal, slope, BLOCK, Pace(), [seed, 2, number])
+            accepted = float(found["acceptance_rate"].mean())
         own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
-        return own, self._aimed(proposal, own, slope)
+        return own, self._aimed(proposal, own, slope), accepted
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the share of accepted proposals at each pace, by short chains, one after the other."""

@@ -20,7 +20,7 @@ Potential = Callable[[Array, Any], Array]
 LogDensities = Callable[[NDArray], NDArray]
 """Log densities (n,) of vectors (n, parameter); minus infinity where they are not a number."""
 Slopes = Callable[[NDArray], NDArray]
-"""Gradient of a log density at a vector, (parameter,)."""
+"""Gradients of a log density at many vectors, (n, parameter)."""
 
 _STEP = 1e-4
 """Step of the differences of a log density, over the spread that the prior gives."""
@@ -34,6 +34,12 @@ _NOWHERE = 1e100
 """Minus log density where it is not a number: so small that BFGS can square it."""
 _HIGHER = 0.01
 """By so much more is the log density of another mode higher."""
+_NEWTON_STEP, _NEWTON_STEPS = 0.5, 3
+"""Step of the differences of Newton's method, in sd, and at most so many steps."""
+_LEAST_CURVED, _MOST_CURVED, _LONGEST = 0.1, 100.0, 4.0
+"""Of its curvature, over that of the guess, and of a step, in sd."""
+_NEAR = 0.1
+"""So much of log density may be left at a mode about which a proposal is fitted."""
 _WIDE = 4.0
 """Scales are held so much larger, in spreads of their priors, while the locations are moved first."""
 
@@ -85,14 +91,18 @@ class Curvature:
 
     def hessian(self, z: NDArray, data: Any, scale: NDArray) -> NDArray[np.float64]:
         """Second derivatives at `z`, in units of `scale` on both sides: differences of gradients."""
-        gradient = lambda u: scale * np.asarray(self.value_and_gradient(z + scale * u, data)[1])  # noqa: E731
-        return _differentiated(gradient, np.zeros(z.size), _GRADIENT_STEP)
+
+        def gradients(u: NDArray) -> NDArray:
+            each = [np.asarray(self.value_and_gradient(z + scale * one, data)[1]) for one in u]
+            return scale * np.array(each)
+
+        return _differentiated(gradients, np.zeros(z.size), _GRADIENT_STEP)
 
 
-def _differentiated(gradient: Slopes, at: NDArray, step: float) -> NDArray[np.float64]:
+def _differentiated(gradients: Slopes, at: NDArray, step: float) -> NDArray[np.float64]:
     """Second derivatives from differences of gradients, made symmetric."""
-    here = gradient(at)
-    rows = np.array([gradient(at + row) - here for row in step * np.eye(at.size)]) / step
+    here, *there = gradients(at + step * np.eye(at.size + 1, at.size, -1))
+    rows = (np.array(there) - here) / step
     return (rows + rows.T) / 2
 
 
@@ -115,7 +125,7 @@ def climb(
     guess
         Where to begin, and how far the density may reach.
     slopes
-        Gradient of the log density of one vector; by default from differences, and no gradient is compiled.
+        Gradients of the log density; by default from differences, and no gradient is compiled.
     unless
         What to return if the mode that is found is no higher.
 
@@ -135,9 +145,13 @@ def climb(
         found = -float(log_densities((start + root @ u)[None])[0])
         return found if np.isfinite(found) else _NOWHERE
 
+    def gradients(u: NDArray) -> NDArray:
+        assert slopes is not None
+        return _bounded(-slopes(start + u @ root.T) @ root)
+
     def gradient(u: NDArray) -> NDArray:
         if slopes is not None:
-            return _bounded(-root.T @ slopes(start + root @ u))
+            return gradients(u[None])[0]
         up, down = _bounded(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
         return (up - down) / (2 * _STEP)
 
@@ -155,11 +169,53 @@ def climb(
         return unless
     covariance = found.hess_inv
     if slopes is not None:
-        eigenvalues, vectors = np.linalg.eigh(_differentiated(gradient, found.x, _STEP))
+        eigenvalues, vectors = np.linalg.eigh(_differentiated(gradients, found.x, _STEP))
         covariance = (vectors / np.maximum(np.abs(eigenvalues), _WIDEST**-2)) @ vectors.T
     eigenvalues, vectors = np.linalg.eigh(covariance)
     sd = np.sqrt(np.clip(eigenvalues, 1e-12, _WIDEST**2))
     return Gaussian(start + root @ found.x, root @ (vectors * sd)), -float(found.fun)
+
+
+def refined(log_densities: LogDensities, near: Gaussian) -> Gaussian:
+    """Find a mode from nearby by Newton's method, with the curvature there, from values of the density alone.
+
+    Each step takes (n + 1)(n + 2)/2 + n values of n parameters, all at once.
+
+    Parameters
+    ----------
+    log_densities
+        The density, of many vectors at once.
+    near
+        Where the mode may be, and about how wide the density is.
+
+    Returns
+    -------
+    Gaussian
+        The mode and the covariance that the curvature tells; what was found last, where a step leads down.
+    """
+    size = near.mode.size
+    one = np.eye(size)
+    first, second = np.triu_indices(size, 1)
+    offsets = _NEWTON_STEP * np.concatenate([0 * one[:1], one, -one, one[first] + one[second]])
+    before, before_height = near, -np.inf
+    for _ in range(_NEWTON_STEPS):
+        height, *values = log_densities(near.mode + offsets @ near.root.T)
+        if not np.isfinite(values).all() or not height > before_height:
+            return before
+        up, down, both = np.split(np.array(values), [size, 2 * size])
+        slope = (up - down) / (2 * _NEWTON_STEP)
+        curvature = np.diag(2 * height - up - down)
+        curvature[first, second] = curvature[second, first] = up[first] + up[second] - height - both
+        eigenvalues, vectors = np.linalg.eigh(curvature / _NEWTON_STEP**2)
+        eigenvalues = np.clip(eigenvalues, _LEAST_CURVED, _MOST_CURVED)
+        step = vectors @ ((vectors.T @ slope) / eigenvalues)
+        step *= min(1.0, _LONGEST / np.abs(step).max(initial=_NEAR))
+        root = near.root @ (vectors / np.sqrt(eigenvalues))
+        before, before_height = near._replace(root=root), height
+        near = Gaussian(near.mode + near.root @ step, root)
+        if 0.5 * slope @ step < _NEAR:
+            break
+    return near
 
 
 def laplace(

@@ -17,7 +17,8 @@ from scipy.special import gammaln
 from ridgebayes.inference.mode import Gaussian, whitened
 
 _TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
-_MOST_SKEW = 1.5
+MOST_SKEW = 1.5
+"""Largest skew of coordinates."""
 DEGREES = (10.0, 25.0, 80.0)
 """Degrees of freedom that fits try."""
 _WIDER = 1.1  # width over the fitted one, of a fit to draws
@@ -166,9 +167,9 @@ def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
             off = u - weight @ u
             return float(weight @ off**3 / (weight @ off**2) ** 1.5)
 
-        ends = skewness(-_MOST_SKEW), skewness(_MOST_SKEW)
+        ends = skewness(-MOST_SKEW), skewness(MOST_SKEW)
         if ends[0] * ends[1] < 0:
-            skew[k] = brentq(skewness, -_MOST_SKEW, _MOST_SKEW, xtol=1e-3)
+            skew[k] = brentq(skewness, -MOST_SKEW, MOST_SKEW, xtol=1e-3)
         else:
-            skew[k] = _MOST_SKEW * (1 if abs(ends[1]) < abs(ends[0]) else -1)
+            skew[k] = MOST_SKEW * (1 if abs(ends[1]) < abs(ends[0]) else -1)
     return {"centre": centre, "spread": spread, "skew": skew}

@@ -110,7 +110,10 @@ def run_chains(
     numbers = only or range(len(parts))
     iterations = len(numbers) * settings.chains * (settings.warmup + settings.draws)
     if sampler is None:
-        sampler = sampler_of(posterior, parts, settings, potential if settings.devices > 1 else None)
+        threads = max(device.workers // len(numbers), 1)
+        sampler = sampler_of(
+            posterior, parts, settings, potential if settings.devices > 1 else None, threads=threads
+        )
     with (
         ProgressBar(len(numbers), iterations, shown=wanted(progress)) as bar,
         ThreadPoolExecutor(device.workers) as pool,
@@ -146,7 +149,12 @@ def run_chains(
 
 
 def sampler_of(
-    posterior: Posterior, parts: Sequence[FitData], settings: Settings, potential: Potential | None = None
+    posterior: Posterior,
+    parts: Sequence[FitData],
+    settings: Settings,
+    potential: Potential | None = None,
+    *,
+    threads: int = 1,
 ) -> Sampler:
     """Make the sampler of all parts of a fit; the potential where it is shared among devices."""
     return Sampler(
@@ -157,6 +165,7 @@ def sampler_of(
         max_tree_depth=settings.max_tree_depth,
         method=settings.sampler,
         potential=potential,
+        threads=threads,
     )
 
 

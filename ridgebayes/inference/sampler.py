@@ -34,7 +34,8 @@ from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_lin
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.metropolis import Metropolis, Pace, settling
-from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace
+from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace, refined
+from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
@@ -71,6 +72,8 @@ _RENEWED, _MOST_RENEWALS = 0.7, 25
 _LEAST_SOME, _LOCAL = 0.1, 0.15
 """Acceptance below which new values of some coordinates are not used; share of local steps beside them."""
 _LOOKS = 5  # at most so often the outliers are looked for
+_FEW_IN_CHAINS = 0.25
+"""Acceptance in a chain that redraws its outliers, below which the proposal is fitted to these once more."""
 _ELSEWHERE = (-2.0, -1.0, 1.0, 2.0)
 """More starts for shapes of the sky, in spreads of their priors from the first: data may have a mode for each
 of several."""
@@ -123,6 +126,8 @@ class Sampler:
         ``auto`` for independent proposals where these serve, or ``nuts``.
     potential
         The posterior's, where it is shared out among devices.
+    threads
+        In so many a part's mode is looked for, and its proposal fitted.
     """
 
     def __init__(
@@ -135,8 +140,9 @@ class Sampler:
         max_tree_depth: int = 10,
         method: str = "auto",
         potential: Potential | None = None,
+        threads: int = 1,
     ) -> None:
-        self.posterior, self.warmup, self.method = posterior, warmup, method
+        self.posterior, self.warmup, self.method, self.threads = posterior, warmup, method, threads
         self.marginal: Marginal | None = None
         linear = np.zeros(posterior.size, bool)
         self.outliers = "outlier.fraction" in posterior.model.parameters
@@ -194,14 +200,18 @@ class Sampler:
                 return Start(BY_BAND, reference, around, self._in_bands.fitted(around, given, rng), hit)
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
-        adapted = adapt(lambda x: marginal.log_densities(x, given), around, rng)
+        density = lambda x: marginal.log_densities(x, given, self.threads)  # noqa: E731
+        adapted = adapt(density, profiled(density, around), rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
-            # Once more for outliers as they are drawn, a few more or less than the most probable ones.
-            own, moved = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
+            # Outliers as they are drawn are a few more or less than the most probable ones.
+            own, moved, accepted = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
             hit = np.asarray(own.data.hit)
-            adapted = adapt(lambda x: marginal.log_densities(x, own), moved, rng)
+            logger.debug("accepted in chains %.0f %%", 100 * accepted)
+            adapted = adapted._replace(proposal=moved, acceptance=accepted)
+            if accepted < _FEW_IN_CHAINS:
+                adapted = adapt(lambda x: marginal.log_densities(x, own, self.threads), moved, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
@@ -319,27 +329,36 @@ class Sampler:
         every = data.rate.size // _THINNED + 1
         if every > 1:
             # Some of the revolutions of a long mission tell where to look.
-            best = _highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
+            best = self._highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
             others = []
         given = marginal.given(z, data)
-        # A fit of the proposal to few parameters needs no better start.
-        if precise or not 1 < every <= _LITTLE or nonlinear.size > _FEW:
-            best = _highest(marginal, given, best, others, shape)
+        few = nonlinear.size <= _FEW
+        if precise or not 1 < every <= _LITTLE or not few:
+            best = self._highest(marginal, given, best, others, shape)
+        else:
+            best = best._replace(root=best.root / np.sqrt(every))
+        if few:
+            best = refined(lambda x: marginal.log_densities(x, given, self.threads), best)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
         return best, given._replace(reference=jnp.asarray(mean))
 
-
-def _highest(
-    marginal: Marginal, given: Given, guess: Gaussian, others: Sequence[NDArray], shape: NDArray[np.bool_]
-) -> Gaussian:
-    """Return the highest mode: from a guess, and from there with the `shape` of the sky of `others`."""
-    slopes = (lambda x: marginal.slopes(x, given)) if marginal.nonlinear.size > _FEW else None
-    density = lambda x: marginal.log_densities(x, given)  # noqa: E731
-    best, height = climb(density, guess, slopes)
-    for other in others:
-        aside = best._replace(mode=np.where(shape, other, best.mode))
-        best, height = climb(density, aside, slopes, unless=(best, height))
-    return best
+    def _highest(
+        self,
+        marginal: Marginal,
+        given: Given,
+        guess: Gaussian,
+        others: Sequence[NDArray],
+        shape: NDArray[np.bool_],
+    ) -> Gaussian:
+        """Return the highest mode: from a guess, and from there with the `shape` of the sky of `others`."""
+        density = lambda x: marginal.log_densities(x, given, self.threads)  # noqa: E731
+        gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
+        slopes = gradients if marginal.nonlinear.size > _FEW else None
+        best, height = climb(density, guess, slopes)
+        for other in others:
+            aside = best._replace(mode=np.where(shape, other, best.mode))
+            best, height = climb(density, aside, slopes, unless=(best, height))
+        return best
 
 
 def _usable(adapted: Adapted) -> bool:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from ridgebayes import models, simulate, sky
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.mode import Curvature, Gaussian, climb, laplace
+from ridgebayes.inference.mode import Curvature, Gaussian, climb, laplace, refined
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import prepare
 
@@ -163,3 +163,39 @@ def test_outliers_do_not_catch_the_mode():
     potential = Curvature(posterior.potential).value_and_gradient
     far, close = (float(potential(one.reference, data)[0]) for one in begun)
     assert far < close + 1.0
+
+
+def test_newton_from_nearby_finds_mode_and_curvature(rng):
+    """Of a Gaussian in one step, from a guess that is off and three times too wide."""
+    size, count = 5, []
+    root = np.tril(rng.normal(size=(size, size)) * 0.3) + np.eye(size)
+    precision = np.linalg.inv(root @ root.T)
+
+    def log_densities(z):
+        count.append(len(z))
+        return -0.5 * np.einsum("ni,ij,nj->n", z - 1.0, precision, z - 1.0)
+
+    found = refined(log_densities, Gaussian(np.ones(size) + 2.0 * root[:, 0], 3.0 * root))
+    np.testing.assert_allclose(found.mode, 1.0, atol=1e-6)
+    np.testing.assert_allclose(found.root @ found.root.T, root @ root.T, rtol=1e-6, atol=1e-8)
+    assert set(count) == {1 + 2 * size + size * (size - 1) // 2}
+    assert len(count) == 2
+
+
+def test_newton_from_nearby_of_gamma_variables():
+    """Logarithms of gamma variables: mode at the logarithm of the shape, curvature the shape."""
+    shape = np.array([4.0, 12.0, 40.0])
+    log_densities = lambda z: (shape * z - np.exp(z)).sum(1)  # noqa: E731
+    found = refined(log_densities, Gaussian(np.log(shape) + 0.5, np.eye(3) / np.sqrt(shape)))
+    assert np.abs((found.mode - np.log(shape)) * np.sqrt(shape)).max() < 0.2
+    np.testing.assert_allclose(np.sqrt((found.root**2).sum(1)), 1 / np.sqrt(shape), rtol=0.1)
+
+
+def test_newton_keeps_what_it_has_where_a_step_leads_nowhere():
+    """No number beside the guess; a density without a mode."""
+    guess = Gaussian(np.zeros(2), np.eye(2))
+    nowhere = lambda z: np.where(np.abs(z).max(1) > 0, -np.inf, 0.0)  # noqa: E731
+    assert refined(nowhere, guess) is guess
+    cliff = lambda z: np.where(z[:, 0] > 1.0, -1e3, z[:, 0])  # noqa: E731
+    found = refined(cliff, guess)
+    assert cliff(found.mode[None])[0] >= 0.0

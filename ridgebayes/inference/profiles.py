@@ -1,0 +1,80 @@
+"""A first proposal from the mode of a density: its covariance, and skewed coordinates from its profiles.
+
+A Gaussian about the mode is a poor proposal where the density is skewed, as that of a scale is which may be
+zero. Draws tell the skewness only when many of them have weight. The density along a line through the mode
+tells it at once and without noise. Along the line of one parameter all others follow their regression on it,
+so the density there is nearly the marginal one of that parameter; of a Gaussian it is just that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from ridgebayes.inference.mode import Gaussian, LogDensities
+from ridgebayes.inference.proposal import DEGREES, MOST_SKEW, Proposal
+
+_DEGREES = 2.0
+"""Degrees of freedom for each parameter: of many parameters fewer put nearly all draws too far out."""
+_OFF = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+"""Places along a line, in sd of the parameter."""
+_DEEPEST = -6.0
+"""Places count as the root of the density there, but no less than at this log density below the mode."""
+_FARTHEST, _WIDEST = 2.0, 1.5
+"""Largest shift of a centre, in sd; and of the logarithm of a spread."""
+_PULL = 0.05
+"""Of skew, shift and spread towards none, where the density along a line leaves them open."""
+
+
+def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
+    """Fit a proposal to the profiles of a density.
+
+    Parameters
+    ----------
+    log_densities
+        The density, of many vectors at once: it is worked out at six for each parameter, and at the mode.
+    around
+        Mode and root of the covariance.
+
+    Returns
+    -------
+    Proposal
+        Correlated as `around`.
+    """
+    mode, covariance = around.mode, around.root @ around.root.T
+    size, sd = mode.size, np.sqrt(np.diag(covariance))
+    lines = covariance / sd[:, None]
+    off = mode + _OFF[:, None, None] * lines
+    found = log_densities(np.concatenate([mode[None], off.reshape(-1, size)]))
+    heights = np.nan_to_num(found[1:], nan=np.nan, neginf=np.nan).reshape(_OFF.size, size) - found[0]
+    shift, spread, skew = np.array([_coordinates(along) for along in heights.T]).T
+    root = np.linalg.cholesky(covariance / np.outer(sd, sd))
+    degrees = max(_DEGREES * size, DEGREES[0])
+    return Proposal(np.zeros(size), root, degrees, mode + sd * shift, sd * np.exp(spread), skew)
+
+
+def _coordinates(heights: NDArray) -> NDArray[np.float64]:
+    """Shift, log spread and skew of coordinates in which a density of one parameter is nearly Gaussian.
+
+    Parameters
+    ----------
+    heights
+        Log density at `_OFF` over that at zero; not finite where it is none.
+    """
+    known = np.isfinite(heights)
+    t = np.append(_OFF[known], 0.0)
+    height = np.append(heights[known], 0.0)
+    weight = np.exp(np.maximum(height, _DEEPEST) / 2.0)
+
+    def left(coordinates: NDArray) -> NDArray:
+        shift, spread, skew = coordinates
+        x = (t - shift) * np.exp(-spread)
+        angle = np.arcsinh(x) - skew  # as in `Proposal.even`
+        gaussian = np.log(np.cosh(angle) / np.sqrt(1.0 + x**2)) - 0.5 * np.sinh(angle) ** 2
+        off = height - gaussian
+        off -= weight @ off / weight.sum()
+        return np.concatenate([weight * off, _PULL * coordinates])
+
+    limits = np.array([_FARTHEST, _WIDEST, MOST_SKEW])
+    return least_squares(left, np.zeros(3), bounds=(-limits, limits)).x
