@@ -86,7 +86,7 @@ def build_run(
     }
     calibration = not_calibrated(model, prepared)
     if not calibration:
-        moved = Calibrator(posterior).moved(z, parts)
+        moved = Calibrator(posterior, device.workers).moved(z, parts)
         groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)
     means = [revolution_means(part) for part in parts]
     replicates = [
