@@ -17,8 +17,8 @@ from ridgebayes.inference.proposal import DEGREES, MOST_SKEW, Proposal
 
 _DEGREES = 2.0
 """Degrees of freedom for each parameter: of many parameters fewer put nearly all draws too far out."""
-_OFF = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
-"""Places along a line, in sd of the parameter."""
+PLACES = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+"""Places along a line through the mode, in sd of the parameter."""
 _DEEPEST = -6.0
 """Places count as the root of the density there, but no less than at this log density below the mode."""
 _FARTHEST, _WIDEST = 2.0, 1.5
@@ -45,9 +45,9 @@ def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
     mode, covariance = around.mode, around.root @ around.root.T
     size, sd = mode.size, np.sqrt(np.diag(covariance))
     lines = covariance / sd[:, None]
-    off = mode + _OFF[:, None, None] * lines
+    off = mode + PLACES[:, None, None] * lines
     found = log_densities(np.concatenate([mode[None], off.reshape(-1, size)]))
-    heights = np.nan_to_num(found[1:], nan=np.nan, neginf=np.nan).reshape(_OFF.size, size) - found[0]
+    heights = np.nan_to_num(found[1:], nan=np.nan, neginf=np.nan).reshape(PLACES.size, size) - found[0]
     shift, spread, skew = np.array([_coordinates(along) for along in heights.T]).T
     root = np.linalg.cholesky(covariance / np.outer(sd, sd))
     degrees = max(_DEGREES * size, DEGREES[0])
@@ -60,10 +60,10 @@ def _coordinates(heights: NDArray) -> NDArray[np.float64]:
     Parameters
     ----------
     heights
-        Log density at `_OFF` over that at zero; not finite where it is none.
+        Log density at `PLACES` over that at zero; not finite where it is none.
     """
     known = np.isfinite(heights)
-    t = np.append(_OFF[known], 0.0)
+    t = np.append(PLACES[known], 0.0)
     height = np.append(heights[known], 0.0)
     weight = np.exp(np.maximum(height, _DEEPEST) / 2.0)
 
