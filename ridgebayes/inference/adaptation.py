@@ -36,8 +36,10 @@ for each parameter."""
 _A_ROUND = 150  # draws, and more for many parameters
 _EACH = 12  # draws a round for each parameter
 _WIDTHS = (1.0, 1.1, 1.2)  # over the fitted one, that are tried with each of `DEGREES`
-_FEW_DEGREES = 7.0  # of a fit to so few draws that weights choose nothing
-_SKEWED = 400.0  # draws that weights must be worth to tell the skewness better than profiles do
+FEW_DEGREES = 7.0
+"""Degrees of freedom of a guess, and of a fit to so few draws that weights choose nothing."""
+_SKEWED, _SKEWED_GUESS = 400.0, 60.0
+"""Draws that weights must be worth to tell the skewness: better than profiles do, and better than a guess."""
 _FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
 _HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
 _A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
@@ -70,7 +72,9 @@ class Adapted(NamedTuple):
         return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
 
 
-def adapt(log_densities: LogDensities, start: Proposal, rng: np.random.Generator) -> Adapted:
+def adapt(
+    log_densities: LogDensities, start: Proposal, rng: np.random.Generator, *, guess: bool = False
+) -> Adapted:
     """Fit a proposal to a density.
 
     Parameters
@@ -79,6 +83,9 @@ def adapt(log_densities: LogDensities, start: Proposal, rng: np.random.Generator
         The density, of many vectors at once.
     start
         First proposal.
+    guess
+        Whether that is no more than a guess about the mode. Fewer draws may then tell skewness, and rounds
+        that use it again, to gather points for a first fit, are no fits in vain.
     rng
         Random numbers.
 
@@ -89,7 +96,8 @@ def adapt(log_densities: LogDensities, start: Proposal, rng: np.random.Generator
     """
     proposal, size = start, start.mean.size
     n = max(_A_ROUND, _EACH * size)
-    judged, best = list[Adapted](), Adapted(proposal, 0.0, np.inf)
+    judged, best, fits = list[Adapted](), Adapted(proposal, 0.0, np.inf), 0
+    skewed = _SKEWED_GUESS if guess else _SKEWED
     x, log_p, log_q = np.empty((0, size)), np.empty(0), np.empty((0, 0))
     for number in range(ROUNDS):
         if number >= _HOPELESS and best.acceptance < _SELDOM:
@@ -100,6 +108,7 @@ def adapt(log_densities: LogDensities, start: Proposal, rng: np.random.Generator
         log_q = np.vstack([np.hstack([log_q, of_new]), proposal.log_density_at(x)])
         own = log_p[-n:] - log_q[-1, -n:]
         served = any(one.serves for one in judged)
+        fits += bool(judged) and (not guess or proposal is not judged[-1].proposal)
         last = Adapted(proposal, acceptance(own, -own), pareto_k(own))
         judged.append(last)
         log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
@@ -115,12 +124,12 @@ def adapt(log_densities: LogDensities, start: Proposal, rng: np.random.Generator
         )
         if last.serves and (served or last.acceptance >= _ENOUGH):
             break
-        in_vain = number >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
+        in_vain = fits >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
         useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL
         if in_vain and (useful or _worth(weight) >= _KNOWN * size):
             break
-        before, proposal = proposal, _fitted(x, log_p, log_weight, proposal)
-        if last.serves and proposal is before:
+        before, proposal = proposal, _fitted(x, log_p, log_weight, proposal, skewed)
+        if last.serves and proposal is before and not guess:
             break
     return best
 
@@ -151,13 +160,13 @@ def pareto_k(log_weight: NDArray) -> float:
     return smoothed(finite)[1] if finite.size >= 20 else np.inf
 
 
-def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -> Proposal:
+def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, skewed: float) -> Proposal:
     """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
     weight, size = _tempered(log_weight), x.shape[1]
     if _NEARLY_EVEN * len(x) < _of_a_form(size) and _worth(weight) >= _FEWEST:
         # Of many parameters the moments of few points are worse than what gave these points.
         return before
-    frame = before if _worth(weight) < _SKEWED else before._replace(**unskewed(x, weight))
+    frame = before if _worth(weight) < skewed else before._replace(**unskewed(x, weight))
     u = frame.even(x)
     log_p = log_p + np.log(frame.slope(u)).sum(-1)
     moments = _moments(u, log_weight)
@@ -167,7 +176,7 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal) -
     curved = _curved(u, log_p, log_weight, about)
     found = [shape for shape in (curved, moments) if shape is not None]
     if _worth(weight) < _FEWEST:
-        return frame._replace(mean=found[0][0], root=found[0][1], degrees=_FEW_DEGREES)
+        return frame._replace(mean=found[0][0], root=found[0][1], degrees=FEW_DEGREES)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments fit the very points by which they are judged, the better the fewer these are.
     handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)

@@ -18,13 +18,12 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.adaptation import adapt
+from ridgebayes.inference.adaptation import FEW_DEGREES, adapt
 from ridgebayes.inference.by_band import ByBand, Pieces, Together
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Given
 from ridgebayes.inference.metropolis import BLOCK, TAIL, Metropolis, chance, renewed, settling, step_lengths
 from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal
 
 NEARLY_GAUSSIAN = 80.0
@@ -125,8 +124,8 @@ class BandChains:
                 moved[:, block.at] = x
                 return np.array([self._moved(one, block.band, pieces, given)[0].log_density for one in moved])
 
-            start = profiled(log_densities, block.given.gaussian)
-            frame = _with_block(frame, block, adapt(log_densities, start, rng).proposal)
+            start = Proposal.about(block.given.gaussian, FEW_DEGREES)
+            frame = _with_block(frame, block, adapt(log_densities, start, rng, guess=True).proposal)
         return frame
 
     def _moved(

@@ -27,7 +27,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.adaptation import Adapted, adapt
+from ridgebayes.inference.adaptation import FEW_DEGREES, Adapted, adapt
 from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains
 from ridgebayes.inference.by_band import ByBand
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
@@ -201,7 +201,10 @@ class Sampler:
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
         density = lambda x: marginal.log_densities(x, given, self.threads)  # noqa: E731
-        adapted = adapt(density, profiled(density, around), rng)
+        # Where bands share the sky, its parameters can have tails that no profile shows, nor draws from one.
+        together = data.rate.shape[0] > 1
+        first = Proposal.about(around, FEW_DEGREES) if together else profiled(density, around)
+        adapted = adapt(density, first, rng, guess=together)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
