@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import arviz_stats  # noqa: F401 (the accessor `azstats`)
@@ -18,7 +17,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.parallel.cores import one_blas_thread
+from ridgebayes.parallel.cores import in_threads, one_blas_thread
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +85,7 @@ class Refit:
             blocks = sampler.chain(jax.random.fold_in(key, number), data, begun, self.draws)
             return np.concatenate([block.z for block in blocks if isinstance(block, Draws)])
 
-        with ThreadPoolExecutor(self.chains) as pool:
-            z = np.stack(list(pool.map(chain, range(self.chains))))
+        z = np.stack(in_threads(chain, range(self.chains), self.chains))
         r_hat = float(xr.DataArray(z, dims=("chain", "draw", "parameter")).azstats.rhat().max())
         if not r_hat < _MAX_R_HAT:
             logger.warning("%s: R-hat up to %.2f: its chains do not agree", what, r_hat)

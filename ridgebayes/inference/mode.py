@@ -209,7 +209,7 @@ def refined(log_densities: LogDensities, near: Gaussian) -> Gaussian:
         eigenvalues, vectors = np.linalg.eigh(curvature / _NEWTON_STEP**2)
         eigenvalues = np.clip(eigenvalues, _LEAST_CURVED, _MOST_CURVED)
         step = vectors @ ((vectors.T @ slope) / eigenvalues)
-        step *= min(1.0, _LONGEST / np.abs(step).max(initial=_NEAR))
+        step *= _LONGEST / np.abs(step).max(initial=_LONGEST)
         root = near.root @ (vectors / np.sqrt(eigenvalues))
         before, before_height = near._replace(root=root), height
         near = Gaussian(near.mode + near.root @ step, root)

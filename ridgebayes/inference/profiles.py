@@ -69,10 +69,9 @@ def _coordinates(heights: NDArray) -> NDArray[np.float64]:
 
     def left(coordinates: NDArray) -> NDArray:
         shift, spread, skew = coordinates
-        x = (t - shift) * np.exp(-spread)
-        angle = np.arcsinh(x) - skew  # as in `Proposal.even`
-        gaussian = np.log(np.cosh(angle) / np.sqrt(1.0 + x**2)) - 0.5 * np.sinh(angle) ** 2
-        off = height - gaussian
+        one = Proposal(np.zeros(1), np.eye(1), DEGREES[0], shift, np.exp(spread), skew)
+        u = one.even(t)
+        off = height + 0.5 * u**2 + np.log(one.slope(u))
         off -= weight @ off / weight.sum()
         return np.concatenate([weight * off, _PULL * coordinates])
 

@@ -34,7 +34,7 @@ from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_lin
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.metropolis import Metropolis, Pace, settling
-from ridgebayes.inference.mode import Curvature, Gaussian, Potential, climb, laplace, refined
+from ridgebayes.inference.mode import Curvature, Gaussian, LogDensities, Potential, climb, laplace, refined
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
 from ridgebayes.likelihood.design import FitData
@@ -200,7 +200,7 @@ class Sampler:
                 return Start(BY_BAND, reference, around, self._in_bands.fitted(around, given, rng), hit)
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
-        density = lambda x: marginal.log_densities(x, given, self.threads)  # noqa: E731
+        density = self._densities(marginal, given)
         # Where bands share the sky, its parameters can have tails that no profile shows, nor draws from one.
         together = data.rate.shape[0] > 1
         first = Proposal.about(around, FEW_DEGREES) if together else profiled(density, around)
@@ -214,7 +214,7 @@ class Sampler:
             logger.debug("accepted in chains %.0f %%", 100 * accepted)
             adapted = adapted._replace(proposal=moved, acceptance=accepted)
             if accepted < _FEW_IN_CHAINS:
-                adapted = adapt(lambda x: marginal.log_densities(x, own, self.threads), moved, rng)
+                adapted = adapt(self._densities(marginal, own), moved, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
@@ -341,9 +341,12 @@ class Sampler:
         else:
             best = best._replace(root=best.root / np.sqrt(every))
         if few:
-            best = refined(lambda x: marginal.log_densities(x, given, self.threads), best)
+            best = refined(self._densities(marginal, given), best)
         mean = marginal.conditionals(best.mode[None], given).mean[0]
         return best, given._replace(reference=jnp.asarray(mean))
+
+    def _densities(self, marginal: Marginal, given: Given) -> LogDensities:
+        return lambda x: marginal.log_densities(x, given, self.threads)
 
     def _highest(
         self,
@@ -354,7 +357,7 @@ class Sampler:
         shape: NDArray[np.bool_],
     ) -> Gaussian:
         """Return the highest mode: from a guess, and from there with the `shape` of the sky of `others`."""
-        density = lambda x: marginal.log_densities(x, given, self.threads)  # noqa: E731
+        density = self._densities(marginal, given)
         gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
         slopes = gradients if marginal.nonlinear.size > _FEW else None
         best, height = climb(density, guess, slopes)

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-T = TypeVar("T")
-U = TypeVar("U")
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 _SHARE: ContextVar[int | None] = ContextVar("share", default=None)
 
@@ -46,7 +46,7 @@ def share(n: int) -> Iterator[None]:
         _SHARE.reset(token)
 
 
-def in_threads(function: Callable[[T], U], items: Iterable[T], threads: int) -> list[U]:
+def in_threads(function: Callable[[_T], _U], items: Iterable[_T], threads: int) -> list[_U]:
     """Apply a function to items in so many threads: one that spends its time in compiled code."""
     if threads < 2:
         return [function(item) for item in items]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -29,6 +28,7 @@ from ridgebayes.inference.progress import wanted
 from ridgebayes.inference.runner import Chains, Clock, run_chains
 from ridgebayes.inference.settings import Settings, resolve_device
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
+from ridgebayes.parallel.cores import in_threads
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
@@ -269,8 +269,7 @@ class _Brought:
         self, many: Potential, z: NDArray, data: FitData | tuple[FitData, ...]
     ) -> NDArray[np.float64]:
         """Potential at draws (chain, draw, parameter), the chains in threads."""
-        with ThreadPoolExecutor(self._workers) as pool:
-            found = np.stack(list(pool.map(lambda chain: np.asarray(many(chain, data)), z)))
+        found = np.stack(in_threads(lambda chain: np.asarray(many(chain, data)), z, self._workers))
         return np.where(np.isfinite(found), found, np.inf)
 
 
