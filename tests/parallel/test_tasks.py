@@ -60,6 +60,11 @@ def test_processes_share_the_cores(tmp_path):
     assert str(os.getpid()) not in workers
 
 
+def test_processes_have_no_more_threads_than_cores():
+    found = dict(run(os.getenv, ["PJRT_NPROC", "OMP_NUM_THREADS"], "local:2"))
+    assert found == {"PJRT_NPROC": str(max(1, cores() // 2)), "OMP_NUM_THREADS": "1"}
+
+
 def test_tasks_with_threads_of_their_own_stay_here(tmp_path):
     assert squares(run(Work(tmp_path, {}), NUMBERS, "local", threaded=True))[5] == 25
     assert {path.name.split("-")[2] for path in tmp_path.iterdir()} == {str(os.getpid())}
