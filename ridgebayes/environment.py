@@ -6,6 +6,7 @@ import codecs
 import locale
 import multiprocessing
 import os
+import resource
 import sys
 import traceback
 import unicodedata
@@ -128,3 +129,9 @@ def spawning() -> Any:
     """Return the context in which workers are started: not forked, as JAX has threads."""
     check_guard()
     return multiprocessing.get_context("spawn")
+
+
+def peak_memory_gib() -> float:
+    """Largest resident memory of this process so far, GiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**30 if sys.platform == "darwin" else used / 2**20

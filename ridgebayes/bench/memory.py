@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from ridgebayes.runs.metadata import peak_memory_gib
+from ridgebayes.environment import peak_memory_gib
 
 
 def peak_gib() -> float:

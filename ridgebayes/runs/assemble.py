@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ridgebayes.environment import peak_memory_gib
 from ridgebayes.inference.calibration import MIN_REVOLUTIONS, Calibrator
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
@@ -28,7 +29,7 @@ from ridgebayes.runs.fitted import (
 )
 from ridgebayes.runs.fitted_scws import scw_fit
 from ridgebayes.runs.intensity import CALIBRATED, summarise
-from ridgebayes.runs.metadata import peak_memory_gib, record_of
+from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.run import Run
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ import xarray as xr
 from astropy.table import QTable
 
 from ridgebayes import markup
+from ridgebayes.environment import peak_memory_gib
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
@@ -116,6 +117,9 @@ class Run:
             if self.fit is not None:
                 write_scw_fit(self.fit, scratch / SCWS)
             record = self.record | {"files": digests(scratch, (POSTERIOR, SCWS))}
+            if self.path is None:
+                # Sampled in this process, which may have needed most memory to write the files.
+                record["peak_memory_gib"] = round(peak_memory_gib(), 2)
             (scratch / RECORD).write_text(tomlkit.dumps(record), encoding="utf-8")
             (scratch / FIGURES).mkdir()
             _replace(scratch, path)
