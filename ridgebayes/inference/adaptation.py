@@ -18,35 +18,10 @@ from scipy.special import logsumexp, softmax
 
 from ridgebayes.inference.importance import smoothed
 from ridgebayes.inference.mode import LogDensities
-from ridgebayes.inference.proposal import DEGREES, Proposal, unskewed
+from ridgebayes.inference.proposal import Proposal, unskewed
+from ridgebayes.inference.tuning import ADAPTATION, PROPOSAL
 
 logger = logging.getLogger(__name__)
-
-ROUNDS, _HOPELESS, _SELDOM = 25, 10, 0.1
-"""At most so many rounds of adaptation; so many where proposals are accepted this seldom."""
-OFTEN, NO_TAIL = 0.6, 0.5
-"""Acceptance from which, and Pareto's k to which, a proposal serves: its draws do nearly alone."""
-_ENOUGH = 0.8
-"""Acceptance below which it is adapted once more, though it serves."""
-_IN_VAIN, _GAIN = 3, 0.1
-"""So many fits are in vain if the log of the least second moment of the weights falls by less than this."""
-_USEFUL, _KNOWN = 0.4, 10.0
-"""After these adaptation ends if so many proposals are accepted, or if all weights are worth so many draws
-for each parameter."""
-_A_ROUND = 150  # draws, and more for many parameters
-_EACH = 12  # draws a round for each parameter
-_WIDTHS = (1.0, 1.1, 1.2)  # over the fitted one, that are tried with each of `DEGREES`
-FEW_DEGREES = 7.0
-"""Degrees of freedom of a guess, and of a fit to so few draws that weights choose nothing."""
-_SKEWED, _SKEWED_GUESS = 400.0, 60.0
-"""Draws that weights must be worth to tell the skewness: better than profiles do, and better than a guess."""
-_FEWEST = 15.0  # draws that weights must be worth to choose between fits by them
-_HANDICAP = 2.0  # log of the second moment of weights that moments gain by each number fitted to each draw
-_A_PARAMETER = 4.0  # draws that tempered weights are worth, for each parameter of a mean and covariance
-_A_TERM = 1.3  # and for each term of a quadratic form
-_NEARLY_EVEN = 0.9  # share of all draws that tempered weights are worth at most
-_LEAST_CURVATURE = 0.02  # of a quadratic form, over that of the proposal before
-_FARTHEST = 4.0  # its top, in sd of the proposal before
 
 
 class Adapted(NamedTuple):
@@ -69,7 +44,7 @@ class Adapted(NamedTuple):
     @property
     def serves(self) -> bool:
         """Whether draws of the proposal do nearly alone."""
-        return self.acceptance >= OFTEN and self.pareto_k <= NO_TAIL
+        return self.acceptance >= ADAPTATION.good_acceptance and self.pareto_k <= ADAPTATION.good_pareto_k
 
 
 def adapt(
@@ -95,12 +70,12 @@ def adapt(
         The proposal with the least second moment of the weights, which is taken over the draws of all rounds.
     """
     proposal, size = start, start.mean.size
-    n = max(_A_ROUND, _EACH * size)
+    n = max(ADAPTATION.min_draws, ADAPTATION.draws_per_parameter * size)
     judged, best, fits = list[Adapted](), Adapted(proposal, 0.0, np.inf), 0
-    skewed = _SKEWED_GUESS if guess else _SKEWED
+    skewed = ADAPTATION.skew_size_guess if guess else ADAPTATION.skew_size
     x, log_p, log_q = np.empty((0, size)), np.empty(0), np.empty((0, 0))
-    for number in range(ROUNDS):
-        if number >= _HOPELESS and best.acceptance < _SELDOM:
+    for number in range(ADAPTATION.max_rounds):
+        if number >= ADAPTATION.max_rounds_rare and best.acceptance < ADAPTATION.rare_acceptance:
             break
         new = proposal.skewed(proposal.draw(rng, n))
         x, log_p = np.concatenate([x, new]), np.concatenate([log_p, log_densities(new)])
@@ -122,12 +97,15 @@ def adapt(
             "round %d: accepted %.0f %%, k %.2f, log moment %.2f of %.2f",
             *(number + 1, 100 * last.acceptance, last.pareto_k, moments[-1], moments.min()),
         )
-        if last.serves and (served or last.acceptance >= _ENOUGH):
+        if last.serves and (served or last.acceptance >= ADAPTATION.sure_acceptance):
             break
-        in_vain = fits >= _IN_VAIN and moments[:-_IN_VAIN].min() - moments.min() < _GAIN
-        useful = best.acceptance >= _USEFUL and best.pareto_k <= NO_TAIL
-        if in_vain and (useful or _worth(weight) >= _KNOWN * size):
-            break
+        usable = best.acceptance >= ADAPTATION.usable_acceptance and best.pareto_k <= ADAPTATION.good_pareto_k
+        if fits >= ADAPTATION.patience and (
+            usable or _effective_size(weight) >= ADAPTATION.size_per_parameter * size
+        ):
+            gain = moments[: -ADAPTATION.patience].min() - moments.min()
+            if gain < ADAPTATION.min_gain:
+                break
         before, proposal = proposal, _fitted(x, log_p, log_weight, proposal, skewed)
         if last.serves and proposal is before and not guess:
             break
@@ -163,10 +141,13 @@ def pareto_k(log_weight: NDArray) -> float:
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, skewed: float) -> Proposal:
     """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
     weight, size = _tempered(log_weight), x.shape[1]
-    if _NEARLY_EVEN * len(x) < _of_a_form(size) and _worth(weight) >= _FEWEST:
+    if (
+        ADAPTATION.max_size_share * len(x) < _of_a_form(size)
+        and _effective_size(weight) >= ADAPTATION.choice_size
+    ):
         # Of many parameters the moments of few points are worse than what gave these points.
         return before
-    frame = before if _worth(weight) < skewed else before._replace(**unskewed(x, weight))
+    frame = before if _effective_size(weight) < skewed else before._replace(**unskewed(x, weight))
     u = frame.even(x)
     log_p = log_p + np.log(frame.slope(u)).sum(-1)
     moments = _moments(u, log_weight)
@@ -175,11 +156,11 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, s
     about = before if frame is before else frame._replace(mean=moments[0], root=moments[1])
     curved = _curved(u, log_p, log_weight, about)
     found = [shape for shape in (curved, moments) if shape is not None]
-    if _worth(weight) < _FEWEST:
-        return frame._replace(mean=found[0][0], root=found[0][1], degrees=FEW_DEGREES)
+    if _effective_size(weight) < ADAPTATION.choice_size:
+        return frame._replace(mean=found[0][0], root=found[0][1], degrees=PROPOSAL.guess_degrees)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments fit the very points by which they are judged, the better the fewer these are.
-    handicap = _HANDICAP * (size + 3) * size / 2 / _worth(weight)
+    handicap = ADAPTATION.moment_penalty * (size + 3) * size / 2 / _effective_size(weight)
     return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
 
 
@@ -187,7 +168,11 @@ def _widened(
     frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
 ) -> tuple[float, Proposal]:
     """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
-    tried = [frame._replace(mean=mean, root=w * root, degrees=nu) for nu in DEGREES for w in _WIDTHS]
+    tried = [
+        frame._replace(mean=mean, root=w * root, degrees=nu)
+        for nu in PROPOSAL.degrees
+        for w in ADAPTATION.widths
+    ]
     moments = [float(logsumexp(log_p - q.log_density(u), b=weight)) for q in tried]
     best = int(np.argmin(moments))
     return moments[best], tried[best]
@@ -195,7 +180,7 @@ def _widened(
 
 def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
     """Mean and root of the covariance of weighted points."""
-    weight = _tempered(log_weight, _A_PARAMETER * x.shape[1])
+    weight = _tempered(log_weight, ADAPTATION.size_per_moment * x.shape[1])
     mean = weight @ x
     off = x - mean
     covariance = (weight[:, None] * off).T @ off / max(1.0 - (weight**2).sum(), 0.5)
@@ -217,7 +202,7 @@ def _curved(
     first, second = np.triu_indices(size)
     terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
     weight = _tempered(log_weight, _of_a_form(size))
-    if _worth(weight) < _of_a_form(size):
+    if _effective_size(weight) < _of_a_form(size):
         return None
     near = weight > 0.0
     root_weight = np.sqrt(weight[near])
@@ -226,10 +211,10 @@ def _curved(
     half = np.zeros((size, size))
     half[first, second] = found[1 + size :]
     curvature = -(half + half.T)
-    if np.linalg.eigvalsh(curvature).min() < _LEAST_CURVATURE:
+    if np.linalg.eigvalsh(curvature).min() < ADAPTATION.min_curvature:
         return None
     top = np.linalg.solve(curvature, found[1 : 1 + size])
-    if np.abs(top).max() > _FARTHEST:
+    if np.abs(top).max() > ADAPTATION.max_shift:
         return None
     root = np.linalg.cholesky(about.root @ np.linalg.inv(curvature) @ about.root.T)
     return about.mean + about.root @ top, root
@@ -237,20 +222,20 @@ def _curved(
 
 def _of_a_form(size: int) -> float:
     """How many draws weights must be worth to fit a quadratic form of so many parameters."""
-    return _A_TERM * ((size + 1) * (size + 2) // 2)
+    return ADAPTATION.size_per_term * ((size + 1) * (size + 2) // 2)
 
 
-def _worth(weight: NDArray) -> float:
+def _effective_size(weight: NDArray) -> float:
     """How many independent draws weighted ones are worth."""
     return float(1.0 / (weight**2).sum())
 
 
 def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
     """Weights that are worth at least so many draws: raised to a power below one where they are not."""
-    least, possible = min(least, _NEARLY_EVEN * log_weight.size), np.isfinite(log_weight)
+    least, possible = min(least, ADAPTATION.max_size_share * log_weight.size), np.isfinite(log_weight)
     for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
         log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)
         weight = np.exp(log - logsumexp(log))
-        if _worth(weight) >= least:
+        if _effective_size(weight) >= least:
             break
     return weight

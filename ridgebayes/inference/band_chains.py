@@ -18,24 +18,14 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.adaptation import FEW_DEGREES, adapt
+from ridgebayes.inference.adaptation import adapt
 from ridgebayes.inference.by_band import ByBand, Pieces, Together
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Given
-from ridgebayes.inference.metropolis import BLOCK, TAIL, Metropolis, chance, renewed, settling, step_lengths
+from ridgebayes.inference.metropolis import Metropolis, chance, renewed, settling, step_lengths
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.proposal import Proposal
-
-NEARLY_GAUSSIAN = 80.0
-"""Degrees of freedom of a proposal about a mode, where parameters are many."""
-_INDEPENDENT = 0.8
-"""Share of proposals for a band that do not begin where the chain is."""
-_OF_BAND, _OF_SHARED, _OF_SLOW = 2, 1, 3
-"""Proposals a draw: for each band; for what bands share; along the slow directions."""
-_SLOW = 0.5
-"""A direction is slow if its variance given all other blocks, over its whole variance, is less."""
-_RENEWED = 0.5
-"""Share of the slow directions that get new values at a time."""
+from ridgebayes.inference.tuning import BAND_MOVES, MOVES, PROPOSAL
 
 
 class _Block(NamedTuple):
@@ -111,11 +101,11 @@ class BandChains:
         ways = _directions(proposal, parts)
         take = lambda state, n, seed: self._run(state, given, proposal, parts, ways, n, seed)  # noqa: E731
         warmup = settling(given.data.hit)
-        yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=BLOCK, seed=seed)
+        yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
 
     def fitted(self, around: Gaussian, given: Given, rng: np.random.Generator) -> Proposal:
         """Fit a proposal block by block, all other parameters at the mode; between blocks as at the mode."""
-        theta, frame = around.mode, Proposal.about(around, NEARLY_GAUSSIAN)
+        theta, frame = around.mode, Proposal.about(around, PROPOSAL.gaussian_degrees)
         _, pieces = self._by_band.whole(theta, given)
         for block in self._blocks(frame):
 
@@ -124,7 +114,7 @@ class BandChains:
                 moved[:, block.at] = x
                 return np.array([self._moved(one, block.band, pieces, given)[0].log_density for one in moved])
 
-            start = Proposal.about(block.given.gaussian, FEW_DEGREES)
+            start = Proposal.about(block.given.gaussian, PROPOSAL.guess_degrees)
             frame = _with_block(frame, block, adapt(log_densities, start, rng, guess=True).proposal)
         return frame
 
@@ -177,9 +167,9 @@ class BandChains:
             if state is None:
                 state = self._placed(q, q.even(theta), *self._by_band.whole(theta, given))
             for k in rng.permutation(len(parts)):
-                for _ in range(_OF_SHARED if parts[k].band is None else _OF_BAND):
+                for _ in range(BAND_MOVES.of_shared if parts[k].band is None else BAND_MOVES.of_band):
                     state = self._of_block(state, given, q, parts[k], rng, taken)
-            for _ in range(_OF_SLOW if ways.slow.any() else 0):
+            for _ in range(BAND_MOVES.of_slow if ways.slow.any() else 0):
                 state = self._along(state, given, q, ways, rng, taken)
             noise = rng.normal(size=self._marginal.linear.size)
             beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)
@@ -196,7 +186,7 @@ class BandChains:
         """Propose new values for one band, or for what bands share."""
         centre = part.given.mean + part.regression @ (here.u[part.others] - q.mean[part.others])
         own, u, log_ratio = part.given._replace(mean=centre), here.u.copy(), 0.0
-        if rng.uniform() < _INDEPENDENT:
+        if rng.uniform() < BAND_MOVES.independent:
             u[part.at] = own.draw(rng, 1)[0]
             log_ratio = float(np.subtract(*own.log_density(np.stack([here.u[part.at], u[part.at]]))))
         else:
@@ -215,9 +205,9 @@ class BandChains:
         taken: list,
     ) -> _State:
         """Propose new values along some of the slow directions."""
-        changed = ways.slow & (rng.uniform(size=here.u.size) < _RENEWED)
+        changed = ways.slow & (rng.uniform(size=here.u.size) < BAND_MOVES.renewed)
         changed[rng.choice(np.flatnonzero(ways.slow))] = True
-        fresh = rng.standard_t(TAIL, size=here.u.size)
+        fresh = rng.standard_t(MOVES.tail_degrees, size=here.u.size)
         white, log_ratio = renewed(ways.inverse @ (here.u - q.mean), changed, fresh)
         u = q.mean + ways.root @ white
         there = self._placed(q, u, *self._by_band.whole(q.skewed(u), given))
@@ -241,7 +231,7 @@ def _directions(q: Proposal, parts: Sequence[_Block]) -> _Directions:
         block_by_block[np.ix_(part.at, part.at)] = part.given.root
     eigenvalues, vectors = np.linalg.eigh(block_by_block.T @ precision @ block_by_block)
     root = block_by_block @ vectors / np.sqrt(eigenvalues)
-    return _Directions(root, np.linalg.inv(root), eigenvalues < _SLOW)
+    return _Directions(root, np.linalg.inv(root), eigenvalues < BAND_MOVES.slow_variance)
 
 
 def _taken(

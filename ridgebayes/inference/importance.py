@@ -19,9 +19,7 @@ from scipy.special import logsumexp
 
 from ridgebayes.inference.mixing import MAX_PARETO_K, mixed
 from ridgebayes.inference.mode import Gaussian, whitened
-
-_NOTHING = 500.0
-_FLATTEST = 0.2  # new data may make a direction wider, but not more than so
+from ridgebayes.inference.tuning import REWEIGHING
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,8 @@ def reweigh(
         In words, how old draws became these.
     """
     log_weight = lp - statistics["lp"]
-    log_weight = np.maximum(log_weight, log_weight.max() - _NOTHING)  # where the density is zero
+    # The density may be zero at some of the draws.
+    log_weight = np.maximum(log_weight, log_weight.max() - REWEIGHING.max_log_range)
     smooth, pareto_k = smoothed(log_weight.ravel())
     efficiency = np.exp(-logsumexp(2 * smooth)) / smooth.size
     weight = np.exp(smooth - smooth.max()).reshape(lp.shape)
@@ -122,7 +121,7 @@ def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArra
         Of minus the log likelihood of the new data, at the mean.
     """
     curvature, axes = np.linalg.eigh(np.eye(len(slope)) + old.root.T @ hessian @ old.root)
-    curvature = np.maximum(curvature, _FLATTEST)
+    curvature = np.maximum(curvature, REWEIGHING.min_curvature)
     shift = -axes @ ((axes.T @ (old.root.T @ slope)) / curvature)
     narrower = (axes / np.sqrt(curvature)) @ axes.T
     u = whitened(z.reshape(-1, z.shape[-1]), old.mode, old.root)

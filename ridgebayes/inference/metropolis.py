@@ -28,19 +28,8 @@ from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.tuning import MOVES
 from ridgebayes.likelihood.design import FitData
-
-BLOCK = 50
-"""Draws a block."""
-SETTLING, SETTLING_OUTLIERS = 20, 50
-"""Draws that a chain leaves out: it begins at a draw of the proposal; indicators take longer to settle."""
-PILOT = 2
-"""Blocks of a first chain, after which the indicators are as probable as any."""
-TAIL = 4.0
-"""Degrees of freedom of new values of some coordinates."""
-_STEP = 2.4  # length of a step over the square root of the number of parameters (Gelman et al. 1996)
-_SCALES = 0.8  # spread of the logarithm of its length
-_WALK = 4  # steps of a random walk of the share of the outliers
 
 
 class Pace(NamedTuple):
@@ -144,7 +133,7 @@ class Metropolis:
         slope = None if given.data.hit is None else self._slope(given, proposal)
         take = lambda state, n, seed: self._block(state, given, proposal, slope, n, pace, seed)  # noqa: E731
         warmup = settling(given.data.hit)
-        yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=BLOCK, seed=seed)
+        yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
 
     def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
         """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
@@ -165,8 +154,10 @@ class Metropolis:
         With the share of the proposals that this chain accepts in the end.
         """
         state, slope, accepted = self._begun(given, proposal, [seed]), self._slope(given, proposal), 0.0
-        for number in range(PILOT):
-            state, _, found = self._block(state, given, proposal, slope, BLOCK, Pace(), [seed, 2, number])
+        for number in range(MOVES.pilot_blocks):
+            state, _, found = self._block(
+                state, given, proposal, slope, MOVES.block, Pace(), [seed, 2, number]
+            )
             accepted = float(found["acceptance_rate"].mean())
         own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
         return own, self._aimed(proposal, own, slope), accepted
@@ -175,7 +166,7 @@ class Metropolis:
         """Return the share of accepted proposals at each pace, by short chains, one after the other."""
         state, accepted = self._begun(given, proposal, [seed]), []
         for number, pace in enumerate(paces):
-            state, _, found = self._block(state, given, proposal, None, BLOCK, pace, [seed, 3, number])
+            state, _, found = self._block(state, given, proposal, None, MOVES.block, pace, [seed, 3, number])
             accepted.append(float(found["acceptance_rate"].mean()))
         return accepted
 
@@ -196,8 +187,8 @@ class Metropolis:
         """Take `n` draws. The random numbers are those of a whole block, of which the first are used."""
         rng = np.random.default_rng(seed)
         moves = _moves(proposal, pace, rng)
-        noise = rng.normal(size=(BLOCK, self.marginal.linear.size))
-        seeds = rng.integers(2**31, size=BLOCK)
+        noise = rng.normal(size=(MOVES.block, self.marginal.linear.size))
+        seeds = rng.integers(2**31, size=MOVES.block)
         z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
         q, own, spread = proposal, given, self.spread(proposal)
         if slope is None:
@@ -298,9 +289,9 @@ class Metropolis:
             taken = log_uniform < there[1] - now[1]
             return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, now), None
 
-        length = _STEP * jnp.exp(_SCALES * jax.random.normal(keys[0], (_WALK, 1)))
-        shocks = length * jax.random.normal(keys[1], (_WALK, spread.size))
-        log_uniform = jnp.log(jax.random.uniform(keys[2], (_WALK,)))
+        length = MOVES.step * jnp.exp(MOVES.log_step_sd * jax.random.normal(keys[0], (MOVES.walk_steps, 1)))
+        shocks = length * jax.random.normal(keys[1], (MOVES.walk_steps, spread.size))
+        log_uniform = jnp.log(jax.random.uniform(keys[2], (MOVES.walk_steps,)))
         (z, _), _ = jax.lax.scan(step, (z, density(z)), (shocks, log_uniform))
         odds = self._posterior.rates(z, data).log_odds(noise)
         return (jax.random.uniform(key_hit, odds.shape) < jax.nn.sigmoid(odds)) & data.filled, z
@@ -312,13 +303,13 @@ class Metropolis:
 
 def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
     """Draw the random numbers of a block."""
-    size, shape = proposal.mean.size, (BLOCK, pace.tries)
-    independent = proposal.draw(rng, BLOCK * pace.tries).reshape(*shape, size)
+    size, shape = proposal.mean.size, (MOVES.block, pace.tries)
+    independent = proposal.draw(rng, MOVES.block * pace.tries).reshape(*shape, size)
     length = step_lengths(rng, (*shape, 1), size)
     local = length * rng.normal(size=(*shape, size)) @ proposal.root.T
     kind = rng.uniform(size=shape)
     changed = rng.uniform(size=(*shape, size)) < pace.coordinates
-    fresh = rng.standard_t(TAIL, size=(*shape, size))
+    fresh = rng.standard_t(MOVES.tail_degrees, size=(*shape, size))
     log_uniform = np.log(rng.uniform(size=shape))
     whole, some = kind < pace.whole, kind < pace.whole + pace.some
     return _Moves(whole, some, independent, local, changed, fresh, log_uniform)
@@ -329,7 +320,7 @@ def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -
 
 
 def renewed(white: NDArray, changed: NDArray, fresh: NDArray) -> tuple[NDArray, float]:
-    """Give the whitened coordinates that are `changed` new values, `fresh` draws of a Student t (`TAIL`).
+    """Give the whitened coordinates that are `changed` new values, `fresh` draws of a Student t.
 
     Returns the new coordinates, and the log of the chance to propose the way back over that of the way there.
     """
@@ -344,14 +335,14 @@ def chance(log_ratio: float) -> float:
 
 def step_lengths(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray:
     """Draw lengths of steps of `size` parameters: of the best length for a Gaussian, much longer, shorter."""
-    return _STEP / np.sqrt(max(size, 1)) * np.exp(_SCALES * rng.normal(size=shape))
+    return MOVES.step / np.sqrt(max(size, 1)) * np.exp(MOVES.log_step_sd * rng.normal(size=shape))
 
 
 def _log_tail(u: NDArray) -> NDArray:
     """Log density of a Student t, up to a constant."""
-    return -0.5 * (TAIL + 1.0) * np.log1p(u**2 / TAIL)
+    return -0.5 * (MOVES.tail_degrees + 1.0) * np.log1p(u**2 / MOVES.tail_degrees)
 
 
 def settling(hit: Any) -> int:
     """Return the draws that a chain leaves out, for the indicators of outliers, None where there are none."""
-    return SETTLING if hit is None else SETTLING_OUTLIERS
+    return MOVES.settling if hit is None else MOVES.settling_outliers

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
+from ridgebayes.inference.tuning import MODE
+
 logger = logging.getLogger(__name__)
 
 Potential = Callable[[Array, Any], Array]
@@ -22,26 +24,8 @@ LogDensities = Callable[[NDArray], NDArray]
 Slopes = Callable[[NDArray], NDArray]
 """Gradients of a log density at many vectors, (n, parameter)."""
 
-_STEP = 1e-4
-"""Step of the differences of a log density, over the spread that the prior gives."""
-_GRADIENT_STEP = 1e-5
-"""Step of the differences of gradients, likewise."""
-_WIDEST = 1.5
-"""Largest sd of an approximation over that of the prior."""
-_FLATTEST = 0.05
-"""Least curvature over that of the prior: a posterior is hardly four times wider than its prior."""
 _NOWHERE = 1e100
 """Minus log density where it is not a number: so small that BFGS can square it."""
-_HIGHER = 0.01
-"""By so much more is the log density of another mode higher."""
-_NEWTON_STEP, _NEWTON_STEPS = 0.5, 3
-"""Step of the differences of Newton's method, in sd, and at most so many steps."""
-_LEAST_CURVED, _MOST_CURVED, _LONGEST = 0.1, 100.0, 4.0
-"""Of its curvature, over that of the guess, and of a step, in sd."""
-_NEAR = 0.1
-"""So much of log density may be left at a mode about which a proposal is fitted."""
-_WIDE = 4.0
-"""Scales are held so much larger, in spreads of their priors, while the locations are moved first."""
 
 
 class Gaussian(NamedTuple):
@@ -96,7 +80,7 @@ class Curvature:
             each = [np.asarray(self.value_and_gradient(z + scale * one, data)[1]) for one in u]
             return scale * np.array(each)
 
-        return _differentiated(gradients, np.zeros(z.size), _GRADIENT_STEP)
+        return _differentiated(gradients, np.zeros(z.size), MODE.gradient_step)
 
 
 def _differentiated(gradients: Slopes, at: NDArray, step: float) -> NDArray[np.float64]:
@@ -138,7 +122,7 @@ def climb(
         Log density at the mode.
     """
     start, root = guess
-    steps = _STEP * np.eye(start.size)
+    steps = MODE.step * np.eye(start.size)
     offsets = np.concatenate([steps, -steps])
 
     def objective(u: NDArray) -> float:
@@ -153,7 +137,7 @@ def climb(
         if slopes is not None:
             return gradients(u[None])[0]
         up, down = _bounded(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
-        return (up - down) / (2 * _STEP)
+        return (up - down) / (2 * MODE.step)
 
     def search(u: NDArray) -> Any:
         options = {"gtol": 0.03, "maxiter": 200}
@@ -162,17 +146,17 @@ def climb(
     # Where no step helps, differences have left noise in the slopes, and that is the mode; or BFGS has
     # learned the curvature far away, and goes on when it begins anew.
     found = search(np.zeros(start.size))
-    while not found.success and (again := search(found.x)).fun < found.fun - _HIGHER:
+    while not found.success and (again := search(found.x)).fun < found.fun - MODE.min_rise:
         found = again
     logger.debug("mode %.3f after %d steps of the last search", -found.fun, found.nit)
-    if unless and -found.fun < unless[1] + _HIGHER:
+    if unless and -found.fun < unless[1] + MODE.min_rise:
         return unless
     covariance = found.hess_inv
     if slopes is not None:
-        eigenvalues, vectors = np.linalg.eigh(_differentiated(gradients, found.x, _STEP))
-        covariance = (vectors / np.maximum(np.abs(eigenvalues), _WIDEST**-2)) @ vectors.T
+        eigenvalues, vectors = np.linalg.eigh(_differentiated(gradients, found.x, MODE.step))
+        covariance = (vectors / np.maximum(np.abs(eigenvalues), MODE.max_sd**-2)) @ vectors.T
     eigenvalues, vectors = np.linalg.eigh(covariance)
-    sd = np.sqrt(np.clip(eigenvalues, 1e-12, _WIDEST**2))
+    sd = np.sqrt(np.clip(eigenvalues, 1e-12, MODE.max_sd**2))
     return Gaussian(start + root @ found.x, root @ (vectors * sd)), -float(found.fun)
 
 
@@ -196,24 +180,24 @@ def refined(log_densities: LogDensities, near: Gaussian) -> Gaussian:
     size = near.mode.size
     one = np.eye(size)
     first, second = np.triu_indices(size, 1)
-    offsets = _NEWTON_STEP * np.concatenate([0 * one[:1], one, -one, one[first] + one[second]])
+    offsets = MODE.newton_step * np.concatenate([0 * one[:1], one, -one, one[first] + one[second]])
     before, before_height = near, -np.inf
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(MODE.newton_steps):
         height, *values = log_densities(near.mode + offsets @ near.root.T)
         if not np.isfinite(values).all() or not height > before_height:
             return before
         up, down, both = np.split(np.array(values), [size, 2 * size])
-        slope = (up - down) / (2 * _NEWTON_STEP)
+        slope = (up - down) / (2 * MODE.newton_step)
         curvature = np.diag(2 * height - up - down)
         curvature[first, second] = curvature[second, first] = up[first] + up[second] - height - both
-        eigenvalues, vectors = np.linalg.eigh(curvature / _NEWTON_STEP**2)
-        eigenvalues = np.clip(eigenvalues, _LEAST_CURVED, _MOST_CURVED)
+        eigenvalues, vectors = np.linalg.eigh(curvature / MODE.newton_step**2)
+        eigenvalues = np.clip(eigenvalues, MODE.newton_min_curvature, MODE.newton_max_curvature)
         step = vectors @ ((vectors.T @ slope) / eigenvalues)
-        step *= _LONGEST / np.abs(step).max(initial=_LONGEST)
+        step *= MODE.newton_max_step / np.abs(step).max(initial=MODE.newton_max_step)
         root = near.root @ (vectors / np.sqrt(eigenvalues))
         before, before_height = near._replace(root=root), height
         near = Gaussian(near.mode + near.root @ step, root)
-        if 0.5 * slope @ step < _NEAR:
+        if 0.5 * slope @ step < MODE.newton_tolerance:
             break
     return near
 
@@ -253,7 +237,7 @@ def laplace(
         Where the potential curves down, a direction is as wide as if it curved up.
     """
     if near is None:
-        mode = start + _WIDE * scale * ~locations
+        mode = start + MODE.scale_offset * scale * ~locations
         mode, _ = descend(curvature, mode, _root(curvature, mode, data, scale, locations), data)
         mode = np.where(locations, mode, start)
         root = _root(curvature, mode, data, scale)
@@ -291,5 +275,5 @@ def _root(
     hessian = np.nan_to_num(curvature.hessian(z, data, scale))[np.ix_(where, where)]
     eigenvalues, vectors = np.linalg.eigh(hessian)
     root = np.zeros((z.size, where.size))
-    root[where] = scale[where, None] * vectors / np.sqrt(np.maximum(np.abs(eigenvalues), _FLATTEST))
+    root[where] = scale[where, None] * vectors / np.sqrt(np.maximum(np.abs(eigenvalues), MODE.min_curvature))
     return root

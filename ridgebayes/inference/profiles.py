@@ -13,18 +13,11 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from ridgebayes.inference.mode import Gaussian, LogDensities
-from ridgebayes.inference.proposal import DEGREES, MOST_SKEW, Proposal
+from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.tuning import PROFILES, PROPOSAL
 
-_DEGREES = 2.0
-"""Degrees of freedom for each parameter: of many parameters fewer put nearly all draws too far out."""
-PLACES = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+PLACES = np.array(PROFILES.places)
 """Places along a line through the mode, in sd of the parameter."""
-_DEEPEST = -6.0
-"""Places count as the root of the density there, but no less than at this log density below the mode."""
-_FARTHEST, _WIDEST = 2.0, 1.5
-"""Largest shift of a centre, in sd; and of the logarithm of a spread."""
-_PULL = 0.05
-"""Of skew, shift and spread towards none, where the density along a line leaves them open."""
 
 
 def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
@@ -50,7 +43,7 @@ def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
     heights = np.nan_to_num(found[1:], nan=np.nan, neginf=np.nan).reshape(PLACES.size, size) - found[0]
     shift, spread, skew = np.array([_coordinates(along) for along in heights.T]).T
     root = np.linalg.cholesky(covariance / np.outer(sd, sd))
-    degrees = max(_DEGREES * size, DEGREES[0])
+    degrees = max(PROFILES.degrees_per_parameter * size, PROPOSAL.degrees[0])
     return Proposal(np.zeros(size), root, degrees, mode + sd * shift, sd * np.exp(spread), skew)
 
 
@@ -65,15 +58,15 @@ def _coordinates(heights: NDArray) -> NDArray[np.float64]:
     known = np.isfinite(heights)
     t = np.append(PLACES[known], 0.0)
     height = np.append(heights[known], 0.0)
-    weight = np.exp(np.maximum(height, _DEEPEST) / 2.0)
+    weight = np.exp(np.maximum(height, PROFILES.min_height) / 2.0)
 
     def left(coordinates: NDArray) -> NDArray:
         shift, spread, skew = coordinates
-        one = Proposal(np.zeros(1), np.eye(1), DEGREES[0], shift, np.exp(spread), skew)
+        one = Proposal(np.zeros(1), np.eye(1), PROPOSAL.degrees[0], shift, np.exp(spread), skew)
         u = one.even(t)
         off = height + 0.5 * u**2 + np.log(one.slope(u))
         off -= weight @ off / weight.sum()
-        return np.concatenate([weight * off, _PULL * coordinates])
+        return np.concatenate([weight * off, PROFILES.pull * coordinates])
 
-    limits = np.array([_FARTHEST, _WIDEST, MOST_SKEW])
+    limits = np.array([PROFILES.max_shift, PROFILES.max_log_spread, PROPOSAL.max_skew])
     return least_squares(left, np.zeros(3), bounds=(-limits, limits)).x

@@ -15,13 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaln
 
 from ridgebayes.inference.mode import Gaussian, whitened
-
-_TAIL_SHARE, _TAIL_DEGREES = 0.15, 5.0  # of the wider Student t; its width is `_tail_width`
-MOST_SKEW = 1.5
-"""Largest skew of coordinates."""
-DEGREES = (10.0, 25.0, 80.0)
-"""Degrees of freedom that fits try."""
-_WIDER = 1.1  # width over the fitted one, of a fit to draws
+from ridgebayes.inference.tuning import PROPOSAL
 
 
 class Proposal(NamedTuple):
@@ -86,16 +80,18 @@ class Proposal(NamedTuple):
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
         """Draw `n` vectors u, (n, parameter)."""
-        wide = rng.uniform(size=(n, 1)) < _TAIL_SHARE
-        degrees = np.where(wide, _TAIL_DEGREES, self.degrees)
+        wide = rng.uniform(size=(n, 1)) < PROPOSAL.tail_share
+        degrees = np.where(wide, PROPOSAL.tail_degrees, self.degrees)
         length = np.where(wide, _tail_width(self.mean.size), 1.0) / np.sqrt(rng.chisquare(degrees) / degrees)
         return self.mean + (length * rng.normal(size=(n, self.mean.size))) @ self.root.T
 
     def log_density(self, u: NDArray) -> NDArray[np.float64]:
         """Log density in u of vectors u (n, parameter)."""
         distance, d, width = (self.white(u) ** 2).sum(-1), self.mean.size, _tail_width(self.mean.size)
-        narrow = np.log1p(-_TAIL_SHARE) + _log_t(distance, self.degrees, d)
-        wide = np.log(_TAIL_SHARE) - d * np.log(width) + _log_t(distance / width**2, _TAIL_DEGREES, d)
+        share = PROPOSAL.tail_share
+        narrow = np.log1p(-share) + _log_t(distance, self.degrees, d)
+        tail = _log_t(distance / width**2, PROPOSAL.tail_degrees, d)
+        wide = np.log(share) - d * np.log(width) + tail
         return np.logaddexp(narrow, wide) - np.log(np.diag(self.root)).sum()
 
     def log_density_at(self, x: NDArray) -> NDArray[np.float64]:
@@ -137,14 +133,14 @@ def of_draws(x: NDArray, before: Proposal) -> Proposal | None:
         return None
     n, size = x.shape
     coordinates = unskewed(x, np.full(n, 1.0 / n))
-    frame = Proposal.straight(x[0], np.eye(size), DEGREES[0])._replace(**coordinates)
+    frame = Proposal.straight(x[0], np.eye(size), PROPOSAL.degrees[0])._replace(**coordinates)
     u = frame.even(x)
     try:
         root = np.linalg.cholesky(np.cov(u, rowvar=False).reshape(size, -1))
     except np.linalg.LinAlgError:
         return None
-    found = frame._replace(mean=u.mean(0), root=_WIDER * root)
-    tried = [found._replace(degrees=degrees) for degrees in DEGREES]
+    found = frame._replace(mean=u.mean(0), root=PROPOSAL.draws_width * root)
+    tried = [found._replace(degrees=degrees) for degrees in PROPOSAL.degrees]
     likely = [float(one.log_density_at(x).mean()) for one in tried]
     best = int(np.argmax(likely))
     fitted = size * (size + 3) / 2 + 3 * size + 1  # mean and covariance, coordinates, degrees of freedom
@@ -167,9 +163,9 @@ def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
             off = u - weight @ u
             return float(weight @ off**3 / (weight @ off**2) ** 1.5)
 
-        ends = skewness(-MOST_SKEW), skewness(MOST_SKEW)
+        ends = skewness(-PROPOSAL.max_skew), skewness(PROPOSAL.max_skew)
         if ends[0] * ends[1] < 0:
-            skew[k] = brentq(skewness, -MOST_SKEW, MOST_SKEW, xtol=1e-3)
+            skew[k] = brentq(skewness, -PROPOSAL.max_skew, PROPOSAL.max_skew, xtol=1e-3)
         else:
-            skew[k] = MOST_SKEW * (1 if abs(ends[1]) < abs(ends[0]) else -1)
+            skew[k] = PROPOSAL.max_skew * (1 if abs(ends[1]) < abs(ends[0]) else -1)
     return {"centre": centre, "spread": spread, "skew": skew}

@@ -27,8 +27,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.adaptation import FEW_DEGREES, Adapted, adapt
-from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains
+from ridgebayes.inference.adaptation import Adapted, adapt
+from ridgebayes.inference.band_chains import BandChains
 from ridgebayes.inference.by_band import ByBand
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
@@ -37,46 +37,13 @@ from ridgebayes.inference.metropolis import Metropolis, Pace, settling
 from ridgebayes.inference.mode import Curvature, Gaussian, LogDensities, Potential, climb, laplace, refined
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
+from ridgebayes.inference.tuning import CHOICE, PROPOSAL
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
 
 logger = logging.getLogger(__name__)
 
 METROPOLIS, BY_BAND, MARGINAL, NUTS = "metropolis", "by_band", "marginal", "nuts"
-MIN_ACCEPTANCE, MAX_PARETO_K = 0.03, 2.0
-"""Proposals that are accepted less often, or whose weights have a heavier tail, are not used. Local steps
-help where a Student t fits poorly, so the limits are wide; the diagnostics of the chains have the last
-word."""
-_NEARLY_ALL, _SOME, _MOST = 0.9, 0.4, 0.7
-"""Share of the proposals that are whole draws: where these do nearly alone; elsewhere, of many and of few."""
-_MANY = 6
-"""So many proposals are many."""
-_ALL_REFUSED, _MOST_TRIES = 0.1, 12
-"""Elsewhere: wanted chance that all proposals of a draw are refused; at most so many."""
-_OTHERS = 0.1
-"""What other kinds of proposals add to the acceptance."""
-_CELLS, _CELLS_ELSEWHERE = 200_000, 600_000
-"""Cells of all proposals of a draw together, at most, likewise."""
-_THINNED = 25_000
-"""Cells of the thinned mission on which the mode of a longer one is first looked for. It has a shape of its
-own, and what is compiled for that takes as long as many evaluations of a short mission."""
-_LITTLE = 10
-"""So many times fewer revolutions tell the mode well enough to fit a proposal."""
-_FEW, _TOO_MANY = 12, 60
-"""Nonlinear parameters up to which differences are faster than a gradient, with the time to compile it, and
-beyond which no draw of all of them at once is accepted."""
-_SHARES = (0.35, 0.2, 0.1, 0.05)
-"""Shares of the coordinates that are tried, where some at a time get new values."""
-_RENEWED, _MOST_RENEWALS = 0.7, 25
-"""Share of the coordinates that a draw renews then, and proposals that it may take."""
-_LEAST_SOME, _LOCAL = 0.1, 0.15
-"""Acceptance below which new values of some coordinates are not used; share of local steps beside them."""
-_LOOKS = 5  # at most so often the outliers are looked for
-_FEW_IN_CHAINS = 0.25
-"""Acceptance in a chain that redraws its outliers, below which the proposal is fitted to these once more."""
-_ELSEWHERE = (-2.0, -1.0, 1.0, 2.0)
-"""More starts for shapes of the sky, in spreads of their priors from the first: data may have a mode for each
-of several."""
 
 
 class Start(NamedTuple):
@@ -194,7 +161,7 @@ class Sampler:
             return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
         around, given = self.mode(marginal, z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
-        if self.method != NUTS and marginal.nonlinear.size > _TOO_MANY:
+        if self.method != NUTS and marginal.nonlinear.size > CHOICE.max_at_once:
             if self._by_band.serves(around.mode, given):
                 hit = None if given.data.hit is None else np.asarray(given.data.hit)
                 return Start(BY_BAND, reference, around, self._in_bands.fitted(around, given, rng), hit)
@@ -203,7 +170,7 @@ class Sampler:
         density = self._densities(marginal, given)
         # Where bands share the sky, its parameters can have tails that no profile shows, nor draws from one.
         together = data.rate.shape[0] > 1
-        first = Proposal.about(around, FEW_DEGREES) if together else profiled(density, around)
+        first = Proposal.about(around, PROPOSAL.guess_degrees) if together else profiled(density, around)
         adapted = adapt(density, first, rng, guess=together)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
@@ -213,7 +180,7 @@ class Sampler:
             hit = np.asarray(own.data.hit)
             logger.debug("accepted in chains %.0f %%", 100 * accepted)
             adapted = adapted._replace(proposal=moved, acceptance=accepted)
-            if accepted < _FEW_IN_CHAINS:
+            if accepted < CHOICE.refit_acceptance:
                 adapted = adapt(self._densities(marginal, own), moved, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
@@ -226,17 +193,20 @@ class Sampler:
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
     ) -> Start:
         """Propose new values of some whitened coordinates of the Gaussian, or use NUTS where that fails."""
-        proposal = Proposal.about(around, NEARLY_GAUSSIAN)
+        proposal = Proposal.about(around, PROPOSAL.gaussian_degrees)
         # The first of the chains leads away from where it begins.
-        paces = [Pace(1, 0.0, 1.0, share) for share in (_SHARES[-1], *_SHARES)]
+        paces = [Pace(1, 0.0, 1.0, share) for share in (CHOICE.shares[-1], *CHOICE.shares)]
         accepted = self._metropolis.acceptance(given, proposal, paces, int(rng.integers(2**31)))[1:]
-        renewed = np.multiply(_SHARES, accepted)
+        renewed = np.multiply(CHOICE.shares, accepted)
         best = int(np.argmax(renewed))
-        logger.debug("some at a time: accepted %s", dict(zip(_SHARES, np.round(accepted, 2), strict=True)))
-        if accepted[best] < _LEAST_SOME:
+        by_share = dict(zip(CHOICE.shares, np.round(accepted, 2), strict=True))
+        logger.debug("some at a time: accepted %s", by_share)
+        if accepted[best] < CHOICE.min_acceptance_some:
             return Start(MARGINAL, reference, around)
-        wanted = np.log(1.0 - _RENEWED) / np.log1p(-(1.0 - _LOCAL) * renewed[best])
-        pace = Pace(min(int(np.ceil(wanted)), _MOST_RENEWALS), 0.0, 1.0 - _LOCAL, _SHARES[best])
+        some = 1.0 - CHOICE.local_share
+        wanted = np.log(1.0 - CHOICE.renewed) / np.log1p(-some * renewed[best])
+        tries = min(int(np.ceil(wanted)), CHOICE.max_renewals)
+        pace = Pace(tries, 0.0, some, CHOICE.shares[best])
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
     def refitted(self, start: Start, z: NDArray) -> Start | None:
@@ -310,7 +280,7 @@ class Sampler:
         if self.outliers:
             data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
         around, given = self._mode(marginal, z, data, precise=precise)
-        for _ in range(_LOOKS if self.outliers else 0):
+        for _ in range(CHOICE.outlier_rounds if self.outliers else 0):
             likely = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
             if np.array_equal(likely, np.asarray(given.data.hit)):
                 break
@@ -328,15 +298,15 @@ class Sampler:
         nonlinear = marginal.nonlinear
         scale, shape = self.posterior.scale[nonlinear], self.posterior.sky_shape[nonlinear]
         best = Gaussian(z[nonlinear], np.diag(scale))
-        others = [best.mode + t * scale for t in _ELSEWHERE] if shape.any() else []
-        every = data.rate.size // _THINNED + 1
+        others = [best.mode + t * scale for t in CHOICE.sky_starts] if shape.any() else []
+        every = data.rate.size // CHOICE.thinned_cells + 1
         if every > 1:
             # Some of the revolutions of a long mission tell where to look.
             best = self._highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
             others = []
         given = marginal.given(z, data)
-        few = nonlinear.size <= _FEW
-        if precise or not 1 < every <= _LITTLE or not few:
+        few = nonlinear.size <= CHOICE.max_differences
+        if precise or not 1 < every <= CHOICE.max_thinning or not few:
             best = self._highest(marginal, given, best, others, shape)
         else:
             best = best._replace(root=best.root / np.sqrt(every))
@@ -359,7 +329,7 @@ class Sampler:
         """Return the highest mode: from a guess, and from there with the `shape` of the sky of `others`."""
         density = self._densities(marginal, given)
         gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
-        slopes = gradients if marginal.nonlinear.size > _FEW else None
+        slopes = gradients if marginal.nonlinear.size > CHOICE.max_differences else None
         best, height = climb(density, guess, slopes)
         for other in others:
             aside = best._replace(mode=np.where(shape, other, best.mode))
@@ -368,17 +338,18 @@ class Sampler:
 
 
 def _usable(adapted: Adapted) -> bool:
-    return adapted.acceptance >= MIN_ACCEPTANCE and adapted.pareto_k <= MAX_PARETO_K
+    return adapted.acceptance >= CHOICE.min_acceptance and adapted.pareto_k <= CHOICE.max_pareto_k
 
 
 def _pace(adapted: Adapted, cells: int) -> Pace:
     """So many proposals that one of them is nearly always accepted; few where each is slow."""
     if adapted.serves:
-        return Pace(min(max(_CELLS // cells, 1), 3), _NEARLY_ALL, (1.0 - _NEARLY_ALL) / 2)
-    accepted = _SOME * adapted.acceptance + _OTHERS
-    wanted = min(int(np.ceil(np.log(_ALL_REFUSED) / np.log1p(-accepted))), _MOST_TRIES)
-    tries = max(min(wanted, _CELLS_ELSEWHERE // cells), 2)
-    whole = _SOME if tries >= _MANY else _MOST
+        tries = min(max(CHOICE.cells_good // cells, 1), CHOICE.max_tries_good)
+        return Pace(tries, CHOICE.whole_good, (1.0 - CHOICE.whole_good) / 2)
+    accepted = CHOICE.whole_many * adapted.acceptance + CHOICE.local_acceptance
+    wanted = min(int(np.ceil(np.log(CHOICE.max_refused) / np.log1p(-accepted))), CHOICE.max_tries)
+    tries = max(min(wanted, CHOICE.cells // cells), 2)
+    whole = CHOICE.whole_many if tries >= CHOICE.many_tries else CHOICE.whole_few
     return Pace(tries, whole, (1.0 - whole) / 2)
 
 

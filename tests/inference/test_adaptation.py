@@ -8,7 +8,7 @@ from ridgebayes.inference.adaptation import _tempered, acceptance, adapt, pareto
 from ridgebayes.inference.mode import Gaussian
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal
-from ridgebayes.inference.sampler import MAX_PARETO_K
+from ridgebayes.inference.tuning import CHOICE
 
 ROOT = np.array([[2.0, 0.0, 0.0], [0.5, 0.3, 0.0], [-1.0, 0.2, 0.7]])
 MEAN = np.array([1.0, -2.0, 30.0])
@@ -53,7 +53,7 @@ def test_of_a_gaussian(off, width):
     found = adapt(log_densities, Proposal.about(start, 7.0), np.random.default_rng(0))
     moments_agree(found, log_densities, MEAN, sd)
     assert found.acceptance > 0.65
-    assert found.pareto_k < MAX_PARETO_K
+    assert found.pareto_k < CHOICE.max_pareto_k
 
 
 def test_of_a_banana():

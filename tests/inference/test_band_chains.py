@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from ridgebayes import models
-from ridgebayes.inference.band_chains import NEARLY_GAUSSIAN, BandChains, _directions, _with_block
+from ridgebayes.inference.band_chains import BandChains, _directions, _with_block
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import BY_BAND, Sampler
+from ridgebayes.inference.tuning import CHOICE, PROPOSAL
 from tests.helpers.dense_algebra import few_scws
 from tests.inference.test_metropolis import CLOSED, prepared
 
@@ -25,7 +26,7 @@ def chains():
 
 def correlated(rng):
     root = np.linalg.cholesky(np.cov(rng.normal(size=(5, 50))))
-    return Proposal.straight(rng.normal(size=5), root, NEARLY_GAUSSIAN)
+    return Proposal.straight(rng.normal(size=5), root, PROPOSAL.gaussian_degrees)
 
 
 def test_blocks_are_the_gaussian_given_all_others(rng):
@@ -71,7 +72,9 @@ def test_what_all_bands_do_together_is_slow():
             SimpleNamespace(own=[np.array([0]), np.array([1])], shared=np.array([], int)),
             SimpleNamespace(marginal=SimpleNamespace()),
         )
-        q = Proposal.straight(np.zeros(2), np.linalg.cholesky([[1.0, r], [r, 1.0]]), NEARLY_GAUSSIAN)
+        q = Proposal.straight(
+            np.zeros(2), np.linalg.cholesky([[1.0, r], [r, 1.0]]), PROPOSAL.gaussian_degrees
+        )
         ways = _directions(q, bands._blocks(q))
         np.testing.assert_array_equal(ways.slow, slow)
         if slow[0]:
@@ -81,7 +84,7 @@ def test_what_all_bands_do_together_is_slow():
 
 @pytest.mark.slow
 def test_an_interrupted_chain_goes_on_bit_for_bit(small_mission, monkeypatch):
-    monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", 2)
+    monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", CHOICE._replace(max_at_once=2))
     few = few_scws(small_mission)
     posterior, made = prepared(models.crab().with_priors(CLOSED), few)
     sampler = Sampler(posterior, made.data, warmup=0)

@@ -17,6 +17,7 @@ from ridgebayes import models
 from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.sampler import BY_BAND, MARGINAL, METROPOLIS, Sampler
+from ridgebayes.inference.tuning import CHOICE
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.sampling import meet
 from tests.helpers.dense_algebra import few_scws
@@ -72,7 +73,7 @@ def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_ma
 
     Whole; or where there are too many, some of its coefficients at a time, or those of one of two bands.
     """
-    monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", too_many)
+    monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", CHOICE._replace(max_at_once=too_many))
     few = few_scws(small_mission).take_bands(["A01", "A02"][:bands])
     model = models.crab().with_priors(CLOSED)
     posterior, made = prepared(model, few)
@@ -140,7 +141,8 @@ def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, dr
 
     Of one band, or of the first of two that are sampled in turn.
     """
-    monkeypatch.setattr("ridgebayes.inference.sampler._TOO_MANY", {1: 60, 2: 0}[bands])
+    choice = CHOICE._replace(max_at_once={1: 60, 2: 0}[bands])
+    monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", choice)
     quiet = small_mission.select((small_mission.lat > 40) & ~small_mission.crab)
     quiet = quiet.take_bands(["A01", "A02"][:bands])
     first = quiet.select(np.arange(len(quiet)) % (len(quiet) // 8) == 0)

@@ -13,9 +13,10 @@ import xarray as xr
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.inference.kernels import Nuts
-from ridgebayes.inference.metropolis import PILOT, Metropolis
+from ridgebayes.inference.metropolis import Metropolis
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.inference.settings import Settings
+from ridgebayes.inference.tuning import MOVES
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.run import CHECKPOINT, Run
 from ridgebayes.runs.sampling import resume
@@ -114,7 +115,7 @@ def test_chains_with_outliers_are_resumed_too(data, three_regions, tmp_path, mon
     model = models.regions(three_regions).with_extras("outliers")
     whole = sample(model, data, settings=PROPOSALS)
     # Two blocks come before the chains, and each chain has four.
-    interrupted(monkeypatch, model, data, tmp_path / "run", PILOT + 6, PROPOSALS)
+    interrupted(monkeypatch, model, data, tmp_path / "run", MOVES.pilot_blocks + 6, PROPOSALS)
     same(resume(tmp_path / "run"), whole)
 
 
