@@ -1,10 +1,10 @@
 """Adaptive importance sampling: a proposal fitted to a density of a few parameters.
 
-Rounds of draws from the present proposal, weighted by density over the mixture of all proposals so far
-(deterministic mixture weights: Owen & Zhou 2000; adaptive multiple importance sampling: Cornuet et al. 2012,
-Scandinavian Journal of Statistics 39, 798), give the next. The best serves as the proposal of an independence
-sampler (Tierney 1994, Annals of Statistics 22, 1701), which is exact whatever the fit; how good it is, its
-acceptance and Pareto's k of the weights say.
+Each round draws from the present proposal and weights all draws so far by density over the mixture of all
+proposals so far (deterministic mixture weights: Owen & Zhou 2000; adaptive multiple importance sampling:
+Cornuet et al. 2012, Scandinavian Journal of Statistics 39, 798). The next proposal is fitted to the weighted
+draws. The best one becomes the proposal of an independence sampler (Tierney 1994, Annals of Statistics 22,
+1701), which is exact whatever the fit. Its acceptance and the Pareto k of its weights measure how good it is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Adapted(NamedTuple):
     acceptance
         Share of its draws that an independence sampler accepts.
     pareto_k
-        Of the weights of its draws: above 0.7 the proposal misses a part of the density.
+        Pareto k of the weights of its draws. Above 0.7 the proposal misses a part of the density.
     """
 
     proposal: Proposal
@@ -43,7 +43,7 @@ class Adapted(NamedTuple):
 
     @property
     def serves(self) -> bool:
-        """Whether draws of the proposal do nearly alone."""
+        """Whether chains hardly need moves other than draws of the proposal."""
         return self.acceptance >= ADAPTATION.good_acceptance and self.pareto_k <= ADAPTATION.good_pareto_k
 
 
@@ -59,15 +59,15 @@ def adapt(
     start
         First proposal.
     guess
-        Whether that is no more than a guess about the mode. Fewer draws may then tell skewness, and rounds
-        that use it again, to gather points for a first fit, are no fits in vain.
+        True if `start` is a rough guess: fewer draws then suffice to fit skewness, and rounds that only
+        gather draws for the first fit do not count as fits that gained nothing.
     rng
         Random numbers.
 
     Returns
     -------
     Adapted
-        The proposal with the least second moment of the weights, which is taken over the draws of all rounds.
+        The proposal with the least second moment of the weights over the draws of all rounds.
     """
     proposal, size = start, start.mean.size
     n = max(ADAPTATION.min_draws, ADAPTATION.draws_per_parameter * size)
@@ -89,7 +89,7 @@ def adapt(
         log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
         if not np.isfinite(log_weight).any():
             continue
-        # Own draws of a proposal do not see what it misses; those of all others do.
+        # Judge a proposal on all draws: its own cannot show regions that it misses.
         weight = softmax(log_weight)
         moments = logsumexp(log_p - log_q, axis=1, b=weight)
         best = judged[int(np.argmin(moments))]
@@ -100,9 +100,8 @@ def adapt(
         if last.serves and (served or last.acceptance >= ADAPTATION.sure_acceptance):
             break
         usable = best.acceptance >= ADAPTATION.usable_acceptance and best.pareto_k <= ADAPTATION.good_pareto_k
-        if fits >= ADAPTATION.patience and (
-            usable or _effective_size(weight) >= ADAPTATION.size_per_parameter * size
-        ):
+        enough = usable or _effective_size(weight) >= ADAPTATION.size_per_parameter * size
+        if enough and fits >= ADAPTATION.patience:
             gain = moments[: -ADAPTATION.patience].min() - moments.min()
             if gain < ADAPTATION.min_gain:
                 break
@@ -118,9 +117,9 @@ def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
     Parameters
     ----------
     log_weight
-        Weights with which points stand for draws of the density, up to a constant, (n,).
+        Log importance weights of the points for the density, up to a constant, (n,).
     log_ratio
-        Log of proposal over density there, up to a constant, (n,).
+        Log of proposal over density at the points, up to a constant, (n,).
     """
     possible = np.isfinite(log_weight)
     if not possible.any():
@@ -128,24 +127,24 @@ def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
     order = np.argsort(log_ratio[possible])
     log_weight, log_ratio = log_weight[possible][order], log_ratio[possible][order]
     weight, of_proposal = softmax(log_weight), softmax(log_weight + log_ratio)
-    # Of every pair of points the lesser ratio counts.
+    # With weights w and ratios r this is Σ w_i w_j min(r_i, r_j) / Σ w_i r_i.
     return float((of_proposal * (2.0 * (1.0 - np.cumsum(weight)) + weight)).sum())
 
 
 def pareto_k(log_weight: NDArray) -> float:
-    """Pareto's k of importance weights (Vehtari et al. 2024, JMLR 25, 72)."""
+    """Pareto k of importance weights (Vehtari et al. 2024, JMLR 25, 72)."""
     finite = log_weight[np.isfinite(log_weight)]
     return smoothed(finite)[1] if finite.size >= 20 else np.inf
 
 
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, skewed: float) -> Proposal:
-    """Fit coordinates, then centre and covariance by moments or curvature, then degrees and width."""
+    """Fit skewed coordinates, then mean and covariance from moments or curvature, then degrees and width."""
     weight, size = _tempered(log_weight), x.shape[1]
     if (
-        ADAPTATION.max_size_share * len(x) < _of_a_form(size)
+        ADAPTATION.max_size_share * len(x) < _size_for_form(size)
         and _effective_size(weight) >= ADAPTATION.choice_size
     ):
-        # Of many parameters the moments of few points are worse than what gave these points.
+        # With few points and many parameters, keep the previous proposal.
         return before
     frame = before if _effective_size(weight) < skewed else before._replace(**unskewed(x, weight))
     u = frame.even(x)
@@ -159,15 +158,15 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, s
     if _effective_size(weight) < ADAPTATION.choice_size:
         return frame._replace(mean=found[0][0], root=found[0][1], degrees=PROPOSAL.guess_degrees)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
-    # Moments fit the very points by which they are judged, the better the fewer these are.
-    handicap = ADAPTATION.moment_penalty * (size + 3) * size / 2 / _effective_size(weight)
-    return best[0][1] if best[0][0] < best[-1][0] + handicap else best[-1][1]
+    # Moments overfit small samples, so penalise them.
+    penalty = ADAPTATION.moment_penalty * (size + 3) * size / 2 / _effective_size(weight)
+    return best[0][1] if best[0][0] < best[-1][0] + penalty else best[-1][1]
 
 
 def _widened(
     frame: Proposal, mean: NDArray, root: NDArray, u: NDArray, log_p: NDArray, weight: NDArray
 ) -> tuple[float, Proposal]:
-    """Choose degrees of freedom and width that make the second moment of the weights least; its log too."""
+    """Choose degrees of freedom and width by the least second moment of the weights; also return its log."""
     tried = [
         frame._replace(mean=mean, root=w * root, degrees=nu)
         for nu in PROPOSAL.degrees
@@ -193,16 +192,16 @@ def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
 def _curved(
     x: NDArray, log_p: NDArray, log_weight: NDArray, about: Proposal
 ) -> tuple[NDArray, NDArray] | None:
-    """Top and inverse curvature of a quadratic form that is fitted to the log density.
+    """Maximum and root of the inverse curvature of a quadratic form fitted to the log density.
 
-    The values are exact, so where the density is nearly Gaussian this needs far fewer points than moments.
+    The log densities carry no noise: of a nearly Gaussian density this needs far fewer points than moments.
     """
     size = x.shape[1]
     u = about.white(x)
     first, second = np.triu_indices(size)
     terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
-    weight = _tempered(log_weight, _of_a_form(size))
-    if _effective_size(weight) < _of_a_form(size):
+    weight = _tempered(log_weight, _size_for_form(size))
+    if _effective_size(weight) < _size_for_form(size):
         return None
     near = weight > 0.0
     root_weight = np.sqrt(weight[near])
@@ -220,18 +219,18 @@ def _curved(
     return about.mean + about.root @ top, root
 
 
-def _of_a_form(size: int) -> float:
-    """How many draws weights must be worth to fit a quadratic form of so many parameters."""
+def _size_for_form(size: int) -> float:
+    """Effective sample size that a quadratic form of `size` parameters needs."""
     return ADAPTATION.size_per_term * ((size + 1) * (size + 2) // 2)
 
 
 def _effective_size(weight: NDArray) -> float:
-    """How many independent draws weighted ones are worth."""
+    """Effective sample size of normalised weights."""
     return float(1.0 / (weight**2).sum())
 
 
 def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
-    """Weights that are worth at least so many draws: raised to a power below one where they are not."""
+    """Temper weights until their effective sample size reaches `least`: raise them to a power below one."""
     least, possible = min(least, ADAPTATION.max_size_share * log_weight.size), np.isfinite(log_weight)
     for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
         log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)

@@ -1,4 +1,4 @@
-"""What helps a fit whose chains did not do their work: options of ``ridgebayes fit``, ready to be typed."""
+"""Advice for fits that have not converged: options of ``ridgebayes fit``, ready to be typed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import math
 from ridgebayes.inference.settings import TIMES, Settings
 
 ENOUGH = Settings.draws
-"""Draws a chain that a fit has by default."""
+"""Default number of draws of each chain."""
 _ROOM = 1.3  # an ESS is an estimate
 _ROUND = 100
 
 
 def enough() -> str:
-    """Return the option of so many draws that they can be judged."""
+    """Return the option for enough draws to judge convergence."""
     return f"--draws {ENOUGH}"
 
 
 def more_draws(draws: int, times: float) -> str:
-    """Return the option of so many times more draws a chain, eight times at most: the next advice goes on.
+    """Return the option for `times` as many draws a chain, eight times at most; later advice asks for more.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Chains of many bands: new values for the nonlinear parameters of one band after the other.
+"""Chains of many bands: proposals change the nonlinear parameters of one band at a time.
 
-A proposal for all parameters of ten bands at once is never accepted. Here each draw takes proposals for each
-band (`ridgebayes.inference.by_band`: a tenth of an evaluation) and for the parameters that bands share: draws
-of the fitted proposal given all other parameters, or steps from where the chain is. Where bands share the sky
-such moves mix slowly along a few directions of all parameters, such as that of all Crab rates together. New
-values are proposed along these, too.
+A proposal for all parameters of ten bands at once is never accepted. Here each draw makes proposals for each
+band in turn (`ridgebayes.inference.by_band`: a tenth of an evaluation) and for the parameters that bands
+share. They are draws of the fitted proposal given all other parameters, or local steps. If bands share the
+sky, this mixes slowly along a few directions of all parameters, such as that of all Crab rates together.
+Further proposals give new values along these slow directions.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from ridgebayes.inference.tuning import BAND_MOVES, MOVES, PROPOSAL
 
 
 class _Block(NamedTuple):
-    """Parameters that are proposed together, in the coordinates of the proposal of all."""
+    """Parameters that are proposed together, in the coordinates of the proposal of all parameters."""
 
-    at: NDArray  # (own,)
-    band: int | None  # None: they are shared
-    others: NDArray  # all other parameters
-    given: Proposal  # the proposal given these, where they are at their centre
-    regression: NDArray  # of its centre on these (own, other)
+    at: NDArray  # their indices, (own,)
+    band: int | None  # None: bands share them
+    others: NDArray  # indices of all other parameters
+    given: Proposal  # the conditional proposal, with all others at their centre
+    regression: NDArray  # of its centre on the others, (own, other)
 
 
 class _Directions(NamedTuple):
-    """Directions that are independent of each other, in the coordinates of the proposal of all."""
+    """Independent directions in the coordinates of the proposal of all parameters."""
 
-    root: NDArray  # each of them, its spread the length (parameter, direction)
-    inverse: NDArray
-    slow: NDArray  # True where moves of one block after the other mix slowly (direction,)
+    root: NDArray  # directions, each as long as its spread, (parameter, direction)
+    inverse: NDArray  # inverse of `root`
+    slow: NDArray  # True where moves of one block at a time mix slowly, (direction,)
 
 
 class _Kept(NamedTuple):
     theta: NDArray  # nonlinear parameters
-    hit: Any = None  # indicators of outliers (band, block, width); None without
+    hit: Any = None  # indicators of outliers (band, block, width); None for a model without outliers
 
 
 class _State(NamedTuple):
@@ -67,7 +67,7 @@ class BandChains:
     by_band
         Density of the nonlinear parameters.
     metropolis
-        Chains of the same density, all bands at once: these redraw the indicators of outliers.
+        Chains of the same density for all bands at once; they draw the indicators of outliers.
     """
 
     def __init__(self, by_band: ByBand, metropolis: Metropolis) -> None:
@@ -85,11 +85,11 @@ class BandChains:
         given
             Data of the part.
         proposal
-            Of the nonlinear parameters.
+            Proposal of the nonlinear parameters.
         draws
             Number of draws to keep.
         after
-            How far it has come; it goes on from there as if it had never stopped.
+            Progress of an interrupted chain, which continues bit for bit.
         """
         seed = np.asarray(jax.random.key_data(key)).tolist()
         if after is None:
@@ -104,7 +104,7 @@ class BandChains:
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
 
     def fitted(self, around: Gaussian, given: Given, rng: np.random.Generator) -> Proposal:
-        """Fit a proposal block by block, all other parameters at the mode; between blocks as at the mode."""
+        """Fit a proposal block by block with all others at the mode; keep the correlations between blocks."""
         theta, frame = around.mode, Proposal.about(around, PROPOSAL.gaussian_degrees)
         _, pieces = self._by_band.whole(theta, given)
         for block in self._blocks(frame):
@@ -121,7 +121,7 @@ class BandChains:
     def _moved(
         self, theta: NDArray, band: int | None, pieces: Pieces, given: Given
     ) -> tuple[Together, Pieces]:
-        """Work out a vector that differs in one band, or in what bands share, from that of the pieces."""
+        """Compute the density of a vector that differs from that of `pieces` in one block."""
         if band is None:
             return self._by_band.whole(theta, given)
         together, piece = self._by_band.moved(theta, band, pieces, given)
@@ -219,11 +219,11 @@ class BandChains:
 
 
 def _directions(q: Proposal, parts: Sequence[_Block]) -> _Directions:
-    """Find directions in which the proposal of all is independent, and those that are slow.
+    """Find independent directions of the proposal of all parameters, and which of them are slow.
 
     They are eigenvectors of its precision in coordinates that are whitened block by block. The smaller an
-    eigenvalue, the longer a Gibbs sampler of the blocks remembers where it was (Roberts & Sahu 1997, JRSS B
-    59, 291).
+    eigenvalue, the longer the autocorrelation time of a Gibbs sampler of the blocks (Roberts & Sahu 1997,
+    JRSS B 59, 291).
     """
     precision = np.linalg.inv(q.root @ q.root.T)
     block_by_block = np.zeros_like(precision)
@@ -244,11 +244,11 @@ def _taken(
 
 
 def _with_block(q: Proposal, block: _Block, own: Proposal) -> Proposal:
-    """Put what was fitted to one block, all others at their centre, into the proposal of all."""
+    """Insert the fit of one block, with all others at their centre, into the proposal of all parameters."""
     new = q._replace(mean=q.mean.copy(), centre=q.centre.copy(), spread=q.spread.copy(), skew=q.skew.copy())
     for name in ("mean", "centre", "spread", "skew"):
         getattr(new, name)[block.at] = getattr(own, name)
-    # A factor on the block makes its own part of the precision that of the fit, and keeps correlations.
+    # Scaling the block by a matrix gives it the precision of the fit and keeps the correlations with others.
     precision = np.linalg.inv(q.root @ q.root.T)
     factor = np.eye(q.mean.size)
     mine = np.ix_(block.at, block.at)

@@ -1,14 +1,14 @@
-r"""The density of many bands at once, of which one changes: a tenth of the work where there are ten.
+r"""The density of many bands when the parameters of one band change: with ten bands, a tenth of the work.
 
-Given the parameters that bands share, each band sees its own parameters alone. The equations of its own
-linear parameters (level, drift, tracer, …) are therefore solved by themselves (Schur's complement): what they
-leave to the shared ones, the sky, is a matrix, a vector and a number a band. The density of all is
+Given the shared parameters, bands are independent. So the linear parameters of each band (level, drift,
+tracer, …) are eliminated first (Schur's complement). This leaves a matrix, a vector and a number for each
+band in the equations of the shared parameters, the sky. The density of all bands is
 
 .. math:: \log p(θ, y) = \sum_b v_b + \log p(θ, β_0) + \tfrac12 t^\top T^{-1} t - \tfrac12 \log\det T,
           \qquad T = P + \sum_b S_b, \quad t = q + \sum_b s_b
 
-with P and q the precision and the gradient of the prior of the shared ones. A new value of the parameters of
-one band changes one of these pieces.
+with P and q the precision and the gradient of the prior of the shared parameters. New parameters of one band
+change only its own S, s and v.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.normal_equations import BandEquations, Slopes, equations_of_bands
 
 _SAME = 1e-6
-"""Difference of log densities that rounding makes, at most."""
+"""Largest relative difference of log densities that counts as rounding."""
 
 
 class Pieces(NamedTuple):
-    """What bands leave to the shared linear parameters; arrays (band, …), or of one band.
+    """Contributions of bands to the equations of the shared parameters; arrays (band, …), or of one band.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Pieces(NamedTuple):
     factor
         Lower Cholesky factor of the precision of the own linear parameters given the shared, (own, own).
     half
-        Its inverse times their precision with the shared, and their gradient, (own, shared + 1).
+        Inverse of `factor` times [their precision with the shared, their gradient], (own, shared + 1).
     """
 
     precision: Any
@@ -53,12 +53,12 @@ class Pieces(NamedTuple):
 
 
 class Together(NamedTuple):
-    """The pieces put together.
+    """Solution of the equations of the shared parameters.
 
     Attributes
     ----------
     log_density
-        Of the nonlinear parameters, up to a constant, ().
+        Log density of the nonlinear parameters, up to a constant, ().
     factor, half
         Lower Cholesky factor of T, and its inverse times t.
     """
@@ -69,11 +69,11 @@ class Together(NamedTuple):
 
 
 class _Prior(NamedTuple):
-    """Of the linear parameters, at the reference."""
+    """Prior of the linear parameters, at the reference."""
 
     log_density: Array
     gradient: Array  # (linear,)
-    precision: Array  # (linear,): no two belong together
+    precision: Array  # (linear,): they are independent
 
 
 class ByBand:
@@ -89,9 +89,9 @@ class ByBand:
     bands
         Number of bands.
     own
-        Nonlinear parameters of each band: numbers of elements of the nonlinear vector.
+        Indices of the nonlinear parameters of each band in the nonlinear vector.
     shared
-        Nonlinear parameters that bands share, likewise.
+        Indices of the nonlinear parameters that bands share.
     """
 
     def __init__(self, marginal: Marginal) -> None:
@@ -103,10 +103,10 @@ class ByBand:
         of_linear, size = band[marginal.linear], marginal.linear.size
         own = [np.flatnonzero(of_linear == b) for b in range(self.bands)]
         self._shared_linear = np.flatnonzero(of_linear == -1)
-        # Bands that have fewer of their own are filled up with a parameter that there is not.
+        # Bands with fewer parameters of their own are padded with a dummy parameter.
         most, n = max(map(len, own), default=0), self._shared_linear.size
         self._own_linear = np.array([np.pad(x, (0, most - len(x)), constant_values=size) for x in own], int)
-        # Where in (shared, own of the band, others) a linear parameter stands.
+        # Position of each linear parameter in the order shared, own of the band, others.
         self._to = np.full((self.bands, size), n + most)
         self._to[:, self._shared_linear] = np.arange(n)
         for to, x in zip(self._to, own, strict=True):
@@ -114,7 +114,7 @@ class ByBand:
         self._all, self._one = jax.jit(self._whole), jax.jit(self._moved)
 
     def serves(self, theta: NDArray, given: Given) -> bool:
-        """Tell whether the bands are independent given what they share: put to the test, band by band."""
+        """Test numerically whether the bands are independent given the shared parameters."""
         if self.bands < 2 or not min(map(len, self.own)):
             return False
         _, pieces = self.whole(theta, given)
@@ -125,15 +125,15 @@ class ByBand:
         return bool(np.abs(dense - np.array([here, *there])).max() < _SAME * (1.0 + np.abs(dense).max()))
 
     def whole(self, theta: NDArray, given: Given) -> tuple[Together, Pieces]:
-        """Work out all bands at a nonlinear vector."""
+        """Compute all bands at a nonlinear vector."""
         return jax.tree.map(np.asarray, self._all(theta, given))
 
     def moved(self, theta: NDArray, band: int, pieces: Pieces, given: Given) -> tuple[Together, Pieces]:
-        """Work out one band anew, and all together: `pieces` are those of a vector that differs in that band.
+        """Update the density for new parameters of one band; `pieces` belong to a vector that differs there.
 
-        The pieces that are returned are those of the band.
+        Returns the pieces of that band.
         """
-        # A sum over the others, rather than a difference, keeps all digits.
+        # Summing the other bands is exact; subtracting the old band from the total would lose digits.
         others = np.arange(self.bands) != band
         rest = [x[others].sum(0) for x in pieces[:3]]
         return jax.tree.map(np.asarray, self._one(theta, band, rest, given))
@@ -141,9 +141,9 @@ class ByBand:
     def draw(
         self, together: Together, pieces: Pieces, given: Given, noise: NDArray
     ) -> tuple[NDArray[np.float64], float]:
-        """Draw the linear parameters, for standard normal `noise` (linear,): with the log density of all."""
+        """Draw the linear parameters from standard normal `noise` (linear,); also return the log density."""
         at, solve = self._shared_linear, scipy.linalg.solve_triangular
-        noise = np.append(noise, 0.0)  # of what fills up
+        noise = np.append(noise, 0.0)  # for the dummy parameter
         off = np.zeros(noise.size)
         shared = solve(together.factor, together.half + noise[at], trans="T", lower=True)
         off[at] = shared
@@ -173,7 +173,7 @@ class ByBand:
         return self._together([x + y for x, y in zip(rest, piece[:3], strict=True)], prior), piece
 
     def _slopes(self, theta: Array, band: Array, data: FitData, given: Given) -> Slopes:
-        """Slopes of one band, by the parameters that move it alone."""
+        """Slopes of one band, by the parameters that affect it."""
         slopes: Slopes = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, band, 1), given.slopes)
         if not self._marginal.slopes_move:
             return slopes
@@ -195,7 +195,7 @@ class ByBand:
         return _Prior(value, gradient, -curvature)
 
     def _piece(self, found: BandEquations, to: Array, own: Array, prior: _Prior) -> Pieces:
-        """Solve the equations of a band for its own parameters."""
+        """Eliminate the band's own parameters from its equations."""
         n, size = self._shared_linear.size, len(own)
         at = to[found.at]
         matrix = jnp.zeros((n + size + 1, n + size + 1)).at[at[:, None], at].add(found.precision)

@@ -1,4 +1,4 @@
-"""How programs are compiled that cost more to compile than to run."""
+"""Compilation of functions that take longer to compile than to run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 def compiled_quickly(function: Callable) -> Any:
-    """Compile a function with little optimisation: sooner ready, but two to three times as slow.
+    """Compile a function with little optimisation: it is ready sooner, but two to three times as slow.
 
-    For what a fit calls a few times only, and what does not take longer for more ScWs.
+    For functions that a fit calls only a few times, and whose time does not grow with the number of ScWs.
     """
     return jax.jit(function, compiler_options=_QUICK)

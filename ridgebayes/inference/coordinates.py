@@ -1,4 +1,4 @@
-"""Coordinates without bounds in which the parameters of a posterior are sampled."""
+"""Unbounded coordinates in which parameters are sampled."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from numpyro.distributions.transforms import IdentityTransform, Transform
 
 _STEPS = 60
 _OVER_MEAN = 0.1
-"""Scale of the coordinates of what may vanish, over the mean of its prior: most posteriors are so narrow.
-One that is much narrower than the scale has a long tail towards zero in these coordinates."""
+"""Scale of `FromZero` over the mean of the prior, about the width of most posteriors. In these coordinates a
+much narrower posterior has a long tail towards zero."""
 
 
 class FromZero(Transform):
     """Positive numbers x = s g(z), g(z) = z Φ(z) + φ(z), so that dx/dz = s Φ(z).
 
-    For scales that may be zero. There g falls like a Gaussian, so a density that is finite at x = 0 has a
-    Gaussian tail in z, where it has a long one in log x; far above s, x grows evenly with z.
+    For parameters that may be zero. A density that is finite at x = 0 has a Gaussian tail in z, whereas it
+    has a long tail in log x. Far above s, x grows linearly with z.
 
     Parameters
     ----------
     scale
-        s, of a shape that broadcasts to that of the numbers.
+        s, of a shape that broadcasts to that of x.
     """
 
     domain = constraints.real
@@ -38,11 +38,11 @@ class FromZero(Transform):
         self.scale = scale
 
     def __call__(self, x: Array) -> Array:
-        """From coordinates to numbers."""
+        """Transform z to x."""
         return self.scale * _g(x)
 
     def _inverse(self, y: Array) -> Array:
-        """From numbers to coordinates, by Newton's method in log g, which is concave."""
+        """Transform x to z, by Newton's method for log g, which is concave."""
         wanted = jnp.log(y / self.scale)
 
         def step(_: int, z: Array) -> Array:
@@ -56,29 +56,29 @@ class FromZero(Transform):
         return log_ndtr(x) + jnp.log(self.scale)
 
     def tree_flatten(self) -> tuple:
-        """Parts of the transform, as JAX takes it apart."""
+        """Leaves and structure for JAX."""
         return (self.scale,), (("scale",), {})
 
 
 def may_vanish(prior: Any) -> bool:
-    """Tell whether a prior is of a positive number that may as well be zero."""
+    """Tell whether a prior of a positive parameter has a finite density at zero."""
     while isinstance(prior, dist.ExpandedDistribution | dist.Independent | dist.MaskedDistribution):
         prior = prior.base_dist
     return isinstance(prior, dist.HalfNormal | dist.Exponential)
 
 
 def scale_of(prior: Any) -> Array:
-    """Scale of the coordinates of what may vanish."""
+    """Scale of `FromZero` for a prior."""
     return _OVER_MEAN * prior.mean
 
 
 def coordinates(prior: Any, scale: Any = None) -> Transform:
-    """Choose the coordinates of a parameter: `scale` is that of a prior that may vanish, else None."""
+    """Choose the coordinates of a parameter: `FromZero` if a scale is given."""
     return biject_to(prior.support) if scale is None else FromZero(scale)
 
 
 def is_real(transform: Any) -> bool:
-    """Tell whether coordinates are the numbers themselves."""
+    """Tell whether a transform is the identity."""
     while hasattr(transform, "base_transform"):
         transform = transform.base_transform
     return isinstance(transform, IdentityTransform)

@@ -1,4 +1,4 @@
-"""Did the sampler do its work? R-hat, ESS and divergences, said plainly, with the line that helps."""
+"""Convergence diagnostics: R-hat, ESS, divergences and BFMI, in plain sentences with advice."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ridgebayes.inference.advice import enough, more_draws
 from ridgebayes.inference.mixing import MAX_R_HAT, MIN_ESS
 
 FEWEST = 4
-"""Draws a chain without which nothing can be judged."""
+"""Fewest draws of each chain for any diagnostic."""
 MIN_BFMI = 0.3
-"""Betancourt 2016 (arXiv:1604.00695)."""
+"""Least Bayesian fraction of missing information: Betancourt 2016 (arXiv:1604.00695)."""
 
 
 class Finding(NamedTuple):
-    """Something that the draws show.
+    """One problem of the draws.
 
     Attributes
     ----------
     what
-        In words, with the parameter and the reason.
+        Description with the parameter and the reason.
     advice
-        Options of ``ridgebayes fit`` that help; empty where nothing needs to be done.
+        Options of ``ridgebayes fit`` that help; empty if nothing needs to be done.
     bands
-        Where bands are fitted apart, those it is about; empty for all.
+        Bands concerned, if bands are fitted separately; empty for all.
     fails
-        Whether the draws must not be used.
+        True if the draws must not be used.
     """
 
     what: str
@@ -44,12 +44,12 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found.
+    """Diagnostics of a run.
 
     Attributes
     ----------
     r_hat, ess_bulk, ess_tail
-        Per scalar parameter, variables named as in the posterior.
+        Values for each scalar parameter, variables named as in the posterior.
     divergences
         Number of divergent draws.
     saturated
@@ -57,7 +57,7 @@ class Diagnosis:
     bfmi
         Lowest Bayesian fraction of missing information of a chain (of a band).
     findings
-        What is to be said; empty when all is well.
+        Problems; empty if there are none.
     """
 
     r_hat: xr.Dataset
@@ -70,7 +70,7 @@ class Diagnosis:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One plain sentence each, naming the parameter, the reason and the options that help."""
+        """One sentence for each finding, with the parameter, the reason and the options that help."""
         return tuple(map(str, self.findings))
 
     @property
@@ -79,7 +79,7 @@ class Diagnosis:
         return tuple(finding for finding in self.findings if finding.fails)
 
     def fails(self, band: str) -> bool:
-        """Whether the draws of a band must not be used."""
+        """Tell whether the draws of a band must not be used."""
         return any(not finding.bands or band in finding.bands for finding in self.failures)
 
     @property
@@ -100,9 +100,9 @@ def diagnose(tree: xr.DataTree, stopped: str = "") -> Diagnosis:
     tree
         ArviZ groups `posterior` and `sample_stats`.
     stopped
-        Where the chains were stopped before their end: when, in words.
+        When the chains were stopped early, in words.
     """
-    # The FOV flux is linear in the intensities, which are judged themselves.
+    # The FOV flux is linear in the intensities, which have their own diagnostics.
     posterior = tree["posterior"].to_dataset().drop_vars("sky.fov_flux", errors="ignore")
     statistics = tree["sample_stats"].to_dataset()
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
@@ -141,7 +141,7 @@ def _nothing(posterior: xr.Dataset) -> xr.Dataset:
 
 def _measures(posterior: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
     """R-hat, bulk and tail ESS of every scalar parameter."""
-    # What is fixed agrees with itself; ArviZ would divide by its spread.
+    # Fixed parameters have zero spread, by which ArviZ would divide.
     fixed = [name for name, x in posterior.items() if bool((x == x.isel(chain=0, draw=0)).all())]
     varying = posterior.drop_vars(fixed)
     given = posterior.isel(chain=0, draw=0, drop=True)[fixed]
@@ -149,7 +149,7 @@ def _measures(posterior: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset
     alike, all_of_them = xr.full_like(given, 1.0), xr.full_like(given, size)
     if not varying.data_vars:
         return alike, all_of_them, all_of_them
-    # One chain has no R-hat; ArviZ splits it in halves.
+    # ArviZ splits chains in halves, so even a single chain has an R-hat.
     return (
         arviz_stats.rhat(varying).merge(alike),
         arviz_stats.ess(varying, method="bulk").merge(all_of_them),
@@ -158,7 +158,7 @@ def _measures(posterior: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset
 
 
 def _divergences(posterior: xr.Dataset, statistics: xr.Dataset) -> tuple[int, list[Finding]]:
-    """Count the divergent draws, and say where they are."""
+    """Count the divergent draws, and find the parameter in which they differ most from the others."""
     diverging = statistics["diverging"]
     number = int(diverging.sum())
     if not number:
@@ -179,14 +179,14 @@ def _divergences(posterior: xr.Dataset, statistics: xr.Dataset) -> tuple[int, li
 
 
 def _in_bands(values: xr.Dataset, bands: tuple[str, ...]) -> xr.Dataset:
-    """Leave out other bands, where there are some."""
+    """Keep only these bands, if any are given."""
     if not bands or "band" not in values.dims:
         return values
     return values.isel(band=[str(b) in bands for b in values["band"].values])
 
 
 def _largest(values: xr.Dataset) -> str:
-    """Name the scalar parameter of the largest value."""
+    """Return the name of the scalar parameter with the largest value."""
     found = [(name, value, labels) for name, x in values.items() for value, labels in _scalars(x)]
     if not found:
         return ""
@@ -195,13 +195,13 @@ def _largest(values: xr.Dataset) -> str:
 
 
 def _bfmi(statistics: xr.Dataset) -> xr.DataArray | None:
-    """Of each chain, and of each band where these were sampled apart."""
+    """BFMI of each chain, and of each band if bands were sampled separately."""
     name = "energy_band" if "energy_band" in statistics else "energy"
     return arviz_stats.bfmi(statistics[name]) if name in statistics else None
 
 
 def _slow_energy(posterior: xr.Dataset, statistics: xr.Dataset, bfmi: xr.DataArray, draws: int) -> Finding:
-    """Say that tails are explored slowly, and by which parameter: the one that follows the energy."""
+    """Report slowly explored tails, with the parameter that is most correlated with the energy."""
     energy: xr.DataArray = statistics["energy"]
     bands: tuple[str, ...] = ()
     if "band" in bfmi.dims:
@@ -220,9 +220,9 @@ def _slow_energy(posterior: xr.Dataset, statistics: xr.Dataset, bfmi: xr.DataArr
 def _beyond(
     values: xr.Dataset, what: str, limit: float, reason: str, draws: int, *, apart: bool
 ) -> list[Finding]:
-    """One finding for all parameters beyond a limit, naming the worst and counting the others."""
+    """Return one finding for all parameters beyond a limit, with the worst one and the number of others."""
     sign = 1 if what == "R-hat" else -1
-    # What is no number is as bad as can be.
+    # Values that are not a number count as the worst.
     found = [
         (sign * float(value) if np.isfinite(value) else np.inf, value, name, labels, x.dims)
         for name, x in values.items()
@@ -245,7 +245,7 @@ def _named(name: object, labels: list[str]) -> str:
 
 
 def _scalars(array: xr.DataArray):
-    """Every value with its labels along the axes."""
+    """Yield every value with its labels along the axes."""
     labels = [array[dim].values for dim in array.dims]
     for index in np.ndindex(array.shape):
         yield array.values[index], [str(axis[i]) for axis, i in zip(labels, index, strict=True)]

@@ -1,9 +1,9 @@
-"""Draws of an old posterior made draws of a new one: importance weights, and a map that brings them nearer.
+"""Reuse draws of an old posterior for a new one, by importance weights and an affine map.
 
-Where new data say much, few of the old draws carry all of the weight. An affine map takes them to where the
-new data pull them, as it would be right for a Gaussian posterior, and only what is left is a matter of
-weights (importance sampling with moment matching, Paananen et al. 2021, Statistics and Computing 31, 16, with
-the curvature of the new likelihood in place of sampled moments).
+If new data are informative, a few old draws carry all of the weight. An affine map, which is exact for
+Gaussian posteriors, first moves the draws to the new posterior. Weights then correct what is left (importance
+sampling with moment matching, Paananen et al. 2021, Statistics and Computing 31, 16, with the curvature of
+the new likelihood in place of sampled moments).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Reweighed:
     statistics
         Name → (chain, draw).
     pareto_k, efficiency
-        Of the weights: Pareto's k, and the share of the draws that the weighted ones are worth.
+        Pareto k of the weights, and their effective sample size over the number of draws.
     how
-        In words, how old draws became these.
+        How they were made from old draws, in words.
     """
 
     z: NDArray
@@ -46,27 +46,27 @@ class Reweighed:
 
     @cached_property
     def serves(self) -> bool:
-        """Tell whether they are worth what a fit asks for."""
+        """Tell whether they pass the limits of Pareto k, R-hat and ESS."""
         return self.pareto_k <= MAX_PARETO_K and mixed(self.z)
 
 
 def reweigh(
     z: NDArray, statistics: Mapping[str, NDArray], lp: NDArray, rng: np.random.Generator, *, how: str
 ) -> Reweighed:
-    """Draw from weighted draws, chain by chain and in their order: R-hat and ESS keep their meaning.
+    """Resample weighted draws chain by chain, in their order, so that R-hat and ESS keep their meaning.
 
     Parameters
     ----------
     z
-        Old draws, (chain, draw, parameter), or these moved by a map of constant volume.
+        Old draws, (chain, draw, parameter), moved or not by a map with a constant Jacobian.
     statistics
-        Of the old draws, "lp" and "energy" among them.
+        Sample statistics of the old draws; "lp" and "energy" are needed.
     lp
         Log density of the new posterior at `z`, up to a constant, (chain, draw).
     rng
         Random numbers.
     how
-        In words, how old draws became these.
+        How they are made from old draws, in words.
     """
     log_weight = lp - statistics["lp"]
     # The density may be zero at some of the draws.
@@ -86,19 +86,19 @@ def reweigh(
 
 
 def smoothed(log_weight: NDArray) -> tuple[NDArray[np.float64], float]:
-    """Smooth the tail of importance weights; with Pareto's k (Vehtari et al. 2024, JMLR 25, 72).
+    """Smooth the tail of importance weights, and return its Pareto k (Vehtari et al. 2024, JMLR 25, 72).
 
     Parameters
     ----------
     log_weight
-        Log of the density over that which gave the draws, finite, (draw,).
+        Log of the density over that of the draws, finite, (draw,).
 
     Returns
     -------
     log_weight
         Log of smoothed weights that sum to one, (draw,).
     float
-        Pareto's k: infinite where a few weights are all and no tail can be fitted, 0 where all are equal.
+        Pareto k: infinite if a few weights dominate and no tail can be fitted, 0 if all are equal.
     """
     plain = log_weight - logsumexp(log_weight)
     if np.ptp(log_weight) < 1e-9:
@@ -109,16 +109,16 @@ def smoothed(log_weight: NDArray) -> tuple[NDArray[np.float64], float]:
 
 
 def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArray[np.float64]:
-    """Move draws of a posterior to where new data pull them.
+    """Move draws of a posterior to the posterior with new data, as if both were Gaussian.
 
     Parameters
     ----------
     z
         Draws, (..., parameter).
     old
-        Their mean and the Cholesky factor of their covariance.
+        Mean of the draws and Cholesky factor of their covariance.
     slope, hessian
-        Of minus the log likelihood of the new data, at the mean.
+        Gradient and Hessian of minus the log likelihood of the new data, at the mean.
     """
     curvature, axes = np.linalg.eigh(np.eye(len(slope)) + old.root.T @ hessian @ old.root)
     curvature = np.maximum(curvature, REWEIGHING.min_curvature)
@@ -129,10 +129,10 @@ def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArra
 
 
 def moments(draws: NDArray) -> Gaussian:
-    """Mean and covariance of draws (chain, draw, parameter) as an approximation."""
+    """Gaussian approximation with the mean and covariance of draws (chain, draw, parameter)."""
     flat = draws.reshape(-1, draws.shape[-1])
     covariance = np.cov(flat.T)
-    # More draws than parameters, or the diagonal alone is known.
+    # Few draws for many parameters give the variances, but no covariances.
     if len(flat) < 4 * flat.shape[1]:
         covariance = np.diag(np.diag(covariance))
     return Gaussian(flat.mean(0), np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))

@@ -1,7 +1,7 @@
-"""Chains of NUTS, in short blocks; and what chains of any kind share.
+"""Chains of NUTS in short blocks, and functions that chains of any kind share.
 
-Blocks of a few dozen draws let a progress bar move, draws leave for disk and an interruption keep what there
-is. Data are arguments of the compiled code: bands and chains of one shape share it.
+After each block of a few dozen draws the progress bar moves, and draws can be written to disk, so that an
+interruption loses little. Data are arguments of the compiled code, so bands and chains of one shape share it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.mode import Gaussian, Potential
 
 BLOCK = 25
-"""Draws a block of NUTS."""
+"""Draws in a block of NUTS."""
 
 STATISTICS = {
     "diverging": "diverging",
@@ -31,7 +31,7 @@ STATISTICS = {
     "accept_prob": "acceptance_rate",
     "potential_energy": "lp",
 }
-"""NumPyro's name → ArviZ's name of the statistics kept of every draw."""
+"""NumPyro's name → ArviZ's name of the statistics that are kept for every draw."""
 
 
 class Draws(NamedTuple):
@@ -44,7 +44,7 @@ class Draws(NamedTuple):
     statistics
         ArviZ name → (draw,).
     state
-        The chain after the last of them.
+        State of the chain after the last draw.
     """
 
     z: NDArray
@@ -53,23 +53,23 @@ class Draws(NamedTuple):
 
 
 class Warmed(NamedTuple):
-    """A block of warm-up: the number of its iterations, and the chain after them."""
+    """A block of warm-up: number of iterations, and state of the chain after them."""
 
     n: int
     state: Any
 
 
 class Progress(NamedTuple):
-    """How far a chain has come.
+    """Progress of a chain.
 
     Attributes
     ----------
     warmed
-        Iterations of warm-up.
+        Iterations of warm-up so far.
     draws
-        Blocks of draws.
+        Blocks of draws so far.
     state
-        The chain after the last iteration (see `freeze`).
+        State of the chain after the last iteration (see `freeze`).
     """
 
     warmed: int
@@ -139,11 +139,11 @@ class Nuts:
         data
             Second argument of the potential.
         around
-            Mode and root that whiten; the chain starts at a draw from this Gaussian.
+            Gaussian that whitens the parameters; the chain starts at a draw from it.
         draws
             Number of draws to keep.
         after
-            How far it has come; it goes on from there as if it had never stopped.
+            Progress of an interrupted chain, which continues bit for bit.
         """
         key_start, key_chain = jax.random.split(key)
         args = (data, jnp.asarray(around.mode), jnp.asarray(around.root))
@@ -168,7 +168,7 @@ class Nuts:
             yield Draws(around.mode + us @ around.root.T, statistics, state)
 
     def _run(self, state: HMCState, args: tuple, n: int) -> tuple[HMCState, NDArray, dict[str, NDArray]]:
-        """Run n iterations: the chain after them, draws and statistics; compiles in one thread alone."""
+        """Run n iterations; return state, draws and statistics. Only one thread at a time compiles."""
         with self._lock:
             if n not in self._compiled:
                 self._compiled[n] = self._advance.lower(state, args, n).compile()
@@ -179,7 +179,7 @@ class Nuts:
 def exact_statistics(
     lp: NDArray, accepted: NDArray, size: int, rng: np.random.Generator
 ) -> dict[str, NDArray]:
-    """Statistics of draws that are no trajectories, as NUTS would have them: name → (draw,)."""
+    """Fill the statistics of NUTS for draws that are not trajectories: name → (draw,)."""
     n = lp.size
     return {
         "diverging": np.zeros(n, bool),
@@ -202,22 +202,23 @@ def in_blocks(
     block: int,
     seed: list[int],
 ) -> Iterator[Draws | Warmed]:
-    """Run a chain that is no NUTS: yields the blocks of its warm-up, then blocks of draws.
+    """Run a chain other than NUTS: yields the blocks of its warm-up, then blocks of draws.
 
     Parameters
     ----------
     take
-        From a state, a number of draws and a seed: the state after them, the draws, and their statistics.
+        Function of a state, a number of draws and a seed: returns the new state, the draws and their
+        statistics.
     state
-        Where it begins, or goes on.
+        Where the chain starts or continues.
     after
-        How far it has come.
+        Progress of an interrupted chain.
     warmup, draws
         Iterations of the whole chain.
     block
-        The most of a block.
+        Largest number of draws in a block.
     seed
-        Of the chain.
+        Seed of the chain.
     """
     warmed, kept = (after.warmed, sum(len(d.z) for d in after.draws)) if after else (0, 0)
     for first, n in blocks(warmed, warmup, block):
@@ -233,7 +234,7 @@ def with_linear(
 ) -> Iterator[Draws | Warmed]:
     """Add exact draws of the linear parameters to blocks of draws of the nonlinear ones.
 
-    `done` is the number of draws that there are already.
+    `done` is the number of draws made before.
     """
     for block in blocks:
         if isinstance(block, Warmed):
@@ -254,12 +255,12 @@ def with_linear(
 
 
 def freeze(state: Any) -> list[NDArray]:
-    """Take the state of a chain apart into arrays that can be written."""
+    """Convert the state of a chain to arrays that can be written."""
     return [np.asarray(jax.random.key_data(x) if _is_key(x) else x) for x in jax.tree.leaves(state)]
 
 
 def _thaw(arrays: Sequence[NDArray], like: HMCState) -> HMCState:
-    """Undo `freeze`; `like` tells shapes and types."""
+    """Undo `freeze`; `like` has the shapes and types."""
     leaves, structure = jax.tree.flatten(like)
     thawed = [
         jax.random.wrap_key_data(jnp.asarray(x)) if _is_key(leaf) else jnp.asarray(x, leaf.dtype)
@@ -273,6 +274,6 @@ def _is_key(x: Any) -> bool:
 
 
 def blocks(done: int, total: int, length: int) -> Iterator[tuple[int, int]]:
-    """First iteration and length of the blocks that are left."""
+    """Yield first iteration and length of the remaining blocks."""
     for first in range(done, total, length):
         yield first, min(length, total - first)

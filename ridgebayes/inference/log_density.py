@@ -24,19 +24,19 @@ from ridgebayes.likelihood.revolution import RevolutionNormal
 from ridgebayes.model import Model
 
 _MODEL = RLock()
-"""One thread at a time runs a model, while it is compiled: NumPyro has one stack of handlers for all."""
-_DRAWS = 400  # of the prior, for its spread
+"""Only one thread at a time may trace a model, because all threads share NumPyro's stack of handlers."""
+_DRAWS = 400  # draws of the prior that give its spread
 
 
 class Posterior:
-    """Log density of a model, its start and the way back to named parameters.
+    """Log density of a model, a starting point, and the transformation to named parameters.
 
     Parameters
     ----------
     model
         The model.
     data
-        Arrays that the model will see, or others of the same sky and shapes.
+        Arrays of the fit, or others of the same sky and shapes.
 
     Attributes
     ----------
@@ -45,18 +45,18 @@ class Posterior:
     shapes
         Name → shape of every sampled parameter.
     locations
-        True for those whose prior lives on the whole line, shape (size,); the others are scales.
+        True for parameters with a prior on the whole real line, shape (size,); the others are scales.
     linear_by_name
-        True for those that by their declaration come linearly into the rates and have their prior on the
-        whole line, shape (size,); `ridgebayes.inference.marginal` puts it to the test.
+        True for parameters that are declared linear in the rates and have a prior on the whole real line,
+        shape (size,); `ridgebayes.inference.marginal` tests whether they are.
     sky_shape
         True for positive parameters of the shape of the sky, in which a posterior may have several modes.
     by_revolution
-        Parameters that belong to single revolutions.
+        Names of parameters that belong to single revolutions.
     band
-        Number of the band to which each belongs, −1 where bands share it, shape (size,).
+        Number of the band of each parameter, −1 if bands share it, shape (size,).
     scale
-        Spread that the prior gives each, unconstrained, shape (size,).
+        Unconstrained spread of each parameter under its prior, shape (size,).
     """
 
     def __init__(self, model: Model, data: FitData) -> None:
@@ -65,7 +65,7 @@ class Posterior:
         self.shapes: dict[str, tuple[int, ...]] = {}
 
         def medians(key: Array, data: FitData) -> tuple[dict[str, Array], ...]:
-            # Under jit the likelihood, which nothing here depends on, is never computed.
+            # Nothing here depends on the likelihood, so jit leaves it out.
             start = init_to_median(num_samples=15)
             seeded = handlers.substitute(handlers.seed(model, key), substitute_fn=start)
             trace = handlers.trace(seeded).get_trace(data)
@@ -95,7 +95,7 @@ class Posterior:
         each = {n: _band_of(model.parameters[n].dims, shape) for n, shape in self.shapes.items()}
         self.band = np.asarray(ravel_pytree(each)[0])
         self.by_revolution = [n for n, p in model.parameters.items() if "revolution" in p.dims]
-        # Half the central 68 %: a prior may have no variance.
+        # Half the central 68 % interval, because a prior may have no variance.
         ends = {n: np.quantile(x, [0.16, 0.84], 0) for n, x in draws.items()}
         self.scale = np.asarray(ravel_pytree({n: (high - low) / 2 for n, (low, high) in ends.items()})[0])
 
@@ -116,7 +116,7 @@ class Posterior:
             return -log_density(model, (data,), {}, named)[0] - jacobian
 
     def rates(self, z: Array, data: FitData, band: Array | None = None) -> Any:
-        """Distribution of the rates given the unconstrained vector `z`; of one band, whose data they are."""
+        """Distribution of the rates given the unconstrained vector `z`; of one band if `data` are its own."""
         named = self.constrain_one(z)
         if band is not None:
             named = {n: self._of_band(n, x, band) for n, x in named.items()}
@@ -134,7 +134,7 @@ class Posterior:
         Raises
         ------
         InputError
-            For a model that samples the revolution terms.
+            If the model samples the revolution terms.
         """
         rates = self.rates(z, data)
         if not isinstance(rates, RevolutionNormal):
@@ -145,7 +145,7 @@ class Posterior:
         return rates.log_prob_by_revolution(data.rate).sum(0)
 
     def log_likelihoods(self, z: Array, data: FitData) -> Array:
-        """As `log_likelihood` for vectors (draw, size), one after the other: (draw, revolution)."""
+        """As `log_likelihood`, for vectors (draw, size) one by one: (draw, revolution)."""
         return jax.lax.map(lambda one: self.log_likelihood(one, data), jnp.asarray(z))
 
     def start(self, key: Array, data: FitData) -> NDArray:
@@ -153,20 +153,20 @@ class Posterior:
         return np.asarray(ravel_pytree(self._medians(key, data)[0])[0])
 
     def named(self, name: str) -> NDArray[np.bool_]:
-        """Tell which elements of a vector are those of a parameter, (size,)."""
+        """Return True for the elements of a vector that belong to a parameter, (size,)."""
         return np.asarray(ravel_pytree({n: np.full(s, n == name) for n, s in self.shapes.items()})[0])
 
     def constrain(self, z: NDArray) -> dict[str, NDArray]:
-        """Bring vectors (..., size) back to named parameters (..., *shape) in their own units."""
+        """Transform vectors (..., size) to named parameters (..., *shape) in their own units."""
         named = compiled_quickly(jax.vmap(self.constrain_one))(jnp.reshape(z, (-1, self.size)))
         return {n: np.asarray(x).reshape(*z.shape[:-1], *x.shape[1:]) for n, x in named.items()}
 
     def constrain_one(self, z: Array) -> dict[str, Array]:
-        """Bring one vector (size,) to named parameters, inside compiled code."""
+        """Transform one vector (size,) to named parameters, inside compiled code."""
         return transform_fn(self._transforms, self._unravel(z))
 
     def unconstrain(self, named: Mapping[str, NDArray]) -> NDArray:
-        """Bring named parameters (..., *shape) back to vectors (..., size)."""
+        """Transform named parameters (..., *shape) to vectors (..., size)."""
         first = next(iter(self.shapes))
         leading = np.shape(named[first])[: np.ndim(named[first]) - len(self.shapes[first])]
 
@@ -191,13 +191,13 @@ class Posterior:
 
 
 def _band_axis(dims: Sequence[str], shape: tuple[int, ...]) -> int | None:
-    """Return the axis of bands of a parameter; None where they share it."""
+    """Return the band axis of a parameter; None if bands share it."""
     axis = dims.index("band") if "band" in dims else None
     return None if axis is None or shape[axis] == 1 else axis
 
 
 def _band_of(dims: Sequence[str], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Band of each element of a parameter, −1 where it is shared."""
+    """Band of each element of a parameter, −1 if bands share it."""
     axis = _band_axis(dims, shape)
     return np.full(shape, -1) if axis is None else np.indices(shape)[axis]
 

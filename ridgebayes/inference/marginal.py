@@ -1,4 +1,4 @@
-r"""The linear parameters integrated out exactly: what is left to sample are the few nonlinear ones.
+r"""The linear parameters integrated out exactly, so that only the few nonlinear ones are sampled.
 
 Split the unconstrained vector into nonlinear parameters θ (scatter, sd of the revolution terms, Crab rate and
 shape, …) and linear ones β (sky, level, drift, tracer), whose priors are Gaussian. Given θ the rates are
@@ -11,9 +11,10 @@ so with :math:`H = X^\top V^{-1} X + P` and g the gradient of the log density at
 .. math:: \log p(θ, y) = \log p(θ, β, y) + \tfrac12 g^\top H^{-1} g - \tfrac12 \log\det H + const,
           \qquad β' \mid θ, y \sim N(β + H^{-1} g,\; H^{-1})
 
-X is never made: a rate is a sum of terms (`ridgebayes.likelihood.linear_terms`), a number a revolution times
-fixed columns, so H follows from sums of products of columns over blocks of ScWs and from the slopes of those
-numbers by β. The revolution terms Φ are projected out revolution by revolution (Woodbury's identity).
+The matrix X is never built. A rate is a sum of terms (`ridgebayes.likelihood.linear_terms`), each a
+coefficient for each revolution times a fixed column. So H follows from sums of products of columns over
+blocks of ScWs and from the derivatives of the coefficients with respect to β, the slopes. The revolution
+terms Φ are projected out revolution by revolution (Woodbury's identity).
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from ridgebayes.likelihood.normal_equations import Slopes, by_kind, columns_in_o
 from ridgebayes.parallel.cores import in_threads
 
 _AT_A_TIME, _NUMBERS = 25, 500_000
-"""Nonlinear vectors that one call of the compiled code takes, and numbers that it gives for them, at most."""
+"""Most nonlinear vectors in one call of the compiled code, and most elements of the matrices it returns."""
 _LOST = 1e-14
-"""Variance of a linear parameter given all others over that given none before it: the least that numbers of
-64 bits can tell."""
+"""Least ratio of the precision of a linear parameter, those before it integrated out, to its precision given
+all others: 64-bit numbers resolve no smaller one."""
 _FARTHEST = 1e12
-"""Twice the log density that linear parameters gain from the reference to their mean, at most: it is added to
-what is as far below, and of more the rounding leaves no decimals."""
+"""Largest gain in log density, times two, from the reference of the linear parameters to their mean. The
+density at the reference is lower by as much, and rounding of larger values leaves no decimals in the sum."""
 
 
 class Conditional(NamedTuple):
@@ -66,19 +67,19 @@ class Conditional(NamedTuple):
 
 
 class Given(NamedTuple):
-    """Data of one part, with what is worked out of them once.
+    """Data of one part, with quantities that are computed from them once.
 
     Attributes
     ----------
     data
         Arrays of the fit.
     slopes
-        Slopes by the linear parameters.
+        Derivatives of the coefficients with respect to the linear parameters.
     reference
         Any value of the linear parameters, best near their mean, (linear,).
     in_order
-        Columns of the design in the order of the filter; None without correlated noise, or where parameters
-        move columns.
+        Columns of the design in the order of the filter; None without correlated noise, or if columns depend
+        on parameters.
     """
 
     data: FitData
@@ -95,9 +96,9 @@ class Marginal:
     posterior
         The posterior.
     linear
-        True for the linear parameters, shape (size,), such as `linear_parameters` finds.
+        True for the linear parameters, shape (size,), as `linear_parameters` finds them.
     data
-        Data of any part: they tell whether the slopes depend on the nonlinear parameters.
+        Data of any part, to test whether the slopes depend on the nonlinear parameters.
     """
 
     def __init__(self, posterior: Posterior, linear: NDArray[np.bool_], data: FitData) -> None:
@@ -110,7 +111,7 @@ class Marginal:
         )
         self._many = jax.jit(self._first)
         self._slopes = jax.jit(jax.grad(self.potential))
-        # A jit of its own: JAX traces it once, however many compiled functions call it.
+        # Its own jit, so that JAX traces it once for all compiled functions that call it.
         self._integrated = jax.jit(self._integrate)
         z = posterior.start(jax.random.key(0), data)
         self._correlated = isinstance(jax.eval_shape(posterior.rates, z, data), CorrelatedTermsNormal)
@@ -118,16 +119,16 @@ class Marginal:
         self.slopes_move = not all(np.allclose(x, y) for x, y in zip(here, there, strict=True))
 
     def _two(self, z: NDArray) -> tuple[NDArray, NDArray]:
-        """Return a vector and another."""
+        """Return a vector and a second one that differs from it everywhere."""
         return z, z + 0.5 * self.posterior.scale
 
     def join(self, theta: ArrayLike, beta: ArrayLike) -> Array:
-        """Put nonlinear and linear parameters together, (size,)."""
+        """Join nonlinear and linear parameters to one vector, (size,)."""
         z = jnp.zeros(self.posterior.size)
         return z.at[self.nonlinear].set(jnp.asarray(theta)).at[self.linear].set(jnp.asarray(beta))
 
     def joined(self, theta: NDArray, beta: NDArray) -> NDArray[np.float64]:
-        """As `join`, of many vectors (..., nonlinear) and (..., linear), outside compiled code."""
+        """As `join`, for many vectors (..., nonlinear) and (..., linear), outside compiled code."""
         z = np.empty((*np.shape(theta)[:-1], self.posterior.size))
         z[..., self.nonlinear], z[..., self.linear] = theta, beta
         return z
@@ -149,7 +150,7 @@ class Marginal:
         return Given(data, slopes, jnp.asarray(beta), self._fixed_in_order(z, slopes, data))
 
     def _fixed_in_order(self, z: NDArray, slopes: Slopes, data: FitData) -> tuple[Array, ...] | None:
-        """Columns in the order of the filter; None without a filter, or where parameters move columns."""
+        """Columns in the order of the filter; None without a filter, or if columns depend on parameters."""
         if not self._correlated:
             return None
         here, there = (self._ordered(x, slopes, data) for x in self._two(z))
@@ -205,7 +206,7 @@ class Marginal:
         return -self.posterior.prior_potential(self.join(theta, beta), data)
 
     def slopes_at(self, theta: Array, given: Given) -> Slopes:
-        """Slopes by the linear parameters at a nonlinear vector, inside compiled code."""
+        """Slopes at a nonlinear vector, inside compiled code."""
         slopes = given.slopes
         if not self.slopes_move:
             return slopes
@@ -219,7 +220,7 @@ class Marginal:
         )
 
     def _first(self, thetas: Array, n: Array, given: Given) -> Conditional:
-        """Take the first `n` of the vectors; what stands behind them costs nothing."""
+        """Compute the first `n` of the vectors; the padding after them costs nothing."""
         one = jax.eval_shape(self.conditional, thetas[0], given)
         empty = jax.tree.map(lambda x: jnp.zeros((len(thetas), *x.shape)), one)
 
@@ -247,24 +248,24 @@ class Marginal:
 
 
 def log_integral(factor: Array, precision: Array, half: Array) -> Array:
-    """Log of what integrating linear parameters out adds to the log density at their reference, ().
+    """Return the log density that integrating out linear parameters adds to that at their reference, ().
 
     Parameters
     ----------
     factor, precision
-        Their precision and its lower Cholesky factor.
+        Precision of the linear parameters and its lower Cholesky factor.
     half
         Inverse of the factor times the gradient.
     """
-    # Where a parameter is known from all others to the last digit, nothing is left of the density.
+    # If other parameters determine one to the last digit, rounding leaves no correct digit of the density.
     lost = (jnp.diag(factor) ** 2 < _LOST * jnp.diag(precision)).any() | (half @ half > _FARTHEST)
     return jnp.where(lost, -jnp.inf, 0.5 * half @ half - jnp.log(jnp.diag(factor)).sum())
 
 
 def draw(conditional: Conditional, noise: NDArray) -> tuple[NDArray[np.float64], float]:
-    """Draw linear parameters from their Gaussian, for standard normal `noise` (linear,).
+    """Draw linear parameters from their Gaussian, with standard normal `noise` (linear,).
 
-    With the log density of all parameters there, up to a constant.
+    Also returns the log density of all parameters there, up to a constant.
     """
     factor = conditional.factor
     beta = conditional.mean + scipy.linalg.solve_triangular(factor, noise, trans="T", lower=True)
@@ -274,8 +275,8 @@ def draw(conditional: Conditional, noise: NDArray) -> tuple[NDArray[np.float64],
 def linear_parameters(posterior: Posterior, data: FitData) -> NDArray[np.bool_]:
     """Find the parameters that can be integrated out, (size,): linear in the rates, with a Gaussian prior.
 
-    Those that are declared so (`Posterior.linear_by_name`) are put to the test, all together and, where that
-    fails, one name after the other: a prior may not be Gaussian, a model may multiply two of them.
+    Parameters that are declared linear (`Posterior.linear_by_name`) are tested numerically, all together and,
+    if that fails, name by name: a prior may not be Gaussian, or a model may multiply two of them.
     """
     candidates = posterior.linear_by_name
     none = np.zeros(posterior.size, bool)
@@ -311,7 +312,7 @@ def linear_parameters(posterior: Posterior, data: FitData) -> NDArray[np.bool_]:
 
 
 class _Small(NamedTuple):
-    """What must be affine in linear parameters, what must not depend on them, and the prior."""
+    """Values that must be affine in linear parameters, values that must not depend on them, and the prior."""
 
     affine: list[Array]
     constant: list[Array]
@@ -328,7 +329,7 @@ def _small(posterior: Posterior, z: Array, data: FitData) -> _Small:
 
 
 def _moved(nonzero: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Parameters with a slope anywhere (band, place, linear), for each band; as many for every band."""
+    """Return the parameters with nonzero slopes (band, place, linear), equally many for each band."""
     moves = nonzero.any(1)  # (band, linear)
     n = int(moves.sum(1).max(initial=0))
     return np.sort(np.argsort(~moves, axis=1, kind="stable")[:, :n], axis=1)

@@ -1,15 +1,18 @@
 """Chains of the nonlinear parameters by Metropolis and Hastings' rule, with exact draws of all others.
 
-A proposal of the nonlinear parameters is one of three: a draw of the fitted `Proposal`, wherever the chain
-is; new values of some of its whitened coordinates, which are accepted more often where there are many
-parameters; a step from where the chain is, which leads back from places that the fit covers poorly. All three
-are made in the coordinates of the fit. The linear parameters are drawn from their Gaussian. In a model with
-outliers every ScW has an indicator that says whether it is one. Given the indicators all else is Gaussian,
-and given the white noise they are drawn each by itself: Gibbs sampling. The share of the outliers is drawn
-with them, for else it would hang on how many there are now.
+Three kinds of proposals change the nonlinear parameters, all in the coordinates of the fitted `Proposal`:
 
-The chain itself is plain NumPy: only densities are compiled, each of them once. A kernel of a whole block of
-draws takes minutes to compile where noise is correlated and there are outliers.
+- a draw of the fitted proposal, independent of the state of the chain;
+- new values of some whitened coordinates, which are accepted more often if parameters are many;
+- a local step, which leads the chain out of regions where the fitted proposal is poor.
+
+The linear parameters are drawn from their Gaussian. In a model with outliers every ScW has an indicator: is
+it one? Given the indicators the rates are Gaussian; given the white noise the indicators are independent.
+Gibbs sampling alternates between the two. The share of the outliers is drawn together with the indicators,
+because given their number it could hardly move.
+
+The chain itself is plain NumPy; only densities are compiled, each once. A compiled kernel for a block of
+draws would take minutes to compile for correlated noise with outliers.
 """
 
 from __future__ import annotations
@@ -33,15 +36,15 @@ from ridgebayes.likelihood.design import FitData
 
 
 class Pace(NamedTuple):
-    """How many proposals are made.
+    """Number and kinds of proposals.
 
     Attributes
     ----------
     tries
-        Proposals of the nonlinear parameters that a draw takes.
+        Proposals of the nonlinear parameters for each draw.
     whole, some
-        Shares of them that are whole draws of the fit, and new values of some coordinates. The others are
-        steps from where the chain is.
+        Share that are draws of the fitted proposal, and share that are new values of some coordinates. The
+        others are local steps.
     coordinates
         Share of the coordinates that get new values.
     """
@@ -59,19 +62,19 @@ class _State(NamedTuple):
 
 
 class _Moves(NamedTuple):
-    """Random numbers of the proposals of some draws, each (draw, try, …)."""
+    """Random numbers for the proposals of several draws, each (draw, try, …)."""
 
-    whole: NDArray  # whether it is a whole draw of the fit
-    some: NDArray  # or new values of some coordinates
-    independent: NDArray  # u of a whole draw
-    local: NDArray  # step in u
-    changed: NDArray  # coordinates that get new values
-    fresh: NDArray  # these values
-    log_uniform: NDArray  # accepted below this
+    whole: NDArray  # True: a draw of the fitted proposal
+    some: NDArray  # otherwise, True: new values of some coordinates
+    independent: NDArray  # draws of the fitted proposal, in u
+    local: NDArray  # local steps, in u
+    changed: NDArray  # True: the coordinate gets a new value
+    fresh: NDArray  # new values of coordinates
+    log_uniform: NDArray  # a proposal is accepted if its log ratio exceeds this
 
 
 class _Place(NamedTuple):
-    """A vector of the nonlinear parameters as a proposal sees it."""
+    """A vector of the nonlinear parameters and its density in the coordinates of the proposal."""
 
     u: NDArray
     theta: NDArray
@@ -80,12 +83,12 @@ class _Place(NamedTuple):
 
 
 class Metropolis:
-    """Chains of a posterior whose linear parameters are integrated out; compiled once for data of one shape.
+    """Chains of a posterior with its linear parameters integrated out; compiled once for data of one shape.
 
     Parameters
     ----------
     marginal
-        Density of the nonlinear parameters, given the indicators that stand in the data.
+        Density of the nonlinear parameters, given the indicators in the data.
     """
 
     def __init__(self, marginal: Marginal) -> None:
@@ -116,13 +119,13 @@ class Metropolis:
         given
             Data of the part.
         proposal
-            Of the nonlinear parameters.
+            Proposal of the nonlinear parameters.
         draws
             Number of draws to keep.
         pace
-            How many proposals are made.
+            Number and kinds of proposals for each draw.
         after
-            How far it has come; it goes on from there as if it had never stopped.
+            Progress of an interrupted chain, which continues bit for bit.
         """
         seed = np.asarray(jax.random.key_data(key)).tolist()
         if after is None:
@@ -140,7 +143,7 @@ class Metropolis:
         return np.asarray(self._probable(z, data))
 
     def spread(self, proposal: Proposal) -> NDArray:
-        """Spread of the parameters that are drawn with the indicators, zero of all others, (nonlinear,)."""
+        """Spread of the parameters that are drawn with the indicators, zero for all others, (nonlinear,)."""
         return np.where(self._of_outliers, proposal.spread_of_each, 0.0)
 
     def redrawn(self, seed: int, z: NDArray, spread: NDArray, data: FitData) -> tuple[NDArray, NDArray]:
@@ -149,9 +152,9 @@ class Metropolis:
         return np.asarray(hit), np.asarray(z)
 
     def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[Given, Proposal, float]:
-        """Draw indicators of outliers, by a first short chain, and move the proposal to their density.
+        """Draw indicators of outliers by a short first chain, and move the proposal to match them.
 
-        With the share of the proposals that this chain accepts in the end.
+        Also returns the acceptance in the last block of that chain.
         """
         state, slope, accepted = self._begun(given, proposal, [seed]), self._slope(given, proposal), 0.0
         for number in range(MOVES.pilot_blocks):
@@ -163,7 +166,7 @@ class Metropolis:
         return own, self._aimed(proposal, own, slope), accepted
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
-        """Return the share of accepted proposals at each pace, by short chains, one after the other."""
+        """Return the acceptance at each pace, measured by short chains one after the other."""
         state, accepted = self._begun(given, proposal, [seed]), []
         for number, pace in enumerate(paces):
             state, _, found = self._block(state, given, proposal, None, MOVES.block, pace, [seed, 3, number])
@@ -184,7 +187,7 @@ class Metropolis:
         pace: Pace,
         seed: list[int],
     ) -> tuple[_State, NDArray, dict[str, NDArray]]:
-        """Take `n` draws. The random numbers are those of a whole block, of which the first are used."""
+        """Take `n` draws. Random numbers are made for a whole block, and the first `n` of them are used."""
         rng = np.random.default_rng(seed)
         moves = _moves(proposal, pace, rng)
         noise = rng.normal(size=(MOVES.block, self.marginal.linear.size))
@@ -196,7 +199,7 @@ class Metropolis:
         for i in range(n):
             now, (theta, conditional, hit) = _Moves(*(x[i] for x in moves)), state
             if slope is not None:
-                # New indicators make it another density.
+                # The density depends on the indicators.
                 own = given._replace(data=replace(given.data, hit=hit))
                 q = self._aimed(proposal, own, slope)
                 now = now._replace(independent=now.independent + q.mean - proposal.mean)
@@ -221,9 +224,9 @@ class Metropolis:
         given: Given,
         ahead: Iterator[Conditional],
     ) -> tuple[tuple[NDArray, Conditional], float]:
-        """Take or refuse the proposals of one draw: where that leads, and their mean acceptance.
+        """Accept or reject the proposals of one draw; return the new state and the mean acceptance.
 
-        The Gaussians at whole draws of the fit come from `ahead`: they do not depend on where the chain is.
+        Draws of the fitted proposal do not depend on the chain, so their conditionals come from `ahead`.
         """
         here, accepted = _placed(q, q.even(theta), theta, conditional), []
         for whole, some, independent, local, changed, fresh, log_uniform in zip(*moves, strict=True):
@@ -245,16 +248,16 @@ class Metropolis:
         return (here.theta, here.conditional), float(np.mean(accepted))
 
     def _each(self, thetas: NDArray, given: Given) -> Iterator[Conditional]:
-        """Gaussians of the linear parameters for nonlinear vectors (n, nonlinear), one after the other."""
+        """Yield the Gaussian of the linear parameters for each nonlinear vector of (n, nonlinear)."""
         for first in range(0, len(thetas), self.marginal.at_a_time):
             found = self.marginal.conditionals(thetas[first : first + self.marginal.at_a_time], given)
             yield from (Conditional(*each) for each in zip(*found, strict=True))
 
     def _aimed(self, proposal: Proposal, given: Given, slope: NDArray) -> Proposal:
-        """Move a proposal to where the indicators have moved the density: one step of Newton's method.
+        """Shift the proposal to follow a change of the indicators, by one step of Newton's method.
 
-        The shift depends on nothing but the indicators, so the rule of acceptance holds. `slope` is that of
-        the density (`_slope`) with the indicators for which the proposal was made.
+        The shift depends on the indicators alone, so Metropolis and Hastings' rule still holds. `slope` is
+        the gradient (`_slope`) with the indicators for which the proposal was fitted.
         """
         more = self._slope(given, proposal) - slope
         by_mean = proposal.slope(proposal.mean) * more
@@ -270,9 +273,10 @@ class Metropolis:
         return rates.log_prob(given.data.rate).sum() + rates.log_prob_of_hits()
 
     def _redrawn(self, seed: Array, z: Array, spread: Array, data: FitData) -> tuple[Array, Array]:
-        """Draw white noise given the indicators, then given it the outliers' own parameters, then indicators.
+        """Draw the white noise, then the parameters of the outliers, then the indicators.
 
-        These parameters, which alone have a `spread` (nonlinear,), walk at random, whichever are outliers.
+        The parameters of the outliers are those with a `spread` (nonlinear,) above zero. A random walk draws
+        them given the white noise, with the indicators summed over.
         """
         key_noise, key_hit, *keys = jax.random.split(jax.random.key(seed), 5)
         noise = self._posterior.rates(z, data).draw_white_noise(key_noise, data.rate)
@@ -322,19 +326,19 @@ def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -
 def renewed(white: NDArray, changed: NDArray, fresh: NDArray) -> tuple[NDArray, float]:
     """Give the whitened coordinates that are `changed` new values, `fresh` draws of a Student t.
 
-    Returns the new coordinates, and the log of the chance to propose the way back over that of the way there.
+    Returns the new coordinates, and the log ratio of the proposal densities, back over forth.
     """
     log_ratio = np.where(changed, _log_tail(white) - _log_tail(fresh), 0.0).sum()
     return np.where(changed, fresh, white), float(log_ratio)
 
 
 def chance(log_ratio: float) -> float:
-    """Probability that a proposal is taken by Metropolis and Hastings' rule."""
+    """Probability that Metropolis and Hastings' rule accepts a proposal."""
     return 0.0 if np.isnan(log_ratio) else float(np.exp(min(log_ratio, 0.0)))
 
 
 def step_lengths(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray:
-    """Draw lengths of steps of `size` parameters: of the best length for a Gaussian, much longer, shorter."""
+    """Draw lengths of local steps of `size` parameters, scattered about the best length for a Gaussian."""
     return MOVES.step / np.sqrt(max(size, 1)) * np.exp(MOVES.log_step_sd * rng.normal(size=shape))
 
 
@@ -344,5 +348,5 @@ def _log_tail(u: NDArray) -> NDArray:
 
 
 def settling(hit: Any) -> int:
-    """Return the draws that a chain leaves out, for the indicators of outliers, None where there are none."""
+    """Return the draws of warm-up; `hit` are the indicators of outliers, None for a model without."""
     return MOVES.settling if hit is None else MOVES.settling_outliers

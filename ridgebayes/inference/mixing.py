@@ -1,4 +1,4 @@
-"""When draws serve: the limits of R-hat, ESS and Pareto's k that all of the package goes by."""
+"""The limits of R-hat, ESS and Pareto k for draws, for the whole package."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ MAX_R_HAT = 1.01
 MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
 MAX_PARETO_K = 0.7
-"""Of importance weights: Vehtari et al. 2024, Journal of Machine Learning Research 25, 72."""
+"""Largest Pareto k of importance weights: Vehtari et al. 2024, Journal of Machine Learning Research 25,
+72."""
 TAILS = 0.05, 0.95
-"""Quantiles whose ESS is that of the tails."""
+"""Quantiles whose ESS is the tail ESS."""
 _FAR_WORSE = 1 / 3
 _AXES = {"chain_axis": 0, "draw_axis": 1}
 
 
 def sticks(z: NDArray) -> bool:
-    """Tell whether single parameters of draws (chain, draw, parameter) mix far worse than most: by ESS."""
+    """Tell whether the ESS of a parameter of draws (chain, draw, parameter) is far below that of most."""
     bulk, tail = _bulk_and_tail(z)
     return bool(min(bulk.min(), tail.min()) < np.median(bulk) * _FAR_WORSE)
 
@@ -26,7 +27,7 @@ def sticks(z: NDArray) -> bool:
 def mixed(z: NDArray, *, margin: float = 1.0) -> bool:
     """Tell whether all parameters of draws (chain, draw, parameter) are within the limits.
 
-    With a margin above one, by so much: functions of the parameters, too, shall be within them.
+    A margin above one tightens the limits, so that functions of the parameters are within them, too.
     """
     if not array_stats.rhat(z, **_AXES).max() <= 1.0 + (MAX_R_HAT - 1.0) / margin:
         return False

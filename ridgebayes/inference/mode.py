@@ -1,4 +1,4 @@
-"""The most probable parameters: of the nonlinear ones alone, or of all where none can be integrated out."""
+"""The search for the mode: of the nonlinear parameters, or of all if none can be integrated out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Slopes = Callable[[NDArray], NDArray]
 """Gradients of a log density at many vectors, (n, parameter)."""
 
 _NOWHERE = 1e100
-"""Minus log density where it is not a number: so small that BFGS can square it."""
+"""Stands for an infinite potential; BFGS can still square it."""
 
 
 class Gaussian(NamedTuple):
@@ -34,9 +34,9 @@ class Gaussian(NamedTuple):
     Attributes
     ----------
     mode
-        Where it is highest, (parameter,).
+        Point of the highest density, (parameter,).
     root
-        W with W Wᵀ the covariance, (parameter, parameter).
+        W, of which W Wᵀ is the covariance, (parameter, parameter).
     """
 
     mode: NDArray
@@ -44,29 +44,29 @@ class Gaussian(NamedTuple):
 
 
 def whitened(z: NDArray, centre: NDArray, root: NDArray) -> NDArray[np.float64]:
-    """From vectors to coordinates of unit scale that are independent.
+    """Whiten vectors: independent coordinates of unit scale.
 
     Parameters
     ----------
     z
         One vector, (parameter,), or many, (n, parameter).
     centre
-        What becomes zero, (parameter,).
+        Mean, which becomes zero, (parameter,).
     root
-        Lower Cholesky factor of their covariance, (parameter, parameter).
+        Lower Cholesky factor of the covariance, (parameter, parameter).
     """
     return solve_triangular(root, (z - centre).T, lower=True).T
 
 
 class Curvature:
-    """Derivatives of a potential, compiled once; data are arguments, so bands share the code.
+    """Derivatives of a potential, compiled once: data are arguments, so bands share the code.
 
     Attributes
     ----------
     potential
         Minus log posterior density of (flat vector, data).
     value_and_gradient
-        Compiled.
+        Compiled potential and gradient.
     """
 
     def __init__(self, potential: Potential) -> None:
@@ -74,7 +74,7 @@ class Curvature:
         self.value_and_gradient = jax.jit(jax.value_and_grad(potential))
 
     def hessian(self, z: NDArray, data: Any, scale: NDArray) -> NDArray[np.float64]:
-        """Second derivatives at `z`, in units of `scale` on both sides: differences of gradients."""
+        """Second derivatives at `z` from differences of gradients, in units of `scale` on both sides."""
 
         def gradients(u: NDArray) -> NDArray:
             each = [np.asarray(self.value_and_gradient(z + scale * one, data)[1]) for one in u]
@@ -107,17 +107,17 @@ def climb(
     log_densities
         The density, of many vectors at once.
     guess
-        Where to begin, and how far the density may reach.
+        Start, and about how wide the density is.
     slopes
-        Gradients of the log density; by default from differences, and no gradient is compiled.
+        Gradients of the log density; by default they come from differences, so that none is compiled.
     unless
-        What to return if the mode that is found is no higher.
+        Known mode and its log density, returned if the mode found is no higher.
 
     Returns
     -------
     Gaussian
-        Mode, and the covariance that the curvature there or, without `slopes`, BFGS tells: nowhere much wider
-        than the guess.
+        Mode, and covariance from the curvature there (without `slopes`, as BFGS estimates it), limited to a
+        few times that of the guess.
     float
         Log density at the mode.
     """
@@ -143,8 +143,8 @@ def climb(
         options = {"gtol": 0.03, "maxiter": 200}
         return minimize(objective, u, jac=gradient, method="BFGS", options=options)
 
-    # Where no step helps, differences have left noise in the slopes, and that is the mode; or BFGS has
-    # learned the curvature far away, and goes on when it begins anew.
+    # BFGS fails at the mode, where noise dominates the differences, or because it has learned the curvature
+    # far from here: in the second case a fresh start climbs on.
     found = search(np.zeros(start.size))
     while not found.success and (again := search(found.x)).fun < found.fun - MODE.min_rise:
         found = again
@@ -161,21 +161,21 @@ def climb(
 
 
 def refined(log_densities: LogDensities, near: Gaussian) -> Gaussian:
-    """Find a mode from nearby by Newton's method, with the curvature there, from values of the density alone.
+    """Find a nearby mode and the curvature there by Newton's method, from values of the density alone.
 
-    Each step takes (n + 1)(n + 2)/2 + n values of n parameters, all at once.
+    For n parameters each step evaluates (n + 1)(n + 2)/2 + n log densities, all at once.
 
     Parameters
     ----------
     log_densities
         The density, of many vectors at once.
     near
-        Where the mode may be, and about how wide the density is.
+        Start near the mode, and about how wide the density is.
 
     Returns
     -------
     Gaussian
-        The mode and the covariance that the curvature tells; what was found last, where a step leads down.
+        The mode, and the covariance from the curvature there. A step that leads down is not taken.
     """
     size = near.mode.size
     one = np.eye(size)
@@ -212,7 +212,7 @@ def laplace(
     near: Gaussian | None = None,
     rounds: int = 8,
 ) -> Gaussian:
-    """Find the mode of all parameters by quasi-Newton steps in whitened coordinates, and the curvature there.
+    """Find the mode of all parameters and the curvature there, by quasi-Newton steps in whitened coordinates.
 
     Parameters
     ----------
@@ -223,18 +223,18 @@ def laplace(
     data
         Second argument of the potential.
     locations
-        True for the parameters to move first, the others held wide.
+        True for the parameters to move first, while the others are held at large values.
     scale
-        Spread that the prior gives each parameter: nowhere is the posterior taken to be many times wider.
+        Spread of each parameter under its prior; it limits the width of the approximation.
     near
-        What is nearly the same: the search begins there.
+        Gaussian approximation of nearly the same posterior, where the search starts.
     rounds
-        At most so often is the curvature worked out anew.
+        Largest number of times that the curvature is computed.
 
     Returns
     -------
     Gaussian
-        Where the potential curves down, a direction is as wide as if it curved up.
+        Mode and covariance. Negative curvatures count with their absolute value.
     """
     if near is None:
         mode = start + MODE.scale_offset * scale * ~locations
@@ -254,7 +254,7 @@ def laplace(
 
 
 def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tuple[NDArray, float]:
-    """Minimise a potential along the columns of `root`; also the gradient's estimate of what is left."""
+    """Minimise a potential along the columns of `root`; also estimate how far it is above the minimum."""
 
     def objective(u: NDArray) -> tuple[float, NDArray]:
         value, gradient = curvature.value_and_gradient(mode + root @ u, data)
@@ -270,7 +270,7 @@ def descend(curvature: Curvature, mode: NDArray, root: NDArray, data: Any) -> tu
 def _root(
     curvature: Curvature, z: NDArray, data: Any, scale: NDArray, subset: NDArray | None = None
 ) -> NDArray:
-    """Square root of the inverse Hessian (of some parameters); its size where it curves down."""
+    """Square root of the inverse Hessian (of some parameters), with absolute values of its eigenvalues."""
     where = np.arange(z.size) if subset is None else np.flatnonzero(subset)
     hessian = np.nan_to_num(curvature.hessian(z, data, scale))[np.ix_(where, where)]
     eigenvalues, vectors = np.linalg.eigh(hessian)

@@ -1,9 +1,9 @@
-"""A first proposal from the mode of a density: its covariance, and skewed coordinates from its profiles.
+"""The first proposal: covariance from the mode, skewed coordinates from profiles of the density.
 
-A Gaussian about the mode is a poor proposal where the density is skewed, as that of a scale is which may be
-zero. Draws tell the skewness only when many of them have weight. The density along a line through the mode
-tells it at once and without noise. Along the line of one parameter all others follow their regression on it,
-so the density there is nearly the marginal one of that parameter; of a Gaussian it is just that.
+A Gaussian about the mode is a poor proposal for a skewed density, such as that of a scale near zero. Weighted
+draws show skewness only if their effective sample size is large. The density along a line through the mode
+shows it without noise. Along the line of one parameter all others follow their regression on it, so this
+profile is nearly the marginal density of that parameter, and exactly so for a Gaussian.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
     Parameters
     ----------
     log_densities
-        The density, of many vectors at once: it is worked out at six for each parameter, and at the mode.
+        The density, of many vectors at once: it is computed at the mode and six points for each parameter.
     around
         Mode and root of the covariance.
 
     Returns
     -------
     Proposal
-        Correlated as `around`.
+        With the correlations of `around`.
     """
     mode, covariance = around.mode, around.root @ around.root.T
     size, sd = mode.size, np.sqrt(np.diag(covariance))
@@ -48,12 +48,12 @@ def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
 
 
 def _coordinates(heights: NDArray) -> NDArray[np.float64]:
-    """Shift, log spread and skew of coordinates in which a density of one parameter is nearly Gaussian.
+    """Fit shift, log spread and skew of coordinates that make the density of one parameter nearly Gaussian.
 
     Parameters
     ----------
     heights
-        Log density at `PLACES` over that at zero; not finite where it is none.
+        Log density at `PLACES` less that at the mode; not finite where the density is zero.
     """
     known = np.isfinite(heights)
     t = np.append(PLACES[known], 0.0)

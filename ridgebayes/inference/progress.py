@@ -1,4 +1,4 @@
-"""What is said while chains run: how far they are, and about how long they still take."""
+"""The progress bar of running chains, with the time left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LAYOUT = "{desc}: {percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}{postf
 
 
 def wanted(progress: bool | None) -> bool:
-    """Whether progress is shown: where it is not said, in a terminal and in a notebook."""
+    """Tell whether to show progress: by default in terminals and notebooks."""
     if progress is not None:
         return progress
     return sys.stderr.isatty() or _in_notebook()
@@ -29,7 +29,7 @@ def _in_notebook() -> bool:
 
 
 def in_words(seconds: float) -> str:
-    """Say a time as a person would.
+    """Format a time in words, rounded up.
 
     Examples
     --------
@@ -42,19 +42,19 @@ def in_words(seconds: float) -> str:
 
 
 class ProgressBar:
-    """A progress bar of the chains of all parts, which several threads move.
+    """A progress bar for the chains of all parts, updated by several threads.
 
-    The time to go is that of the iterations done since all modes are known: neither the search for these nor
-    what an earlier process has done says how fast the chains are.
+    The time left is estimated from the iterations since all modes were found: neither the search for modes
+    nor iterations of an earlier process show how fast the chains are.
 
     Parameters
     ----------
     parts, iterations
-        Independent fits, and iterations of all their chains, as far as is known.
+        Number of parts, and expected iterations of all their chains.
     shown
-        Show it on stderr.
+        Show the bar on stderr.
     now
-        The clock, s.
+        Clock, s.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ProgressBar:
         self._modes, self._now, self._lock = parts, now, Lock()
         self._done = 0
         self._since = now()
-        # In a log file a line every half minute is enough.
+        # A log file needs no more than a line every half minute.
         pace = 0.2 if sys.stderr.isatty() else 30.0
         self._bar = tqdm(
             disable=not shown,
@@ -75,7 +75,7 @@ class ProgressBar:
         self.n, self.total = 0, iterations
 
     def begins(self, fewer: int) -> None:
-        """Take note that a part has its mode, and needs so many fewer iterations than was thought."""
+        """Record that the mode of a part is found, and that it needs `fewer` iterations than expected."""
         with self._lock:
             self.total -= fewer
             self._bar.total = self.total
@@ -85,25 +85,25 @@ class ProgressBar:
         self._bar.set_description("sampling")
 
     def grows(self, more: int) -> None:
-        """Take note that so many more iterations are needed than was thought."""
+        """Record that `more` iterations are needed than expected."""
         with self._lock:
             self.total += more
             self._bar.total = self.total
         self._bar.set_description("sampling on, not yet converged")
 
     def known(self, iterations: int) -> None:
-        """Count iterations that an earlier process has done."""
+        """Count iterations of an earlier process."""
         self._move(iterations)
 
     def done(self, iterations: int) -> None:
-        """Count iterations that are done now."""
+        """Count iterations of this process."""
         with self._lock:
             self._done += iterations
         self._move(iterations)
 
     @property
     def to_go(self) -> float | None:
-        """Seconds that the chains still take, about; None while nothing is known of it."""
+        """Estimated time left, s; None before there is an estimate."""
         if self._modes or not self._done:
             return None
         return (self.total - self.n) * (self._now() - self._since) / self._done

@@ -1,6 +1,6 @@
-"""A distribution from which all nonlinear parameters can be proposed at once, and its fit to draws.
+"""The distribution that proposes all nonlinear parameters at once, and its fit to draws.
 
-It is a Student t in coordinates in which the density is not skewed (sinh-arcsinh: Jones & Pewsey 2009,
+It is a Student t in coordinates that remove the skewness of the density (sinh-arcsinh: Jones & Pewsey 2009,
 Biometrika 96, 761), mixed with a wider one for the tails (defensive mixture: Hesterberg 1995, Technometrics
 37, 185).
 """
@@ -19,7 +19,7 @@ from ridgebayes.inference.tuning import PROPOSAL
 
 
 class Proposal(NamedTuple):
-    """Multivariate Student t in coordinates u that may be skewed, and a wider one for the tails.
+    """Multivariate Student t in skewed coordinates u, mixed with a wider one for the tails.
 
     A parameter is x = centre + spread · sinh(arcsinh(u) + skew).
 
@@ -32,7 +32,7 @@ class Proposal(NamedTuple):
     degrees
         Degrees of freedom.
     centre, spread, skew
-        Of the coordinates, (parameter,).
+        Parameters of the coordinates, each (parameter,).
     """
 
     mean: NDArray
@@ -49,19 +49,19 @@ class Proposal(NamedTuple):
 
     @classmethod
     def straight(cls, mean: NDArray, root: NDArray, degrees: float) -> Proposal:
-        """Return a proposal in coordinates that are the parameters themselves."""
+        """Return a proposal without skewed coordinates: u are the parameters themselves."""
         return cls(mean, root, degrees, np.zeros(mean.size), np.ones(mean.size), np.zeros(mean.size))
 
     def skewed(self, u: NDArray) -> NDArray[np.float64]:
-        """From u (..., parameter) to parameters."""
+        """Transform u (..., parameter) to parameters."""
         return self.centre + self.spread * np.sinh(np.arcsinh(u) + self.skew)
 
     def even(self, x: NDArray) -> NDArray[np.float64]:
-        """From parameters (..., parameter) to u."""
+        """Transform parameters (..., parameter) to u."""
         return np.sinh(np.arcsinh((x - self.centre) / self.spread) - self.skew)
 
     def white(self, u: NDArray) -> NDArray[np.float64]:
-        """From u, one vector or many, to coordinates of unit scale that are independent."""
+        """Whiten u, one vector or many: independent coordinates of unit scale."""
         return whitened(u, self.mean, self.root)
 
     def slope(self, u: NDArray) -> NDArray[np.float64]:
@@ -101,7 +101,7 @@ class Proposal(NamedTuple):
 
 
 def _tail_width(d: int) -> float:
-    """Width of the wider Student t over the other: in many dimensions little more makes it rare inside."""
+    """Width of the wider Student t over the other: in many dimensions slightly wider is far out already."""
     return 1.0 + 1.0 / np.sqrt(max(d, 1))
 
 
@@ -114,20 +114,20 @@ def _log_t(distance: NDArray, degrees: float, d: int) -> NDArray:
 def of_draws(x: NDArray, before: Proposal) -> Proposal | None:
     """Fit a proposal to draws (n, parameter) of a density.
 
-    Draws of chains know a tail that the points of an adaptation have missed, though the chains stuck to it.
+    Draws of chains may contain a tail that adaptation missed, even if the chains got stuck there.
 
     Parameters
     ----------
     x
         The draws.
     before
-        The proposal that gave them.
+        The proposal of those chains.
 
     Returns
     -------
     Proposal or None
-        None where the draws do not tell its covariance. None also where their mean log density is no higher
-        than under `before`, less the ratio of fitted numbers to draws (Akaike 1974).
+        None if the draws do not determine a covariance. None also if their mean log density under the fit,
+        less the number of fitted values over that of draws (Akaike 1974), is no higher than under `before`.
     """
     if not np.ptp(x, axis=0).all():
         return None
@@ -148,7 +148,7 @@ def of_draws(x: NDArray, before: Proposal) -> Proposal | None:
 
 
 def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
-    """Choose coordinates in which weighted points are not skewed, parameter by parameter."""
+    """Fit coordinates that remove the skewness of weighted points, parameter by parameter."""
     size = x.shape[1]
     centre, spread, skew = np.empty(size), np.empty(size), np.empty(size)
     for k, column in enumerate(x.T):

@@ -30,13 +30,13 @@ from ridgebayes.parallel.cores import one_blas_thread
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 5.0
-"""So often is kept how far a chain has come."""
+"""Time between checkpoints of a chain."""
 MIN_DRAWS = 50
-"""Draws a chain without which chains that were stopped make no run."""
+"""Fewest draws of each chain for a run whose chains were stopped."""
 _MARGIN = 1.2
-"""Beyond the limits of R-hat and ESS, until they count as converged."""
+"""Chains count as converged if R-hat and ESS exceed their limits by this factor."""
 _JUDGED = 1000
-"""Draws of all chains of a part together from which on their convergence decides how long they become."""
+"""Fewest draws of all chains of a part to judge convergence and lengthen the chains."""
 
 
 class Clock:
@@ -53,19 +53,18 @@ class Clock:
 
 
 class Chains(NamedTuple):
-    """What chains have given.
+    """Draws of all chains.
 
     Attributes
     ----------
     z
         Unconstrained draws, (part, chain, draw, parameter).
     statistics
-        Of the draws, (part, chain, draw).
+        Sample statistics, (part, chain, draw).
     times
-        So many times as long as was asked for the chains of each part became; of every so many draws one is
-        kept.
+        Factor by which the chains of each part were lengthened; also the thinning interval.
     stopped
-        When the chains were stopped before their end, in words; empty where they were not.
+        When the chains were stopped early, in words; empty if they were not.
     """
 
     z: NDArray
@@ -91,17 +90,33 @@ def run_chains(
 ) -> Chains:
     """Run all chains of all parts.
 
-    Chains of independent proposals that have not converged go on, up to eight times as long (`TIMES`).
-    Where single parameters stick, the proposal is first fitted to the draws there are; these count no more.
-    With a checkpoint they go on from what it keeps. The search for the modes of the parts begins `near` those
-    that are given. After `max_time` minutes all chains stop, and give the draws that all of them have. Where
-    `only` names parts by their numbers, the others wait for another call. A `sampler` that `sampler_of` made
-    for these parts spares a second compilation.
+    Chains of proposals that have not converged are lengthened up to eight times (`TIMES`). If single
+    parameters mix far worse than most, the proposal is first refitted to the draws so far, which are then
+    dropped.
+
+    Parameters
+    ----------
+    posterior, parts, settings, device
+        Posterior, data of each part, and how and where to sample.
+    clock
+        Records the time of each stage.
+    progress
+        Show a progress bar; by default in terminals and notebooks.
+    checkpoint
+        Where progress is kept. Chains continue from what it has.
+    near
+        Approximations of each part, near which the search for its mode starts.
+    max_time
+        Minutes after which all chains stop; the run then has as many draws as the shortest chain.
+    only
+        Numbers of the parts to run; by default all.
+    sampler
+        Sampler that `sampler_of` made for these parts, which saves a second compilation.
 
     Raises
     ------
     InputError
-        Where they were stopped before they had `MIN_DRAWS` each.
+        If chains are stopped before each has `MIN_DRAWS` draws.
     """
     if max_time is not None and not max_time > 0:
         raise InputError(f"max_time = {max_time}: must be more than 0 minutes")
@@ -156,7 +171,7 @@ def sampler_of(
     *,
     threads: int = 1,
 ) -> Sampler:
-    """Make the sampler of all parts of a fit; the potential where it is shared among devices."""
+    """Make the sampler for all parts of a fit; give `potential` if devices share it."""
     return Sampler(
         posterior,
         parts[0],
@@ -172,16 +187,16 @@ def sampler_of(
 def _until_converged(
     run: _Chains, running: dict[int, list[Future[list[Draws]]]]
 ) -> tuple[list[Draws], list[int], bool]:
-    """Wait for the chains of all parts, and let those go on that have not converged.
+    """Wait for the chains of all parts, and lengthen those that have not converged.
 
     Returns
     -------
     list
-        Draws of each chain, part after part: of so many as were asked for at most.
+        Draws of each chain, part by part, thinned to the number that the settings ask for.
     list
-        So many times as long as was asked for they became, (part,).
+        Factor by which the chains of each part were lengthened, (part,).
     bool
-        Whether some were stopped while they went on.
+        Whether chains were stopped while they were being lengthened.
     """
     draws = run.settings.draws
     times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
@@ -217,7 +232,7 @@ def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
 
 
 class _Chains:
-    """The chains of all parts at work in a pool of threads, until `stop` is set."""
+    """The chains of all parts, run by a pool of threads until `stop` is set."""
 
     def __init__(
         self,
@@ -238,7 +253,7 @@ class _Chains:
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
     def begin(self, parts: Sequence[int]) -> dict[int, list[Future[list[Draws]]]]:
-        """Find the modes; chains of a part begin when its own is found, so that no core waits."""
+        """Find the modes. Chains of a part start as soon as its mode is found, so that no core waits."""
         started = {part: self.pool.submit(self._begin_part, part) for part in parts}
         return {part: future.result() for part, future in started.items()}
 
@@ -249,12 +264,12 @@ class _Chains:
         return [self._submit(part, number, self.settings.draws) for number in range(chains)]
 
     def may_go_on(self, part: int) -> bool:
-        """Tell whether chains of a part go on where they have not converged: steps of NUTS take too long."""
+        """Tell whether chains of a part may be lengthened: those of NUTS would take too long."""
         judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= _JUDGED
         return judged and not self.stop.is_set() and self.starts[part].proposes
 
     def refit(self, part: int, z: NDArray) -> bool:
-        """Fit the proposal of a part to the draws (draw, parameter) of its chains; tell whether it was."""
+        """Refit the proposal of a part to draws (draw, parameter) of its chains; tell whether it changed."""
         start = self.sampler.refitted(self.starts[part], z)
         if start is None:
             return False
@@ -264,13 +279,13 @@ class _Chains:
         return True
 
     def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:
-        """Let the chains of a part go on until they have so many draws each."""
+        """Continue the chains of a part until each has `draws` draws."""
         chains = range(self.settings.chains)
         self.bar.grows(sum(max(draws - _length(self.progress[part, n].draws), 0) for n in chains))
         return [self._submit(part, number, draws) for number in chains]
 
     def _submit(self, part: int, number: int, draws: int) -> Future[list[Draws]]:
-        """Run a chain to its end; where time is short, a block of each in turn, so that all come as far."""
+        """Run a chain to its end; with a deadline, run blocks of all chains in turn, so that none lags."""
         chain = self._chain(part, number, draws)
         if self.deadline is None:
             return self.pool.submit(_to_the_end, chain)
@@ -290,7 +305,7 @@ class _Chains:
         return whole
 
     def _start(self, part: int) -> Start:
-        """Where chains of a part begin, and how they are sampled."""
+        """Return start and method of the chains of a part, from the checkpoint if it has them."""
         known = self.checkpoint.start(part) if self.checkpoint else None
         if known is not None:
             return known
@@ -302,9 +317,9 @@ class _Chains:
         return found
 
     def _chain(self, part: int, number: int, draws: int) -> Iterator[tuple[list[Draws], bool]]:
-        """Run one chain until it has so many draws, or all stop; what there is is kept now and then.
+        """Run one chain until it has `draws` draws or all chains stop, with regular checkpoints.
 
-        Yields, after each block, what there is, and whether that is all.
+        Yields after each block all draws so far, and whether the chain has ended.
         """
         key = jax.random.fold_in(jax.random.fold_in(self.root, part), number)
         checkpoint = self.checkpoint
@@ -349,9 +364,9 @@ def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
 
 
 def _thinned(blocks: Sequence[Draws], draws: int, times: int, refitted: bool) -> Draws:
-    """Join the blocks of a chain that became `times` as long; of every so many draws the last one stays.
+    """Join the blocks of a chain that was lengthened by `times`, and keep one of every `times` draws.
 
-    Those before the proposal was fitted to them are left out.
+    Draws made before the proposal was refitted to them are left out.
     """
     if not blocks:
         return Draws(np.zeros((0, 0)), {})

@@ -1,17 +1,17 @@
-"""The way that a posterior is sampled: chosen for each part, then chain by chain.
+"""Choose how each part of a posterior is sampled, and run its chains.
 
 ``metropolis``
-    The linear parameters are integrated out; the others are proposed from what adaptive importance sampling
-    has fitted to their density, and the linear ones are drawn exactly. Where the others are too many for
-    that, some of them at a time are proposed from the Gaussian at the mode.
+    The linear parameters are integrated out and drawn exactly. The others are proposed together from a
+    proposal that adaptive importance sampling fits to their density. If they are too many for that, some at
+    a time are proposed from the Gaussian at the mode.
 ``by_band``
-    The same, where there are too many because bands are many: those of one band at a time.
+    As ``metropolis``, but the parameters of one band at a time are proposed, where bands are many.
 ``marginal``
-    NUTS of the nonlinear parameters, the linear ones integrated out and drawn exactly. Where it is asked for,
-    or where the proposals would be accepted too rarely.
+    NUTS of the nonlinear parameters; the linear ones are integrated out and drawn exactly. Used if the user
+    asks for NUTS, or if too few proposals would be accepted.
 ``nuts``
-    NUTS of all parameters in whitened coordinates: where nothing can be integrated out, or the revolutions
-    are divided among devices.
+    NUTS of all parameters in whitened coordinates. Used if no parameter can be integrated out, or if devices
+    share the revolutions.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ METROPOLIS, BY_BAND, MARGINAL, NUTS = "metropolis", "by_band", "marginal", "nuts
 
 
 class Start(NamedTuple):
-    """What a chain of one part needs to begin.
+    """Where and how the chains of one part start.
 
     Attributes
     ----------
@@ -56,13 +56,13 @@ class Start(NamedTuple):
     reference
         Unconstrained vector near the mode, (parameter,).
     around
-        Gaussian of what is sampled: all parameters, or the nonlinear ones.
+        Gaussian approximation for the sampled parameters: all, or the nonlinear ones.
     proposal
-        Of independent draws; None for NUTS.
+        Proposal of the nonlinear parameters; None for NUTS.
     hit
-        Which ScWs are outliers, where a model has these: (band, block, width).
+        True for ScWs that are outliers, (band, block, width); None if the model has no outliers.
     pace
-        How many proposals are made.
+        Number and kinds of proposals for each draw.
     """
 
     method: str
@@ -74,12 +74,12 @@ class Start(NamedTuple):
 
     @property
     def proposes(self) -> bool:
-        """Whether chains take proposals, not steps of NUTS."""
+        """Whether chains use proposals rather than NUTS."""
         return self.method in (METROPOLIS, BY_BAND)
 
 
 class Sampler:
-    """Samples a posterior for any data of one shape; compiled once.
+    """Samples a posterior for any data of one shape; it is compiled once.
 
     Parameters
     ----------
@@ -88,13 +88,13 @@ class Sampler:
     data
         Data of any part.
     warmup, target_accept, max_tree_depth
-        Of NUTS.
+        Settings of NUTS.
     method
-        ``auto`` for independent proposals where these serve, or ``nuts``.
+        ``auto`` for proposals wherever they are accepted often enough, or ``nuts``.
     potential
-        The posterior's, where it is shared out among devices.
+        Potential of the posterior if devices share it.
     threads
-        In so many a part's mode is looked for, and its proposal fitted.
+        Threads for the search for the mode and the fit of the proposal of each part.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Sampler:
         data
             Data of the part.
         near
-            What is nearly the same posterior, of all parameters.
+            Gaussian approximation of nearly the same posterior, for all parameters.
         """
         z = self.posterior.start(key, data) if near is None else near.mode
         marginal = self.marginal
@@ -155,7 +155,7 @@ class Sampler:
             )
             return Start(NUTS, found.mode, found)
         if not marginal.nonlinear.size:
-            # All draws are exact: there is nothing to propose.
+            # All parameters are linear, and their draws exact: there is nothing to propose.
             nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
             reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
             return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
@@ -168,14 +168,15 @@ class Sampler:
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
         density = self._densities(marginal, given)
-        # Where bands share the sky, its parameters can have tails that no profile shows, nor draws from one.
+        # Where bands share the sky, its parameters can have tails that profiles do not show and draws of a
+        # proposal fitted to them do not reach: adaptation then starts with a wide guess.
         together = data.rate.shape[0] > 1
         first = Proposal.about(around, PROPOSAL.guess_degrees) if together else profiled(density, around)
         adapted = adapt(density, first, rng, guess=together)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
-            # Outliers as they are drawn are a few more or less than the most probable ones.
+            # Sampled outliers differ slightly from the most probable ones.
             own, moved, accepted = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
             hit = np.asarray(own.data.hit)
             logger.debug("accepted in chains %.0f %%", 100 * accepted)
@@ -192,9 +193,9 @@ class Sampler:
     def _some_at_a_time(
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
     ) -> Start:
-        """Propose new values of some whitened coordinates of the Gaussian, or use NUTS where that fails."""
+        """Propose new values of some whitened coordinates at a time, or use NUTS if few are accepted."""
         proposal = Proposal.about(around, PROPOSAL.gaussian_degrees)
-        # The first of the chains leads away from where it begins.
+        # The first chain is a warm-up.
         paces = [Pace(1, 0.0, 1.0, share) for share in (CHOICE.shares[-1], *CHOICE.shares)]
         accepted = self._metropolis.acceptance(given, proposal, paces, int(rng.integers(2**31)))[1:]
         renewed = np.multiply(CHOICE.shares, accepted)
@@ -210,17 +211,17 @@ class Sampler:
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
     def refitted(self, start: Start, z: NDArray) -> Start | None:
-        """Return where chains that have not converged go on, their proposal fitted to their draws.
+        """Refit the proposal to the draws so far, for chains that have not converged.
 
-        None where that does not help: for NUTS; where some parameters at a time are proposed; where the
-        proposal follows the indicators of outliers; where the draws ask for no other.
+        Returns None if that cannot help: for NUTS; if some parameters at a time are proposed; if the proposal
+        follows the indicators of outliers; if the draws do not call for another proposal.
 
         Parameters
         ----------
         start
-            Where they began.
+            Start of the chains.
         z
-            Draws of all of them, (draw, parameter).
+            Draws of all chains, (draw, parameter).
         """
         if (
             self.marginal is None
@@ -257,7 +258,7 @@ class Sampler:
     def mode(
         self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool = False
     ) -> tuple[Gaussian, Given]:
-        """Find the mode of the nonlinear parameters of a part, with the outliers that are probable there.
+        """Find the mode of the nonlinear parameters of a part, together with its most probable outliers.
 
         Parameters
         ----------
@@ -268,12 +269,12 @@ class Sampler:
         data
             Data of the part.
         precise
-            Of all revolutions, even where some of them tell the mode well enough to fit a proposal.
+            Use all revolutions, even where some of them give the mode well enough to fit a proposal.
 
         Returns
         -------
         Gaussian
-            Of the nonlinear parameters.
+            Gaussian approximation for the nonlinear parameters.
         Given
             The data, and the mean of the linear parameters at the mode.
         """
@@ -291,9 +292,9 @@ class Sampler:
     def _mode(
         self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool
     ) -> tuple[Gaussian, Given]:
-        """Mode of the nonlinear parameters; the reference of the linear ones is then their mean there.
+        """Find the mode of the nonlinear parameters, and the mean of the linear ones there as reference.
 
-        Unless it is to be precise, that of some revolutions is taken where it serves to fit a proposal.
+        Unless `precise`, the mode of a part of the revolutions is taken where it suffices to fit a proposal.
         """
         nonlinear = marginal.nonlinear
         scale, shape = self.posterior.scale[nonlinear], self.posterior.sky_shape[nonlinear]
@@ -301,7 +302,7 @@ class Sampler:
         others = [best.mode + t * scale for t in CHOICE.sky_starts] if shape.any() else []
         every = data.rate.size // CHOICE.thinned_cells + 1
         if every > 1:
-            # Some of the revolutions of a long mission tell where to look.
+            # First search with some of the revolutions of a long mission: that takes less time.
             best = self._highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
             others = []
         given = marginal.given(z, data)
@@ -326,7 +327,7 @@ class Sampler:
         others: Sequence[NDArray],
         shape: NDArray[np.bool_],
     ) -> Gaussian:
-        """Return the highest mode: from a guess, and from there with the `shape` of the sky of `others`."""
+        """Return the highest mode found from the guess, and from it with the `shape` of each of `others`."""
         density = self._densities(marginal, given)
         gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
         slopes = gradients if marginal.nonlinear.size > CHOICE.max_differences else None
@@ -342,7 +343,7 @@ def _usable(adapted: Adapted) -> bool:
 
 
 def _pace(adapted: Adapted, cells: int) -> Pace:
-    """So many proposals that one of them is nearly always accepted; few where each is slow."""
+    """Choose enough proposals for a draw that one is nearly always accepted; fewer where each is slow."""
     if adapted.serves:
         tries = min(max(CHOICE.cells_good // cells, 1), CHOICE.max_tries_good)
         return Pace(tries, CHOICE.whole_good, (1.0 - CHOICE.whole_good) / 2)
@@ -354,7 +355,7 @@ def _pace(adapted: Adapted, cells: int) -> Pace:
 
 
 def _nonlinear(after: Progress | None, marginal: Marginal) -> Progress | None:
-    """How far a chain of the nonlinear parameters alone has come."""
+    """Return the progress of a chain for its nonlinear parameters alone."""
     if after is None:
         return None
     return after._replace(draws=[d._replace(z=d.z[:, marginal.nonlinear]) for d in after.draws])

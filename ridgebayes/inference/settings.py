@@ -13,7 +13,7 @@ from ridgebayes.parallel.cores import cores
 
 SAMPLERS = ("auto", "nuts")
 TIMES = 1, 2, 3, 4, 6, 8
-"""So many times as long do chains become, one after the other, that have not converged."""
+"""Successive factors by which chains that have not converged are lengthened."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Settings:
     Attributes
     ----------
     chains, warmup, draws
-        Chains, adaptive iterations and kept draws of each. Chains of independent proposals that have not
-        converged become up to eight times as long (`TIMES`); one of every so many draws is kept.
+        Number of chains, and warm-up iterations and kept draws of each. Chains of proposals that have not
+        converged are lengthened up to eight times (`TIMES`) and thinned by the same factor.
     seed
-        Everything random follows from it.
+        Seed of all random numbers.
     target_accept, max_tree_depth
-        Of NUTS.
+        Settings of NUTS.
     sampler
-        ``auto``: independent proposals of the nonlinear parameters where these serve, else NUTS. ``nuts``:
-        NUTS (see `ridgebayes.inference.sampler`).
+        ``auto``: proposals of the nonlinear parameters if they are accepted often enough, else NUTS.
+        ``nuts``: NUTS (see `ridgebayes.inference.sampler`).
     devices
-        Devices among which the revolutions are shared (`ridgebayes.inference.sharding`).
+        Number of devices that share the revolutions (`ridgebayes.inference.sharding`).
     """
 
     chains: int = 4
@@ -58,7 +58,7 @@ class Settings:
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> Settings:
-        """Return those of a run's record, which says more of the sampling than these."""
+        """Return the settings in the record of a run, which has more entries on sampling."""
         return cls(**{field.name: record["sampling"][field.name] for field in fields(cls)})
 
 
@@ -71,7 +71,7 @@ class Device:
     name
         Such as ``cpu`` or ``NVIDIA H100``.
     method
-        ``threads`` (each chain a thread, as many at a time as cores) or ``one after the other``.
+        ``threads`` (each chain in a thread, as many at a time as cores) or ``one after the other``.
     workers
         Chains at a time.
     """

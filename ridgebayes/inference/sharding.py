@@ -1,14 +1,14 @@
-"""One posterior on several devices, or processes: each has some of the revolutions.
+"""One posterior on several devices or processes, which share the revolutions.
 
-Given the parameters, revolutions are independent. Every device computes the density of its own, and the sum
-over the devices, of one number and of its gradient, is all that passes between them.
+Given the parameters, revolutions are independent. Every device computes the log density of its own
+revolutions. Devices exchange only the sum of the log density and of its gradient.
 
 >>> from ridgebayes.inference.sharding import Sharded, mesh                       # doctest: +SKIP
 >>> several = Sharded(posterior.potential, mesh(4))                    # doctest: +SKIP
 >>> jax.value_and_grad(several)(z, several.share(data))                # doctest: +SKIP
 
-Several processes, such as one a node: each calls ``jax.distributed.initialize`` first, reads the same table
-and runs the same program; `mesh` then spans the devices of all.
+With several processes, such as one on each node, each calls ``jax.distributed.initialize`` first, reads the
+same table and runs the same program; `mesh` then spans the devices of all processes.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ AXIS = "revolutions"
 
 
 def mesh(devices: int | None = None) -> Mesh:
-    """Put the first so many devices of all processes in a row; by default all.
+    """Return a mesh of the first `devices` devices of all processes; by default of all.
 
     Raises
     ------
     InputError
-        When there are not so many.
+        If there are fewer devices.
     """
     found = jax.devices()
     if devices is not None and not 1 <= devices <= len(found):
@@ -50,14 +50,15 @@ def mesh(devices: int | None = None) -> Mesh:
 
 
 class Sharded:
-    """A potential of which every device computes the part of its own revolutions.
+    """A potential of which every device computes the terms of its own revolutions.
 
-    Called with (flat vector, `share`\\ d data), it is the potential of the whole data, value and gradient.
+    Called with (flat vector, `share`\\ d data), it returns the potential of all data, and so does its
+    gradient.
 
     Parameters
     ----------
     potential
-        Minus log density of (flat vector, data). Blocks without a filled cell add nothing to it.
+        Minus log density of (flat vector, data). Blocks without a filled cell must add nothing to it.
     over
         The devices.
     """
@@ -74,24 +75,24 @@ class Sharded:
             jax.shard_map, mesh=self.over, in_specs=(PartitionSpec(), divided), out_specs=PartitionSpec()
         )
         def summed(z: Array, mine: FitData) -> Array:
-            # Every device adds the prior: all but one of them are taken off again.
+            # The sum has the prior of every device: subtract all but one of them.
             prior = self.potential(z, nothing(mine))
             return jax.lax.psum(self.potential(z, mine) - (1 - 1 / n) * prior, AXIS)
 
         return summed(z, data)
 
     def share(self, data: FitData) -> FitData:
-        """Lay out data for the devices, each with whole revolutions and equally many blocks.
+        """Distribute data among devices, each with whole revolutions and equally many blocks.
 
         Raises
         ------
         InputError
-            When the order of ScWs in time matters (correlated noise), which cannot be shared out yet.
+            If the order of ScWs in time matters (correlated noise): such data cannot be distributed.
         """
         if data.sequence is not None:
             raise InputError("extra 'correlated_noise': runs on one device: leave devices=... away")
         n = self.over.size
-        # Copies on the host: the whole never has to fit on one device.
+        # Copies on the host, because all data may not fit on one device.
         whole = {name: np.asarray(getattr(data, name)) for name in _there(data)}
         first_revolution, first_block = shares(np.asarray(data.block_revolution), data.time.size, n)
         blocks, revolutions = np.diff(first_block).max(), np.diff(first_revolution).max()
@@ -114,20 +115,20 @@ class Sharded:
         return replace(data, **shared)
 
     def _place(self, name: str, x: NDArray) -> Array:
-        """Give every device of this process its part; other processes do theirs."""
+        """Place the parts of the devices of this process; other processes place their own."""
         sharding = NamedSharding(self.over, _spec(name))
         return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
 
 
 def several(posterior: Posterior, parts: Sequence[FitData], devices: int) -> tuple[Potential, list[FitData]]:
-    """Return potential and data of the parts of a fit for so many devices, in place of those of one.
+    """Return the potential and the data of the parts of a fit for `devices` devices.
 
-    Chains must then run one after the other: two at a time would wait for each other's sums.
+    Chains must then run one after the other, because two at a time would wait for each other's sums.
 
     Raises
     ------
     InputError
-        When there are not so many devices, or a parameter belongs to single revolutions.
+        If there are fewer devices, or if a parameter belongs to single revolutions.
     """
     if devices == 1:
         return posterior.potential, list(parts)
@@ -139,7 +140,7 @@ def several(posterior: Posterior, parts: Sequence[FitData], devices: int) -> tup
 
 
 _FILL = {"stat_variance": 1.0, "level": 1.0}
-"""What stands where there is no ScW or revolution: nothing may divide by zero."""
+"""Padding where there is no ScW or revolution, so that nothing divides by zero."""
 
 
 def _padded(x: NDArray, length: int, axis: int, *, fill: Any) -> NDArray:
@@ -149,16 +150,16 @@ def _padded(x: NDArray, length: int, axis: int, *, fill: Any) -> NDArray:
 
 
 def _divided() -> dict[str, int]:
-    """Arrays of which each device has a part, and the axis that is divided; it has the others whole."""
+    """Return the arrays that are divided among devices, with the axis; others are copied to every device."""
     return FitData.axis("block") | FitData.axis("revolution")
 
 
 def _there(data: FitData) -> list[str]:
-    """Tell which arrays this fit has."""
+    """Return the names of the arrays that this fit has."""
     return [x.name for x in fields(data) if getattr(data, x.name) is not None]
 
 
 def _spec(name: str) -> Any:
-    """Tell which axis of an array is divided among the devices."""
+    """Return which axis of an array is divided among devices."""
     axis = _divided().get(name)
     return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)

@@ -1,4 +1,4 @@
-"""Where a sampler keeps how far it has come, so that it can go on after an interruption."""
+"""Interface of the checkpoint that lets a sampler continue after an interruption."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ridgebayes.inference.sampler import Start
 
 
 class Store(Protocol):
-    """What the runner of chains needs of a :class:`ridgebayes.runs.checkpoint.Checkpoint`."""
+    """The methods of :class:`ridgebayes.runs.checkpoint.Checkpoint` that the runner of chains uses."""
 
     @property
     def run(self) -> Path:
         """The run directory, for messages."""
 
     def start(self, part: int) -> Start | None:
-        """Return where the chains of a part begin, where it was found."""
+        """Return the start of the chains of a part; None if it is not known yet."""
 
     def save_start(self, part: int, start: Start) -> None:
-        """Keep where the chains of a part begin."""
+        """Keep the start of the chains of a part."""
 
     def chain(self, part: int, number: int) -> Progress | None:
-        """Return how far a chain has come, where it has begun."""
+        """Return the progress of a chain; None if it has not started."""
 
     def save_chain(self, part: int, number: int, progress: Progress) -> None:
-        """Keep how far a chain has come."""
+        """Keep the progress of a chain."""
