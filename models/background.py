@@ -1,4 +1,4 @@
-r"""The background alone, from the ScWs that point away from the Galaxy: a calibration.
+r"""The background alone, as a calibration, from ScWs that point away from the Galaxy.
 
 For ScW i of revolution ρ at \|b\| > 20° without the Crab, band k:
 
@@ -9,10 +9,9 @@ For ScW i of revolution ρ at \|b\| > 20° without the Crab, band k:
     B_{ik} = L_k(t) [level_k + drift_k(t) + a_k \, δtracer_i + Σ_j c_{ρkj} φ_j(phase_i)],
     \quad c_{ρkj} \sim N(0, τ_{kj}^2)
 
-with L the reference level, cts/s. The field of view ends 15° off axis, so none of these ScWs sees the
-bright plane; what there is beyond it is taken to be background, and the model has no sky and no Crab. The
-other ScWs are not fitted, but the run says what background it expects of them: in revolutions that never
-leave the plane this is what the others are like.
+with L the reference level, cts/s. The field of view ends 15° off axis, so none of these ScWs sees the bright
+plane. The model has no sky and no Crab; fainter emission counts as background. The other ScWs are not fitted,
+but the run predicts their background, for revolutions that never leave the plane from other revolutions.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def rates(p: Parameters, data: FitData) -> None:
 
 
 def away(scws: ScWTable) -> NDArray[np.bool_]:
-    """Tell which ScWs are fitted: those that point away from the Galaxy, the Crab removed."""
+    """Return True for ScWs that are fitted: those that point away from the Galaxy, without the Crab."""
     return scws.at_high_latitude(LATITUDE) & ~scws.crab
 
 
@@ -47,6 +46,6 @@ def background(sky: Sky | None = None) -> Model:
     Parameters
     ----------
     sky
-        Not used: every model is built with one.
+        Not used; builders of all models have this argument.
     """
     return Model("background", rates, PRIORS, build("none", []), factorises=True, chosen=away)

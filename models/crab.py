@@ -1,4 +1,4 @@
-r"""The Crab alone: its rate over time, from the ScWs in which it was not removed.
+r"""The Crab alone: its rate over time, from ScWs in which it was not removed.
 
 For ScW i with the Crab, of revolution ρ, band k:
 
@@ -9,10 +9,10 @@ For ScW i with the Crab, of revolution ρ, band k:
     C_k(t) = reference_k \, rate_k \, (1 + cubic \; in \; time)
 
 with the background B of `ridgebayes.models.background`, R the response at the Crab and C in cts/s per Crab.
-What tells Crab from background is that R differs from ScW to ScW. There is no sky: the emission of the
-plane around the anticentre, a per cent of the Crab or less, is part of the background's terms in each
-revolution, and the part of it that goes with R is in C. The other ScWs are not fitted, but the run says
-what it expects of them.
+Crab and background can be separated because R differs from ScW to ScW. The model has no sky: the revolution
+terms of the background absorb the emission of the plane near the anticentre, one per cent of the Crab or
+less, and C absorbs the part of it that is proportional to R. The other ScWs are not fitted, but the run
+predicts their rates.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rates(p: Parameters, data: FitData) -> None:
 
 
 def with_crab(scws: ScWTable) -> NDArray[np.bool_]:
-    """Tell which ScWs are fitted: those in which the Crab was not removed."""
+    """Return True for ScWs that are fitted: those in which the Crab was not removed."""
     return scws.crab
 
 
@@ -46,6 +46,6 @@ def crab(sky: Sky | None = None) -> Model:
     Parameters
     ----------
     sky
-        Not used: every model is built with one.
+        Not used; builders of all models have this argument.
     """
     return Model("crab", rates, PRIORS, build("none", []), factorises=True, chosen=with_crab)

@@ -9,17 +9,18 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
     I_k \sim GP(0,\; s_k^2 \, κ(l - l'; λ_k)), \quad
     I_k(l) = Σ_n (u_{kn} \cos nl + v_{kn} \sin nl) / \sqrt{π}, \quad u, v \sim N(0,\; S_n(s_k, λ_k))
 
-κ is the Matérn 5/2 covariance wrapped around the circle, and S its spectral density at n cycles a turn,
-which by Poisson's summation is the same process; l_m are the centres of the regions. s (mCrab/deg²) is the
-size of the profile and λ (deg) the length over which it changes. Regions that few ScWs see borrow from
-their neighbours.
+κ is the Matérn 5/2 covariance wrapped around the circle, and S its spectral density at n cycles per turn; by
+Poisson's summation both describe the same process. l_m are the centres of the regions. s (mCrab/deg²) is the
+size of the profile, and λ (deg) the length over which it changes. The profile constrains regions that few
+ScWs see by their neighbours.
 
-The waves u, v are sampled themselves, not over their sd: the data know them to a few per cent and s and λ
-only to a fifth, and whitened NUTS then takes ten to twenty steps a draw instead of a thousand.
+The coefficients u, v are sampled themselves, not their ratios to their sd. Data constrain them to a few per
+cent, but s and λ only to 20 %; whitened NUTS then takes ten to twenty steps for each draw instead of a
+thousand.
 
-Intensities may be negative. They are then linear in the waves, so that the posterior is close to Gaussian,
-and a dark longitude is not pushed up, as it would be by a prior that ends at zero. ``free_latitude`` frees
-the width and position in latitude. Take regions all along the plane, such as ``milkyway``.
+Intensities may be negative, so that they are linear in the coefficients and the posterior is close to
+Gaussian. A prior with a limit at zero would also bias dark longitudes upwards. ``free_latitude`` frees the
+width and position in latitude. Use regions all along the plane, such as ``milkyway``.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def profile_of_longitude(p: Parameters, data: FitData) -> Array:
 
 def rates(p: Parameters, data: FitData) -> None:
     """Rates of all ScWs in all bands."""
-    # The smooth profile is that of diffuse emission and faint sources together. Beside a smooth diffuse
-    # profile the mean of faint sources, which follows starlight, would stand in for a bulge.
+    # The smooth profile is that of diffuse emission and faint sources together. If only the diffuse emission
+    # were smooth, the mean of faint sources, which follows starlight, would absorb a bulge.
     diffuse = profile_of_longitude(p, data) - components.beside_diffuse(p, data)
     intensity = numpyro.deterministic("sky.intensity", diffuse)
     crab_rate = components.crab_rate(p, data)
@@ -87,7 +88,7 @@ def profile(sky: Sky) -> Model:
     Raises
     ------
     InputError
-        A region off the plane, which has no place in a profile along it.
+        If a region is off the plane.
     """
     for name, lat in zip(sky.names, sky.centre_lat, strict=True):
         if abs(lat) > PLANE_LAT:

@@ -41,8 +41,8 @@ def regions(sky: Sky, *, marginal: bool = True) -> Model:
     sky
         The sky regions.
     marginal
-        Integrate the revolution coefficients out exactly; False samples them too (slow: for checks, and for
-        coefficient priors that are not Gaussian).
+        Integrate the revolution coefficients out exactly. False samples them, which is slow: use it for
+        checks, and for coefficients with priors that are not Gaussian.
     """
     parameters = PRIORS if marginal else {**PRIORS, **components.COEFFICIENTS}
     return Model("regions", rates, parameters, sky, {"marginal": marginal}, factorises=True)

@@ -1,4 +1,4 @@
-r"""All bands at once: a cut-off thermal part that follows the stars and a hard power law.
+r"""All bands together: a thermal part with a cut-off that follows starlight, and a hard power law.
 
 For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.models.regions`:
 
@@ -10,20 +10,19 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
     f_T = (E/35)^{-1} e^{-(E - 35)/kT} / 35^2, \quad f_H = (E/60)^{-Γ} / 60^2
 
-E and kT in keV. T and H are E² dN/dE at 35 and at 60 keV in keV² ph/cm²/s/keV/sr, T that of the region
-brightest in starlight, so the parameters are physical; intensities in mCrab/deg² follow for the Crab of
-`ridgebayes.instrument.crab_spectrum`. An exponential over E is what hot plasma looks like well above its
-lines.
+E and kT in keV. T and H are E² dN/dE at 35 and at 60 keV, in keV² ph/cm²/s/keV/sr, of the region brightest in
+starlight, so the parameters are physical. Intensities in mCrab/deg² follow from the Crab spectrum of
+`ridgebayes.instrument.crab_spectrum`. exp(−E/kT)/E is the spectrum of hot plasma well above its lines.
 
-s is the starlight of the core of each region over that of the brightest. The thermal part is tied to it, as
-three bands of a dim region cannot tell two amplitudes apart. D is the departure of each region from this tie,
-since it is doubtful how much of the starlight is in the bar; its scale is learned (see
-`ridgebayes.model.components.departure`). The hard part is H s_m + G_m, with departures G of its own. (Were it
-free in each region, with a wide prior, these priors together would choose Γ and the temperature: with every
-region the volume of amplitudes that fit grows as the hard part shrinks in the soft, well-known band.) Two
-bands or fewer leave kT and Γ to their priors, which hold the published cut-offs and indices: a soft component
-that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1315), Γ ≈ 1.39 (Siegert et al. 2022, A&A
-660, A130).
+s is the starlight of the core of each region over that of the brightest region. The thermal part is tied to
+s, because three bands of a dim region cannot separate two amplitudes. D is the departure of each region from
+this tie, because the share of starlight in the bar is uncertain; its scale is fitted (see
+`ridgebayes.model.components.departure`). The hard part is H s_m + G_m, with its own departures G. (A hard
+part with a wide prior in each region would determine Γ and the temperature by the priors alone: each region
+adds to the volume of amplitudes that fit, which grows as the hard part shrinks in the soft, well-known band.)
+With one or two bands the posteriors of kT and Γ are their priors, which include the published values: a soft
+component that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1315), Γ ≈ 1.39 (Siegert et al.
+2022, A&A 660, A130).
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ from ridgebayes.sky import Sky
 
 E2 = "keV / (cm2 s sr)"
 THERMAL_KEV, HARD_KEV = 35.0, 60.0
-"""Where the amplitudes are given: chosen so that the best known band, the softest, says little of the shapes
-at given amplitudes. The posterior is then close to Gaussian."""
+"""Reference energies of the amplitudes. For given amplitudes the softest band, which is known best, depends
+little on the shapes, so that the posterior is close to Gaussian."""
 
 PRIORS = {
     "sky.thermal": Parameter(
@@ -118,14 +117,14 @@ def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
 
 
 def spectrum(sky: Sky, *, redistribution: str = "") -> Model:
-    """Build the model of all bands at once.
+    """Build the model of all bands together.
 
     Parameters
     ----------
     sky
         The sky regions.
     redistribution
-        How the detector spreads energies (see `ridgebayes.instrument.redistribution`); by default not at all.
+        Energy redistribution of the detector (see `ridgebayes.instrument.redistribution`); by default none.
     """
     options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}
     parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)

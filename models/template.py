@@ -1,4 +1,4 @@
-r"""The sky as templates, each times a norm a band: starlight, its bar and disc, or maps of your own.
+r"""The sky as templates with a norm in each band: starlight, its bar and disc, or maps of your own.
 
 For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.models.regions`:
 
@@ -9,13 +9,13 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
     I_{mk} = Σ_t N_{kt} T_{tm} + D_{km}, \quad D_{km} \sim N(0,\; s_k^2 \, Σ_t T_{tm})
 
 T is the brightness of template t in the core of region m over that in its brightest region, so that the norm
-N is the intensity of this region by its map, mCrab/deg². No map is exact: D is the departure of a region from
-it, and its scale s is learned (see `ridgebayes.model.components.departure`; fix ``sky.departure_sd`` at 0 for
-a map that is). All regions that follow one map are one template. The cells of ``milkyway`` are then pieces of
-one map of starlight, whose intensities stand in the same relation everywhere but for their departures; the
-sky ``starlight`` is the same map as one region, ``bar_disc`` its two components, and a region file can add
-maps of your own. Where every region is a template of its own there is no departure. A norm may be negative:
-what the data say of a template that is not there must not be pushed up.
+N is the intensity of the map in this region, mCrab/deg². No map is exact: D is the departure of a region from
+its map, with a scale s that is fitted (see `ridgebayes.model.components.departure`; for an exact map fix
+``sky.departure_sd`` at 0). All regions of one map form one template. The cells of ``milkyway``, for example,
+are parts of one map of starlight, with the intensity ratios of this map except for departures. The sky
+``starlight`` is the same map as one region, ``bar_disc`` has its two components, and a region file can add
+maps of your own. If every region is a template of its own, there is no departure. Norms may be negative, so
+that the norm of an absent template is not biased upwards.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def rates(p: Parameters, data: FitData) -> None:
 
 
 def template(sky: Sky) -> Model:
-    """Build the model whose sky is templates times norms.
+    """Build the model with a sky of templates times norms.
 
     Parameters
     ----------
     sky
-        The sky regions; see `Sky.templates` for the templates that they make.
+        The sky regions; `Sky.templates` are their templates.
     """
     parameters = PRIORS if len(sky.templates) < len(sky) else components.exact(PRIORS)
     return Model("template", rates, parameters, sky, factorises=True)

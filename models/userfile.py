@@ -1,4 +1,4 @@
-"""A model from a user's Python file, which defines ``model(sky)`` and is run."""
+"""Build a model by running a user's Python file, which defines ``model(sky)``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def from_file(path: str | Path) -> Callable[..., Model]:
     Raises
     ------
     InputError
-        When the file cannot be read, and as of `from_source`.
+        If the file cannot be read, and as in `from_source`.
     """
     path = Path(path)
     try:
@@ -39,21 +39,22 @@ def from_source(text: str, name: str) -> Callable[..., Model]:
     Parameters
     ----------
     text
-        Python that defines ``model(sky)``. It is one file: it may import what is installed, and nothing that
-        lies beside it, since a run keeps a copy of this text and no more.
+        Python that defines ``model(sky)``. It may import installed packages, but no files beside it, because
+        a run keeps a copy of this text only.
     name
-        Where it comes from, for messages.
+        Name of the file, for messages.
 
     Returns
     -------
     Callable
-        ``build(sky, **options)``: the model, its `source` the text; options replace its own.
+        ``build(sky, **options)``, which returns the model with the text as its `source`; options replace its
+        own.
 
     Raises
     ------
     InputError
-        When the text is no Python, fails, or defines no ``model``; when what ``model`` returns is no model.
-        With the line number, where there is one.
+        If the text is not valid Python, fails or defines no ``model``, or if ``model`` does not return a
+        model. The message has the line number if there is one.
     """
     module = ModuleType("ridgebayes_user_model")
     module.__file__ = name
@@ -72,7 +73,7 @@ def from_source(text: str, name: str) -> Callable[..., Model]:
 
 
 def _run(call: Callable[[], Any], name: str) -> Any:
-    """Call into a user's file; what goes wrong is one line with the line number in that file."""
+    """Call code of a user's file; an error becomes one line with its line number in that file."""
     try:
         return call()
     except SyntaxError as error:

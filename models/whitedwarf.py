@@ -1,6 +1,6 @@
-r"""All bands at once: accreting white dwarfs of one mass that follow the stars, and a hard power law.
+r"""All bands together: accreting white dwarfs of one mass that follow starlight, and a hard power law.
 
-As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs in place of the cut-off power law:
+As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs instead of the thermal part:
 
 .. math::
 
@@ -8,9 +8,9 @@ As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs in place of t
 
 f_T is the spectrum of the post-shock column of a white dwarf of M solar masses
 (`ridgebayes.spectra.whitedwarf`; Suleimanov, Revnivtsev & Ritter 2005, A&A 435, 191), scaled to E² dN/dE = 1
-at 35 keV; s is the starlight of each region's core over that of the brightest, D and G are the departures of
-each region from it. The mass is that of all regions: one mass, or the mean that the spectrum sees. It must
-stay within the table, 0.3 to 1.35 solar masses.
+at 35 keV; s is the starlight of the core of each region over that of the brightest region, and D and G are
+the departures of each region from it. All regions have the same mass, a mean as the spectrum weights it,
+which must be within the table, 0.3 to 1.35 solar masses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ridgebayes.spectra.components import COMPONENTS
 WHITE_DWARFS = COMPONENTS["whitedwarf"]
 
 LEAST, MOST = 0.3, 1.35
-"""Masses of the table, solar masses."""
+"""Range of masses in the table, solar masses."""
 
 PRIORS = {
     **{name: parameter for name, parameter in SPECTRUM.items() if name != "sky.temperature"},
@@ -61,14 +61,14 @@ def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
 
 
 def whitedwarf(sky: Sky, *, redistribution: str = "") -> Model:
-    """Build the model of all bands at once, its thermal part white dwarfs.
+    """Build the model of all bands together, with white dwarfs as thermal part.
 
     Parameters
     ----------
     sky
         The sky regions.
     redistribution
-        How the detector spreads energies (see `ridgebayes.instrument.redistribution`); by default not at all.
+        Energy redistribution of the detector (see `ridgebayes.instrument.redistribution`); by default none.
     """
     options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}
     parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)

@@ -1,1 +1,1 @@
-"""From a ScW table to the density of its rates: arrays, layout, noise models."""
+"""The likelihood of the rates of a ScW table: arrays, layout, noise models."""

@@ -1,7 +1,7 @@
-r"""Coefficients of the terms of each revolution, given its rates: a small system, unrolled.
+r"""Coefficients of the terms of each revolution given its rates: a small linear system, unrolled.
 
-With :math:`G = \Phi^\top D^{-1} \Phi`, :math:`b = \Phi^\top D^{-1} (y - m)` and prior sd τ the system is
-:math:`1 + \tau G \tau = L L^\top`. Entries are arrays, (revolution,): batched LAPACK is ten times
+With :math:`G = \Phi^\top D^{-1} \Phi`, :math:`b = \Phi^\top D^{-1} (y - m)` and prior sd τ the matrix is
+:math:`1 + \tau G \tau = L L^\top`. Each entry is an array (revolution,), because batched LAPACK is ten times
 slower here.
 """
 
@@ -17,7 +17,7 @@ Matrix = list[list[Any]]
 
 
 class Solved(NamedTuple):
-    """What the small system gives."""
+    """Solution of the small system."""
 
     inverse: Matrix  # L⁻¹
     forward: Columns  # L⁻¹ τ b
@@ -56,13 +56,13 @@ def slope_of_sd(solved: Solved, gram: Matrix, projected: Columns, sd: Columns) -
 
 
 def symmetric(lower: Matrix) -> Matrix:
-    """Whole matrix of a lower triangle."""
+    """Fill a symmetric matrix from its lower triangle."""
     n = range(len(lower))
     return [[lower[max(i, j)][min(i, j)] for j in n] for i in n]
 
 
 def _inverse_factor(a: Matrix) -> Matrix:
-    """L⁻¹ of a positive definite a = L Lᵀ, one division a column."""
+    """L⁻¹ of a positive definite a = L Lᵀ, with one division for each column."""
     n = len(a)
     chol: Matrix = [[0.0] * (i + 1) for i in range(n)]
     inverse: Matrix = [[0.0] * (i + 1) for i in range(n)]

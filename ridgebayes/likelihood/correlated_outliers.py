@@ -1,10 +1,10 @@
-r"""The distribution of the rates where noise is correlated within revolutions and some ScWs are outliers.
+r"""The distribution of rates with noise that is correlated within revolutions, and with outliers.
 
-Which ScWs are outliers is not known, so neither the terms of a revolution nor the process can be integrated
-out exactly. As in `ridgebayes.likelihood.outliers` EM finds with which variance each ScW counts; with these
-variances all is Gaussian, and what the mixture of a ScW adds to its Gaussian is put in at the most probable
-white noise. While a posterior is sampled the outliers are known (`IndicatedCorrelatedTermsNormal`): nothing
-is approximate there.
+With unknown outliers neither the terms of a revolution nor the correlated noise can be integrated out
+exactly. As in `ridgebayes.likelihood.outliers`, EM finds an effective variance of each ScW, with which the
+rates are Gaussian. The ratio of the mixture to this Gaussian is evaluated at the most probable white noise.
+During sampling the indicators of outliers are known (`IndicatedCorrelatedTermsNormal`), and nothing is
+approximate.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ridgebayes.likelihood.revolution import over_revolutions
 
 
 class CorrelatedOutlierNormal(CorrelatedNormal):
-    """`CorrelatedNormal` in which a white noise may be that of an outlier.
+    """`CorrelatedNormal` with outliers in the white noise.
 
     Parameters
     ----------
     loc, noise_variance, coef_sd, basis, block_revolution, filled, correlated_sd, memory, sequence
-        As those of `CorrelatedNormal`; `noise_variance` is that of a ScW which is no outlier.
+        As in `CorrelatedNormal`; `noise_variance` is that of a ScW that is not an outlier.
     fraction, size
-        As those of `OutlierNormal`, shape (...).
+        As in `OutlierNormal`, shape (...).
     """
 
     arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
@@ -76,7 +76,7 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         return self._widened(jnp.where(hit, size**2, 1.0)).sample(key_rest)
 
     def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
-        """Mean and covariance of the coefficients given rates, each ScW with the variance that EM finds."""
+        """Mean and covariance of the coefficients given rates, with the effective variances of EM."""
         return self._widened(self._settled(value)[0]).coefficient_posterior(value)
 
     def outlier_probability(self, value: ArrayLike) -> Array:
@@ -89,14 +89,14 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         return self.fraction[..., None, None], self.size[..., None, None]
 
     def _widened(self, factor: Array) -> CorrelatedNormal:
-        """Return the Gaussian in which the variance of each ScW is multiplied."""
+        """Return the Gaussian with the variance of each ScW times a factor."""
         return CorrelatedNormal(
             self.loc, self.noise_variance * factor, self.coef_sd, self.basis, self.block_revolution,
             self.filled, self.correlated_sd, self.memory, self.sequence,
         )  # fmt: skip
 
     def _settled(self, value: ArrayLike) -> tuple[Array, Array]:
-        """Factor on the variance of each ScW, by EM, and the most probable white noise then."""
+        """Factor on the variance of each ScW, by EM, and the most probable white noise with it."""
 
         def step(_: int, now: tuple[Array, Array]) -> tuple[Array, Array]:
             left = self._widened(now[0]).white_noise(value)

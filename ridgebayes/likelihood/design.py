@@ -1,8 +1,8 @@
-"""From a ScW table to the arrays that a model sees.
+"""Prepare the arrays of a model from a ScW table.
 
-Everything that does not depend on a parameter is worked out here, once: the layout in blocks, the exposure of
-the sky regions, the phase basis, the functions of time, and two reference scales read off the data (the local
-background level and the Crab rate). The references only set the scale of the priors: the fitted level and
+Everything that does not depend on a parameter is computed here, once: the layout in blocks, the exposure of
+the sky regions, the phase basis, the functions of time, and two reference scales from the data (the local
+background level and the Crab rate). The references only set the scale of the priors; the fitted level and
 Crab rate are free around them.
 """
 
@@ -31,29 +31,29 @@ from ridgebayes.likelihood.tracer_bands import PARTS, columns
 from ridgebayes.sky import Sky, exposure, point_response, uncovered
 from ridgebayes.table.scw import CRAB, ScWTable
 
-CRAB_ORDER = 3  # C(t) is a cubic (facts: the published pipeline's choice)
+CRAB_ORDER = 3  # C(t) is a cubic, as in the published pipeline
 TERMS = ("constant", "phase", "phase2")
 """Terms of each revolution's background."""
 WIDTHS = (1.0, 0.7, 1.4, 2.0)
-"""Widths in latitude, over that of the regions, between which a free width is interpolated."""
+"""Relative widths in latitude between which a free width is interpolated."""
 SHIFT_DEG = 1.0
 SHAPES = (*((width, 0.0) for width in WIDTHS), (1.0, -SHIFT_DEG), (1.0, SHIFT_DEG))
-"""Stretch and shift in latitude of the skies from which a free shape in latitude is made."""
+"""Stretch and shift in latitude of the skies that a free shape in latitude combines."""
 LATITUDE_SHAPES = ((1.0, 0.0), (1.4, 0.0), (1.0, -SHIFT_DEG), (1.0, SHIFT_DEG))
-"""Stretch and shift in latitude of the skies from which the columns of `sky.latitude` are made."""
+"""Stretch and shift in latitude of the skies that the columns of `sky.latitude` combine."""
 LATITUDE = np.array([[-1.0, 1.0, 0.0, 0.0], [0.0, 0.0, -0.5, 0.5]])
-"""Weights of these skies in the two columns: what a wider sky gains, and one that is shifted north."""
-_NODES = 32  # energies in a band: a spectrum that falls by 20 e-foldings in it comes out to 1e-6
+"""Weights of these skies in the two columns: the change for a wider sky, and for one shifted north."""
+_NODES = 32  # energies in a band: good to 1e-6 for a spectrum that falls by 20 e-foldings in it
 _MOST_HARMONICS = 30
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FitData:
-    """The arrays of one fit; what depends on the band has it as the first axis.
+    """The arrays of one fit; arrays that depend on the band have it as the first axis.
 
-    Each field names its axes. Revolutions are laid out in `block` × `width` cells, each of which holds one
-    ScW or none; `seen` are the regions that a block sees.
+    Each field names its axes. Revolutions are divided into `block` × `width` cells, each with one ScW or
+    none; `seen` counts the regions that a block sees.
     """
 
     rate: Annotated[Array, "band block width"]
@@ -65,44 +65,44 @@ class FitData:
     crab_rate: Annotated[Array, "band"]
     """Reference Crab rate, cts/s per Crab."""
     tracer: Annotated[Array, "block width"]
-    """Tracer over its own slow trend, minus one; zero without a tracer."""
+    """Tracer over its slow trend, minus one; zero without a tracer."""
     tracer_bands: Annotated[Array, "column block width"]
-    """Tracer bands over their slow level, minus one: mean of each revolution, and the rest of each ScW."""
+    """Tracer bands over their slow level, minus one: mean of each revolution, and deviation of each ScW."""
     basis: Annotated[Array, "revolution_term block width"]
-    """Columns whose coefficients each revolution has for itself.
+    """Columns with a coefficient for each revolution.
 
-    The phase basis φ_j, that is 1 and the shifted Legendre polynomials of degree 1 and 2. With `plane.flares`
-    also the square root of how much of the plane is seen: many faint sources vary by so much together."""
+    The phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2. With `plane.flares` also
+    the square root of the visible plane, because the sd of many faint sources is proportional to it."""
     crab_response: Annotated[Array, "block width"]
-    """R at the Crab where it was not removed, else zero."""
+    """Response R at the Crab if it was not removed, else zero."""
     exposure: Annotated[Array, "seen block width"]
     """A_im of the regions that a block sees, deg²."""
     region: Annotated[Array, "seen block"]
-    """Which regions these are."""
+    """Index of these regions."""
     fov: Annotated[Array, "region region"]
     """FOV flux at the centre of a region per unit intensity of each region, deg²."""
     latitude: Annotated[Array, "latitude block width"]
-    """Exposure of the columns of `sky.latitude`, deg²; without columns where no model asks for them."""
+    """Exposure of the columns of `sky.latitude`, deg²; no columns if the model does not use them."""
     latitude_fov: Annotated[Array, "region latitude"]
-    """FOV flux at the centre of a region per unit of each of them, deg²."""
+    """FOV flux at the centre of a region per unit of each of these columns, deg²."""
     time: Annotated[Array, "revolution"]
     """Middle of each revolution, −1 to 1 over the mission."""
     crab_basis: Annotated[Array, "order revolution"]
     """Legendre polynomials of `time`."""
     drift_basis: Annotated[Array, "revolution mode"]
-    """Hilbert-space GP of the level: eigenfunctions."""
+    """Eigenfunctions of the Hilbert-space Gaussian process of the level."""
     drift_frequency: Annotated[Array, "mode"]
     """Their angular frequencies, radians per year."""
     block_revolution: Annotated[Array, "block"]
     """Revolution of each block."""
     filled: Annotated[Array, "block width"]
-    """Which cells hold a ScW that is fitted."""
+    """True for cells with a ScW that is fitted."""
     leftover: Annotated[Array, "region"]
-    """Intensity like starlight whose largest FOV flux is 1 mCrab, mCrab/deg²."""
+    """Intensity proportional to starlight, with a largest FOV flux of 1 mCrab, mCrab/deg²."""
     smooth_basis: Annotated[Array, "revolution crab_mode"]
-    """Hilbert-space GP of the Crab's rate: as that of the drift, for shorter time scales."""
+    """Eigenfunctions of the Gaussian process of the Crab rate, for shorter time scales."""
     smooth_frequency: Annotated[Array, "crab_mode"]
-    """Its angular frequencies, radians per year."""
+    """Their angular frequencies, radians per year."""
     e_min: Annotated[Array, "band"]
     """Lower edges of the bands, keV."""
     e_max: Annotated[Array, "band"]
@@ -110,9 +110,9 @@ class FitData:
     energy: Annotated[Array, "band node"]
     """Energies in each band, keV."""
     fold: Annotated[Array, "band node"]
-    """Weights that fold photons (ph/cm²/s/keV) at these into mCrab (`ridgebayes.model.components.fold`)."""
+    """Weights that fold photons (ph/cm²/s/keV) at these energies into mCrab (`components.fold`)."""
     stars: Annotated[Array, "region"]
-    """Starlight in the core of each region over that of the brightest."""
+    """Starlight in the core of each region over that of the brightest region."""
     template: Annotated[Array, "template region"]
     """Templates of the sky: brightness in the core of each region, 1 in the brightest."""
     harmonic: Annotated[Array, "harmonic region"]
@@ -120,18 +120,18 @@ class FitData:
     harmonic_frequency: Annotated[Array, "harmonic"]
     """Their frequencies, cycles a turn."""
     reshaped: Annotated[Array | None, "shape seen block width"] = None
-    """Exposure for the shapes in latitude `SHAPES`; None unless the model frees the shape."""
+    """Exposure for the shapes in latitude `SHAPES`; None unless the shape is free."""
     reshaped_fov: Annotated[Array | None, "shape region region"] = None
     """FOV flux for the same shapes."""
     sequence: Annotated[Sequence | None, ""] = None
     """Order of the ScWs in time; None unless the model has correlated noise."""
     hit: Annotated[Array | None, "band block width"] = None
-    """Which ScWs are outliers while a model with outliers is sampled; None elsewhere."""
+    """True for ScWs that are outliers, while a model with outliers is sampled; else None."""
 
     def slabs(self, exposure: Any) -> tuple[Array, Array]:
-        """Slabs of the sky, for an exposure that bands may have of their own, (…, seen, block, width).
+        """Slabs of the sky, for the given exposure (…, seen, block, width), which may differ between bands.
 
-        With the place of each among intensities with `sky.latitude` behind them.
+        Also the index of each slab among intensities followed by `sky.latitude`.
         """
         behind = len(self.fov) + np.arange(len(self.latitude))
         place = np.broadcast_to(behind[:, None], (behind.size, self.filled.shape[0]))
@@ -141,20 +141,20 @@ class FitData:
     @classmethod
     @cache
     def axes(cls) -> dict[str, list[str]]:
-        """Names of the axes of every array."""
+        """Array → names of its axes."""
         return {x: t.__metadata__[0].split() for x, t in get_type_hints(cls, include_extras=True).items()}
 
     @classmethod
     def axis(cls, name: str) -> dict[str, int]:
-        """Arrays that have an axis of this name, and which of their axes it is."""
+        """Arrays with an axis of this name → number of the axis."""
         return {array: axes.index(name) for array, axes in cls.axes().items() if name in axes}
 
     def having(self, name: str) -> dict[str, int]:
-        """Arrays there are here with an axis of this name, and which of their axes it is."""
+        """As `axis`, for arrays that are not None."""
         return {array: axis for array, axis in self.axis(name).items() if getattr(self, array) is not None}
 
     def band(self, k: int | Array) -> FitData:
-        """Only band `k`, its axis kept; inside compiled code, too."""
+        """Select band `k` and keep its axis; works inside compiled code."""
         own: dict[str, Any] = {
             name: lax.dynamic_slice_in_dim(getattr(self, name), k, 1) for name in self.having("band")
         }
@@ -163,7 +163,7 @@ class FitData:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A ScW table made ready for a model, with the names of its axes."""
+    """The arrays of a ScW table for a model, with the names of their axes."""
 
     data: FitData
     layout: Layout
@@ -205,7 +205,7 @@ def prepare(
     scales: Scales | None = None,
     cache: bool = True,
 ) -> Prepared:
-    """Work out everything that a model needs from a ScW table and a sky.
+    """Compute everything that a model needs from a ScW table and a sky.
 
     Parameters
     ----------
@@ -216,27 +216,26 @@ def prepare(
     response
         Response of the instrument; the trapezoid by default.
     crab_rate
-        Crab rate of every band in cts/s, by band name; used (and required) only where no ScW still
-        contains the Crab.
+        Crab rate of every band in cts/s, by band name; used (and required) only if no ScW contains the Crab.
     opened
-        Parameters of the model: what only some need (exposures for other shapes in latitude, the order of
-        the ScWs in time) is worked out where it is needed.
+        Parameters of the model. Arrays that only some models need (exposures for other shapes in latitude,
+        the order of ScWs in time) are computed only if these call for them.
     chosen
-        Tells which ScWs of a table are fitted, by default all. The others keep their place, and the fit says
-        what it expects of them.
+        Function that selects the ScWs to fit, by default all. The others keep their cells, and the fit
+        predicts their rates.
     scales
-        Scales that some of the revolutions have already; by default they are read off the data.
+        Known scales of some of the revolutions; by default all are derived from the data.
     cache
         Keep the exposure of the regions on disk for the next fit.
 
     Raises
     ------
     InputError
-        When no ScW is chosen; when the model needs the Crab, no ScW contains it and no Crab rate is given, or
-        a given one names no band.
+        If no ScW is chosen. If the model needs the Crab, but no ScW contains it and no Crab rate is given. If
+        a given rate is for an unknown band.
     """
     response = Trapezoid() if response is None else response
-    scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # row order changes nothing, to the last bit
+    scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # so that results do not depend on row order
     if not len(sky):  # nothing to compare with the true sky of a simulation
         scws = replace(scws, truth=None)
     fitted = _chosen(scws, chosen)
@@ -282,7 +281,7 @@ def prepare(
 
 
 def _chosen(scws: ScWTable, chosen: Callable[[ScWTable], NDArray[np.bool_]] | None) -> NDArray[np.bool_]:
-    """Tell which ScWs are fitted."""
+    """Return True for ScWs that are fitted."""
     fitted = np.ones(len(scws), bool) if chosen is None else np.asarray(chosen(scws), bool)
     if not fitted.any():
         raise InputError(
@@ -292,7 +291,7 @@ def _chosen(scws: ScWTable, chosen: Callable[[ScWTable], NDArray[np.bool_]] | No
 
 
 def _of_bands(scws: ScWTable, where: Layout) -> dict[str, Any]:
-    """Rates and their variance, and the energies of the bands."""
+    """Rates and variances, and energies of the bands."""
     low, high = np.array([(band.e_min, band.e_max) for band in scws.bands]).T
     energy, fold = _fold(low, high)
     return {
@@ -308,7 +307,7 @@ def _of_bands(scws: ScWTable, where: Layout) -> dict[str, Any]:
 def _of_background(
     scws: ScWTable, where: Layout, scales: Scales, crab_response: NDArray, position: NDArray, time: NDArray
 ) -> dict[str, Any]:
-    """Level, tracers, and phases of the revolution terms."""
+    """Level, tracers, and phase basis of the revolution terms."""
     tracer = np.zeros(len(scws)) if scws.tracer is None else scws.tracer / scales.trend[position] - 1.0
     beside = np.empty((0, len(scws)))
     if scws.aside is not None:
@@ -323,7 +322,7 @@ def _of_background(
 
 
 def _in_time(time: NDArray, scales: Scales) -> dict[str, Any]:
-    """Crab rate, and the bases of what changes with the revolutions' `time`, -1 to 1."""
+    """Crab rate, and bases of functions of the `time` of revolutions, -1 to 1."""
     years, edge = time * (scales.half_span / DAYS_A_YEAR), interval(scales.half_span)
     modes, crab_modes = scales.modes
     return {
@@ -338,7 +337,7 @@ def _in_time(time: NDArray, scales: Scales) -> dict[str, Any]:
 
 
 def _of_sky(sky: Sky, response: Response, where: Layout, a: NDArray, seen: NDArray) -> dict[str, Any]:
-    """Exposures `a` (ScW, region), where one is `seen`, and what is known of the regions."""
+    """Exposures `a` (ScW, region) where `seen`, and properties of the regions."""
     fov = sky.fov_matrix(response)
     packed, region = pack_sky(where, a, seen)
     harmonic, frequency = _harmonics(sky.centre_lon)
@@ -359,7 +358,7 @@ def _of_sky(sky: Sky, response: Response, where: Layout, a: NDArray, seen: NDArr
 def _in_latitude(
     scws: ScWTable, sky: Sky, response: Response, where: Layout, a: NDArray, fov: NDArray, *, cache: bool
 ) -> dict[str, Any]:
-    """Exposure and FOV flux of the columns of `sky.latitude`, for those of the regions, `a` and `fov`."""
+    """Exposure and FOV flux of the columns of `sky.latitude`; `a` and `fov` are those of the regions."""
     more = [sky.reshaped(*shape) for shape in LATITUDE_SHAPES[1:]]
     of_stars = [exposure(scws, other, response, cache=cache) @ sky.stars for other in more]
     fovs = [other.fov_matrix(response) for other in more]
@@ -370,7 +369,7 @@ def _in_latitude(
 
 
 def in_order(data: FitData, where: Layout, mjd: ArrayLike) -> Sequence:
-    """Put the ScWs of a fit in order of time, for correlated noise."""
+    """Sort the ScWs of a fit by time, for correlated noise."""
     every = data.exposure if data.reshaped is None else data.exposure + data.reshaped.sum(0)
     exposure, place = data.slabs(every)
     return sequence(where, mjd, data.basis, exposure=exposure, region=place)
@@ -380,7 +379,7 @@ _waves = jax.jit(eigenfunctions, static_argnums=(1, 2))
 
 
 def _fold(e_min: ArrayLike, e_max: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energies and weights of `FitData.energy` and `FitData.fold`: Gauss-Legendre in log E, over the Crab."""
+    """`FitData.energy` and `FitData.fold`: Gauss-Legendre quadrature in log E, relative to the Crab."""
     low, high = np.log(np.asarray(e_min, float)), np.log(np.asarray(e_max, float))
     node, weight = legendre.leggauss(_NODES)
     energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * node)
@@ -389,9 +388,9 @@ def _fold(e_min: ArrayLike, e_max: ArrayLike) -> tuple[NDArray[np.float64], NDAr
 
 
 def _harmonics(lon: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """1, cos nl, sin nl at longitudes in degrees, orthonormal over the circle, and the n.
+    """1, cos nl, sin nl at longitudes in degrees, orthonormal over the circle, and their n.
 
-    Up to waves of which half a turn is the distance of neighbours: faster ones they cannot tell apart.
+    The shortest wavelength is twice the distance of neighbours, which cannot resolve shorter ones.
     """
     apart = np.diff(np.unique(np.round(lon, 6)))
     turns = np.arange(1, int(np.clip(np.ceil(180 / apart.min(initial=180.0)), 1, _MOST_HARMONICS)) + 1)

@@ -1,4 +1,4 @@
-"""Weighted products of columns, summed over blocks of ScWs: all that normal equations need of the data."""
+"""Weighted products of columns, summed over blocks of ScWs, as the normal equations need them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Gram(NamedTuple):
     Attributes
     ----------
     dense
-        Of columns that every block has, (pair, block): pairs (i, j ≤ i) in the order of `pairs`.
+        Products of columns that every block has, (pair, block), in the order of `pairs`.
     mixed
-        Of each of these with each slab, (column, slab, block).
+        Products of each of these columns with each slab, (column, slab, block).
     slabs
-        Of pairs of slabs, (pair, block).
+        Products of pairs of slabs, (pair, block).
     """
 
     dense: Array
@@ -67,7 +67,7 @@ def _forward(weight: Array, columns: tuple[Array, ...], slabs: tuple[Array, ...]
 
 
 def _backward(kept: tuple, slopes: Gram) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
-    """Differentiate: by each column the products with all others, by the weight half of all of them."""
+    """Differentiate with respect to the weight, the columns and the slabs."""
     weight, columns, slabs = kept
     every = [*columns, *slabs]
     n = len(columns)

@@ -1,4 +1,4 @@
-"""Rates as sums of terms: what changes slowly, a number for every revolution, times fixed columns."""
+"""Rates as sums of terms: each a coefficient for every revolution times fixed columns."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
 class Term(NamedTuple):
-    """A term of a rate: c x, or Σ_s c t[place_s] x_s of several columns.
+    """A term of a rate: c x, or Σ_s c t[place_s] x_s for several columns.
 
     Attributes
     ----------
     coefficient
         c of each revolution, (band, revolution).
     column
-        x, (block, width); None for one everywhere. Of several, (column, block, width), or one for each band,
-        (band, column, block, width).
+        x, (block, width); None if it is 1 everywhere. Several columns are (column, block, width), or (band,
+        column, block, width) if bands differ.
     table
-        t, (band, place), of several columns.
+        t, (band, place), for several columns.
     place
-        Which element of the table each column has in each block, (column, block).
+        Element of the table for each column in each block, (column, block).
     """
 
     coefficient: Array
@@ -39,7 +39,7 @@ class Term(NamedTuple):
 
     @property
     def by_band(self) -> bool:
-        """Tell whether bands have columns of their own."""
+        """Tell whether columns differ between bands."""
         return self.column is not None and self.column.ndim == 4
 
 
@@ -47,7 +47,7 @@ Terms = list[Term]
 
 
 def total(terms: Sequence[Term], block_revolution: Array, cells: tuple[int, ...]) -> Array:
-    """Add terms up in (block, width) cells: (band, block, width)."""
+    """Sum terms in all cells: (band, block, width)."""
     by_block: list[Array] = []
     columns: list[Array] = []
     for term in terms:
@@ -65,14 +65,14 @@ def total(terms: Sequence[Term], block_revolution: Array, cells: tuple[int, ...]
 
 
 def squares(terms: Sequence[Term]) -> Terms:
-    """Square each of terms that have one column: variances of independent scatters."""
+    """Square each of these terms of one column: variances of independent scatters."""
     return [Term(t.coefficient**2, None if t.column is None else t.column**2) for t in terms]
 
 
 class _OfTerms(RevolutionNormal):
-    """Distribution of rates that are sums of terms, with scatter that is a sum of independent terms.
+    """Distribution of rates whose mean is a sum of terms, with scatter in independent terms.
 
-    It keeps the terms: given the scatter the rates are linear in them (`ridgebayes.inference.marginal`).
+    It keeps the terms, from which `ridgebayes.inference.marginal` integrates out the linear parameters.
     """
 
     pytree_data_fields: tuple[str, ...] = ("mean_terms", "scatter_terms", "counting_variance")
@@ -105,16 +105,16 @@ class TermsNormal(_OfTerms):
     mean
         Terms of the mean rates, cts/s.
     counting_variance
-        (cts/s)², (band, block, width).
+        Variance of the counting noise, (cts/s)², (band, block, width).
     scatter
-        Standard deviations of independent scatters beyond counting, cts/s, each of one column.
+        Standard deviations of independent scatters beyond counting, cts/s, each a term of one column.
     coef_sd, basis, block_revolution, filled
         As in `RevolutionNormal`.
     """
 
 
 class _Indicated(_OfTerms):
-    """Rates of which it is known which are outliers."""
+    """Rates with known indicators of outliers."""
 
     pytree_data_fields: tuple[str, ...] = ("hit", "fraction", "size", "usual_variance")
 
@@ -131,18 +131,18 @@ class _Indicated(_OfTerms):
         return jnp.where(self.filled, each, 0.0).sum()
 
     def log_prob_of_white_noise(self, left: Array) -> Array:
-        """Log density of white noise (band, block, width), whichever are outliers, up to a constant, ()."""
+        """Log density of white noise (band, block, width), summed over indicators, up to a constant, ()."""
         usual = -0.5 * (left**2 / self.usual_variance + jnp.log(self.usual_variance))
         mixture = log_mixture(self.log_odds(left), self.fraction[:, None, None])
         return jnp.where(self.filled, usual + mixture, 0.0).sum()
 
     def log_odds(self, left: Array) -> Array:
-        """Log odds that a ScW is an outlier, for its white noise."""
+        """Log odds that a ScW is an outlier, given its white noise."""
         return log_odds(left, self.usual_variance, self.fraction[:, None, None], self.size[:, None, None])
 
 
 class IndicatedTermsNormal(_Indicated, TermsNormal):
-    """`TermsNormal` of rates of which it is known which are outliers.
+    """`TermsNormal` with known indicators of outliers.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
 
 
 class IndicatedCorrelatedTermsNormal(_Indicated, CorrelatedTermsNormal):
-    """`CorrelatedTermsNormal` of rates of which it is known which are outliers.
+    """`CorrelatedTermsNormal` with known indicators of outliers.
 
     Parameters
     ----------

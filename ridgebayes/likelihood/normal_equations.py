@@ -1,9 +1,10 @@
-"""Normal equations of the linear parameters: precision, gradient and log likelihood of rates that are terms.
+"""Normal equations of the linear parameters: precision, gradient and log likelihood of rates made of terms.
 
-The design matrix is never made. Its columns are fixed columns times a number a revolution, so its products
-follow from products of the fixed columns, summed over blocks (white noise) or over whole revolutions taken
-through the filter of the correlated noise, and the slopes of those numbers by the parameters. The terms of
-each revolution are projected out by Woodbury's identity.
+The design matrix is never built. Its columns are fixed columns times a coefficient for each revolution. So
+the normal equations follow from products of the fixed columns and from the derivatives of the coefficients
+with respect to the parameters (slopes). For white noise the products are summed over blocks. For correlated
+noise columns pass through its filter and are summed over revolutions. The terms of each revolution are
+projected out by Woodbury's identity.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from ridgebayes.likelihood.ou_noise import SHORTEST, whitened
 
 
 class Slopes(NamedTuple):
-    """Derivatives by the linear parameters of what multiplies columns.
+    """Derivatives of coefficients and tables with respect to the linear parameters.
 
     Attributes
     ----------
     plain
-        Of the coefficients of terms of one column, each (band, own, revolution): by the parameters that
-        move it.
+        Derivatives of the coefficients of terms of one column, with respect to the parameters that affect
+        each, (band, own, revolution).
     plain_index
-        Which these are, each (band, own).
+        Indices of these parameters, each (band, own).
     tables
-        Of the tables of terms of several columns, joined, (band, place, own).
+        Derivatives of the joined tables of terms of several columns, (band, place, own).
     tables_index
-        Which parameters move them, (band, own).
+        Indices of the parameters that affect the tables, (band, own).
     """
 
     plain: tuple[Array, ...]
@@ -47,21 +48,21 @@ class Slopes(NamedTuple):
 
 
 def by_kind(terms: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Terms of one column, and those of several."""
+    """Split terms into those of one column and those of several."""
     return [t for t in terms if t.table is None], [t for t in terms if t.table is not None]
 
 
 class BandEquations(NamedTuple):
-    """What the rates of each band say of the linear parameters that move them; arrays (band, …).
+    """Normal equations of each band for the linear parameters that affect it; arrays (band, …).
 
     Attributes
     ----------
     at
-        Which parameters these are; one that comes twice counts as the sum, (band, own).
+        Indices of these parameters, (band, own); entries with the same index add.
     precision, gradient
-        (band, own, own) and (band, own).
+        Of the log likelihood, (band, own, own) and (band, own).
     log_likelihood
-        At the reference, (band,).
+        Log likelihood at the reference, (band,).
     """
 
     at: Array
@@ -84,13 +85,13 @@ def normal_equations(
     rates
         Distribution of the rates at the reference.
     slopes
-        Derivatives of its terms by the linear parameters.
+        Derivatives of its terms with respect to the linear parameters.
     data
         Arrays of the fit.
     size
         Number of linear parameters.
     in_order
-        What `columns_in_order` gives, where noise is correlated and columns are fixed.
+        Result of `columns_in_order`, for correlated noise with fixed columns.
     """
     at, precision, gradient, value = equations_of_bands(rates, slopes, data, in_order)
     whole = jnp.zeros((size, size)).at[at[:, :, None], at[:, None]].add(precision)
@@ -103,7 +104,7 @@ def equations_of_bands(
     data: FitData,
     in_order: tuple[Array, ...] | None = None,
 ) -> BandEquations:
-    """Return the normal equations of each band by itself: arrays (band, ...)."""
+    """Return the normal equations of each band: arrays (band, ...)."""
     _, several = by_kind(rates.mean_terms)
     bands, revolutions = data.rate.shape[0], data.time.size
     offsets = np.concatenate([[0], np.cumsum([t.table.shape[-1] for t in several])]).astype(int)
@@ -159,10 +160,10 @@ def equations_of_bands(
 def _dense(
     rates: TermsNormal | CorrelatedTermsNormal, slopes: Slopes
 ) -> tuple[list[int], list[int], list[Array]]:
-    """Plain terms that something linear moves, where the column of each is among the dense ones, and these.
+    """Find the plain terms that depend on linear parameters, the dense column of each, and the dense columns.
 
-    Other plain terms are part of the residual alone. Dense columns are the basis of the revolution terms and
-    the columns of the plain terms; a column of ones is the first of that basis.
+    Other plain terms enter the residual alone. Dense columns are the basis of the revolution terms and the
+    columns of the plain terms; a column of ones is the first of that basis.
     """
     plain, _ = by_kind(rates.mean_terms)
     moved = [t for t, slope in enumerate(slopes.plain) if slope.shape[1]]
@@ -175,20 +176,20 @@ def _dense(
 
 
 def columns_in_order(rates: CorrelatedTermsNormal, slopes: Slopes) -> tuple[Array, ...]:
-    """Bring the columns of the design into the order of the filter, for each group of revolutions.
+    """Sort the columns of the design into the order of the filter, for each group of revolutions.
 
-    This takes as long as to filter them, so it is done once where no parameter moves a column.
+    This takes as long as filtering them, so it is done only once if columns do not depend on parameters.
 
     Raises
     ------
     InputError
-        More than one term has a table.
+        If more than one term has a table.
 
     Returns
     -------
     columns
-        (step, revolution, column): those of the sky if they are the same for all bands, the dense ones, and
-        zeros where the residual comes.
+        (step, revolution, column): columns of the sky if they are the same for all bands, dense columns, and
+        a column of zeros for the residual.
     """
     _, several = by_kind(rates.mean_terms)
     if len(several) > 1:
@@ -218,8 +219,8 @@ class _Columns(NamedTuple):
     mask: Array  # (block, width)
     dense: list[Array]  # columns that every block has, the residual last (block, width)
     slabs: list[Array]  # columns of the tables (block, width)
-    factors: list[Array]  # and their coefficients (revolution,)
-    place: Array | None  # of each slab in the table, (slab, block)
+    factors: list[Array]  # coefficients of these columns (revolution,)
+    place: Array | None  # index of each slab in the table, (slab, block)
     block_revolution: Array  # (block,)
     revolutions: int
     places: int
@@ -228,10 +229,10 @@ class _Columns(NamedTuple):
 class _Products(NamedTuple):
     """Products of the columns under the inverse covariance of the noise."""
 
-    own: Array  # of dense columns in each revolution, (column, column, revolution)
-    against: Array  # of dense columns with the places of the table, (column, place, revolution)
-    square: Array  # of places with each other, (place, place)
-    log_det: Array  # of the covariance of the noise
+    own: Array  # dense columns with each other in each revolution, (column, column, revolution)
+    against: Array  # dense columns with places of the table, (column, place, revolution)
+    square: Array  # places with each other, (place, place)
+    log_det: Array  # log determinant of the covariance of the noise
 
 
 def _white_products(given: _Columns) -> _Products:
@@ -268,7 +269,7 @@ def _correlated_products(
     weight, residual = given.weight.ravel(), given.dense[-1].ravel()
     for group, columns in zip(sequence.groups, in_order, strict=True):
         if given.slabs and columns.shape[-1] == n:
-            # Columns that bands have of their own are not among those in order.
+            # `in_order` lacks columns that differ between bands.
             columns = jnp.concatenate([_taken(given.slabs, group), columns], -1)
         here = lambda x, group=group: jnp.where(group.present, x[group.index], 0.0)  # noqa: E731
         white, more = whitened(columns, here(residual), here(weight), sd, memory, group)
@@ -276,7 +277,7 @@ def _correlated_products(
         log_det += more
         own = own.at[:, :, group.revolution].set(jnp.moveaxis(products[:, -n:, -n:], 0, 2))
         if given.slabs:
-            # One term has them all, so they have one factor.
+            # All slabs belong to one term, so they have the same factor.
             factor, place = given.factors[0][group.revolution], group.place.T
             mixed = jnp.moveaxis(products[:, -n:, :-n], 0, 2) * factor
             against = against.at[:, group.place, group.revolution].add(mixed)
@@ -293,7 +294,7 @@ def _solve(
     Parameters
     ----------
     products
-        Of the columns; the residual is the last dense one.
+        Products of the columns; the residual is the last dense column.
     coef_sd
         Sd of the terms of each revolution, (term, revolution).
     index, slopes
@@ -305,7 +306,7 @@ def _solve(
     own, last = products.own, len(products.own) - 1
     sky, square, later = list(products.against), products.square, table.T
     if table.shape[1] < table.shape[0]:
-        # Fewer parameters than places: what there is by place becomes smaller at once, otherwise at the end.
+        # Transform from places to parameters first if parameters are fewer, otherwise last.
         sky, square, later = [table.T @ x for x in sky], table.T @ square @ table, jnp.eye(table.shape[1])
     # Each dense column against the whole design, (own, revolution).
     design = [

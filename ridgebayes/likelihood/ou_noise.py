@@ -1,18 +1,17 @@
 r"""The distribution of the rates of all revolutions with noise that is correlated in time.
 
-To the rates of `ridgebayes.likelihood.revolution` comes an Ornstein-Uhlenbeck process x in each revolution:
+The rates of `ridgebayes.likelihood.revolution` get an Ornstein-Uhlenbeck process x in each revolution:
 
 .. math:: y = m + \Phi_\rho c_\rho + x_\rho(t) + \epsilon, \qquad
           \langle x(t)\,x(t')\rangle = s_\rho^2\, e^{-|t-t'|/\tau}
 
-independent between revolutions. Marginally :math:`y \sim N(m, V + \Phi T \Phi^\top)` with
-:math:`V = D + K`. The process is Markovian, so a Kalman filter over the ScWs in order of time takes
-residual and basis through :math:`V^{-1/2}` in O(N); what is left is the J × J system of
-`ridgebayes.likelihood.revolution`. The gradient is that filter backwards (the disturbance smoother: Durbin &
-Koopman
-2001, Time Series Analysis by State Space Methods): nothing is approximated, nothing differentiated through.
+independent between revolutions. Marginally :math:`y \sim N(m, V + \Phi T \Phi^\top)` with :math:`V = D + K`.
+The process is Markovian, so a Kalman filter over the ScWs in order of time multiplies residual and basis by
+:math:`V^{-1/2}` in O(N). The rest is the J × J system of `ridgebayes.likelihood.revolution`. The gradient
+comes from the filter run backwards (the disturbance smoother: Durbin & Koopman 2001, Time Series Analysis by
+State Space Methods), which is exact and faster than automatic differentiation of the filter.
 
-All revolutions go through the filter side by side, a step a ScW; those of about the same length together.
+The filter handles all revolutions in parallel, one ScW of each at a time, in groups of about the same length.
 """
 
 from __future__ import annotations
@@ -38,26 +37,26 @@ from ridgebayes.likelihood.revolution import (
 )
 from ridgebayes.likelihood.sequence import Group, Sequence
 
-SHORTEST = 1e-9  # days: where a memory ends that cannot be told from none
-_TOGETHER = 8  # steps under one logarithm
-_once = jax.lax.optimization_barrier  # else XLA works a value out again in every sum that it goes into
+SHORTEST = 1e-9  # shortest memory, days: shorter ones are equivalent to none
+_TOGETHER = 8  # steps whose factors are multiplied before taking the logarithm
+_once = jax.lax.optimization_barrier  # otherwise XLA recomputes a value in every sum that uses it
 
 
 class CorrelatedNormal(RevolutionNormal):
-    """Normal rates, coefficients and an Ornstein-Uhlenbeck process a revolution integrated out exactly.
+    """Normal rates with coefficients and Ornstein-Uhlenbeck processes that are integrated out exactly.
 
     Parameters
     ----------
     loc, noise_variance, coef_sd, basis, block_revolution, filled
-        As those of `RevolutionNormal`. `noise_variance` is the white part alone: counting noise and
-        scatter that one ScW does not share with the next. The basis is data: not differentiated.
+        As in `RevolutionNormal`. `noise_variance` is the white part alone: counting noise and independent
+        scatter of each ScW. The basis is data and is not differentiated.
     correlated_sd
         Standard deviation s of the process, cts/s, shape (..., revolution); zero switches it off.
     memory
-        Its correlation time τ in days, shape (...). Well below the gap between ScWs the process is white,
-        and cannot be told from the scatter in noise_variance.
+        Its correlation time τ in days, shape (...). If it is far shorter than the gaps between ScWs, the
+        process is white and degenerate with the scatter in noise_variance.
     sequence
-        Order of the ScWs in time, from `ridgebayes.likelihood.sequence` and for the same basis.
+        Order of the ScWs in time, from `ridgebayes.likelihood.sequence` for the same basis.
     """
 
     arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
@@ -132,7 +131,7 @@ class CorrelatedNormal(RevolutionNormal):
         paths = []
         for group in self.sequence.groups:
             own = jnp.moveaxis(shocks[..., group.index], -2, 0)
-            # The first gap is zero, so the state before the first step is the first ScW's.
+            # The first gap is zero, so the initial state is that of the first ScW.
             _, path = jax.lax.scan(step, own[0], (group.gap, own))
             path = jnp.moveaxis(path, 0, -2) * self.correlated_sd[..., None, group.revolution]
             paths.append(path.reshape(*shape, -1))
@@ -147,14 +146,14 @@ class CorrelatedNormal(RevolutionNormal):
 
 
 class _Filtered(NamedTuple):
-    """What the filter and the small system give for the revolutions of a group."""
+    """Results of the filter and of the small system for a group of revolutions."""
 
     columns: Columns  # residual and basis (step, revolution)
     weight: Array  # inverse white variance, zero after the last ScW (step, revolution)
-    decay: Array  # correlation with the ScW before; zero for the first (step, revolution)
-    predicted: Columns  # mean of the process given the ScWs before, for each column (step, revolution)
-    variance: Array  # and its variance (step, revolution)
-    unknown: Array  # what is left of that variance once the ScW is seen, 0–1 (step, revolution)
+    decay: Array  # correlation with the previous ScW; zero for the first (step, revolution)
+    predicted: Columns  # mean of the process given all previous ScWs, for each column (step, revolution)
+    variance: Array  # variance of the process given all previous ScWs (step, revolution)
+    unknown: Array  # share of that variance left when the ScW is known, too, 0–1 (step, revolution)
     chi2: Array  # residualᵀ V⁻¹ residual (revolution,), like all below
     gram: Matrix  # Φᵀ V⁻¹ Φ
     projected: Columns  # Φᵀ V⁻¹ residual
@@ -212,12 +211,12 @@ def _filter(
 def whitened(
     columns: Array, residual: Array, weight: Array, correlated_sd: Array, memory: Array, group: Group
 ) -> tuple[Array, Array]:
-    """Take columns and a residual through V^{-1/2}, of the noise of the revolutions of a group.
+    """Multiply columns and a residual by V^{-1/2}, V the covariance of the noise, for a group of revolutions.
 
     Parameters
     ----------
     columns
-        Zero after the last ScW, (step, revolution, column); the last is zero throughout: the residual's.
+        Zero after the last ScW, (step, revolution, column); the last column is zero, for the residual.
     residual
         Zero after the last ScW, (step, revolution).
     weight
@@ -238,8 +237,8 @@ def whitened(
     first = jnp.arange(steps)[:, None] == 0
     decay = jnp.where(first, 0.0, jnp.exp(-group.gap / memory))
     stationary = correlated_sd[group.revolution] ** 2
-    # A copy of all columns takes as long as the filter. So the steps themselves add the residual, and put
-    # what they find in the order in which products are made.
+    # Copying all columns takes as long as the filter. So each step adds the residual itself, and stores its
+    # result in the order in which products are computed.
     last = jnp.zeros(n).at[-1].set(1.0)
 
     def step(carry: tuple, now: tuple) -> tuple:
@@ -249,7 +248,7 @@ def whitened(
         variance = (1.0 - decay**2) * stationary + decay**2 * variance
         unknown = 1.0 / (1.0 + variance * weight)
         new = _once(column + residual[:, None] * last - predicted)
-        # A root of zero has no slope: where no ScW counts it is not taken.
+        # The square root has no derivative at zero, so it is skipped where there is no ScW.
         counts = weight > 0
         inverse_sd = jnp.where(counts, jnp.sqrt(jnp.where(counts, weight, 1.0) * unknown), 0.0)
         white = jax.lax.dynamic_update_index_in_dim(white, inverse_sd[:, None] * new, at, 1)
@@ -264,7 +263,7 @@ def whitened(
 
 
 def _value(f: _Filtered) -> Array:
-    """Log density of each revolution of a group, without the white noise's normalisation."""
+    """Log density of each revolution of a group, without the normalisation of the white noise."""
     whole = f.unknown.shape[0] // _TOGETHER * _TOGETHER
     together = f.unknown[:whole].reshape(-1, _TOGETHER, f.unknown.shape[1]).prod(1)
     log_det = -jnp.log(together).sum(0) - jnp.log(f.unknown[whole:].prod(0))
@@ -307,27 +306,33 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
     """Run the filter backwards.
 
     With c and S the posterior mean and covariance of the coefficients and B = V⁻¹ (e eᵀ + Φ S Φᵀ) V⁻¹ − V⁻¹,
-    e = residual − Φ c, the log density changes by tr(B dV) / 2. A root of S makes S's part J columns like e;
-    each of them goes through λ = V⁻¹ column, and `information` is for V⁻¹ itself.
+    e = residual − Φ c, the log density changes by tr(B dV) / 2. With a root of S, its term becomes J columns
+    like e. The smoother computes λ = V⁻¹ column for each of them; `information` stands for V⁻¹ itself.
     """
     terms = range(len(f.coef_sd))
     mean, _ = coefficients.moments(f.solved, f.coef_sd)
-    # Columns e and Φ root of [residual, Φ]: (which, by how much), root upper triangular.
+    # e and Φ root as combinations of [residual, Φ]: (column, factor); root is upper triangular.
     mixture: list[list[tuple[int, Array | float]]] = [[(0, 1.0), *((j + 1, -mean[j]) for j in terms)]]
     mixture += [[(i + 1, f.coef_sd[i] * f.solved.inverse[j][i]) for i in range(j + 1)] for j in terms]
     mix = lambda columns: [sum(by * columns[i] for i, by in parts) for parts in mixture]  # noqa: E731
 
     def step(carry: tuple, now: tuple) -> tuple:
-        pull, information, process, memory = carry  # derivative by the filtered mean, and its variance
+        pull, information, process, memory = (
+            carry  # derivative with respect to the filtered mean, and its variance
+        )
         columns, predicted, variance, unknown, weight, decay, gap = now
         expected = _once(mix(predicted))
         gain, inverse = _once((variance * weight * unknown, weight * unknown))
         new = [c - p for c, p in zip(mix(columns), expected, strict=True)]
         solved = _once([inverse * v - gain * p for v, p in zip(new, pull, strict=True)])
-        before = _once([x + p for x, p in zip(solved, pull, strict=True)])  # derivative by the predicted mean
+        before = _once(
+            [x + p for x, p in zip(solved, pull, strict=True)]
+        )  # with respect to the predicted mean
         diagonal = inverse + gain**2 * information
         information = _once(inverse + unknown**2 * information)
-        slope = _once(0.5 * (sum(x**2 for x in before) - information))  # by the predicted variance
+        slope = _once(
+            0.5 * (sum(x**2 for x in before) - information)
+        )  # with respect to the predicted variance
         process += slope * (1.0 - decay**2)
         by_decay = 2.0 * slope * (variance - stationary)
         by_decay += sum(x * m for x, m in zip(before, expected, strict=True))
@@ -345,7 +350,7 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
 
 
 def _log_prob_jvp(primals, tangents):
-    """Differentiate in closed form, by the filter run backwards."""
+    """Differentiate in closed form, with the filter run backwards."""
     residual, variance, coef_sd, correlated_sd, memory, _, mask, sequence = primals
     if not isinstance(tangents[5], SymbolicZero):
         raise NotImplementedError("CorrelatedNormal: the basis is data and cannot be differentiated")

@@ -1,12 +1,12 @@
-r"""The distribution of the rates of all revolutions where some ScWs are outliers.
+r"""The distribution of the rates of all revolutions, with outliers.
 
 As `ridgebayes.likelihood.revolution`, but the noise of a ScW is a mixture,
 
 .. math:: \epsilon_i \sim (1-f)\,N(0, s_i^2) + f\,N(0, \kappa^2 s_i^2)
 
-so the coefficients can no longer be integrated out in closed form. Laplace's method does it, revolution by
-revolution: at the most probable coefficients (found by EM: a ScW counts by the probability that it is none
-of the outliers) the integrand is Gaussian to a good approximation, the better the more ScWs there are.
+so the coefficients can no longer be integrated out in closed form. Laplace's method approximates the integral
+for each revolution, by a Gaussian at the most probable coefficients; the approximation improves with the
+number of ScWs. EM finds these coefficients: it weights each ScW by the probability that it is not an outlier.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from ridgebayes.likelihood import revolution
 from ridgebayes.likelihood.revolution import RevolutionNormal, revolution_terms
 
 STEPS = 6
-"""EM steps: outliers stand out, so a few settle which they are."""
+"""Steps of EM; a few are enough, because outliers are far from the other ScWs."""
 
 
 class OutlierNormal(RevolutionNormal):
-    """Normal rates with outliers, normal coefficients per revolution integrated out by Laplace's method.
+    """Normal rates with outliers; the coefficients of each revolution are integrated out by Laplace's method.
 
     Parameters
     ----------
     loc, noise_variance, coef_sd, basis, block_revolution, filled
-        As those of `RevolutionNormal`; `noise_variance` is that of a ScW which is no outlier.
+        As in `RevolutionNormal`; `noise_variance` is that of a ScW that is not an outlier.
     fraction
-        Share f of the outliers, shape (...).
+        Share f of outliers, shape (...).
     size
-        Their standard deviation κ over that of the others, above 1, shape (...).
+        Standard deviation κ of outliers over that of other ScWs, above 1, shape (...).
     """
 
     arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
@@ -126,33 +126,33 @@ class OutlierNormal(RevolutionNormal):
 
 
 def log_odds(left, variance, fraction, size):
-    """Log odds that a ScW is an outlier, for what is left of its rate after the fit."""
-    # Kept above zero, so that a share of exactly zero has a gradient.
+    """Log odds that a ScW is an outlier, given its residual `left`."""
+    # Clipped above zero, so that there is a gradient at a share of exactly zero.
     fraction = jnp.clip(fraction, 1e-300, 1.0 - 1e-15)
     prior = jnp.log(fraction) - jnp.log1p(-fraction) - jnp.log(size)
     return prior + 0.5 * left**2 / variance * (1.0 - size**-2)
 
 
 def log_mixture(odds, fraction):
-    """Log density of the mixture over that of a ScW which is no outlier, for the odds that it is one."""
+    """Log of the mixture density over the density of a ScW that is not an outlier, for log odds `odds`."""
     return jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
 
 
 def _left(residual, variance, coef_sd, basis, mask, block_revolution):
-    """Return what is left of the residual after the terms of each revolution, and the solution."""
+    """Subtract the fitted terms of each revolution; return the rest and the solution."""
     solved = revolution.fitted(residual, variance, coef_sd, basis, mask, block_revolution).solved
     coefficients = jnp.stack([coef_sd[j] * z for j, z in enumerate(solved.z)])
     return residual - revolution_terms(coefficients, basis, block_revolution), solved
 
 
 def variance_factor(left, variance, fraction, size):
-    """Factor on the variance with which a ScW counts, for the probability that it is an outlier."""
+    """Factor on the variance of a ScW that gives its effective variance in EM."""
     outlier = jax.nn.sigmoid(log_odds(left, variance, fraction, size))
     return 1.0 / (1.0 - outlier * (1.0 - size**-2))
 
 
 def _settled(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
-    """Factor on the variance with which each ScW counts at the most probable coefficients."""
+    """Factor on the variance of each ScW at the most probable coefficients, by EM."""
 
     def step(_, factor):
         left, _ = _left(residual, variance * factor, coef_sd, basis, mask, block_revolution)
@@ -172,10 +172,9 @@ def _by_revolution(*arrays):
 
 
 def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
-    """Log density of the noise of each ScW, and what the terms of each revolution add to it."""
-    # The coefficients are found outside of the derivative, which one last EM step brings back: by the
-    # envelope theorem only the width of the integrand depends on how they move, and of that only what further
-    # steps would change is lost.
+    """Log density of the noise of each ScW, and the contribution of the terms of each revolution."""
+    # EM is not differentiated, except for one last step. By the envelope theorem the gradient depends on the
+    # motion of the coefficients only through the width of the integrand, and there one step is nearly enough.
     given = jax.lax.stop_gradient((residual, variance, coef_sd, fraction, size))
     shared = (basis, mask, block_revolution)
     before, _ = _left(given[0], given[1] * _settled(*given, *shared), given[2], *shared)
@@ -186,7 +185,7 @@ def _density(residual, variance, coef_sd, fraction, size, basis, mask, block_rev
     density = -0.5 * (left**2 / variance + jnp.log(2.0 * jnp.pi * variance))
     density += log_mixture(odds, fraction)
     prior = -0.5 * sum(z**2 for z in solved.z)
-    # The curvature of the mixture itself, which is below that of EM's Gaussian; never negative.
+    # Curvature of the mixture, which is below that of the Gaussian of EM, and is kept positive.
     outlier, shrink = jax.nn.sigmoid(odds), 1.0 - size**-2
     curvature = 1.0 / (variance * factor) - outlier * (1.0 - outlier) * (shrink * left / variance) ** 2
     bounded = 1.0 / jnp.maximum(curvature, 1e-6 / variance)

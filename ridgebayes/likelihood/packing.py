@@ -1,9 +1,9 @@
-"""Layout of the ScWs for the likelihood: blocks of a few ScWs of one revolution.
+"""Layout of ScWs for the likelihood: blocks of a few ScWs of one revolution.
 
-Revolutions have from one to more than a hundred ScWs. The likelihood needs sums over each revolution, and
-the sky seen by a ScW touches only a handful of regions. Both become dense and cheap when ScWs are packed
-into blocks of fixed width: a block holds ScWs of one revolution that look at the same few regions. Sums run
-first along the block (vectorised), then over the blocks of a revolution (few, sorted).
+Revolutions have from one to more than a hundred ScWs. The likelihood needs sums over each revolution, and a
+ScW sees only a few sky regions. Arrays are dense and sums fast if ScWs are packed into blocks of fixed width,
+each with ScWs of one revolution that see the same few regions. Sums run first along the block (vectorised),
+then over the blocks of a revolution (few, sorted).
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 WIDTH = 16
-"""ScWs a block: wide enough for vector units, narrow enough to waste little on the last block."""
+"""ScWs in a block: wide enough for vector units, narrow enough to leave few cells empty."""
 
 
-_ENOUGH = 20_000  # ScWs
+_ENOUGH = 20_000  # ScWs that are enough to choose the number of regions of a block
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which ScW stands where.
+    """Cell of every ScW.
 
     Attributes
     ----------
     index
         Row of the table in each cell, shape (block, width); 0 where `mask` is False.
     mask
-        True where a cell holds a ScW, shape (block, width).
+        True for cells with a ScW, shape (block, width).
     block_revolution
         Position in `revolutions` of each block, sorted, shape (block,).
     revolutions
@@ -48,11 +48,11 @@ class Layout:
         return int(self.mask.sum())
 
     def pack(self, values: ArrayLike, fill: Any = 0) -> NDArray:
-        """Bring per-ScW values (..., scw) into blocks (..., block, width), `fill` in empty cells."""
+        """Pack values of ScWs (..., scw) into blocks (..., block, width), with `fill` in empty cells."""
         return np.where(self.mask, np.asarray(values)[..., self.index], fill)
 
     def unpack(self, blocks: ArrayLike) -> NDArray:
-        """Bring blocks (..., block, width) back to the row order of the table (..., scw)."""
+        """Unpack blocks (..., block, width) to the row order of the table (..., scw)."""
         blocks = np.asarray(blocks)
         rows = np.empty((*blocks.shape[:-2], self.n_scws), blocks.dtype)
         rows[..., self.index[self.mask]] = blocks[..., self.mask]
@@ -67,14 +67,14 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
     revolution
         Revolution number of each ScW, shape (scw,), any order.
     seen
-        True where a ScW sees a sky region, shape (scw, region).
+        True if a ScW sees a sky region, shape (scw, region).
     width
-        ScWs a block.
+        ScWs in a block.
     """
     revolution = np.asarray(revolution)
     revolutions, position = np.unique(revolution, return_inverse=True)
     seen = np.zeros((revolution.size, 1), bool) if seen is None else np.asarray(seen, bool)
-    # Neighbours see the same regions when sorted by the first and last of them.
+    # Sorted by the first and last region that they see, neighbours see about the same regions.
     first = np.where(seen.any(1), seen.argmax(1), seen.shape[1])
     last = seen.shape[1] - seen[:, ::-1].argmax(1)
     order = np.lexsort((np.arange(revolution.size), last, first, position))
@@ -82,11 +82,11 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
     of_scw = position[order]
     here = of_scw.tolist()
     sees = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(seen[order], axis=1)]
-    # Some revolutions of a long mission tell how many regions a block may best see.
+    # Some revolutions of a long mission are enough to choose the best number of regions of a block.
     some = np.flatnonzero(of_scw % (1 + revolution.size // _ENOUGH) == 0)
     some_here, some_sees = [here[i] for i in some], [sees[i] for i in some]
     busiest = int(seen.sum(1).max(initial=0))
-    # A cell costs about eight reads beside one for each region of the block.
+    # A cell costs about eight reads, and one more for each region of the block.
     most = min(
         (busiest + extra for extra in (0, 1, 2, 4, 8)),
         key=lambda most: len(_cut(some_here, some_sees, width, most)) * (8 + most),
@@ -103,7 +103,7 @@ def layout(revolution: ArrayLike, seen: ArrayLike | None = None, *, width: int =
 
 
 def _cut(position: list[int], seen: list[int], width: int, most: int) -> list[int]:
-    """Where blocks start, so that none sees more than `most` of the regions, which are bits of `seen`."""
+    """Choose where blocks start, so that none sees more than `most` regions, which are bits of `seen`."""
     starts: list[int] = []
     together, here = 0, -1
     for i, (rho, regions) in enumerate(zip(position, seen, strict=True)):
@@ -115,12 +115,12 @@ def _cut(position: list[int], seen: list[int], width: int, most: int) -> list[in
 
 
 def pack_sky(layout: Layout, exposure: ArrayLike, seen: ArrayLike | None = None) -> tuple[NDArray, NDArray]:
-    """Pack the exposure of the sky regions, keeping for each block only the regions that it sees.
+    """Pack the exposure of the sky regions, with only those regions that each block sees.
 
     Parameters
     ----------
     layout
-        Where each ScW stands.
+        Cell of each ScW.
     exposure
         A_im in deg², shape (scw, region).
     seen
@@ -129,7 +129,7 @@ def pack_sky(layout: Layout, exposure: ArrayLike, seen: ArrayLike | None = None)
     Returns
     -------
     exposure
-        Shape (seen, block, width) in deg²; zeros where a block sees fewer regions than the busiest one.
+        Shape (seen, block, width) in deg²; zeros if a block sees fewer regions than others.
     region
         Region of each slab, shape (seen, block).
     """

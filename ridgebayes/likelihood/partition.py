@@ -1,6 +1,6 @@
-"""Revolutions of a fit in pieces: given the parameters, they are independent.
+"""Split the revolutions of a fit, which are independent given the parameters.
 
-The density of the whole is the sum of those of the pieces, the prior counted once.
+The log density of all data is the sum over pieces, with the prior counted once.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray
     block_revolution
         Revolution of each block, sorted, (block,).
     revolutions
-        How many there are.
+        Number of revolutions.
     n
         Number of devices.
 
     Returns
     -------
     first_revolution, first_block
-        Where each share begins, and the end, (n + 1,) each.
+        First revolution and block of each share, and the end of the last, (n + 1,) each.
 
     Raises
     ------
     InputError
-        When there are fewer revolutions than devices.
+        If there are fewer revolutions than devices.
     """
     if revolutions < n:
         raise InputError(
@@ -55,7 +55,7 @@ def shares(block_revolution: NDArray, revolutions: int, n: int) -> tuple[NDArray
 
 
 def nothing(data: FitData) -> FitData:
-    """One block and one revolution without ScWs: what is left of the density is the prior."""
+    """Return data of one empty block and one revolution, whose density is the prior alone."""
     one: dict[str, Any] = {
         name: jax.lax.slice_in_dim(getattr(data, name), 0, 1, axis=axis)
         for name, axis in (data.having("block") | data.having("revolution")).items()
@@ -66,7 +66,7 @@ def nothing(data: FitData) -> FitData:
 
 
 def thinned(data: FitData, every: int, first: int = 0) -> FitData:
-    """Take every so-many-th revolution from the first given, as a mission of its own."""
+    """Select every `every`-th revolution, beginning with number `first`, as a mission of its own."""
     revolution = np.asarray(data.block_revolution)
     kept = np.arange(data.time.size) % every == first
     taken: dict[str, Any] = {
@@ -82,7 +82,7 @@ def thinned(data: FitData, every: int, first: int = 0) -> FitData:
 
 
 def _in_order(whole: Sequence, kept: NDArray[np.bool_], fewer: FitData) -> Sequence:
-    """Put in order of time the ScWs of some blocks, whose order among all is known."""
+    """Sort the ScWs of some blocks by time, from the known order of all ScWs."""
     time = np.full(kept.size * fewer.filled.shape[1], np.nan)
     gap = np.asarray(whole.gap_before)
     time[np.asarray(whole.cell)] = np.cumsum(np.where(np.isfinite(gap), gap, 0.0))
@@ -94,16 +94,16 @@ def _in_order(whole: Sequence, kept: NDArray[np.bool_], fewer: FitData) -> Seque
 
 
 def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:
-    """Take one piece out of the data, in compiled code.
+    """Select one piece of the data, inside compiled code.
 
     Parameters
     ----------
     data
-        All of them.
+        All data.
     bounds
-        Its first block and the end of its blocks, and its first revolution, (3,).
+        First block of the piece, end of its blocks, and its first revolution, (3,).
     size
-        Blocks and revolutions to take, as many as the largest piece has: blocks of others are emptied.
+        Numbers of blocks and revolutions of the largest piece; the cells of surplus blocks are emptied.
     """
     first, end, first_revolution = bounds
     blocks, revolutions = size

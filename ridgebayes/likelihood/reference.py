@@ -1,7 +1,7 @@
-"""Scales read off the data that priors are relative to: background level, tracer trend, Crab rate, the clock.
+"""Reference scales from the data: background level, tracer trend, Crab rate, and units of time.
 
-They only set units: level and Crab rate are free around them. They are read once; a fit that is brought up to
-date keeps those of the old revolutions, so that its parameters keep their meaning.
+Priors are relative to them; the fitted level and Crab rate are free around them. An update of a fit keeps the
+scales of the old revolutions, so that its parameters keep their meaning.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ridgebayes.likelihood.tracer_bands import TracerScales, crab_of_tracers
 from ridgebayes.table.scw import ScWTable
 
 DAYS_A_YEAR = 365.25
-_EDGE = 1.3  # the Hilbert-space GP lives on an interval this much longer than the mission
+_EDGE = 1.3  # interval of the Hilbert-space Gaussian process over the length of the mission
 _SHORTEST_DRIFT_YEARS = 1.5
 _SHORTEST_CRAB_YEARS = 1.0
 _HIGH_LATITUDE = 20.0
-_SMOOTHED_YEARS = 0.6  # width over which the reference level is smoothed; wider where revolutions are few
+_SMOOTHED_YEARS = 0.6  # smoothing width of the reference level; wider if revolutions are few
 _NEIGHBOURS = 12
 _SPREAD, _SLOPE = 0.03, 0.05  # expected spread of revolutions, and change of the level in a year, relative
-_SCATTER = 0.01  # and spread of ScWs
+_SCATTER = 0.01  # expected spread of ScWs, relative
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Scales:
     level
         Background level, cts/s, (band, revolution).
     trend
-        Tracer's slow trend, cts/s; one without a tracer, (revolution,).
+        Slow trend of the tracer, cts/s, (revolution,); 1 without a tracer.
     crab_rate
         Crab rate, cts/s per Crab, (band,).
     middle, half_span
-        The clock of slow functions: MJD of its zero, and days of its unit.
+        Zero point (MJD) and unit (days) of the time of slow functions.
     modes
-        Modes of the drift of the level and of the smooth part of the Crab's rate.
+        Numbers of modes of the drift of the level and of the smooth part of the Crab rate.
     tracers
-        Of the tracer bands.
+        Scales of the tracer bands.
     """
 
     revolution: NDArray
@@ -60,7 +60,7 @@ class Scales:
     tracers: TracerScales
 
     def extended(self, later: Scales) -> Scales:
-        """Add the revolutions that only `later` has; everything else stays as it is."""
+        """Add the revolutions that only `later` has; keep everything else."""
         new = ~np.isin(later.revolution, self.revolution)
         revolution = np.concatenate([self.revolution, later.revolution[new]])
         level = np.concatenate([self.level, later.level[:, new]], axis=1)
@@ -76,12 +76,12 @@ class Scales:
         )
 
     def select(self, revolution: NDArray) -> Scales:
-        """Only these revolutions.
+        """Select revolutions.
 
         Raises
         ------
         KeyError
-            When one has no scales.
+            If one has no scales.
         """
         if not np.isin(revolution, self.revolution).all():
             raise KeyError("a revolution has no scales")
@@ -98,10 +98,10 @@ class Scales:
 def reference_level(
     rate: NDArray, lat: NDArray, crab: NDArray, position: NDArray, years: NDArray
 ) -> NDArray[np.float64]:
-    """Slow trend of the rate with time: a scale for the priors, good to a few per cent.
+    """Slow trend of the rate with time, good to a few per cent: a scale for the priors.
 
-    A local straight line in time through the medians per revolution, of the ScWs that the Galaxy reaches
-    least. Its slope has a prior, so it cannot run away where these are few.
+    A local straight line in time is fitted to the median of each revolution, from ScWs far off the Galactic
+    plane. A prior on its slope keeps it stable if there are few of them.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def reference_level(
     lat
         Galactic latitude of each ScW, deg.
     crab
-        True for ScWs that still contain the Crab; left out where others remain.
+        True for ScWs that contain the Crab; they are left out if there are others.
     position
         Index of the revolution of each ScW.
     years
-        Middle of each revolution, yr from any day.
+        Middle of each revolution, yr, with any zero point.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def reference_level(
     levels = []
     for found in medians:
         level = np.full_like(years, np.median(found))
-        # Twice: an odd revolution is pulled in to what its neighbours leave likely.
+        # Fit twice, with outlying revolutions clipped to the vicinity of the level found before.
         for limit in (0.3, 0.1):
             pulled = np.clip(found, level[present] * (1 - limit), level[present] * (1 + limit))
             base = level.mean()
@@ -155,9 +155,9 @@ def reference_crab(
 ) -> NDArray[np.float64]:
     """Crab rate of each band, cts/s: from the ScWs that contain the Crab, or as given.
 
-    In a hard band the background of a revolution may be off the level by more than the rate of the Crab. So
-    the Crab is fitted beside a background that is free in each revolution and follows the tracer (generalised
-    least squares). The reference is no less than the error of that.
+    In a hard band the background of a revolution may deviate from the level by more than the rate of the
+    Crab. So the Crab is fitted together with a background that is free in each revolution and follows the
+    tracer (generalised least squares). The reference is at least the error of this fit.
 
     Parameters
     ----------
@@ -168,9 +168,9 @@ def reference_crab(
     position
         Index of the revolution of each ScW.
     response
-        R at the Crab where it was not removed, else zero, (scw,).
+        R at the Crab if it was not removed, else zero, (scw,).
     given
-        Crab rate of every band, where no ScW contains the Crab.
+        Crab rate of every band, if no ScW contains the Crab.
     """
     names = [band.name for band in scws.bands]
     source = scws.meta["path"] or "the ScW table"
@@ -214,7 +214,7 @@ def reference_crab(
 def _least_squares(
     columns: NDArray, y: NDArray, variance: NDArray, position: NDArray, common: float
 ) -> tuple[float, float]:
-    """Coefficient of the first of `columns` (scw, column) and its error; a revolution shares a variance."""
+    """Coefficient of the first of `columns` (scw, column), with error; revolutions have a common variance."""
     order = np.argsort(position, kind="stable")
     known, weight = np.column_stack([columns, y])[order], 1.0 / variance[order]
     starts = np.r_[0, np.flatnonzero(np.diff(position[order])) + 1]
@@ -222,12 +222,12 @@ def _least_squares(
     of_revolution = np.add.reduceat(weight[:, None] * known, starts)
     total = np.add.reduceat(weight, starts)
     both -= of_revolution.T @ (of_revolution * (common / (1.0 + common * total))[:, None])
-    covariance = np.linalg.pinv(both[:-1, :-1], hermitian=True)  # two ScWs may not tell Crab and tracer apart
+    covariance = np.linalg.pinv(both[:-1, :-1], hermitian=True)  # two ScWs may not separate Crab and tracer
     return float(covariance[0] @ both[:-1, -1]), float(np.sqrt(covariance[0, 0]))
 
 
 def interval(half_span: float) -> float:
-    """Half the interval on which Gaussian processes in time live, yr, for half the mission in days."""
+    """Half the interval of Gaussian processes in time, yr, for half the length of the mission in days."""
     return _EDGE * max(half_span / DAYS_A_YEAR, 0.5)
 
 
@@ -241,27 +241,27 @@ def read_scales(
     *,
     needs_crab: bool,
 ) -> Scales:
-    """Read the scales off a table.
+    """Derive the scales from a table.
 
     Parameters
     ----------
     scws
         The ScW rate table.
     revolutions, position
-        Its revolutions, and which of them each ScW belongs to.
+        Its revolutions, and the index of the revolution of each ScW.
     mjd
         Middle of each revolution, MJD.
     crab_response
-        R at the Crab where it was not removed, else zero, (scw,).
+        R at the Crab if it was not removed, else zero, (scw,).
     crab_rate
-        Crab rate of every band, where no ScW contains the Crab.
+        Crab rate of every band, if no ScW contains the Crab.
     needs_crab
-        False where a model has no Crab and no sky: its rate may then be unknown.
+        False for a model without Crab and sky, for which its rate may be unknown.
 
     Raises
     ------
     InputError
-        When the Crab rate is needed and cannot be known.
+        If the Crab rate is needed but cannot be derived.
     """
     half_span = max(float(np.ptp(mjd)) / 2, 1.0)
     years = (mjd - mjd.min()) / DAYS_A_YEAR
@@ -273,7 +273,7 @@ def read_scales(
     if needs_crab or crab_rate:
         crab = reference_crab(scws, level, trend, position, crab_response, crab_rate)
     modes, crab_modes = (
-        # Enough for the shortest scale (Riutort-Mayol et al. 2023), too few to follow every revolution.
+        # Enough modes for the shortest scale (Riutort-Mayol et al. 2023), but fewer than revolutions.
         int(np.clip(np.ceil(2.65 * interval(half_span) / shortest), 4, max(4, mjd.size // 4)))
         for shortest in (_SHORTEST_DRIFT_YEARS, _SHORTEST_CRAB_YEARS)
     )

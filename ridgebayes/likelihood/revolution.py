@@ -1,4 +1,4 @@
-r"""The distribution of the rates of all revolutions, their coefficients integrated out.
+r"""The distribution of the rates of all revolutions, with their coefficients integrated out.
 
 Within revolution :math:`\rho` the rates are
 
@@ -26,7 +26,7 @@ from ridgebayes.likelihood.coefficients import Columns, Matrix, Solved
 
 
 class RevolutionNormal(dist.Distribution):
-    """Normal rates with normal coefficients per revolution, integrated out exactly.
+    """Normal rates with normal coefficients for each revolution, which are integrated out exactly.
 
     All per-ScW arrays are in blocks (see `ridgebayes.likelihood.packing`); leading axes (bands) broadcast.
 
@@ -103,7 +103,7 @@ class RevolutionNormal(dist.Distribution):
     def log_prob_by_revolution(self, value: ArrayLike) -> Array:
         """Log density of the rates of each revolution, (..., block, width) → (..., revolution).
 
-        Revolutions are independent, so `log_prob` is the sum; one without a filled cell has zero.
+        Revolutions are independent, so `log_prob` is the sum. A revolution without ScWs has zero.
         """
         return _over_bands(_by_revolution, "(r)")(value - self.loc, *self._given())
 
@@ -114,23 +114,24 @@ class RevolutionNormal(dist.Distribution):
         return jnp.where(self.filled, self.loc + self._shared(key_shared, sample_shape) + noise, 0.0)
 
     def white_noise(self, value: ArrayLike) -> Array:
-        """Most probable white noise of rates: what is left after all that ScWs share, (..., block, width).
+        """Most probable white noise of rates, (..., block, width): the rates less everything that ScWs share.
 
-        Of a Gaussian; distributions with outliers take it of the Gaussian that EM has found.
+        It holds for a Gaussian; distributions with outliers use the Gaussian that EM finds.
         """
         return -self.noise_variance * jax.grad(lambda x: self.log_prob(x).sum())(jnp.asarray(value))
 
     def draw_white_noise(self, key: Array, value: ArrayLike) -> Array:
-        """Draw the white noise of rates given these, (..., block, width).
+        """Draw the white noise of given rates, (..., block, width).
 
-        By Matheron's rule: what rates and noise drawn from the prior miss is added in the mean.
+        Matheron's rule: draw rates and noise from the prior, and add the mean noise of the difference of
+        rates.
         """
         key_shared, key_noise = jax.random.split(key)
         shared, noise = self._shared(key_shared), self._white(key_noise)
         return noise + self.white_noise(value - shared - noise)
 
     def _shared(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        """Draw what ScWs share beyond the mean."""
+        """Draw the noise that ScWs share: the revolution terms."""
         shape = sample_shape + self.batch_shape + self.coef_sd.shape[-2:]
         return self.revolution_terms(self.coef_sd * jax.random.normal(key, shape))
 
@@ -143,7 +144,7 @@ class RevolutionNormal(dist.Distribution):
         return revolution_terms(coefficients, self.basis, self.block_revolution)
 
     def term_variance(self, covariance: Array) -> Array:
-        """Variance at each ScW of the sum of the first terms, for their part of `coefficient_posterior`."""
+        """Variance at each ScW of the sum of the first terms, for their covariance."""
         rows = jnp.moveaxis(covariance, -3, -1)  # (..., J, J, revolution)
         pairs = [(i, j) for i in range(covariance.shape[-1]) for j in range(covariance.shape[-1])]
         products = jnp.stack([self.basis[i] * self.basis[j] for i, j in pairs])
@@ -161,7 +162,7 @@ class RevolutionNormal(dist.Distribution):
     def coefficients(self, key: Array, value: ArrayLike) -> Array:
         """Draw the integrated-out coefficients given rates `value`, cts/s, shape (..., J, revolution)."""
         mean, covariance = self.coefficient_posterior(value)
-        # The covariance may be singular (a term switched off), so the root comes from its eigenvectors.
+        # A term with zero sd makes the covariance singular, so the root comes from its eigenvectors.
         eigenvalues, vectors = jnp.linalg.eigh(covariance)
         root = vectors * jnp.sqrt(jnp.clip(eigenvalues, 0.0))[..., None, :]
         draw = mean + jnp.einsum("...ij,...j->...i", root, jax.random.normal(key, mean.shape))
@@ -178,7 +179,7 @@ def revolution_terms(coefficients: Array, basis: Array, block_revolution: Array)
 
 
 def _over_bands(function, result: str):
-    """Vectorise over leading (band) axes of residual, variance and coef_sd; the rest is shared."""
+    """Vectorise over leading (band) axes of residual, variance and coef_sd; bands share the rest."""
 
     def mapped(residual, variance, coef_sd, *shared):
         signature = f"(b,w),(b,w),(j,r)->{result}"
@@ -205,7 +206,7 @@ def fitted(
     mask: Array,
     block_revolution: Array,
 ) -> _Fitted:
-    """Fit the terms of every revolution to what is left of the rates."""
+    """Fit the terms of every revolution to the residual rates."""
     n_terms, n_revolutions = coef_sd.shape
     terms = range(n_terms)
 
@@ -223,8 +224,8 @@ def fitted(
 
 
 _AT_ONCE = 20
-"""Arrays that are summed in one pass: of fewer XLA reads the same columns more often; of a hundred it has too
-many sums to keep in registers, and takes twice as long."""
+"""Arrays that are summed in one pass: with fewer, XLA reads the same columns more often; a hundred take twice
+as long, because sums no longer fit in registers."""
 
 
 @jax.custom_jvp
@@ -245,15 +246,15 @@ def _block_sums_jvp(primals, tangents):
 
 def log_weights(weight: Array, mask: Array) -> Array:
     """Sum over each block of the logarithm of the weights of its ScWs, (block, width) → (block,)."""
-    # One logarithm a block: of the product of its weights, each over the largest against overflow. A block
-    # whose cells are all empty adds nothing.
+    # One logarithm for each block, of the product of its weights; dividing by the largest prevents overflow.
+    # A block without ScWs adds nothing.
     largest = jnp.maximum(weight.max(1, keepdims=True), jnp.finfo(weight.dtype).tiny)
     product = jnp.where(mask, weight / largest, 1.0).prod(1)
     return jnp.log(product) + mask.sum(1) * jnp.log(largest[:, 0])
 
 
 def of_terms(solved: Solved) -> Array:
-    """Return what the terms add to the log density of the noise alone, (revolution,)."""
+    """Return the contribution of the terms to the log density, (revolution,)."""
     each = [0.5 * f**2 + jnp.log(solved.inverse[j][j]) for j, f in enumerate(solved.forward)]
     return jnp.stack(each).sum(0)
 
@@ -283,10 +284,10 @@ def _log_prob(residual, variance, coef_sd, basis, mask, block_revolution):
 
 @_log_prob.defjvp
 def _log_prob_jvp(primals, tangents):
-    """Differentiate in closed form: three to four times faster than through the sums.
+    """Differentiate in closed form, which is three to four times faster than automatic differentiation.
 
-    With posterior mean c and covariance S of the coefficients, and e the residual after them:
-    d/d loc = e/D, d/dD = ((e² + φᵀSφ)/D − 1)/(2D), and likewise for the basis and the coefficients' scale.
+    With posterior mean c and covariance S of the coefficients, and e the residual less the mean terms:
+    d/d loc = e/D, d/dD = ((e² + φᵀSφ)/D − 1)/(2D), and likewise for the basis and the sd of coefficients.
     """
     residual, variance, coef_sd, basis, mask, block_revolution = primals
     d_residual, d_variance, d_coef_sd, d_basis, _, _ = tangents

@@ -1,7 +1,8 @@
-"""The order of ScWs in time: revolutions side by side, those of about the same size together.
+"""The order of ScWs in time, for a filter that handles groups of revolutions in parallel.
 
-A filter takes all revolutions of a group through their ScWs, a step a ScW. As many steps as the longest
-has ScWs, and as many columns as the one that sees most of the sky has, is what each of them costs.
+The filter takes one ScW of each revolution of a group at a time. Each revolution costs as many steps as the
+longest of its group, and as many columns as the one that sees most regions. So groups have similar
+revolutions.
 """
 
 from __future__ import annotations
@@ -15,32 +16,32 @@ from numpy.typing import ArrayLike, NDArray
 from ridgebayes.likelihood.packing import Layout
 
 GROUPS, _GROUPS_OF_MANY = 2, 8
-"""Groups of revolutions: each is compiled by itself, so only a long mission has many."""
+"""Numbers of groups of revolutions; each group is compiled separately, so only a long mission has many."""
 _MANY = 40_000  # ScWs of a long mission
-_DENSE = 7.0  # columns beside those of the regions
-_FILTERED = 3.0  # what it costs to filter a column, over a product of two
+_DENSE = 7.0  # number of columns other than those of regions
+_FILTERED = 3.0  # cost of filtering a column, over that of a product of two
 
 
 class Group(NamedTuple):
-    """Some revolutions, their ScWs in order of time.
+    """A group of revolutions, with their ScWs in order of time.
 
     Attributes
     ----------
     index
         Cell of each ScW in the flattened blocks, shape (step, revolution); 0 after the last ScW.
     gap
-        Days since the ScW before; 0 for the first and after the last, shape (step, revolution).
+        Days since the previous ScW, shape (step, revolution); 0 for the first and after the last.
     present
         True up to the last ScW, shape (step, revolution).
     basis
         Basis functions, shape (term, step, revolution).
     revolution
-        Which revolutions these are, position in `Layout.revolutions`, shape (revolution,).
+        Indices of the revolutions in `Layout.revolutions`, shape (revolution,).
     place
-        Sky regions that each revolution sees, shape (local, revolution); the first where it sees fewer.
+        Sky regions that each revolution sees, shape (local, revolution), padded with the first region.
     slab
-        Where the exposure of these is in the flattened slabs of all blocks, their size where it is zero,
-        shape (step, revolution, local).
+        Index of the exposure of these regions in the flattened slabs of all blocks, shape (step, revolution,
+        local); the size of the slabs where the exposure is zero.
     """
 
     index: Any
@@ -58,16 +59,15 @@ class Sequence(NamedTuple):
     Attributes
     ----------
     groups
-        Every revolution is in one of them.
+        Groups that together contain every revolution once.
     position
-        Where each cell is in the groups, flattened and one after the other, shape (block, width); 0 for
-        empty cells.
+        Index of each cell in the flattened, concatenated groups, shape (block, width); 0 for empty cells.
     start
-        Where each revolution begins among the ScWs in order of time, and the end, shape (revolution + 1,).
+        Index of the first ScW of each revolution in order of time, and the end, shape (revolution + 1,).
     cell
-        Cell of each of these ScWs in the flattened blocks, shape (scw,).
+        Cell of each ScW, in order of time, in the flattened blocks, shape (scw,).
     gap_before
-        Days since the ScW before; infinite for the first of a revolution, shape (scw,).
+        Days since the previous ScW, shape (scw,); infinite for the first of a revolution.
     """
 
     groups: tuple[Group, ...]
@@ -86,18 +86,18 @@ def sequence(
     region: ArrayLike | None = None,
     groups: int | None = None,
 ) -> Sequence:
-    """Put the ScWs of each revolution in order of time.
+    """Sort the ScWs of each revolution by time.
 
     Parameters
     ----------
     layout
-        Where each ScW stands.
+        Cell of each ScW.
     mjd
-        Time of each ScW in days, shape (scw,), rows as those of the layout.
+        Time of each ScW in days, shape (scw,), in the row order of the layout.
     basis
-        Basis functions at each ScW, shape (term, block, width), as the distribution takes them.
+        Basis functions at each ScW, shape (term, block, width), as for the distribution.
     exposure, region
-        Exposure of the regions that a block sees, (slab, block, width), and which these are, (slab, block).
+        Exposure of the regions that a block sees, (slab, block, width), and their indices, (slab, block).
     groups
         Number of groups of revolutions; by default `GROUPS`, and more in a long mission.
     """
@@ -140,14 +140,14 @@ def sequence(
 
 
 def _groups(count: NDArray, regions: NDArray, most: int) -> list[NDArray]:
-    """Split revolutions into so many groups that padding them costs least, one split after the other.
+    """Split revolutions into groups that need little padding, one split after the other.
 
     Parameters
     ----------
     count, regions
-        ScWs of each revolution, and the regions that it sees.
+        Number of ScWs of each revolution, and of the regions that it sees.
     most
-        Number of groups; fewer where no split saves anything.
+        Largest number of groups; there are fewer if no further split saves time.
     """
     groups = [np.arange(count.size)]
     while len(groups) < most:
@@ -160,7 +160,7 @@ def _groups(count: NDArray, regions: NDArray, most: int) -> list[NDArray]:
 
 
 def _best_split(group: NDArray, count: NDArray, regions: NDArray) -> tuple[float, list[NDArray]]:
-    """Split a group by the regions or the ScWs of its revolutions; what that saves."""
+    """Find the best split of a group by the regions or ScWs of its revolutions, and what it saves."""
     best: tuple[float, list[NDArray]] = 0.0, [group]
     whole = group.size * _cost(count[group].max(), regions[group].max())
     first = np.arange(1, group.size)
@@ -177,13 +177,13 @@ def _best_split(group: NDArray, count: NDArray, regions: NDArray) -> tuple[float
 
 
 def _cost(count: Any, regions: Any) -> Any:
-    """Time that a padded revolution takes: columns are filtered, then multiplied by each other."""
+    """Time for a padded revolution: columns are filtered, then multiplied with each other."""
     columns = _DENSE + regions
     return count * (_FILTERED * columns + columns**2 / 2)
 
 
 class _Local(NamedTuple):
-    """Regions that each revolution sees: entries sorted by revolution and region."""
+    """Regions that each revolution sees."""
 
     region_of: list[NDArray]  # regions of each revolution
     slab_of: NDArray  # slab of each region in each block; −1 where it has none (region, block)

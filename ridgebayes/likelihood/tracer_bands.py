@@ -1,10 +1,10 @@
 """Bands without sky as tracers of the background.
 
-Noise that bands share, in their revolution terms and from ScW to ScW, cannot be told from the sky by bands
-that all have one: they have the same columns, so together they say no more of each than it does by itself
-(Zellner 1962, J. Am. Stat. Assoc. 57, 348). A band without sky can: what its rate does, the background of the
-others does in proportion. It enters as a known column, the rate over its own slow level; the distribution of
-the other bands given it needs nothing else.
+If all bands see the sky, a joint fit cannot use the noise that they share, in revolution terms and from ScW
+to ScW: bands with the same columns constrain each other no further (Zellner 1962, J. Am. Stat. Assoc. 57,
+348). A band without sky does help, because the background of other bands varies in proportion to its rate. It
+enters as a known column, its rate over its slow level; the distribution of the other bands given it needs
+nothing else.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 _CUBIC = 4
-_PER_TERM = 3  # revolutions with the Crab, for each term of its rate in time
+_PER_TERM = 3  # revolutions with the Crab that each term of its rate in time needs
 PARTS = ("revolutions", "ScWs")
-"""What a tracer band gives: the mean of each revolution, and what each ScW differs from it."""
+"""Columns of a tracer band: the mean of each revolution, and the deviation of each ScW from it."""
 
 
 class TracerScales(NamedTuple):
@@ -44,14 +44,14 @@ class TracerScales(NamedTuple):
 def crab_of_tracers(
     excess: NDArray, response: NDArray, phase: NDArray, position: NDArray, time: NDArray
 ) -> NDArray[np.float64]:
-    """Rate of the Crab in the tracer bands, by least squares within the revolutions that see it.
+    """Rate of the Crab in the tracer bands, by least squares within revolutions that see it.
 
     Parameters
     ----------
     excess
         Rate less the slow level, cts/s, (scw, tracer band).
     response
-        R at the Crab where it was not removed, else zero, (scw,).
+        R at the Crab if it was not removed, else zero, (scw,).
     phase
         Orbital phase, (scw,).
     position
@@ -62,8 +62,8 @@ def crab_of_tracers(
     Returns
     -------
     crab
-        As `TracerScales.crab`; a cubic where enough revolutions see the Crab, else of lower order, zero
-        without any.
+        As `TracerScales.crab`: a cubic if enough revolutions see the Crab, else of lower order; zero if none
+        do.
     """
     seen = np.unique(position[response > 0])
     order = min(_CUBIC, seen.size // _PER_TERM or min(seen.size, 1))
@@ -84,12 +84,12 @@ def crab_of_tracers(
 def columns(
     rate: NDArray, response: NDArray, position: NDArray, time: NDArray, scales: TracerScales
 ) -> NDArray[np.float64]:
-    """Columns that the background follows, (column, scw): of each tracer band the `PARTS`.
+    """Columns that the background follows, (column, scw): the `PARTS` of each tracer band.
 
     Parameters
     ----------
     rate
-        Of the tracer bands, cts/s, (scw, tracer band).
+        Rate of the tracer bands, cts/s, (scw, tracer band).
     response, position, time
         As in `crab_of_tracers`.
     scales

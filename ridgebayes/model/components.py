@@ -1,7 +1,7 @@
 """Building blocks of models: each term of the rate, as a function of parameters `p` and data.
 
-Slow quantities have axes (band, revolution); a rate is a list of terms, each a number for every revolution
-times fixed columns (see `ridgebayes.likelihood.linear_terms`).
+Slowly varying quantities have axes (band, revolution). A rate is a list of terms, each a coefficient for
+every revolution times fixed columns (see `ridgebayes.likelihood.linear_terms`).
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ SKY = {
     ),
 }
 SHARED_BY_SKIES = {name: SKY[name] for name in ("response.solid_angle", "sky.latitude")}
-"""Parameters of any sky whose bands are apart."""
+"""Parameters that all skies with independent bands have."""
 
 DEPARTURE = ("sky.departure", "sky.departure_sd", "sky.hard_departure", "sky.hard_departure_sd")
-"""Parameters of what the sky has beside a map (see `departure`)."""
+"""Parameters of departures of the sky from a map (see `departure`)."""
 _NO_DEPARTURE = 1e-4
 _DARKEST = 0.01
 
@@ -109,7 +109,7 @@ CRAB_SPECTRUM = {
         0.0, "", (), "photon index of the Crab less the one that is assumed", nonlinear=True
     ),
 }
-"""How well the Crab's own spectrum is known; fixed, as it is assumed, unless given a prior."""
+"""Uncertainty of the spectrum of the Crab; fixed at the assumed spectrum unless a prior is given."""
 CRAB_PIVOT_KEV = 50.0
 
 COEFFICIENTS = {
@@ -134,15 +134,16 @@ def drift(p: Parameters, data: FitData) -> Array:
 
 
 class scaled(Messenger):
-    """Within it, the prior of one parameter is widened: ``with scaled(name, sd): p(name)``.
+    """Context in which the prior of one parameter is scaled: ``with scaled(name, sd): p(name)``.
 
-    For a parameter whose spread is another parameter. It is then sampled itself, rather than over its spread:
-    where data say much of it, only so does NUTS see a round posterior.
+    For a parameter whose spread is another parameter. The parameter itself is sampled, not its ratio to the
+    spread: if data constrain it well, only then is the posterior nearly round. NumPyro's reparametrisations
+    (`LocScaleReparam`, `TransformReparam`) go the other way, from a parameter to its ratio.
 
     Parameters
     ----------
     name
-        The parameter; its prior, on the whole line, is for what it is over `sd`.
+        The parameter; its declared prior is that of its ratio to `sd`.
     sd
         Factor, of a shape that broadcasts to that of the parameter.
     """
@@ -155,7 +156,7 @@ class scaled(Messenger):
         """Put the factor into the distribution of the site."""
         if msg["type"] == "sample" and msg["name"] == self.name:
             fn, sd = msg["fn"], jnp.asarray(self.sd)
-            # Along an axis that the parameter shares there is one factor.
+            # Where the parameter is shared along an axis, the factor is the geometric mean along it.
             shape = fn.batch_shape + fn.event_shape
             shared = tuple(k for k in range(-sd.ndim, 0) if shape[k] == 1)
             sd = jnp.exp(jnp.log(sd).mean(shared, keepdims=True))
@@ -163,16 +164,16 @@ class scaled(Messenger):
 
 
 class _Scaling(AffineTransform):
-    """Multiplication of each number by a positive one: what is positive, or anything, stays so."""
+    """Multiplication by positive factors, which keeps the support: real or positive numbers."""
 
     @property
     def codomain(self) -> Any:
-        """Where the products lie."""
+        """Support of the products."""
         return self.domain
 
 
 def _of_each(support: Any) -> Any:
-    """Where each number of a parameter may lie."""
+    """Support of each element of a parameter."""
     while isinstance(support, dist.constraints.independent):
         support = support.base_constraint
     positive = getattr(support, "lower_bound", None) == 0.0 and not hasattr(support, "upper_bound")
@@ -182,18 +183,18 @@ def _of_each(support: Any) -> Any:
 
 
 def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
-    """Parameter of the sky whose prior is on what is measured: its value times the Crab rate.
+    """Return a parameter of the sky with a prior on what is measured: its value times the Crab rate.
 
-    Data know the rate that a sky makes, the product of intensity and Crab rate. Were the prior flat in the
-    intensities alone, the prior volume of m intensities would grow as the m-th power of the inverse Crab
-    rate, and pull a Crab rate that is poorly known towards zero.
+    Data constrain the rate of the sky, the product of intensity and Crab rate. With a flat prior on m
+    intensities the prior volume that fits the data would grow as the m-th power of the inverse Crab rate, and
+    pull a poorly known Crab rate towards zero.
 
     Parameters
     ----------
     p
-        Parameters; the Crab rate counts over its reference.
+        Parameters; ``crab.rate`` is relative to its reference.
     name
-        The parameter. Where it has no axis of bands the mean Crab rate of all bands counts.
+        The parameter. If it has no axis of bands, the mean Crab rate of all bands is used.
     sd
         Further factor on the prior.
     """
@@ -204,40 +205,40 @@ def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
 
 
 def exact(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """Parameters without those of departures: of a sky in which no two regions share a map."""
+    """Remove the parameters of departures, for a sky in which no two regions share a map."""
     return {name: parameter for name, parameter in parameters.items() if name not in DEPARTURE}
 
 
 def departure(p: Parameters, brightness: Array, name: str = "sky.departure") -> Array:
-    """Return what each region has beside its map: a departure, the scale of which is learned.
+    """Return the departure of each region from its map, with a scale that is fitted.
 
     No map is exact. The departure of region m is D_m √b_m. D is normal with an sd of s over the Crab rate
-    (see `measured`); b is the brightness of the map over that of its brightest region. Light that is a sum of
-    independent pieces scatters so: the brighter a region, the more pieces it has.
+    (see `measured`); b is the brightness of the map over that of its brightest region. The root is right for
+    light that is a sum of independent pieces, of which bright regions have more.
 
     Parameters
     ----------
     p
-        Parameters, among them D of each region and, with _sd behind its name, s.
+        Parameters, among them D of each region, and s under the same name with _sd appended.
     brightness
-        b, (region,); below 0.01 it counts as 0.01, since a dark part of a map may be wrong, too.
+        b, (region,); values below 0.01 count as 0.01, because dark parts of a map may be wrong, too.
     name
-        Of D: there is one of each component of a spectrum.
+        Name of D; every component of a spectrum has its own.
 
     Returns
     -------
     Array
-        In the unit and with the axes of D; zero where the model has no departures.
+        With the unit and axes of D; zero if the model has no departures.
     """
     if name not in p:
         return jnp.zeros_like(brightness)
-    # Of a smaller sd the departures are nothing, and matrices with it would be singular.
+    # With a smaller sd departures are negligible, and matrices would be singular.
     sd = jnp.maximum(p(f"{name}_sd"), _NO_DEPARTURE)[..., None]
     return measured(p, name, sd) * departure_scale(brightness)
 
 
 def departure_scale(brightness: ArrayLike) -> Array:
-    """√b of `departure`, for the brightness b of the map in each region."""
+    """Return √b of `departure`, for the brightness b of the map in each region."""
     return jnp.sqrt(jnp.maximum(jnp.asarray(brightness), _DARKEST))
 
 
@@ -254,7 +255,7 @@ def background(p: Parameters, data: FitData) -> Terms:
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
-    """Rate of the Crab C(t), a cubic in time and what extras add, cts/s per Crab, (band, revolution)."""
+    """Rate of the Crab C(t), a cubic in time plus extras, cts/s per Crab, (band, revolution)."""
     shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
     for extra in opened(p):
         if extra.crab_shape:
@@ -265,15 +266,15 @@ def crab_rate(p: Parameters, data: FitData) -> Array:
 
 
 def crab(rate: Array, data: FitData) -> Terms:
-    """Crab where it was not removed, cts/s, for its rate (band, revolution)."""
+    """Crab in ScWs from which it was not removed, cts/s, for its rate (band, revolution)."""
     return [Term(rate, data.crab_response)]
 
 
 def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
     """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg².
 
-    No profile in latitude is exact: with `sky.latitude` it is as wide, and where, as the data say. What all
-    regions gain then is in proportion to their starlight.
+    No profile in latitude is exact. With `sky.latitude` its width and position are fitted; the change of each
+    region is proportional to its starlight.
     """
     exposure, fov = _exposure(p, data)
     omega = p("response.solid_angle")
@@ -287,7 +288,7 @@ def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Ter
 
 
 def beside_diffuse(p: Parameters, data: FitData) -> Array:
-    """Return what extras add to the diffuse intensity, mCrab/deg²: (band, region), or 0.0 without them."""
+    """Return the intensity that extras add, mCrab/deg²: (band, region), or 0.0 without extras."""
     added = [extra.intensity(p, data) for extra in opened(p) if extra.intensity]
     return sum(added, jnp.zeros(()))
 
@@ -305,14 +306,14 @@ def fold(
     Parameters
     ----------
     photons
-        ph/cm²/s/keV at energies (band, node) in keV, the same shape.
+        Function of energies (band, node) in keV that returns ph/cm²/s/keV of the same shape.
     data
         Arrays of the fit.
     p
-        Parameters, among them those of `CRAB_SPECTRUM`; by default the Crab is as assumed.
+        Parameters, among them those of `CRAB_SPECTRUM`; by default the Crab has the assumed spectrum.
     redistribution
-        How the detector spreads energies. By default not at all, and its efficiency is taken to be even
-        within a band, as for all that is relative to the Crab.
+        Energy redistribution of the detector. By default there is none, and the efficiency is constant within
+        a band.
     """
     if redistribution is None:
         energy, weight = data.energy, data.fold
@@ -328,21 +329,21 @@ def fold(
 
 
 def crab_change(norm: Array, tilt: Array, energy: ArrayLike, weight: ArrayLike) -> Array:
-    """Return what the Crab gives in the bands over what it is assumed to give, (band,).
+    """Return photons of the Crab in each band over those of the assumed spectrum, (band,).
 
     Parameters
     ----------
     norm, tilt
         Parameters of `CRAB_SPECTRUM`.
     energy, weight
-        (band, node) energies, keV, and the share of the band's photons of the assumed Crab there.
+        Energies, keV, and share of the photons of the assumed Crab at each, (band, node).
     """
     at = jnp.asarray(energy) / CRAB_PIVOT_KEV
     return norm * (jnp.asarray(weight) * at**-tilt).sum(-1)
 
 
 def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array]:
-    """Exposure (seen, block, width) and FOV fluxes (region, region); of each band where its shape is free."""
+    """Exposure (seen, block, width) and FOV fluxes (region, region); for each band if the shape is free."""
     for extra in opened(p):
         if extra.exposure:
             weights, exposures, fov = extra.exposure(p, data)
@@ -368,13 +369,13 @@ def observe(
     data
         Arrays of the fit.
     background, seen
-        Terms of the background without the revolution terms, and of what is seen of the sky, cts/s.
+        Terms of the background without the revolution terms, and of the sky, cts/s.
     crab_rate
         Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`; None without a Crab.
     marginal
-        Integrate the revolution terms out exactly; otherwise sample them too.
+        Integrate the revolution terms out exactly; otherwise sample them.
     """
-    # Nothing reads it while sampling, so it costs nothing there; what is made of a fit does.
+    # Computed only for products, not while sampling.
     cells = data.filled.shape
     numpyro.deterministic("background.rate", total(background, data.block_revolution, cells))
     mean, scatter = background + seen, [Term(p("background.scatter")[:, None] * data.level)]

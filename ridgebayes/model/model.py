@@ -1,4 +1,4 @@
-"""A model: a NumPyro function, its parameters, and the sky it is about."""
+"""A model: a NumPyro function, its parameters and its sky."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from ridgebayes.sky import Sky
 from ridgebayes.table.scw import ScWTable
 
 Rates = Callable[..., None]
-"""A model's function: ``rates(p, data, **options)`` samples parameters through `p` and the site "rate"."""
+"""The function of a model: ``rates(p, data, **options)`` samples parameters through `p`, and the site
+"rate"."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,24 @@ class Model:
     Attributes
     ----------
     name
-        As on the command line.
+        Name, as on the command line.
     rates
         The NumPyro function.
     parameters
-        Name → parameter; those that the function does not ask for under its options are not listed.
+        Name → parameter, for all parameters that the function uses with its options.
     sky
         The sky regions.
     options
         Keywords for the function.
     factorises
-        True where bands share no parameter, so that each may be sampled by itself.
+        True if bands share no parameter, so that each may be sampled separately.
     extras
-        Known unknowns that were opened.
+        Names of the extras that are used.
     source
-        Text of the user's file that made it; empty for the shipped models.
+        Text of the user's file that defines it; empty for shipped models.
     chosen
-        Tells which ScWs of a table it is fitted to, (scw,); None for all. The others keep their place: a run
-        says what the fit expects of them too.
+        Function that selects the ScWs of a table to fit, (scw,); None for all. A run predicts the rates of
+        the others, too.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Model:
         self.rates(Parameters(self.parameters, self.sizes(data)), data, **self.options)
 
     def sizes(self, data: FitData) -> dict[str, int]:
-        """Length of every axis a parameter can have."""
+        """Length of every axis that parameters can have."""
         return {
             "band": data.rate.shape[0],
             "region": len(self.sky.names),
@@ -91,12 +92,13 @@ class Model:
         return replace(self, parameters=with_priors(self.parameters, changes))
 
     def with_extras(self, *names: str) -> Model:
-        """Return the model with known unknowns opened (see `ridgebayes.model.extensions`).
+        """Return the model with extras (see `ridgebayes.model.extensions`).
 
         Raises
         ------
         InputError
-            An unknown name, with the nearest real one; one of a sky or Crab that the model does not have.
+            If a name is unknown (the message has the nearest known one), or if an extra changes a sky or Crab
+            that the model does not have.
         """
         added: dict[str, Parameter] = {}
         replaced: set[str] = set()
@@ -119,14 +121,14 @@ class Model:
         return replace(self, parameters={**kept, **added}, extras=extras)
 
     def with_tracer_bands(self) -> Model:
-        """Return the model with a background that follows the rates of bands without sky, too.
+        """Return the model with a background that also follows the rates of bands without sky.
 
-        A fit to a table that has such bands does so by itself (`ScWTable.with_tracer_bands`).
+        A fit to a table with tracer bands does this automatically (`ScWTable.with_tracer_bands`).
 
         Raises
         ------
         InputError
-            Where the model has no background of this kind.
+            If the background of the model does not follow a tracer.
         """
         if "background.tracer" not in self.parameters:
             raise InputError(f"tracer bands: model '{self.name}' has no background that follows a tracer")
@@ -134,7 +136,7 @@ class Model:
 
     @property
     def bands_apart(self) -> bool:
-        """True where each band may be sampled by itself: no shared parameter, no prior spanning bands."""
+        """True if each band may be sampled separately: no shared parameter, no prior across bands."""
         return self.factorises and not any(_spans_bands(p) for p in self.parameters.values())
 
     def _repr_html_(self) -> str:
@@ -160,7 +162,7 @@ class Model:
 
 
 def _spans_bands(parameter: Parameter) -> bool:
-    """Tell whether bands share a parameter, or its prior has an axis of its own along them."""
+    """Tell whether bands share a parameter, or its prior differs between them."""
     if "band" not in parameter.dims:
         return not parameter.fixed
     prior = parameter.prior

@@ -1,4 +1,4 @@
-"""One task in a worker: its share of the cores, its errors in one line, what it has to say."""
+"""One task in a worker: its share of the cores, its errors in one line, its warnings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WorkerError(RuntimeError):
 
 
 class Done(NamedTuple):
-    """Result of a task, and the warnings that were logged meanwhile."""
+    """Result of a task, and the warnings that it logged."""
 
     result: Any
     said: list[tuple[str, str]]
@@ -39,18 +39,18 @@ def attempt(work: Callable[[Any], Any], task: Any, cores: int, known: Mapping[st
     Parameters
     ----------
     work, task
-        What is called, and with what.
+        Function, and its argument.
     cores
-        How many of this machine it may use.
+        Number of cores of this machine that the task may use.
     known
-        Versions of the software where it was sent from; None where they are the same for certain.
+        Versions of the software of the sender; None if they cannot differ.
 
     Raises
     ------
     InputError
-        Of the task; when the versions are others.
+        From the task, or if versions differ.
     WorkerError
-        In place of any other error, which the process that waits might not be able to read.
+        In place of any other error, which the sender might not be able to unpickle.
     """
     if known is not None:
         refuse_others(known, software(), f"worker on {platform.node()}")
@@ -71,7 +71,7 @@ def attempt(work: Callable[[Any], Any], task: Any, cores: int, known: Mapping[st
 
 
 def refuse_others(known: Mapping[str, str], now: Mapping[str, str], where: str) -> None:
-    """Refuse a worker whose software would give other numbers."""
+    """Refuse a worker with versions of the software that would give other numbers."""
     differs = other(known, now)
     if differs:
         package, here, there = differs
@@ -83,7 +83,7 @@ def _named(task: Any) -> str:
 
 
 class _Said(logging.Handler):
-    """Collects warnings of the package, whose log on a worker nobody reads."""
+    """Collects warnings of the package, because nobody reads the log of a worker."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""How many cores there are to work with, and threads on them."""
+"""Number of cores, and threads on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARE: ContextVar[int | None] = ContextVar("share", default=None)
 
 
 def cores() -> int:
-    """Cores that this process may use; inside a task, its share of them."""
+    """Return the number of cores that this process may use; inside a task, its share of them."""
     share = _SHARE.get()
     if share is not None:
         return share
@@ -27,10 +27,10 @@ def cores() -> int:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS and LAPACK use one thread inside: of matrices of a few hundred rows many threads are slower.
+    """Limit BLAS and LAPACK to one thread: for matrices of a few hundred rows more threads are slower.
 
-    The Cholesky factor of 134 rows takes two threads ten times as long as one (OpenBLAS, two cores). Sums of
-    one thread are the same in every process, too.
+    The Cholesky factor of 134 rows takes ten times as long with two threads as with one (OpenBLAS, two
+    cores). With one thread sums also have the same rounding in every process.
     """
     with threadpool_limits(1, user_api="blas"):
         yield
@@ -38,7 +38,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @contextmanager
 def share(n: int) -> Iterator[None]:
-    """Let the code inside see so many cores: others work beside it."""
+    """Let the code inside see only `n` cores, because other tasks run beside it."""
     token = _SHARE.set(n)
     try:
         yield
@@ -47,7 +47,7 @@ def share(n: int) -> Iterator[None]:
 
 
 def in_threads(function: Callable[[_T], _U], items: Iterable[_T], threads: int) -> list[_U]:
-    """Apply a function to items in so many threads: one that spends its time in compiled code."""
+    """Apply a function that runs compiled code to items, in `threads` threads."""
     if threads < 2:
         return [function(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:

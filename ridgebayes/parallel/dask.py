@@ -21,27 +21,27 @@ logger = logging.getLogger(__name__)
 
 CONNECT_S = 30
 AGAIN = 2
-"""So many times are tasks sent again where all workers that had the work were lost."""
+"""Number of times that tasks are sent again after all workers were lost."""
 
 
 def on_dask(
     work: Callable[[Task], Any], tasks: Sequence[Task], address: str, go_on: str
 ) -> Iterator[tuple[Task, Any]]:
-    """Do tasks on the workers of a scheduler, and give each with its result as it ends.
+    """Run tasks on the workers of a scheduler, and yield each with its result as it ends.
 
     Parameters
     ----------
     work, tasks
-        What is called, and with what.
+        Function, and its arguments.
     address
-        Of the scheduler, or the file in which it says where it is.
+        Address of the scheduler, or its scheduler file.
     go_on
-        How to go on where workers were lost, for the message.
+        How to continue after workers were lost, for the message.
 
     Raises
     ------
     InputError
-        When no scheduler answers, it goes away, workers have other software or died one after the other.
+        If no scheduler answers or it stops, if workers have other software, or if too many workers died.
     """
     try:
         import distributed
@@ -80,7 +80,7 @@ _DIED = "Dask workers died one after the other (too little memory?)"
 def _results(
     distributed: Any, client: Any, work: Callable[[Any], Any], left: dict[int, Any], known: dict[str, str]
 ) -> Iterator[tuple[int, Any]]:
-    # To every worker, so that it outlives any of them.
+    # Sent to every worker, so that it is still there when one dies.
     sent = client.scatter(work, hash=False, broadcast=True)
     threads = sum(client.nthreads().values())
     cores = max(1, threads // len(left))
@@ -97,7 +97,7 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:
     place = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     with _silent():
         try:
-            # As the default it would serve xarray too, and where the scheduler dies stay the default.
+            # A default client would also run xarray, and would stay the default after the scheduler stops.
             client = distributed.Client(**place, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
@@ -116,9 +116,9 @@ def _wait_for_a_worker(client: Any, address: str) -> None:
 
 
 def _same_software(client: Any) -> dict[str, str]:
-    """Refuse workers with other versions; return those of this process.
+    """Refuse workers with other versions; return the versions of this process.
 
-    Asked of the workers without anything of this package, which they may lack.
+    The query uses nothing of this package, because workers may lack it.
     """
     known = software()
     found: dict[str, dict[str, str]] = {}
@@ -134,7 +134,7 @@ def _same_software(client: Any) -> dict[str, str]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep `distributed` from writing tracebacks of what is said here in a line."""
+    """Keep `distributed` from logging tracebacks of errors that are reported here in one line."""
     loud = {handler: handler.level for handler in logging.getLogger("distributed").handlers}
     for handler in loud:
         handler.setLevel(logging.CRITICAL + 1)

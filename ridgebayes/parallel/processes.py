@@ -26,23 +26,23 @@ Task = TypeVar("Task")
 logger = logging.getLogger(__name__)
 
 AGAIN = 2
-"""So many times is a task done again whose worker died."""
+"""Number of times that a task is repeated after its worker died."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Variables that tell BLAS how many threads it may use."""
+"""Variables that set the number of threads of BLAS."""
 _XLA_THREADS = "PJRT_NPROC"
-"""The variable that tells XLA. Idle threads of XLA wait in a loop: where every process has one for each core,
-they take a fifth of the processor time of small missions away."""
+"""Variable that sets the number of threads of XLA. Idle threads of XLA spin: with one for each core in every
+process they take a fifth of the processor time of small missions."""
 
 
 def in_processes(
     work: Callable[[Task], Any], tasks: Sequence[Task], workers: int, go_on: str
 ) -> Iterator[tuple[Task, Any]]:
-    """Do tasks in so many processes, and give each with its result as it ends.
+    """Run tasks in `workers` processes, and yield each with its result as it ends.
 
     Raises
     ------
     InputError
-        When a task's worker died `AGAIN` times more, or the script that started this lacks its guard.
+        If workers of a task died more than `AGAIN` times, or if the calling script lacks its guard.
     """
     waiting, lost = deque(range(len(tasks))), Counter[int]()
     while waiting:
@@ -51,7 +51,7 @@ def in_processes(
             for number, done in crew.results(tasks, waiting):
                 yield tasks[number], done.told()
         except BrokenProcessPool:
-            # Any task that was running may have been the end of the worker.
+            # Any of the running tasks may have killed the worker.
             lost.update(crew.running.values())
             usual = f"worker processes died again and again (too little memory for so many?): {go_on}"
             why = lost_worker(crew.started, usual)
@@ -64,7 +64,7 @@ def in_processes(
 
 
 class _Crew:
-    """Processes that do one work, until one of them dies.
+    """A pool of processes for one work, until one of them dies.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class _Crew:
         self.started: set[BaseProcess] = set()
 
     def results(self, tasks: Sequence[Any], waiting: deque[int]) -> Iterator[tuple[int, Done]]:
-        """Take tasks off the queue, no more at a time than there are processes, until all have ended."""
+        """Run the waiting tasks, at most one for each process at a time, and yield their results."""
         while waiting or self.running:
             while waiting and len(self.running) < self._workers:
                 with _environment(self._variables):
@@ -101,7 +101,7 @@ class _Crew:
                 raise BrokenProcessPool
 
     def end(self) -> None:
-        """Let the processes go; those that are at work end at once."""
+        """Stop the processes; those that are running a task end at once."""
         if self.running:
             self._line.close()
         self._pool.shutdown(cancel_futures=True)
@@ -114,7 +114,7 @@ _cores = 1
 
 
 def _begin(work: Callable[[Any], Any], its_cores: int, line: Connection) -> None:
-    """Begin a process: it keeps the work, and ends when the other end of the line is closed or gone."""
+    """Initialise a process: keep the work, and exit when the other end of the line is closed."""
     global _work, _cores
     _work, _cores = work, its_cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
@@ -122,7 +122,7 @@ def _begin(work: Callable[[Any], Any], its_cores: int, line: Connection) -> None
 
 
 def _end_with(line: Connection) -> None:
-    """Leave when the process that started this one does not want it any more, or was killed."""
+    """Exit when the process that started this one closes the line or is killed."""
     try:
         line.recv_bytes()
     except (EOFError, OSError):

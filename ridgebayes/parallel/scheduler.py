@@ -1,4 +1,4 @@
-"""Where tasks run, as a user says it: ``local``, ``local:N`` or the address of a Dask scheduler."""
+"""Where tasks run, as users give it: ``local``, ``local:N`` or the address of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Scheduler:
     Attributes
     ----------
     address
-        Of a Dask scheduler, or the file in which it says where it is; empty on this machine.
+        Address of a Dask scheduler, or its scheduler file; empty for this machine.
     processes
-        So many on this machine; None where it was left open.
+        Number of processes on this machine; None if it was not given.
     """
 
     address: str = ""
@@ -28,12 +28,12 @@ class Scheduler:
 
     @classmethod
     def of(cls, text: str | None) -> Scheduler:
-        """Read what a user gives.
+        """Parse the text that a user gives.
 
         Raises
         ------
         InputError
-            When it is neither ``local`` nor ``local:N`` nor can be an address.
+            If it is neither ``local`` nor ``local:N`` nor an address.
 
         Examples
         --------
@@ -55,9 +55,9 @@ class Scheduler:
 
     @property
     def here(self) -> bool:
-        """Whether tasks may run in this very process: nothing was asked for but this machine."""
+        """Tell whether tasks may run in this process."""
         return not self.address and self.processes in (None, 1)
 
     def workers(self, tasks: int) -> int:
-        """Return how many processes of this machine serve so many tasks."""
+        """Return the number of processes of this machine for `tasks` tasks."""
         return max(1, min(self.processes or cores(), tasks))

@@ -1,4 +1,4 @@
-"""Which versions of the software decide the numbers, and whether they are the same elsewhere."""
+"""Versions of the software that determine the numbers, and checks that they are the same elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from ridgebayes.errors import InputError
 
 PACKAGES = ("ridgebayes", "jax", "jaxlib", "numpyro", "numpy")
-"""Other versions of these give other numbers."""
+"""Packages whose other versions may give other numbers."""
 
 
 def software() -> dict[str, str]:
-    """Package → version, here."""
+    """Package → version in this process."""
     return {package: version(package) for package in PACKAGES}
 
 
 def other(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """Return the first package whose version differs, the version then and that now; None without one."""
+    """Return the first package whose version differs, with old and new version; None if all are the same."""
     for package, number in now.items():
         if then[package] != number:
             return package, then[package], number
@@ -26,7 +26,7 @@ def other(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, str, st
 
 
 def recorded(record: Mapping[str, Any]) -> dict[str, str]:
-    """Package → version, as a record tells them: of ridgebayes by itself, of others under ``versions``."""
+    """Package → version in a record."""
     told = {**record["versions"], "ridgebayes": record["ridgebayes"]}
     return {package: str(told[package]) for package in PACKAGES}
 
@@ -34,21 +34,21 @@ def recorded(record: Mapping[str, Any]) -> dict[str, str]:
 def check_same(
     record: Mapping[str, Any], where: object, remedy: str, now: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse to go on with what other software has begun, which would give other numbers.
+    """Refuse to continue work that was begun with other versions, which would give other numbers.
 
     Parameters
     ----------
     record
-        Of a run or a campaign.
+        Record of a run or a campaign.
     where, remedy
-        For the message: what was begun, and what to do but to install the other version.
+        For the message: the work, and what to do other than install the old version.
     now
-        Package → version, by default as it is installed here.
+        Package → version, by default as installed.
 
     Raises
     ------
     InputError
-        When a version differs.
+        If a version differs.
     """
     differs = other(recorded(record), software() if now is None else now)
     if differs:

@@ -1,7 +1,7 @@
-"""Many tasks of one kind: in this process, in others of this machine, or on the workers of a Dask scheduler.
+"""Many tasks of one kind: in this process, in other processes, or on the workers of a Dask scheduler.
 
-What is to be done is one object, called with a task: it goes to every worker once, and the tasks, which are
-small, follow. Results come as tasks end, in any order. A task whose worker died is done again.
+The work is one object that is called with a task. It is sent to every worker once, followed by the tasks,
+which are small. Results come as tasks end, in any order. A task is repeated if its worker dies.
 
 >>> from ridgebayes.parallel.tasks import run
 >>> sorted(run(abs, [-2, 1], "local:1"))
@@ -33,31 +33,31 @@ def run(
     threaded: bool = False,
     go_on: str = GO_ON,
 ) -> Iterator[tuple[Task, Result]]:
-    """Do tasks, and give each with its result as it ends.
+    """Run tasks, and yield each with its result as it ends.
 
-    Closing the iterator, or an error in the loop over it, cancels those that have not ended.
+    Closing the iterator, or an error in the loop over it, cancels the tasks that have not ended.
 
     Parameters
     ----------
     work
-        Called with a task. Sent to other processes, so that it must be picklable; so must be the results.
+        Function of a task. It and its results must be picklable, to be sent between processes.
     tasks
-        What it is called with.
+        Its arguments.
     scheduler
-        ``local`` (the default): a process on every core of this machine, or this one where one would do;
-        ``local:N``: so many; else the address of a Dask scheduler, or its scheduler file.
+        ``local`` (the default) for a process on every core of this machine, or for this process if one is
+        enough; ``local:N`` for N processes; else the address of a Dask scheduler, or its scheduler file.
     threaded
-        A task keeps all cores busy by itself, so that ``local`` is this process.
+        True if one task uses all cores: ``local`` then means this process.
     go_on
-        How to go on where workers were lost, for the message.
+        How to continue after workers were lost, for the message.
 
     Raises
     ------
     InputError
-        What a task raised as such; when workers died again and again, have other versions of the software, or
-        the scheduler cannot be reached.
+        If a task raises one, if workers die repeatedly or have other versions of the software, or if the
+        scheduler cannot be reached.
     WorkerError
-        Any other error of a task in another process, in one line; its notes hold the traceback.
+        Any other error of a task in another process, in one line; its notes have the traceback.
     """
     place = scheduler if isinstance(scheduler, Scheduler) else Scheduler.of(scheduler)
     if not tasks:
@@ -73,20 +73,20 @@ def run(
 
 _MAKING = Lock()
 _MADE: dict[str, Any] = {}
-"""What this process has made for the work that it does."""
+"""The object that this process has made for its present work."""
 
 
 def made(key: str, make: Callable[[], Made]) -> Made:
-    """Make something for a work once in each process, such as compiled functions, which cannot be sent.
+    """Make an object for a work once in each process, such as compiled functions, which cannot be sent.
 
-    Only what was made for the last key is kept: a worker may serve many works, one after the other.
+    Only the object of the last key is kept, because a worker may run many works one after the other.
 
     Parameters
     ----------
     key
-        Of the work.
+        Identifier of the work.
     make
-        Makes it.
+        Function that makes the object.
     """
     with _MAKING:
         if key not in _MADE:

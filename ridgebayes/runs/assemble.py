@@ -1,4 +1,4 @@
-"""From raw draws to a `Run`: named groups with coordinates, and the record of how they came about."""
+"""Assemble a `Run` from raw draws: named groups with coordinates, and the record of the fit."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ logger = logging.getLogger(__name__)
 PRIOR_DRAWS = 500
 RESIDUAL_EDGES = np.linspace(-6, 6, 121)
 REPLICATES = 50
-"""Draws for which replicated revolution means are kept: per-ScW replicates would fill the disk."""
+"""Draws for which replicated revolution means are kept; replicates of every ScW would fill the disk."""
 
 HISTORY_DRAWS = 500
-"""Draws from which the intervals of level and Crab rate are taken."""
+"""Draws that give the intervals of level and Crab rate."""
 
-# How the statistics of independent bands make those of the joint draw.
+# How statistics of independent bands combine to those of the joint draw.
 _COMBINE: dict[str, Any] = {
     "diverging": np.any,
     "reached_max_treedepth": np.any,
@@ -73,11 +73,11 @@ def build_run(
     Parameters
     ----------
     model, prepared, posterior, parts
-        What was sampled; `parts` are the independent fits (bands).
+        The model, its data, and the independent fits (bands).
     chains
-        What their chains have given.
+        Draws of their chains.
     settings, device, seconds
-        How it was sampled, and how long each stage took.
+        How and where the model was sampled, and the time of each stage.
     """
     z, statistics, times, stopped = chains
     groups = {
@@ -130,7 +130,7 @@ def build_run(
 
 
 def not_calibrated(model: Model, prepared: Prepared) -> str:
-    """Say why intervals cannot be calibrated by revolution; empty where they can."""
+    """Return why intervals cannot be calibrated by revolution; empty if they can."""
     if any("revolution" in parameter.dims for parameter in model.parameters.values()):
         return "none: the revolution terms are sampled"
     revolutions = np.unique(np.asarray(prepared.layout.block_revolution)[prepared.data.filled.any(1)]).size
@@ -156,7 +156,7 @@ def _join_bands(named: dict[str, NDArray], model: Model) -> dict[str, NDArray]:
 
 
 def _fixed_sky(model: Model, data: FitData, z: NDArray) -> dict[str, NDArray]:
-    """Intensity (chain, draw, band, region) where it is not sampled but given: products read it as draws."""
+    """Draws (chain, draw, band, region) of a fixed intensity, which products read like sampled ones."""
     parameter = model.parameters.get("sky.intensity")
     if parameter is None or not parameter.fixed:
         return {}
@@ -165,7 +165,7 @@ def _fixed_sky(model: Model, data: FitData, z: NDArray) -> dict[str, NDArray]:
 
 
 def _broadcast(named: dict[str, NDArray], model: Model, data: FitData) -> dict[str, NDArray]:
-    """Repeat what is shared along an axis, so that every parameter has its axes: (chain, draw, *dims)."""
+    """Repeat values that are shared along an axis, so that every parameter has all its axes."""
     sizes = model.sizes(data)
     return {
         name: np.broadcast_to(x, x.shape[:2] + tuple(sizes[axis] for axis in model.parameters[name].dims))
@@ -197,7 +197,7 @@ def _prior(
 
 
 def _residual_histogram(prepared: Prepared, fit: Fitted) -> NDArray:
-    """Count ScWs by normalised residual, (band, bin); those beyond the range stand in the end bins."""
+    """Count ScWs by normalised residual, (band, bin); the outer bins contain those beyond the range."""
     data = prepared.data
     normalised = ((np.asarray(data.rate) - fit.rate) / fit.noise)[:, np.asarray(data.filled)]
     inside = np.clip(normalised, RESIDUAL_EDGES[0] + 1e-9, RESIDUAL_EDGES[-1] - 1e-9)
@@ -219,7 +219,7 @@ def _histories(posterior: Posterior, parts: Sequence[FitData], z: NDArray) -> di
 
 
 def _derived(posterior: Posterior, parts: Sequence[FitData], z: NDArray) -> dict[str, NDArray]:
-    """Site → (part, chain, draw, band, region) of what follows from every draw."""
+    """Return the derived sites for every draw, each (part, chain, draw, band, region)."""
     flat = z.reshape(len(parts), -1, z.shape[-1])
     found = [left_sites(posterior, part, flat[k], DERIVED) for k, part in enumerate(parts)]
     stacked = {n: np.stack([f[n] for f in found]) for n in found[0]}
@@ -232,7 +232,7 @@ def _thinned(z: NDArray, n: int = REPLICATES) -> NDArray:
 
 
 def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
-    """Collect what products need beside the draws: scales, matrices, axes in physical units, the truth."""
+    """Collect the constants that products need: scales, matrices, axes in physical units, the truth."""
     data, scws = prepared.data, prepared.scws
     angle = np.linspace(0.0, prepared.response.radius_deg, 1001)
     values: dict[str, Any] = {
@@ -269,7 +269,7 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
 
 
 def true_sky(prepared: Prepared) -> tuple[NDArray, NDArray] | None:
-    """Return true intensity and FOV flux (band, region) of a simulated mission, where its sky is this one."""
+    """Return true intensity and FOV flux (band, region) of a mission simulated with this sky; else None."""
     truth = prepared.scws.truth or {}
     if not {"intensity", "fov", "bands"} <= set(truth):
         return None

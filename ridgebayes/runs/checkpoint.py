@@ -1,6 +1,6 @@
-"""The folder `checkpoint` of an unfinished run: what is sampled, and how far every chain has come.
+"""The folder `checkpoint` of an unfinished run: the record of the fit, and the progress of every chain.
 
-Every file in it appears whole or not at all, so that a process may end at any moment.
+Every file in it is written whole or not at all, so that a process may end at any moment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STATE, _STATISTIC = "state_", "statistic_"
 
 
 class Checkpoint:
-    """A run directory while it is sampled; only one process at a time has it.
+    """A run directory that is being sampled, locked by one process at a time.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Checkpoint:
 
     @classmethod
     def begin(cls, run: Path, record: Mapping[str, Any], response: Response) -> Checkpoint:
-        """Start afresh: what an unfinished run left is removed."""
+        """Start a new run, and remove the files of an unfinished one."""
         new = cls(run)
         for old in new.folder.iterdir():
             if old.is_dir():
@@ -76,12 +76,12 @@ class Checkpoint:
 
     @classmethod
     def open(cls, run: Path) -> Checkpoint:
-        """Take up what an unfinished run left.
+        """Open the checkpoint of an unfinished run.
 
         Raises
         ------
         InputError
-            When there is nothing to take up.
+            If there is none.
         """
         if not (run / CHECKPOINT / RECORD).is_file():
             state = "is complete" if (run / RECORD).is_file() else "is no unfinished run"
@@ -90,12 +90,12 @@ class Checkpoint:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is sampled, from what and how (see `ridgebayes.runs.metadata`)."""
+        """Record of model, data and settings (see `ridgebayes.runs.metadata`)."""
         return read_record(self.folder / RECORD, whole=True)
 
     @property
     def response(self) -> ImageResponse | None:
-        """The measured response, where there is one."""
+        """The measured response; None if the fit uses another."""
         kept = self._read(RESPONSE)
         if kept is None:
             return None
@@ -103,7 +103,7 @@ class Checkpoint:
         return ImageResponse(kept["image"], float(kept["scale"]), (float(x), float(y)))
 
     def start(self, part: int) -> Start | None:
-        """Return where the chains of a part begin, where it was found."""
+        """Return the start of the chains of a part; None if it is not known yet."""
         kept = self._read(f"start-{part}.npz")
         if kept is None:
             return None
@@ -114,14 +114,14 @@ class Checkpoint:
         return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), pace)
 
     def save_start(self, part: int, start: Start) -> None:
-        """Keep where the chains of a part begin."""
+        """Keep the start of the chains of a part."""
         more: dict[str, Any] = start.proposal._asdict() if start.proposal else {}
         more |= {} if start.hit is None else {"hit": start.hit}
         more |= {"around_mode": start.around.mode, "around_root": start.around.root, "pace": start.pace}
         self._write(f"start-{part}.npz", {"method": start.method, "reference": start.reference, **more})
 
     def chain(self, part: int, number: int) -> Progress | None:
-        """Return how far a chain has come, where it has begun."""
+        """Return the progress of a chain; None if it has not started."""
         kept = self._read(f"chain-{part}-{number}.npz")
         if kept is None:
             return None
@@ -131,7 +131,7 @@ class Checkpoint:
         return Progress(int(kept["warmed"]), draws, state)
 
     def save_chain(self, part: int, number: int, progress: Progress) -> None:
-        """Keep how far a chain has come."""
+        """Keep the progress of a chain."""
         names = progress.draws[0].statistics if progress.draws else ()
         z = np.concatenate([d.z for d in progress.draws]) if progress.draws else np.zeros((0, 0))
         statistics = {
@@ -141,7 +141,7 @@ class Checkpoint:
         self._write(f"chain-{part}-{number}.npz", {"warmed": progress.warmed, "z": z, **statistics, **state})
 
     def close(self, *, remove: bool = False) -> None:
-        """Let go of the directory; with `remove`, of what was kept too."""
+        """Release the directory; with `remove`, also delete the checkpoint."""
         self._lock.release()
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -155,7 +155,7 @@ class Checkpoint:
         if not path.is_file():
             return None
         try:
-            # Opened here, as NumPy leaves a file open that is no zip in the end.
+            # NumPy would leave the file open if it turns out not to be a zip file.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 return dict(kept)
         except Exception as error:  # whatever zip and npy readers do with a broken file

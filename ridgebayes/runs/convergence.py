@@ -1,6 +1,6 @@
-"""What everything made from a run says where its chains did not converge.
+"""How products of a run show that its chains have not converged.
 
-`Run.converged` decides; tables, figures, files and commands ask here.
+`Run.converged` decides; tables, figures, files and commands use the functions here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from astropy.table import QTable
 from ridgebayes.errors import RidgeBayesWarning
 
 KEY = "not_converged"
-"""Of the metadata of products and of the record of a run: the bands that did not converge."""
+"""Key, in metadata of products and in the record of a run, for the bands that did not converge."""
 COLUMN = "converged"
 EXIT = 3
-"""Exit code of a command that has written a run which did not converge."""
+"""Exit code of a command whose run did not converge."""
 
 
 class Judged(Protocol):
-    """What is needed of a :class:`ridgebayes.runs.run.Run`."""
+    """The attributes of :class:`ridgebayes.runs.run.Run` that this module uses."""
 
     @property
     def converged(self) -> Mapping[str, bool]:
@@ -35,7 +35,7 @@ def not_converged(run: Judged) -> list[str]:
 
 
 def words(bands: Iterable[str]) -> str:
-    """Say which bands did not converge; empty where there is none.
+    """Format the bands that did not converge; empty if there are none.
 
     Examples
     --------
@@ -47,16 +47,16 @@ def words(bands: Iterable[str]) -> str:
 
 
 def mark(run: Judged, table: QTable, bands: Iterable[str] | None = None) -> QTable:
-    """Say of every row whether what it is made of converged: a column ``converged``, which is False or True.
+    """Add a column ``converged``, which says whether the bands of each row have converged.
 
     Parameters
     ----------
     run
         The run.
     table
-        With a column ``band``; changed in place, and returned.
+        Table with a column ``band``; it is changed in place and returned.
     bands
-        Where every row is made of several bands: these.
+        The bands of every row, if rows combine several.
     """
     well = run.converged
     if bands is None:
@@ -67,17 +67,17 @@ def mark(run: Judged, table: QTable, bands: Iterable[str] | None = None) -> QTab
 
 
 def warn(record: Mapping[str, Any], where: object, *, level: int) -> None:
-    """Warn of a run that did not converge, as its record says.
+    """Warn if the record of a run says that it did not converge.
 
     Parameters
     ----------
     record, where
-        Of the run; the run directory.
+        Record of the run, and its directory.
     level
-        How many calls out the line of the user is: 1 for the line that calls this.
+        Number of calls from the line of the user to this one: 1 for the line that calls this.
     """
     told = list(record.get("warnings", []))
-    # Runs of earlier versions tell the warnings only.
+    # Records of earlier versions have the warnings only.
     bands = record.get(KEY, record.get("data", {}).get("bands", []) if told else [])
     if bands:
         others = f" (and {len(told) - 1} more)" if len(told) > 1 else ""

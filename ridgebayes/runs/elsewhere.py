@@ -1,8 +1,8 @@
-"""The independent fits of a run (one a band) as tasks for other processes and machines.
+"""The independent fits of a run (one for each band) as tasks for other processes and machines.
 
-A worker does one of them as a fit in one process would, and sends back what a checkpoint keeps. The run is
-then put together as one that was resumed when all its chains had ended, so that it is the same bit for bit,
-and one that is interrupted can be resumed, here or elsewhere.
+A worker runs one fit as a single process would, and sends back the contents of its checkpoint. The run is
+then assembled like a resumed run whose chains have all ended. So draws are the same bit for bit, and an
+interrupted run can be resumed here or elsewhere.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from ridgebayes.runs.sent import Sent
 
 @dataclass
 class Kept:
-    """What a checkpoint keeps of some parts, in memory.
+    """A checkpoint of some parts, in memory.
 
     Attributes
     ----------
     starts
-        Part → where its chains begin.
+        Part → start of its chains.
     chains
-        (Part, number) → how far that chain has come.
+        (Part, number) → progress of that chain.
     """
 
     starts: dict[int, Start] = field(default_factory=dict)
@@ -48,19 +48,19 @@ class Kept:
         return Path("run in memory")
 
     def start(self, part: int) -> Start | None:
-        """Return where the chains of a part begin, where it was found."""
+        """Return the start of the chains of a part; None if it is not known yet."""
         return self.starts.get(part)
 
     def save_start(self, part: int, start: Start) -> None:
-        """Keep where the chains of a part begin."""
+        """Keep the start of the chains of a part."""
         self.starts[part] = start
 
     def chain(self, part: int, number: int) -> Progress | None:
-        """Return how far a chain has come, where it has begun."""
+        """Return the progress of a chain; None if it has not started."""
         return self.chains.get((part, number))
 
     def save_chain(self, part: int, number: int, progress: Progress) -> None:
-        """Keep how far a chain has come."""
+        """Keep the progress of a chain."""
         self.chains[part, number] = progress
 
 
@@ -71,11 +71,11 @@ class Part:
     Attributes
     ----------
     number
-        Which.
+        Number of the fit.
     name
-        Its band.
+        Name of its band.
     kept
-        How far it has come.
+        Its progress.
     """
 
     number: int
@@ -88,7 +88,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Fits:
-    """The fits of a run, as they are sent to workers.
+    """The work on the fits of a run, which is sent to workers.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Fits:
     workers
         Chains at a time; by default as many as cores.
     near
-        Where to look for the modes.
+        Approximations near which the modes are searched.
     """
 
     sent: Sent
@@ -133,25 +133,25 @@ class Fits:
 def fit_elsewhere(
     fits: Fits, names: Sequence[str], store: Store, scheduler: Scheduler, *, progress: bool
 ) -> None:
-    """Run the chains of all fits, and keep what comes of each as it ends.
+    """Run the chains of all fits, and store the results of each as it ends.
 
     Parameters
     ----------
     fits
-        What is sampled.
+        The work.
     names
-        Of the fits.
+        Names of the fits.
     store
-        What has been done before, and where to keep what is done.
+        Earlier progress, to which results are added.
     scheduler
-        Where they run.
+        Where the fits run.
     progress
         Show a progress bar on stderr.
 
     Raises
     ------
     InputError
-        Where workers were lost, or refused it.
+        If workers were lost, or refused the work.
     """
     numbers = range(fits.settings.chains)
     tasks = []

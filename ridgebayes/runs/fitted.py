@@ -1,4 +1,4 @@
-"""What a fit says of the data: background, noise and sky of every ScW, revolution terms, replicates."""
+"""Fitted background, noise and sky of every ScW, revolution terms, and replicates of the data."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ridgebayes.likelihood.design import TERMS, FitData
 from ridgebayes.likelihood.revolution import RevolutionNormal, revolution_terms
 
 HISTORIES = ("background.history", "crab.history")
-"""Sites of (band, revolution) that models leave: background level and Crab rate, cts/s."""
+"""Deterministic sites of models, (band, revolution): background level and Crab rate, cts/s."""
 DERIVED = ("sky.intensity", "sky.fov_flux")
-"""Sites of (band, region) that are kept for every draw, where they are not sampled."""
+"""Deterministic sites of models, (band, region), that are kept for every draw."""
 
 
 class Fitted(NamedTuple):
-    """What a fit says, averaged over draws.
+    """Fitted values, averaged over draws.
 
     Attributes
     ----------
     background, background_sd
         Background of each ScW, revolution terms included, with its posterior sd, cts/s, (band, block, width).
     seen
-        What is seen of the sky, cts/s, (band, block, width).
+        Rate of the sky, cts/s, (band, block, width).
     noise
         Standard deviation of counting noise and scatter together, cts/s, (band, block, width).
     coefficients, coefficients_sd
-        Constant and phase terms of each revolution, cts/s, (band, term, revolution).
+        Constant and phase terms of each revolution, and their posterior sd, cts/s, (band, term, revolution).
     """
 
     background: NDArray
@@ -51,7 +51,7 @@ class Fitted(NamedTuple):
 
 
 def sites(posterior: Posterior, z: Array, data: FitData) -> dict[str, Any]:
-    """Return what the model computes at one unconstrained vector; "rate" is the distribution of the rates."""
+    """Return the deterministic sites at an unconstrained vector, and "rate", the distribution of rates."""
     fixed = handlers.substitute(posterior.model, data=posterior.constrain_one(z))
     trace = handlers.trace(handlers.seed(fixed, jax.random.key(0))).get_trace(data)
     values = {name: site["value"] for name, site in trace.items() if site["type"] == "deterministic"}
@@ -59,12 +59,12 @@ def sites(posterior: Posterior, z: Array, data: FitData) -> dict[str, Any]:
 
 
 def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
-    """Average over draws what a fit says of every ScW and revolution.
+    """Average the fitted values of every ScW and revolution over draws.
 
     Parameters
     ----------
     posterior, data
-        What was fitted.
+        The posterior and its data.
     z
         Unconstrained draws, (draw, parameter).
     """
@@ -108,7 +108,7 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
         for name, value in one(row, data).items():
             value = np.asarray(value)
             mean[name] = mean.get(name, 0.0) + value / len(z)
-            # About the first draw: squares of rates of 300 lose the digits of a spread of 0.01.
+            # Squares are taken about the first draw: those of rates near 300 cannot resolve a spread of 0.01.
             off = value - first.setdefault(name, value)
             squares[name] = squares.get(name, 0.0) + off**2 / len(z)
 
@@ -127,9 +127,9 @@ def fitted(posterior: Posterior, data: FitData, z: NDArray) -> Fitted:
 
 
 def left_sites(posterior: Posterior, data: FitData, z: NDArray, names: Sequence[str]) -> dict[str, NDArray]:
-    """Return what the model leaves at these sites for each draw, site → (draw, ...); it may lack some.
+    """Return deterministic sites for each draw, site → (draw, ...); sites that the model lacks are left out.
 
-    Such as `HISTORIES`, site → (draw, band, revolution), and `DERIVED`, site → (draw, band, region).
+    Names are `HISTORIES`, of shape (draw, band, revolution), or `DERIVED`, of shape (draw, band, region).
     """
 
     def each(z: Array, data: FitData) -> dict[str, Array]:
@@ -144,10 +144,7 @@ def left_sites(posterior: Posterior, data: FitData, z: NDArray, names: Sequence[
 
 
 def _compiled(posterior: Posterior, what: Any, function: Callable) -> Callable:
-    """Compile a function that depends on nothing but the posterior: once, whichever band it is called for.
-
-    It is kept with the posterior, and goes with it.
-    """
+    """Compile a function of the posterior once for all bands, and keep it with the posterior."""
     return vars(posterior).setdefault("_compiled", {}).setdefault(what, jax.jit(function))
 
 

@@ -1,4 +1,4 @@
-"""What a fit says of every ScW: a table of a few columns a band, and the residuals that follow."""
+"""Table of the fitted background, sky and noise of every ScW, and residuals from it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _CTS = u.ct / u.s
 
 
 def scw_fit(prepared: Prepared, fit: Fitted) -> QTable:
-    """Lay out what a fit says of every ScW, in rising order of SCW_ID.
+    """Make the table of fitted values of every ScW, in ascending order of SCW_ID.
 
     Returns
     -------
     astropy.table.QTable
-        SCW_ID, REVOL, PHASE, MJD (d, TT), EXPOSURE (s), LON, LAT (deg, galactic), CRAB (True where the Crab
-        was not removed), CRAB_RESPONSE; and, an element a band, in cts/s: RATE, STAT_ERR, BACKGROUND with its
-        posterior sd BACKGROUND_SD (revolution terms included), SKY (fitted), NOISE (sd of counting noise and
-        scatter together). Metadata: bands, simulated.
+        SCW_ID, REVOL, PHASE, MJD (d, TT), EXPOSURE (s), LON, LAT (deg, galactic), CRAB (True if the Crab was
+        not removed), CRAB_RESPONSE; and, with one element for each band, in cts/s: RATE, STAT_ERR, BACKGROUND
+        with its posterior sd BACKGROUND_SD (revolution terms included), SKY (fitted), NOISE (sd of counting
+        noise and scatter together). Metadata: bands, simulated.
     """
     scws, where = prepared.scws, prepared.layout
     columns: dict[str, Any] = {
@@ -51,7 +51,7 @@ def scw_fit(prepared: Prepared, fit: Fitted) -> QTable:
         "SKY": where.unpack(fit.seen),
         "NOISE": where.unpack(fit.noise),
     }
-    # Single precision holds a rate to a ten-millionth, and thirty bands of a long mission on a laptop's disk.
+    # Single precision is good to 1e-7, and thirty bands of a long mission then fit on a laptop's disk.
     columns |= {name: value.T.astype(np.float32) * _CTS for name, value in values.items()}
     meta = {
         "BAND": [band.name for band in scws.bands],
@@ -68,14 +68,14 @@ def residuals(table: QTable, crab_rate: NDArray) -> tuple[NDArray, NDArray]:
     Parameters
     ----------
     table
-        Of `scw_fit`.
+        Table of `scw_fit`.
     crab_rate
         Rate of the Crab at each ScW, cts/s per Crab, (scw, band).
 
     Returns
     -------
     residual, error
-        What the sky gives; counting noise, scatter and the background's uncertainty in quadrature.
+        Rate of the sky; counting noise, scatter and uncertainty of the background in quadrature.
     """
     value = {name: table[name].to_value(_CTS) for name in ("RATE", "BACKGROUND", "BACKGROUND_SD", "NOISE")}
     per_mcrab = 1000.0 / crab_rate
@@ -97,12 +97,12 @@ def write_scw_fit(table: QTable, path: Path) -> None:
 
 
 def read_scw_fit(path: Path) -> QTable:
-    """Read what `write_scw_fit` wrote.
+    """Read a table of `write_scw_fit`.
 
     Raises
     ------
     InputError
-        When the file is not whole.
+        If the file is incomplete.
     """
     with one_line(path, "what a fit says of every ScW"), open_fits(path) as hdus:
         table, bands = QTable.read(hdus["SCW"]), Table.read(hdus["EBOUNDS"])

@@ -1,4 +1,4 @@
-"""Numbers that leave a run: intensities and FOV fluxes with their intervals."""
+"""Summaries of a run: intensities and FOV fluxes with their intervals."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CXB_NOTE = (
 CALIBRATED = "calibrated"
 """Group of the draws calibrated by revolution (`ridgebayes.inference.calibration`)."""
 TOO_NARROW = 1.15
-"""Ratio of calibrated and plain sd from which the plain intervals are called too narrow."""
+"""Ratio of calibrated to plain sd above which plain intervals are called too narrow."""
 NO_SKY = "The model has no sky: there are no intensities."
 
 
 class Sampled(Protocol):
-    """What is needed of a :class:`ridgebayes.runs.run.Run`."""
+    """The attributes of :class:`ridgebayes.runs.run.Run` that this module uses."""
 
     @property
     def tree(self) -> xr.DataTree:
@@ -44,7 +44,7 @@ class Sampled(Protocol):
 
     @property
     def record(self) -> dict[str, Any]:
-        """What `run.toml` holds."""
+        """Contents of `run.toml`."""
 
     @property
     def path(self) -> Path | None:
@@ -60,13 +60,13 @@ class Sampled(Protocol):
 
 
 def need_sky(run: Sampled) -> None:
-    """Raise an InputError, in one line, where the model of a run has no sky."""
+    """Raise an InputError, in one line, if the model of a run has no sky."""
     if "sky.intensity" not in run.tree["posterior"].dataset:
         _refuse(run, "sky", "regions")
 
 
 def need_crab(run: Sampled) -> None:
-    """Raise an InputError, in one line, where the model of a run has no Crab, and so no mCrab."""
+    """Raise an InputError, in one line, if the model of a run has no Crab, and so no mCrab."""
     if "crab_history_mean" not in run.tree["constant_data"].dataset:
         _refuse(run, "Crab", "crab or regions")
 
@@ -78,9 +78,10 @@ def _refuse(run: Sampled, what: str, others: str) -> None:
 
 
 def fov_flux(tree: xr.DataTree) -> xr.DataArray:
-    """Flux that a pointing at each region's centre sees of the whole sky model, mCrab.
+    """Flux of the whole sky model in a pointing at the centre of each region, mCrab.
 
-    Response averaged over roll; effective solid angle included, since it is what a detector would measure.
+    The response is averaged over roll. The flux includes the effective solid angle, as a detector measures
+    it.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def summarise(draws: xr.DataArray) -> xr.Dataset:
     """Mean, sd and the 94 % equal-tailed interval over chains and draws."""
     over = ("chain", "draw")
     tail = (1 - CI_PROB) / 2
-    # Looking for missing values would take every row by itself.
+    # Without skipna=False every row would be handled separately, to look for missing values.
     low, high = draws.quantile([tail, 1 - tail], over, skipna=False).drop_vars("quantile")
     return xr.Dataset({"mean": draws.mean(over), "sd": draws.std(over, ddof=1), "lo": low, "hi": high})
 
@@ -114,15 +115,14 @@ def intensity_table(run: Sampled) -> QTable:
     Parameters
     ----------
     run
-        The run; rows whose R-hat or ESS is beyond the limits are marked in the column `warning`.
+        The run. The column `warning` marks rows whose R-hat or ESS is beyond the limits.
 
     Returns
     -------
     astropy.table.QTable
         Columns region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi (mCrab/deg²), ess_bulk, r_hat, fov_mean,
-        fov_sd, fov_lo, fov_hi (mCrab), warning, converged (False where no number of the band may be used);
-        where the data are simulated also truth and fov_truth. Empty
-        where the model has no sky.
+        fov_sd, fov_lo, fov_hi (mCrab), warning, converged (False if no number of the band may be used); for
+        simulated data also truth and fov_truth. Empty if the model has no sky.
     """
     tree, diagnosis = run.tree, run.diagnosis
     if "sky.intensity" not in tree["posterior"].dataset:
@@ -181,7 +181,7 @@ def intensity_table(run: Sampled) -> QTable:
 
 
 def calibration_words(run: Sampled) -> str:
-    """Say in a line how wide the calibrated intervals are beside those of the posterior."""
+    """Compare the widths of calibrated and posterior intervals, in one line."""
     if CALIBRATED not in run.tree.children or "sky.fov_flux" not in run.tree[CALIBRATED].dataset:
         return f"calibration of the intervals: {run.record.get('calibration', 'none')}"
     sd = [run.tree[g].dataset["sky.fov_flux"].std(("chain", "draw")) for g in (CALIBRATED, "posterior")]
@@ -201,9 +201,9 @@ def calibration_words(run: Sampled) -> str:
 
 
 def provenance(run: Sampled) -> dict[str, Any]:
-    """Return where a product comes from, for the metadata of its table.
+    """Return the origin of a product, for the metadata of its table.
 
-    A run directory may be moved or renamed: when it was made tells it from any other.
+    Its time of creation identifies a run, because directories may be moved or renamed.
     """
     record = run.record
     return {
@@ -228,14 +228,14 @@ def _warning(unseen: bool, ess: float, r_hat: float) -> str:
 
 
 def main_regions(table: QTable, n: int = 6) -> QTable:
-    """Return the rows of the regions measured best, in their order: highest FOV flux over its error.
+    """Return the rows of the `n` best measured regions, those with the highest FOV flux over its error.
 
     Parameters
     ----------
     table
-        As `intensity_table` returns it, or `ridgebayes.products.flux.flux_table`.
+        Table of `intensity_table` or `ridgebayes.products.flux.flux_table`.
     n
-        How many regions to keep.
+        Number of regions.
     """
     if not table.colnames:
         return table
@@ -246,14 +246,14 @@ def main_regions(table: QTable, n: int = 6) -> QTable:
 
 
 def format_table(table: QTable, *, simulated: bool) -> str:
-    """Lay out an intensity table for the terminal: value ± sd and interval, truth where there is one.
+    """Format an intensity table for the terminal: value ± sd, interval, and the truth if known.
 
     Parameters
     ----------
     table
-        As `intensity_table` returns it.
+        Table of `intensity_table`.
     simulated
-        Say so in the title.
+        Mark the data as simulated in the title.
     """
     if not table.colnames:
         return "\n".join([*(["SIMULATED data"] if simulated else []), NO_SKY])

@@ -1,4 +1,4 @@
-"""What a run records about itself, enough to run it again; and the way back from the record to the model."""
+"""The record of a run, from which it can be repeated; model and response rebuilt from a record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "scipy", "astropy", "xarray", "
 
 
 def record_of(model: Model, prepared: Prepared, settings: Settings, device: Device) -> dict[str, Any]:
-    """Say what is sampled, from what and how, TOML-ready."""
+    """Return the record of model, data, settings and versions, ready for TOML."""
     scws = prepared.scws
     return {
         "ridgebayes": metadata.version("ridgebayes"),
@@ -64,9 +64,9 @@ def record_of(model: Model, prepared: Prepared, settings: Settings, device: Devi
 
 
 def given_crab_rate(prepared: Prepared) -> dict[str, float]:
-    """Crab rate of each band, cts/s, where no ScW contains the Crab and it was given; else empty."""
+    """Crab rate of each band, cts/s, if it was given because no ScW contains the Crab; else empty."""
     rates = [float(rate) for rate in prepared.data.crab_rate]
-    # A model of the background alone needs none, and has none.
+    # A model of the background alone needs no Crab rate.
     if not prepared.crab_given or not np.isfinite(rates).all():
         return {}
     return {band.name: rate for band, rate in zip(prepared.scws.bands, rates, strict=True)}
@@ -80,16 +80,16 @@ def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None
     Parameters
     ----------
     record
-        As of `record_of`.
+        Record of `record_of`.
     where
         The run, for error messages.
     sky
-        Its sky regions, where they have been built already.
+        Its sky regions, if they have been built already.
 
     Raises
     ------
     InputError
-        When a prior could not be recorded, or the file of a user's model no longer builds one.
+        If a prior could not be recorded, or if the file of a user's model no longer builds one.
     """
     told = record["model"]
     source = told.get("source", "")
@@ -105,7 +105,7 @@ def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None
 
 
 def recorded_response(record: Mapping[str, Any], where: Any, image: ImageResponse | None = None) -> Response:
-    """Return the response that a record describes; `image` is the measured one that a run keeps."""
+    """Return the response that a record describes; `image` is the measured one, if the run has it."""
     for response in (image, _trapezoid(record["response"])):
         if response is not None and response.key() == record["response"]:
             return response
@@ -118,15 +118,15 @@ def _trapezoid(key: str) -> Trapezoid | None:
 
 
 def git_commit() -> str:
-    """Commit of the source tree that runs, with a + where it has changes; empty outside of a checkout.
+    """Commit of the running source tree, with a + if it has changes; empty outside a checkout.
 
-    Only of a tree in which git tracks this very file: a package that is installed below a repository of
-    something else (in a virtual environment, say) is not of its commits.
+    Git must track this file: a package in a virtual environment may lie inside the repository of another
+    project.
     """
     here = Path(__file__).resolve()
 
     def git(*words: str) -> str:
-        # Variables that name a repository, as hooks of git set them, are of another one.
+        # Hooks of git set variables that name another repository.
         other = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
         known = {name: value for name, value in os.environ.items() if name not in other}
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A run made ready to compute with again: its model, its data and its draws as the sampler knew them."""
+"""Reload a run for further computation: its model, its data and its unconstrained draws."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from ridgebayes.table.scw import ScWTable
 
 
 class Recalled(NamedTuple):
-    """What a run was made from.
+    """Inputs of a run.
 
     Attributes
     ----------
     model
         The model.
     scws
-        The ScW table that was fitted.
+        The fitted ScW table.
     response, crab_rate, scales
-        As those of `ridgebayes.likelihood.design.prepare`.
+        As in `ridgebayes.likelihood.design.prepare`.
     """
 
     model: Model
@@ -44,16 +44,16 @@ class Recalled(NamedTuple):
 
 
 class Reopened(NamedTuple):
-    """What was sampled.
+    """A reloaded fit.
 
     Attributes
     ----------
     model, prepared
-        The model, and the data made ready for it.
+        The model and its prepared data.
     posterior
         Its log density.
     parts
-        The independent fits: one a band, or one for all.
+        The independent fits: one for each band, or one for all.
     z
         Unconstrained draws, (part, chain, draw, parameter).
     """
@@ -66,7 +66,7 @@ class Reopened(NamedTuple):
 
 
 def reopen(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model | None = None) -> Reopened:
-    """Bring back what was sampled; arguments and errors as those of `recall`."""
+    """Reload a fit; arguments and errors as for `recall`."""
     model, table, response, crab_rate, scales = recall(run, scws, model=model)
     model, prepared = meet(model, table, response=response, crab_rate=crab_rate, scales=scales)
     parts = independent(model, prepared.data)
@@ -75,23 +75,23 @@ def reopen(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model 
 
 
 def recall(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model | None = None) -> Recalled:
-    """Bring back what a run was made from.
+    """Reload the inputs of a run.
 
-    A run of a user's model holds a copy of the file that made it, and this runs that file.
+    A run of a user's model has a copy of the file that defines it, and this function runs that file.
 
     Parameters
     ----------
     run
         The run.
     scws
-        The ScW table that was fitted, or where it is now; by default where it was.
+        The fitted ScW table or its path, if it has been moved since.
     model
-        The model; by default as recorded. Needed where a prior could not be written as text.
+        The model; by default as recorded. Needed if a prior could not be written as text.
 
     Raises
     ------
     InputError
-        When the table is not there or not the same, or the model cannot be brought back.
+        If the table is missing or has changed, or if the model cannot be rebuilt.
     """
     where = run.path or "the run"
     table = scws if isinstance(scws, ScWTable) else run.data(scws)
@@ -104,7 +104,7 @@ def recall(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model 
 
 
 def recorded_scales(run: Run) -> Scales:
-    """Return the reference scales that a run was made with."""
+    """Return the reference scales of a run."""
     constant = run.tree["constant_data"].dataset
     if "clock" not in constant:
         raise InputError(f"{run.path or 'the run'}: was made by an earlier version: fit again")
@@ -148,7 +148,7 @@ def unconstrained(run: Run, model: Model, posterior: Posterior, parts: int) -> N
             values = stored[name].values
             if parts > 1:
                 values = values.take([part], 2 + model.parameters[name].dims.index("band"))
-            # One value along an axis is stored for every label of it.
+            # A value that is shared along an axis is stored for every label.
             cut = tuple(slice(0, n) for n in shape)
             named[name] = values[(slice(None), slice(None), *cut)]
         z.append(posterior.unconstrain(named))

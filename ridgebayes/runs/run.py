@@ -1,7 +1,7 @@
-"""A run: the posterior with all that is needed to use it, read it again and repeat it.
+"""A run: a posterior with everything that is needed to use, reload and repeat it.
 
-On disk it is a directory (contract 2): `posterior.nc` with ArviZ groups, `intensity.ecsv`, `run.toml`,
-`scws.fits` (what the fit says of every ScW) and `figures/`. It appears whole or not at all.
+On disk it is a directory with `posterior.nc` (ArviZ groups), `intensity.ecsv`, `run.toml`, `scws.fits`
+(fitted background, sky and noise of every ScW) and `figures/`. It is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ridgebayes.table.scw import ScWTable
 POSTERIOR, TABLE, RECORD, SCWS = "posterior.nc", "intensity.ecsv", "run.toml", "scws.fits"
 FIGURES = "figures"
 CHECKPOINT = "checkpoint"
-"""Folder that a run directory has while it is sampled, and only then."""
+"""Folder in a run directory that exists only while the run is being sampled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,11 @@ class Run:
     tree
         ArviZ groups posterior, sample_stats, prior, posterior_predictive, observed_data, constant_data.
     record
-        What `run.toml` holds: model, priors, settings, versions, data.
+        Contents of `run.toml`: model, priors, settings, versions, data.
     path
-        The run directory; None where the run lives in memory.
+        The run directory; None for a run in memory.
     fit
-        What the fit says of every ScW (see `ridgebayes.runs.fitted_scws`); read when it is first asked for.
+        Fitted background, sky and noise of every ScW (see `ridgebayes.runs.fitted_scws`); read on first use.
     """
 
     tree: xr.DataTree
@@ -63,19 +63,19 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path, *, level: int = 1) -> Run:
-        """Read a run directory; one that did not converge gives a `RidgeBayesWarning`.
+        """Read a run directory, with a `RidgeBayesWarning` if it has not converged.
 
         Parameters
         ----------
         path
             The directory.
         level
-            How many calls further out the line is that the warning names.
+            Number of calls between this one and the line that the warning names.
 
         Raises
         ------
         InputError
-            When it is not one, or is not whole.
+            If it is not a run directory, or is incomplete.
         """
         path = Path(path)
         _settle(path)
@@ -96,7 +96,7 @@ class Run:
         return run
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
-        """Write the run directory, whole or not at all, and return the run that lives there.
+        """Write the run directory, whole or not at all, and return the run with this path.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Run:
         return here._moved(path, record)
 
     def noted(self, name: str, told: Any) -> Run:
-        """Add something to the record, on disk too, and return the run with it.
+        """Add an entry to the record, also on disk, and return the run with it.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class Run:
         return self._moved(self.path, record)
 
     def __str__(self) -> str:
-        """Ten lines about the run, which end with the verdict on its sampling."""
+        """Summary of the run in some ten lines; the last is the verdict on its convergence."""
         data, sampling = self.record["data"], self.record["sampling"]
         r_hat, ess, _ = self.diagnosis.worst
         lines = [
@@ -174,19 +174,19 @@ class Run:
         return markup.page(title, *pages)
 
     def _moved(self, path: Path, record: dict[str, Any]) -> Run:
-        """Return the same run elsewhere, with its diagnosis, which takes seconds for many bands."""
+        """Return the run with another path; keep the diagnosis, which takes seconds for many bands."""
         moved = Run(self.tree, record, path, self.fit)
         moved.__dict__["diagnosis"] = self.diagnosis
         return moved
 
     @cached_property
     def converged(self) -> dict[str, bool]:
-        """Band → whether its draws may be used: all that is made of the run asks here."""
+        """Band → whether its draws may be used; all products check this."""
         return {str(band): not self.diagnosis.fails(str(band)) for band in self.record["data"]["bands"]}
 
     @property
     def verdict(self) -> str:
-        """One line: whether the draws may be used."""
+        """One line that says whether the draws may be used."""
         stopped = f"; stopped {self.record['stopped']}" if self.record.get("stopped") else ""
         failed = convergence.not_converged(self)
         if not failed:
@@ -196,22 +196,22 @@ class Run:
 
     @property
     def simulated(self) -> bool:
-        """True where the data were simulated."""
+        """True if the data were simulated."""
         return bool(self.record["data"]["simulated"])
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """R-hat, ESS, divergences and the warnings that follow."""
+        """R-hat, ESS, divergences and warnings."""
         return diagnose(self.tree, self.record.get("stopped", ""))
 
     @cached_property
     def scws(self) -> QTable:
-        """What the fit says of every ScW, a row each (see `ridgebayes.runs.fitted_scws`).
+        """Fitted background, sky and noise, one row for each ScW (see `ridgebayes.runs.fitted_scws`).
 
         Raises
         ------
         InputError
-            When the run does not hold it.
+            If the run does not have this table.
         """
         if self.fit is not None:
             return self.fit
@@ -232,28 +232,28 @@ class Run:
         return RadialTable(constant["response_angle"].values, constant["response_averaged"].values)
 
     def data(self, path: str | Path | None = None) -> ScWTable:
-        """Read the ScW rate table that was fitted, in the bands that were.
+        """Read the fitted ScW rate table, in the fitted bands.
 
         Parameters
         ----------
         path
-            Where it is now; by default where it was.
+            The table, if it has been moved since.
 
         Raises
         ------
         InputError
-            When it is not there, or not the same.
+            If it is missing or has changed.
         """
         return read_fitted(self.record, path)
 
     @property
     def calibrated(self) -> Run:
-        """The same run with the draws calibrated by revolution in place of the posterior's own.
+        """The run with draws calibrated by revolution instead of the posterior draws.
 
         Raises
         ------
         InputError
-            When the intervals of the run are not calibrated, with the reason.
+            If the intervals of the run are not calibrated, with the reason.
         """
         if CALIBRATED not in self.tree.children:
             reason = self.record.get("calibration", "none: it was made by an earlier version: fit again")
@@ -262,7 +262,7 @@ class Run:
 
     @property
     def best(self) -> Run:
-        """The run with calibrated draws where it has these, else as it is."""
+        """The run with calibrated draws if it has them, else the run itself."""
         return self.calibrated if CALIBRATED in self.tree.children else self
 
     def _with_posterior(self, group: str) -> Run:
@@ -271,7 +271,7 @@ class Run:
         tree = xr.DataTree.from_dict(groups)
         tree.attrs.update(self.tree.attrs)
         other = Run(tree, self.record | {"draws": group}, self.path, self.fit)
-        other.__dict__["diagnosis"] = self.diagnosis  # of the chains, which the map leaves as they are
+        other.__dict__["diagnosis"] = self.diagnosis  # of the chains, which calibration does not change
         return other
 
     def intensity(self) -> xr.DataArray:
@@ -316,7 +316,7 @@ def _tracers(data: Mapping[str, Any]) -> str:
 
 
 def _size(tree: xr.DataTree) -> int:
-    """Bytes that a tree takes on disk, at most."""
+    """Upper limit of the bytes that a tree takes on disk."""
     each = [
         variable for group in tree.subtree for variable in group.to_dataset(inherit=False).variables.values()
     ]
@@ -336,7 +336,7 @@ def read_fitted(record: Mapping[str, Any], path: str | Path | None = None) -> Sc
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse a run directory that cannot be written, before hours are spent on it."""
+    """Refuse a run directory that cannot be written, before hours are spent on sampling."""
     _settle(path)
     if path.exists() and not overwrite:
         if (path / CHECKPOINT / RECORD).is_file():
@@ -359,7 +359,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Move a whole directory into place of another; whenever it is interrupted, `_settle` ends it."""
+    """Replace a directory by a new one; after an interruption at any time `_settle` completes it."""
     ready = _ready(path)
     if ready.exists():
         shutil.rmtree(ready)
@@ -369,7 +369,7 @@ def _replace(new: Path, path: Path) -> None:
 
 
 def _settle(path: Path) -> None:
-    """Put a whole directory that waits beside `path` into its place."""
+    """Move a complete directory that waits beside `path` to `path`."""
     ready = _ready(path)
     if ready.is_dir():
         if path.exists():

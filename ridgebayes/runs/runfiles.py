@@ -1,4 +1,4 @@
-"""The record of a run (`run.toml`) read and checked, and the digests by which it knows its other files."""
+"""Read and check the record of a run (`run.toml`), and the digests of its other files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TABLES: dict[str, dict[str, type]] = {
     "sky": {},
     "versions": dict.fromkeys(("jax", "jaxlib", "numpyro", "numpy"), str),
 }
-"""Tables of a record, and what they hold."""
+"""Tables of a record, and the type of each entry."""
 
 _KINDS = {
     str: "a text",
@@ -45,12 +45,12 @@ def read_record(path: Path, *, whole: bool = False) -> dict[str, Any]:
     path
         The file.
     whole
-        It must hold all that is needed to go on with the fit.
+        Require everything that is needed to resume the fit.
 
     Raises
     ------
     InputError
-        When it is not TOML, or lacks what a record holds.
+        If it is not TOML, or if entries are missing.
     """
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +79,7 @@ def _check(path: Path, name: str, value: Any, kind: type) -> None:
 
 
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of files in a folder, of those that are there; what `sha256sum` prints."""
+    """SHA-256, as `sha256sum` prints it, of those of the files that exist in a folder."""
     found = {}
     for name in names:
         if (folder / name).is_file():
@@ -89,12 +89,12 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def check_closed(path: Path) -> None:
-    """Refuse a file that another program has open for writing: HDF5 locks it, and marks it as changed.
+    """Refuse a file that another program has open for writing, and so has locked.
 
     Raises
     ------
     InputError
-        Where it is.
+        If the file is locked.
     """
     if fcntl is None:
         return
@@ -113,7 +113,7 @@ def check_digest(folder: Path, name: str, record: Mapping[str, Any]) -> None:
     Raises
     ------
     InputError
-        Where the record holds its digest, and it has another.
+        If its digest differs from that in the record.
     """
     files = record.get("files")
     told = files.get(name) if isinstance(files, dict) else None

@@ -1,4 +1,4 @@
-"""Sample a model, or go on with an interrupted fit; the result is a `Run`."""
+"""Sample a model, or resume an interrupted fit; both return a `Run`."""
 
 from __future__ import annotations
 
@@ -54,37 +54,37 @@ def sample(
     Parameters
     ----------
     model
-        Such as ``ridgebayes.models.regions(sky)``.
+        The model, such as ``ridgebayes.models.regions(sky)``.
     scws
         The ScW rate table.
     out
-        Run directory to write; None keeps the run in memory. While it is sampled it keeps how far the chains
-        have come, for `resume`.
+        Run directory to write; None keeps the run in memory. It stores the progress of the chains, for
+        `resume`.
     response
         Response of the instrument; the trapezoid by default.
     crab_rate
-        Crab rate by band in cts/s, where no ScW contains the Crab. It is held, unless a prior of the model's
-        ``crab.rate`` (the rate over the given one) says how well it is known.
+        Crab rate by band in cts/s, if no ScW contains the Crab. It is fixed unless the model has another than
+        the default prior for ``crab.rate``, the rate over the given one.
     settings
         Chains, draws, seed; or give them as keywords: ``sample(..., chains=4, draws=500, seed=1)``.
     workers
-        Chains at a time in a process; by default as many as cores.
+        Chains that a process runs at a time; by default as many as it has cores.
     overwrite
         Replace an existing run directory.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
     max_time
-        Minutes after which the chains stop, and the run is made of the draws that all of them have. Its
-        record says so under ``stopped``.
+        Minutes after which the chains stop. The run then has as many draws as the shortest chain, and an
+        entry ``stopped`` in its record.
     scheduler
-        Where the independent fits (one a band) run: by default in this process; ``"local:4"``, in so many
-        others; or on the Dask cluster whose scheduler is at this address. Draws are the same bit for bit.
+        Where the independent fits (one for each band) run: by default in this process; ``"local:4"`` for four
+        other processes; or the address of a Dask scheduler. Draws are the same bit for bit.
 
     Returns
     -------
     Run
-        Posterior, diagnostics and products. Where the chains did not converge, `Run.converged` says of which
-        bands, and there is a `RidgeBayesWarning`.
+        Posterior, diagnostics and products. If chains have not converged, `Run.converged` says for which
+        bands, and a `RidgeBayesWarning` is given.
 
     Raises
     ------
@@ -115,22 +115,22 @@ def resume(
     max_time: float | None = None,
     scheduler: str | None = None,
 ) -> Run:
-    """Go on with a run that was interrupted; the result is that of a run which never was, bit for bit.
+    """Resume an interrupted run; the draws are the same, bit for bit, as without the interruption.
 
     Parameters
     ----------
     out
         Its run directory.
     scws
-        The ScW table that is fitted, or where it is now; by default where it was.
+        The fitted ScW table or its path, if it has been moved since.
     workers, progress, max_time, scheduler
-        As those of `sample`.
+        As in `sample`.
 
     Raises
     ------
     InputError
-        When there is nothing to resume, the data are not the same, or other versions of the software would
-        give other numbers.
+        If there is nothing to resume, if the data have changed, or if the installed versions of the software
+        would give other numbers.
     """
     out, clock = Path(out), Clock()
     how = _how(workers, progress, max_time, scheduler)
@@ -161,7 +161,7 @@ def _how(
 
 
 def place_of(scheduler: str | None, max_time: float | None) -> Scheduler:
-    """Read where chains run, and refuse a limit of their time where that is not this process."""
+    """Read where chains run, and refuse `max_time` unless it is this process."""
     place = Scheduler.of(scheduler)
     if max_time is not None and not place.here:
         raise InputError("max_time=... is for a fit in this process: leave it away, or scheduler=...")
@@ -169,13 +169,13 @@ def place_of(scheduler: str | None, max_time: float | None) -> Scheduler:
 
 
 def _warned(run: Run) -> Run:
-    """Warn, on the line of the user, of what did not converge."""
+    """Warn of bands that have not converged, with the line of the user."""
     convergence.warn(run.record, run.path, level=3)
     return run
 
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    """Refuse where the recorded model or data have come back as others."""
+    """Refuse if the rebuilt model or the data differ from those on record."""
     differs = {f"another {what}": then[what] != now[what] for what in ("model", "sky", "response")}
     differs["other data"] = then["data"]["fingerprint"] != now["data"]["fingerprint"]
     for other in differs:
@@ -184,7 +184,7 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> N
 
 
 def _kept(checkpoint: Checkpoint, model: Model, prepared: Prepared, *given: Any, **options: Any) -> Run:
-    """Sample with a checkpoint, which the finished run replaces."""
+    """Sample with a checkpoint, and replace it by the finished run."""
     try:
         run = _sampled(model, prepared, *given, checkpoint=checkpoint, **options)
         saved = run.save(checkpoint.run, overwrite=True)
@@ -245,9 +245,9 @@ def meet(
     crab_rate: Mapping[str, float] | None = None,
     scales: Scales | None = None,
 ) -> tuple[Model, Prepared]:
-    """Prepare the data for a model, and hold what they say nothing about.
+    """Prepare the data for a model, and fix parameters of the Crab that they cannot constrain.
 
-    Arguments as those of `sample` and, for the scales, of `prepare`.
+    Arguments as in `sample` and, for the scales, in `prepare`.
     """
     if scws.tracer_bands:
         model = model.with_tracer_bands()
@@ -274,26 +274,26 @@ def meet(
 
 
 def _without_crab(model: Model) -> dict[str, float]:
-    """Values at which parameters of the Crab are held where its rate is given.
+    """Values at which parameters of the Crab are fixed if its rate is given.
 
-    One whose prior was changed keeps that: it says how well the given rate is known.
+    A parameter whose prior was changed keeps this prior, which says how well the given rate is known.
     """
     values, usual = {"crab.rate": 1.0, "crab.shape": 0.0, "crab.scatter": 0.0}, dict(CRAB)
     for extra in EXTRAS.values():
         values |= extra.without_crab
         usual |= extra.parameters
     own = model.parameters
-    # By their words: a file of all priors that was written out and read again changes none.
+    # Compare priors as text, so that a file of the default priors, written and read again, changes none.
     return {n: x for n, x in values.items() if n in own and spell(own[n].prior) == spell(usual[n].prior)}
 
 
 def names_of(prepared: Prepared, parts: int) -> list[str]:
-    """Name the independent fits: by their bands, or as that of all."""
+    """Name the independent fits after their bands; a joint fit is that of all bands."""
     names = [band.name for band in prepared.scws.bands]
     return names if len(names) == parts else ["all bands"]
 
 
 def independent(model: Model, data: FitData) -> list[FitData]:
-    """Split into the fits that share no parameter: one a band where the model allows it."""
+    """Split data into fits that share no parameter: one for each band if the model allows it."""
     bands = range(data.rate.shape[0])
     return [data.band(k) for k in bands] if model.bands_apart else [data]

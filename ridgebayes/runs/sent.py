@@ -1,4 +1,4 @@
-"""A model and its data on their way to other processes: plain arrays, and the record of the model."""
+"""A model and its data in a form that other processes can receive: a record and plain arrays."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Sent:
-    """What work on a run needs in another process.
+    """Model and data of a run, for another process.
 
     Attributes
     ----------
     record
-        Of the run; None for what stays in this process.
+        Record of the run; None if nothing is sent to another process.
     sky
         Sky regions of the model.
     parts
-        Data of the independent fits, plain arrays.
+        Data of the independent fits, as plain arrays.
     key
-        Names it among all that a worker does.
+        Identifier, unique among the works of a worker.
     """
 
     record: Mapping[str, Any] | None
@@ -44,15 +44,15 @@ class Sent:
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None, sky: Sky, parts: Sequence[FitData]) -> Sent:
-        """Take the data as plain arrays."""
+        """Convert the data to plain arrays."""
         return cls(record, sky, tuple(jax.tree.map(np.asarray, part) for part in parts))
 
     def keep(self, found: Any) -> None:
-        """Keep here what `made` would make, so that nothing is compiled twice in this process."""
+        """Keep an object that `made` would make, so that nothing is compiled twice in this process."""
         made(self.key, lambda: found)
 
     def made(self, make: Callable[[Posterior, list[FitData]], Made]) -> Made:
-        """Make something of the posterior and the data, once in each process."""
+        """Make an object from posterior and data, once in each process."""
 
         def opened() -> Made:
             assert self.record is not None

@@ -1,11 +1,10 @@
-"""New revolutions arrive: a fit brought up to date from the posterior it has.
+"""Update a fit when new revolutions arrive, from the posterior that it has.
 
-Given the parameters, revolutions are independent. So the new posterior is the old one times the likelihood
-of what is new, and the old draws, weighted by that likelihood, are draws of it: seconds instead of a fit.
-Where too few of them are left they are moved first (`ridgebayes.inference.importance`), at the cost of one
-value of the
-new density each, without a search or gradients. Where that does not do either the chains of that band are run
-again.
+Given the parameters, revolutions are independent. So the new posterior is the old one times the likelihood of
+the new data, and weighting the old draws by this likelihood takes seconds instead of a fit. If the effective
+sample size is too small, the draws are moved first (`ridgebayes.inference.importance`), which needs the new
+density once for each draw, but no search and no gradients. If that fails, too, the chains of that band are
+run again.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from ridgebayes.table.scw import ScWTable
 WARMUP = 50
 """Warm-up of chains that start from the old posterior."""
 DATA = "data.fits"
-"""The joined table, in the run directory, where the new file holds only what is new."""
+"""The joined table, written to the run directory if the new file has only new ScWs."""
 
 WEIGHTED, MOVED, CHAINS = "old draws, weighted", "old draws, moved and weighted", "new chains"
 
@@ -61,30 +60,30 @@ def update(
     max_time: float | None = None,
     scheduler: str | None = None,
 ) -> Run:
-    """Bring a fit up to date with new ScWs.
+    """Update a fit with new ScWs.
 
     Parameters
     ----------
     run
-        The fit so far.
+        The old fit.
     new
-        Table of the new ScWs, or of old and new together.
+        Table of the new ScWs, or of old and new ones together.
     out
-        Run directory to write; the old one stays as it is.
+        Run directory to write; the old one does not change.
     scws
-        The table that was fitted, or where it is now; by default where it was.
+        The fitted ScW table or its path, if it has been moved since.
     workers, overwrite, progress, max_time, scheduler
-        As those of `ridgebayes.sample`.
+        As in `ridgebayes.sample`.
 
     Returns
     -------
     Run
-        Its record says under ``update`` how it was done.
+        The entry ``update`` of its record says how it was updated.
 
     Raises
     ------
     InputError
-        When the tables do not fit together, or the model cannot be updated.
+        If the tables do not match, or the model cannot be updated.
     """
     out, clock, place = Path(out), Clock(), place_of(scheduler, max_time)
     check_free(out, overwrite=overwrite)
@@ -101,7 +100,7 @@ def update(
     prepared = _prepared(old, table)
     parts = independent(old.model, prepared.data)
     names = names_of(prepared, len(parts))
-    # The parameters are those of the old fit: none belongs to a revolution.
+    # No parameter belongs to a revolution, so they are those of the old fit.
     posterior = Posterior(old.model, parts[0])
     z_old = unconstrained(run, old.model, posterior, len(parts))
     news = new_data(old._replace(scales=prepared.scales), table)
@@ -152,13 +151,13 @@ def update(
 
 
 def _weighed(found: Sequence[Reweighed]) -> Chains:
-    """Return the draws of all parts that were brought up to date."""
+    """Collect the updated draws of all parts."""
     statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
     return Chains(np.stack([draws.z for draws in found]), statistics, (1,) * len(found), "")
 
 
 def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
-    """Put parts that were sampled again in the place of what they were, all with as many draws."""
+    """Replace parts that were sampled again; all get the same number of draws."""
     draws = fresh.z.shape[2]
     z, times = chains.z[:, :, :draws].copy(), np.array(chains.times)
     z[again], times[again] = fresh.z, fresh.times
@@ -169,12 +168,12 @@ def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
 
 
 def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:
-    """Join the fitted table and the new one; True where the new one holds all of the old.
+    """Join the fitted table and the new one; also return True if the new one contains all old ScWs.
 
     Raises
     ------
     InputError
-        When there is nothing new, or a ScW has changed.
+        If there is nothing new, or if a ScW has changed.
     """
     name = new.meta["path"] or "the new table"
     common, in_old, in_new = np.intersect1d(old.scw_id, new.scw_id, return_indices=True)
@@ -215,12 +214,12 @@ def _prepared(old: Recalled, table: ScWTable) -> Prepared:
 
 
 def new_data(old: Recalled, table: ScWTable) -> list[tuple[FitData, ...]]:
-    """Revolutions with new ScWs, of each part; and what there was of them before, where they had begun.
+    """Return data of the revolutions with new ScWs, for each part; also their old data, if they had any.
 
     Parameters
     ----------
     old
-        What the old fit was made from, with scales of all revolutions.
+        Inputs of the old fit, with scales of all revolutions.
     table
         All ScWs, old and new.
     """
@@ -244,7 +243,7 @@ def likelihood_of_new(posterior: Posterior) -> Curvature:
 
 
 class _Brought:
-    """Brings draws of one part after the other up to date; compiled once for all."""
+    """Updates the draws of each part; compiled once for all parts."""
 
     def __init__(self, posterior: Posterior, workers: int) -> None:
         self._of_new = likelihood_of_new(posterior)
@@ -254,7 +253,7 @@ class _Brought:
     def up_to_date(
         self, z: NDArray, statistics: dict[str, NDArray], data: FitData, new: tuple[FitData, ...], seed: int
     ) -> Reweighed:
-        """Make draws of the new posterior of old ones, (chain, draw, parameter)."""
+        """Turn draws of the old posterior into draws of the new one, (chain, draw, parameter)."""
         rng = np.random.default_rng(seed)
         lp = statistics["lp"] - self._potentials(self._new, z, new)
         found = reweigh(z, statistics, lp, rng, how=WEIGHTED)
@@ -268,7 +267,7 @@ class _Brought:
     def _potentials(
         self, many: Potential, z: NDArray, data: FitData | tuple[FitData, ...]
     ) -> NDArray[np.float64]:
-        """Potential at draws (chain, draw, parameter), the chains in threads."""
+        """Potential at draws (chain, draw, parameter), computed in one thread for each chain."""
         found = np.stack(in_threads(lambda chain: np.asarray(many(chain, data)), z, self._workers))
         return np.where(np.isfinite(found), found, np.inf)
 

@@ -1,4 +1,4 @@
-"""Known unknowns that any model can open (`Model.with_extras`): one file each, and a row in `EXTRAS`."""
+"""Extras that any model can use (`Model.with_extras`): one file each, and a row in `EXTRAS`."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ EXTRAS: dict[str, Extension] = {
 
 
 def opened(p: Parameters) -> list[Extension]:
-    """Return those that a model has opened."""
+    """Return the extensions that a model uses."""
     return [extension for extension in EXTRAS.values() if extension.is_open(p)]

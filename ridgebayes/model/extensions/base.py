@@ -1,4 +1,4 @@
-"""What an extension of a model is."""
+"""The class of extensions of models."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from ridgebayes.priors import Parameter, Parameters
 
 @dataclass(frozen=True)
 class Extension:
-    """A known unknown that any model can open (an *extra*): its parameters, and what it adds to the rates.
+    """An optional part of models (an *extra*): its parameters, and its contribution to the rates.
 
     Attributes
     ----------
     name
-        As on the command line.
+        Name, as on the command line.
     parameters
         Name → parameter.
     needs
-        A parameter without which a model has nothing that it could change; empty where any model will do.
+        Name of a parameter that a model must have; empty if the extra works with any model.
     subject
-        Subject of the posterior predictive checks that ask for it (`ridgebayes.checks`); empty for none.
+        Subject of the posterior predictive checks that suggest it (`ridgebayes.checks`); empty for none.
     crab_shape
-        Change of the Crab's rate relative to its mean, (band, revolution).
+        Function for the change of the Crab rate relative to its mean, (band, revolution).
     intensity
-        What is added to the intensities, mCrab/deg², (band, region).
+        Function for additional intensities, mCrab/deg², (band, region).
     scatter
-        Terms of the scatter from ScW to ScW, cts/s, added in quadrature, for the Crab's rate (None without
-        a Crab).
+        Function for terms of the scatter from ScW to ScW, cts/s, which are added in quadrature. Its last
+        argument is the Crab rate (None without a Crab).
     revolution_sd
-        Sd among revolutions, cts/s, (band, revolution), of the term that its parameters add to
-        `FitData.basis`, for the Crab's rate.
+        Function for the sd among revolutions, cts/s, (band, revolution), of the term that the extra adds to
+        `FitData.basis`. Its last argument is the Crab rate.
     exposure
-        Weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape, region, region)
-        of a sky whose shape is free.
+        Function for weights (band, shape), exposures (shape, seen, block, width) and FOV fluxes (shape,
+        region, region) of a sky with a free shape.
     instead_of
-        Parameters of models that it takes the place of.
+        Parameters of models that it replaces.
     without_crab
-        Values at which its parameters are held where no ScW contains the Crab.
+        Values at which its parameters are fixed if no ScW contains the Crab.
     """
 
     name: str
@@ -58,5 +58,5 @@ class Extension:
     without_crab: Mapping[str, float] = field(default_factory=dict)
 
     def is_open(self, p: Parameters) -> bool:
-        """Whether a model has its parameters."""
+        """Tell whether a model has its parameters."""
         return all(name in p for name in self.parameters)

@@ -1,6 +1,6 @@
-"""The sky's width and position in latitude, free: for skies far from the template's.
+"""Free width and position of the sky in latitude, for skies that differ much from the template.
 
-Models have `sky.latitude`, which is linear in small changes, from the start.
+All models have `sky.latitude`, which describes small changes by linear terms.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ridgebayes.priors import Parameter, Parameters
 def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
     """Weight of each of `SHAPES` for a width (over that of the regions) and a shift (deg): (..., shape).
 
-    Interpolates in the logarithm of the width (Lagrange's polynomial), and adds what a shift changes at the
-    width of the regions (a parabola).
+    Interpolates in the logarithm of the width (Lagrange's polynomial), and adds the change for a shift at the
+    nominal width (a parabola).
     """
     nodes = np.log(WIDTHS)
     at, shift = jnp.log(jnp.asarray(width))[..., None], jnp.asarray(shift) / SHIFT_DEG
@@ -33,7 +33,7 @@ def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
 
 
 def exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
-    """Weights, exposures and FOV fluxes of the shapes in latitude between which a free one interpolates."""
+    """Weights, exposures and FOV fluxes of the shapes in latitude that are interpolated."""
     assert data.reshaped is not None
     assert data.reshaped_fov is not None
     return shape_weights(p("sky.width"), p("sky.shift")), data.reshaped, data.reshaped_fov

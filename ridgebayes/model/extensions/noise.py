@@ -1,9 +1,8 @@
-"""Noise beyond the scatter of single ScWs: correlated in time, and outliers.
+"""Extras for the noise: correlation in time, and outliers.
 
-The first is an Ornstein-Uhlenbeck process within each revolution, integrated out exactly; the second a wide
-Gaussian beside that of a ScW.
-What they add is not a term but another distribution of the rates, in `ridgebayes.likelihood`: `distribution`
-chooses it.
+Correlated noise is an Ornstein-Uhlenbeck process within each revolution, which is integrated out exactly.
+Outliers have a wide Gaussian instead of the usual one. These extras do not add terms. They call for another
+distribution of the rates in `ridgebayes.likelihood`, which `distribution` chooses.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ OUTLIERS = Extension(
 def distribution(
     p: Parameters, data: FitData, of_terms: tuple[Any, ...]
 ) -> TermsNormal | CorrelatedTermsNormal:
-    """Return the distribution of the rates with what is opened: correlated noise, outliers, both or none.
+    """Return the distribution of the rates with correlated noise, outliers, both or neither.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A Gaussian process in the Crab's rate, beside its cubic."""
+"""A Gaussian process in time that is added to the cubic of the Crab rate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMOOTH_CRAB = Extension(
             "Crab rate beside its cubic: weights of modes",
             nonlinear=True,
         ),
-        # Fixed, as for the drift: freed, they and the weights are slow to sample.
+        # Fixed, as for the drift, because sampling them together with the weights is slow.
         "crab.smooth_sd": Parameter(0.03, "", ("band",), "sd of this part, relative"),
         "crab.smooth_length": Parameter(1.5, "yr", ("band",), "time scale of this part"),
     },

@@ -1,9 +1,9 @@
-"""What source cleaning leaves near the plane: sources too faint to be found, each alight for some days.
+"""Variable sources near the plane that are too faint for source cleaning.
 
-Outbursts begin at random, ν a day in a view of the plane, decay in τ days and peak at exponentially
-distributed fluxes of mean P. Such shot noise (Campbell's theorem) has the mean ν P τ and the variance ν P² τ:
-its mean is the variance over P. The variance from revolution to revolution is seen, P is what source cleaning
-misses.
+Outbursts start at random, ν per day in a view of the plane, decay within τ days, and have exponentially
+distributed peak fluxes of mean P. This is shot noise with mean ν P τ and variance ν P² τ (Campbell's
+theorem), so its mean is the variance over P. Data constrain the variance from revolution to revolution; P
+depends on the threshold of source cleaning.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from ridgebayes.priors import Parameter, Parameters
 
 
 def leftover(p: Parameters, data: FitData) -> Array:
-    """Intensity as which the mean of faint sources is seen, mCrab/deg², (band, region)."""
+    """Mean intensity of the faint sources, mCrab/deg², (band, region)."""
     mean = p("plane.flares") ** 2 / p("plane.peak")
     return mean[:, None] * data.leftover / p("response.solid_angle")
 
 
 def flares(p: Parameters, data: FitData, crab_rate: Array | None) -> Array:
-    """Sd from revolution to revolution of what is seen of the plane, cts/s; zero without a Crab."""
+    """Sd of their rate from revolution to revolution, cts/s; zero without a Crab."""
     if crab_rate is None:
         return jnp.zeros_like(data.level)
-    return p("plane.flares")[:, None] * jnp.abs(crab_rate) / 1000.0  # far out its cubic is negative
+    return (
+        p("plane.flares")[:, None] * jnp.abs(crab_rate) / 1000.0
+    )  # the cubic may be negative far from the data
 
 
 TRANSIENTS = Extension(
