@@ -7,7 +7,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from ridgebayes.checks.design import Bins, Design, equal_bins, half_years
-from ridgebayes.checks.statistic import Curve, Statistic, Views
+from ridgebayes.checks.statistic import Curve, Statistic, Views, kurtosis, log_kurtosis
 
 _PHASE_BINS = 16
 _TRACER_BINS = 12
@@ -28,7 +28,7 @@ def background(design: Design) -> Views:
         Statistic("level.revolutions", "correlation of the constants of successive revolutions",
                   lambda r: _successive(r.coefficients[:, 0, present])),
         Statistic("terms.kurtosis", "excess kurtosis of the terms of the revolutions",
-                  lambda r: _kurtosis(r.coefficients[..., present]), _log_kurtosis),
+                  lambda r: kurtosis(r.coefficients[..., present]).mean(1), log_kurtosis),
     ]  # fmt: skip
     curves = [
         Curve("phase", phases, "Orbital phase", "Mean residual (sd)", lambda r: by_phase.amplitude(r.cut)),
@@ -106,16 +106,6 @@ def _years(mjd: NDArray) -> NDArray:
 def _successive(constants: NDArray) -> NDArray:
     off = constants - constants.mean(1, keepdims=True)
     return (off[:, 1:] * off[:, :-1]).mean(1) / np.maximum((off**2).mean(1), 1e-300)
-
-
-def _kurtosis(coefficients: NDArray) -> NDArray:
-    """Mean over the terms of their excess kurtosis among revolutions, (band, term, revolution) → (band,)."""
-    square = np.maximum((coefficients**2).mean(-1), 1e-300)
-    return ((coefficients**4).mean(-1) / square**2).mean(1) - 3.0
-
-
-def _log_kurtosis(excess: NDArray) -> NDArray:
-    return np.log(np.maximum(excess + 3.0, 1e-3))
 
 
 def _along(values: NDArray, by: NDArray) -> NDArray:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ridgebayes.checks.design import Bins, Design, Residuals, equal_bins
-from ridgebayes.checks.statistic import Curve, Statistic, Views, counts
+from ridgebayes.checks.statistic import Curve, Statistic, Views, counts, kurtosis, log_kurtosis
 
 LAGS = 8
 _PIT_BINS = 20
@@ -20,9 +20,11 @@ def noise(design: Design) -> Views:
     n = design.row.size
     middle = (_EDGES[1:] + _EDGES[:-1]) / 2
     statistics = [
-        Statistic("shape.skewness", "skewness of the residuals", lambda r: _moment(r.cut, 3)),
+        Statistic("shape.skewness", "skewness of the residuals", lambda r: _skewness(r.cut)),
         Statistic("shape.pit", "unevenness of the probability integral transform", _unevenness, np.cbrt, 1),
-        Statistic("tails.kurtosis", "excess kurtosis of the residuals", _kurtosis, _log_kurtosis),
+        Statistic(
+            "tails.kurtosis", "excess kurtosis of the residuals", lambda r: kurtosis(r.whole), log_kurtosis
+        ),
         Statistic("tails.beyond4", "ScWs beyond 4 sd", lambda r: beyond(r.whole, 4), counts, 1, 0.5),
         Statistic("tails.beyond5", "ScWs beyond 5 sd", lambda r: beyond(r.whole, 5), counts, 1, 0.5),
         Statistic(
@@ -100,16 +102,8 @@ def _scatter(design: Design) -> Views:
     return [s for s in statistics if years.size > 1 or s.name != "scatter.years"], curves
 
 
-def _moment(values: NDArray, order: int) -> NDArray:
-    return (values**order).mean(1) / (values**2).mean(1) ** (order / 2)
-
-
-def _kurtosis(r: Residuals) -> NDArray:
-    return _moment(r.whole, 4) - 3.0
-
-
-def _log_kurtosis(excess: NDArray) -> NDArray:
-    return np.log(np.maximum(excess + 3.0, 1e-3))
+def _skewness(values: NDArray) -> NDArray:
+    return (values**3).mean(1) / (values**2).mean(1) ** 1.5
 
 
 def beyond(values: NDArray, limit: float) -> NDArray:

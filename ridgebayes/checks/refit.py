@@ -96,7 +96,10 @@ class Recipe:
         self._expected = jax.jit(self._expect)
 
     def replicate(self, z: NDArray, key: Array, data: FitData) -> Array:
-        """Draw rates for one draw of the posterior, cts/s, (band, block, width); revolution terms are new."""
+        """Draw rates for one draw of the posterior, cts/s, (band, block, width); revolution terms are new.
+
+        NumPyro's `Predictive` would hold the replicates of all draws at once, gigabytes for a long mission.
+        """
         return self._draw(z, key, data)
 
     def left(self, rate: Array, data: FitData, around: Around) -> Left:

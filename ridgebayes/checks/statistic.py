@@ -71,6 +71,21 @@ class Curve(NamedTuple):
 Views = tuple[list[Statistic], list[Curve]]
 
 
+def kurtosis(values: NDArray) -> NDArray:
+    """Excess kurtosis along the last axis, of values with a mean of zero.
+
+    `scipy.stats.kurtosis` would subtract the mean of the values; here a mean other than zero counts as a
+    tail.
+    """
+    square = np.maximum((values**2).mean(-1), 1e-300)
+    return (values**4).mean(-1) / square**2 - 3.0
+
+
+def log_kurtosis(excess: NDArray) -> NDArray:
+    """Score of an excess kurtosis."""
+    return np.log(np.maximum(excess + 3.0, 1e-3))
+
+
 def counts(value: NDArray) -> NDArray:
     """Score of a number of events (Anscombe's square root)."""
     return 2.0 * np.sqrt(np.asarray(value, float) + 0.375)

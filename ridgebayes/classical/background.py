@@ -16,6 +16,7 @@ from numpy.polynomial import legendre
 
 from ridgebayes.classical.statistics import Array, Ints, Mask, excess_variance, mean_and_excess
 from ridgebayes.errors import InputError
+from ridgebayes.robust import sd_about_zero
 
 NONE, BORROWED, CONSTANT, FULL = range(4)
 """How a revolution is calibrated."""
@@ -206,7 +207,7 @@ def _rough_scatter(rates: Rates) -> float:
     step = np.diff(rates.rate[rows])[same]
     if step.size == 0:
         return 0.0
-    variance = 0.5 * (1.4826 * np.median(np.abs(step))) ** 2
+    variance = 0.5 * float(sd_about_zero(step)) ** 2
     return max(0.0, variance - float(np.median(rates.variance[rows])))
 
 

@@ -10,6 +10,7 @@ from numpy.polynomial import legendre
 from ridgebayes.classical.background import Settings
 from ridgebayes.classical.statistics import Array, Ints, Mask, robust_fit
 from ridgebayes.errors import InputError
+from ridgebayes.robust import sd_about_zero
 
 
 class Crab(NamedTuple):
@@ -95,5 +96,5 @@ def _not_outlying(value: Array, group: Ints, clip: float) -> Mask:
     deviation = np.empty_like(value)
     for part in np.split(order, starts[1:]):
         deviation[part] = value[part] - np.median(value[part])
-    scale = 1.4826 * np.median(np.abs(deviation))
+    scale = sd_about_zero(deviation)
     return np.abs(deviation) <= clip * scale if scale > 0 else np.ones(value.size, bool)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from ridgebayes.classical.calibration import Calibration
 from ridgebayes.classical.statistics import Array, Mask, robust_fit
 from ridgebayes.errors import InputError
+from ridgebayes.robust import sd_about_zero
 from ridgebayes.sky import Region, Sky
 from ridgebayes.units import MCRAB
 
@@ -222,7 +223,7 @@ def _mean(
     # ScW by ScW: clipped about the median, by a width that is at least what the errors say.
     scaled = value * factor
     pull = (scaled - np.median(scaled)) / (sigma * factor)
-    kept = np.abs(pull) <= clip * max(1.0, 1.4826 * float(np.median(np.abs(pull))))
+    kept = np.abs(pull) <= clip * max(1.0, float(sd_about_zero(pull)))
     rows, value, sigma, common, factor = (x[kept] for x in (rows, value, sigma, common, factor))
 
     # Revolution by revolution: independent noise averages down, the background's error does not.

@@ -1,4 +1,4 @@
-"""Weighted means and polynomials whose errors own up to the scatter that is there."""
+"""Weighted means and polynomials with errors that include the observed scatter."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.stats import median_abs_deviation
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -92,8 +93,7 @@ def _first_guess(design: Array, value: Array, variance: Array) -> float:
     """Excess from the median of the squared residuals, which a few outliers do not move."""
     if value.size <= design.shape[1] + 1:
         return 0.0
-    middle = np.median(value)
-    spread = 1.4826 * np.median(np.abs(value - middle))
+    spread = float(median_abs_deviation(value, scale="normal"))
     return max(0.0, spread**2 - float(np.median(variance)))
 
 

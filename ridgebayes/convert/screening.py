@@ -14,15 +14,14 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import median_filter
-from scipy.stats import norm
 
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.robust import sd_about_zero
 from ridgebayes.table.outlying import FEWEST, distance
 from ridgebayes.table.scw import Bools, ScWTable
 
 BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
 
-_MAD_TO_SIGMA = 1 / norm.ppf(0.75)
 _NEIGHBOURS = 101  # ScWs of the running median: about two days
 _GAP_D = 3.0  # neighbours in time are not looked for beyond
 
@@ -153,7 +152,7 @@ def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
     tested = np.isfinite(ratio)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = 0.0 if errors is None else errors / np.abs(values)
-    scatter = _MAD_TO_SIGMA * np.median(np.abs(ratio[tested])) if tested.any() else np.inf
+    scatter = sd_about_zero(ratio[tested]) if tested.any() else np.inf
     bad = tested & (np.nan_to_num(ratio) > sigma * np.maximum(scatter, error))
     return bad, f"{of} above {sigma:g} sigma of its running median ({tested.sum()} tested)"
 

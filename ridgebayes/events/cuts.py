@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import median_filter
-from scipy.stats import norm, poisson
+from scipy.stats import median_abs_deviation, norm, poisson
 
 from ridgebayes.events.pif import MODULES, fit_sources
+from ridgebayes.robust import sd_about_zero
 from ridgebayes.table.scw import Bools, Floats
 
-_TO_SIGMA = 1.482602  # of the median absolute deviation of a normal distribution
 _ROUNDS = 20
 _BASELINE = 301  # time bins of the running median that a burst stands out of
 
@@ -70,7 +70,7 @@ def noisy_pixels(images: Floats, on: Bools, pifs: Floats, sigma: float) -> Bools
         for _ in range(_ROUNDS):
             expected = fit_sources(image, used, pifs).model
             residual = (image - expected)[used]
-            spread = _TO_SIGMA * float(np.median(np.abs(residual - np.median(residual))))
+            spread = float(median_abs_deviation(residual, scale="normal"))
             kept = on & (image <= upper_limit(expected, spread, sigma))
             if (kept == used).all() or kept.sum() <= pifs.shape[0] + MODULES.shape[0]:
                 break
@@ -100,7 +100,7 @@ def bursts(counts: Floats, good_s: Floats, bin_s: float, sigma: float) -> Bools:
     if not whole.any():
         return np.zeros_like(filled)
     steady = median_filter(counts[whole], size=_BASELINE, mode="nearest")
-    spread = _TO_SIGMA * float(np.median(np.abs(counts[whole] - steady)))
+    spread = float(sd_about_zero(counts[whole] - steady))
     index = np.flatnonzero(whole)
     share = good_s / bin_s  # of a bin that is cut by the end of an interval
     expected = np.interp(np.arange(counts.size), index, steady) * share

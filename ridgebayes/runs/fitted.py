@@ -159,7 +159,11 @@ def _means(rate: Array, data: FitData) -> Array:
 
 
 def revolution_replicates(posterior: Posterior, data: FitData, z: NDArray, key: Array) -> NDArray:
-    """Replicated mean rate of each revolution for each draw, cts/s, (draw, band, revolution)."""
+    """Replicated mean rate of each revolution for each draw, cts/s, (draw, band, revolution).
+
+    NumPyro's `Predictive` would keep the replicated rates of all ScWs and draws, of which only means are
+    needed.
+    """
 
     def one(z: Array, key: Array, data: FitData) -> Array:
         return _means(sites(posterior, z, data)["rate"].sample(key), data)

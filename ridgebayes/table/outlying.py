@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import median_abs_deviation
 
+from ridgebayes.robust import sd_about_zero
 from ridgebayes.table.scw import Floats, ScWTable
 
 FEWEST = 5
 """ScWs whose median means something."""
 
-_MAD_TO_SIGMA = 1 / norm.ppf(0.75)
 _RADIUS = 6.0  # degrees: the sky within it differs little for a field of view of 29°
 
 
@@ -29,14 +29,12 @@ def distance(scws: ScWTable) -> Floats:
         near = vectors[rows] @ vectors[rows].T > np.cos(np.radians(_RADIUS))
         for members, own in _alike(near):
             rates = scws.rate[rows[members]]
-            centre = np.median(rates, axis=0)
-            deviation[rows[own]] = scws.rate[rows[own]] - centre
-            spread[rows[own]] = np.median(np.abs(rates - centre), axis=0)
+            deviation[rows[own]] = scws.rate[rows[own]] - np.median(rates, axis=0)
+            spread[rows[own]] = median_abs_deviation(rates, axis=0, scale="normal")
     tested = np.isfinite(deviation[:, 0])
-    typical = np.median(np.abs(deviation[tested]), axis=0) if tested.any() else np.inf
-    scatter = _MAD_TO_SIGMA * np.fmax(spread, typical)
+    typical = sd_about_zero(deviation[tested], axis=0) if tested.any() else np.inf
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.abs(deviation) / np.fmax(scatter, scws.stat_err))
+        return np.asarray(np.abs(deviation) / np.fmax(np.fmax(spread, typical), scws.stat_err))
 
 
 def _alike(near: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:

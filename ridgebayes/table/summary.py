@@ -8,11 +8,11 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 from astropy_healpix import HEALPix
-from numpy.typing import NDArray
+from scipy.ndimage import median
 from scipy.spatial import cKDTree
-from scipy.stats import norm
 
 from ridgebayes.errors import InputError
+from ridgebayes.robust import SD_OVER_MAD, sd_about_zero
 from ridgebayes.table.orbit import mjd_at
 from ridgebayes.table.outlying import distance
 from ridgebayes.table.scw import CRAB, Bools, Floats, Ints, ScWTable
@@ -23,7 +23,6 @@ COVER_RADIUS = 8.0  # degrees; within it the response is above 0.6
 FAR = 8.0  # robust sigma: screening flags from 6, where one of some thousand ScWs is by chance
 NAMED = 5  # how many suspicious ScWs to name
 
-_MAD_TO_SIGMA = 1 / norm.ppf(0.75)
 _CENTRE = SkyCoord(0, 0, unit="deg", frame="galactic")
 
 
@@ -207,15 +206,9 @@ def _outliers(values: Floats, errors: Floats, group: Ints, use: Bools) -> Bools:
         return far
     values, errors = values[use], errors[use]
     _, group = np.unique(group[use], return_inverse=True)
-    deviation = np.abs(values - _group_median(values, group)[group])
-    scatter = _MAD_TO_SIGMA * np.maximum(_group_median(deviation, group)[group], np.median(deviation))
+    each = np.arange(group.max() + 1)
+    deviation = np.abs(values - median(values, group, each)[group])
+    own = SD_OVER_MAD * median(deviation, group, each)[group]
+    scatter = np.maximum(own, sd_about_zero(deviation))
     far[use] = deviation > 6 * np.maximum(scatter, errors)
     return far
-
-
-def _group_median(values: Floats, group: NDArray[np.integer]) -> Floats:
-    """Median of the values of every group 0, 1, …, none of which is empty."""
-    ordered = values[np.lexsort((values, group))]
-    size = np.bincount(group)
-    start = np.cumsum(size) - size
-    return (ordered[start + (size - 1) // 2] + ordered[start + size // 2]) / 2

@@ -12,7 +12,7 @@ from astropy.time import Time
 
 from ridgebayes.errors import InputError
 from ridgebayes.table.scw import CRAB_DEC, CRAB_RA, ScWTable
-from ridgebayes.table.summary import _group_median, summarise, summary
+from ridgebayes.table.summary import summarise, summary
 from tests.helpers.scw_table import BANDS, make_scws
 
 REALDATA = Path(__file__).resolve().parents[3] / "shared" / "realdata"
@@ -82,14 +82,6 @@ def test_sky_covered_is_the_area_of_the_caps():
     assert summarise(at_latitudes([0, 0, 50], lon=[0, 0, 100]))["sky"]["covered"] == pytest.approx(
         2 * cap, rel=0.05
     )
-
-
-def test_group_median_against_a_loop():
-    rng = np.random.default_rng(4)
-    group = rng.permutation(np.concatenate([np.arange(30), rng.integers(0, 30, 200)]))
-    values = rng.normal(size=group.size)
-    expected = [np.median(values[group == g]) for g in range(30)]
-    np.testing.assert_array_equal(_group_median(values, group), expected)
 
 
 def together(scws):
