@@ -17,7 +17,6 @@ from ridgebayes.events.pif import Illumination, SourceFit, fit_sources
 from ridgebayes.events.reading import FULL_DETECTOR, SHAPE, EventList
 from ridgebayes.table.scw import Band, Floats
 
-DEFAULT_BANDS = "25-60,60-80,80-200"
 TRACER = Band("tracer", 600.0, 1000.0)
 _BIN_S = 1.0  # of the light curve that bursts are searched in
 _MIN_PER_PIXEL = 7.0  # one pixel in a thousand that is on then counts nothing

@@ -56,15 +56,12 @@ class Response(Averaged, Protocol):
     def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
         """R at tangent-plane detector coordinates, in degrees."""
 
-    def solid_angle_deg2(self) -> float:
-        """∫ R dΩ over the sky, in deg²."""
-
     def key(self) -> str:
         """Text that is equal for equal responses and only for these (part of the names of cached results)."""
 
 
 class _RollAverage(ABC):
-    """``averaged`` and ``solid_angle_deg2`` of any R(x, y) with a ``radius_deg``."""
+    """``averaged`` of any R(x, y) with a ``radius_deg``."""
 
     radius_deg: float
 
@@ -92,12 +89,6 @@ class _RollAverage(ABC):
             Same shape; interpolated linearly in a table computed once.
         """
         return np.interp(np.abs(np.asarray(offset_deg, float)), *self._table, right=0.0)
-
-    def solid_angle_deg2(self) -> float:
-        """∫ R dΩ over the sphere, in deg² (smaller than ∫∫ R dx dy in the tangent plane, by cos³θ)."""
-        offset, mean = self._table
-        rad = np.deg2rad(offset)
-        return float(2 * np.pi * np.trapezoid(mean * np.sin(rad), rad) * np.rad2deg(1.0) ** 2)
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,6 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         """Mean and covariance of the coefficients given rates, with the effective variances of EM."""
         return self._widened(self._settled(value)[0]).coefficient_posterior(value)
 
-    def outlier_probability(self, value: ArrayLike) -> Array:
-        """Return the probability that each ScW is an outlier, given rates, (..., block, width)."""
-        _, left = self._settled(value)
-        odds = log_odds(left, self.noise_variance, *self._mixture())
-        return jnp.where(self.filled, jax.nn.sigmoid(odds), 0.0)
-
     def _mixture(self) -> tuple[Array, Array]:
         return self.fraction[..., None, None], self.size[..., None, None]
 

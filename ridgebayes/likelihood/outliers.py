@@ -103,17 +103,6 @@ class OutlierNormal(RevolutionNormal):
 
         return self._over_bands(posterior, "(r,n),(r,n,n)")(value - self.loc)
 
-    def outlier_probability(self, value: ArrayLike) -> Array:
-        """Return the probability that each ScW is an outlier, given rates, (..., block, width)."""
-
-        def probability(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
-            given = (fraction, size)
-            widened = variance * _settled(residual, variance, coef_sd, *given, basis, mask, block_revolution)
-            left = _left(residual, widened, coef_sd, basis, mask, block_revolution)[0]
-            return jnp.where(mask, jax.nn.sigmoid(log_odds(left, variance, *given)), 0.0)
-
-        return self._over_bands(probability, "(b,w)")(value - self.loc)
-
     def _over_bands(self, function, result: str):
         shared = (self.basis, self.filled, self.block_revolution)
 

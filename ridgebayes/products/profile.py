@@ -143,11 +143,6 @@ def scaled_starlight(run: Run, shape: Shape | None = None) -> dict[str, Template
     return found
 
 
-def core_starlight(sky: Sky) -> Array:
-    """Mean starlight over the core of every region, (M,), 1 towards the Galactic centre."""
-    return core_brightness(sky.regions, Shape("starlight"))
-
-
 def intensity_profile(run: Run) -> QTable:
     """Intensity of the regions near the plane, a row for each region and band.
 

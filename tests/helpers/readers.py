@@ -147,7 +147,7 @@ def _response(folder):
 
     def read(f):
         found = ImageResponse.from_fits(f / "r.fits")
-        return found.key(), found.radius_deg, found.averaged(np.linspace(0, 20, 5)), found.solid_angle_deg2()
+        return found.key(), found.radius_deg, found.averaged(np.linspace(0, 20, 5))
 
     return Reader(folder, {"r.fits": "fits"}, read)
 

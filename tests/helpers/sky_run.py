@@ -7,9 +7,23 @@ from astropy.table import QTable
 
 from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.runs.run import Run
+from ridgebayes.sky.regions import Shape
+from ridgebayes.sky.skymap import core_brightness
 
 CRAB = 100.0  # cts/s, all bands, always
 RESPONSE = Trapezoid()
+
+
+def core_starlight(sky):
+    """Mean starlight over the core of every region, 1 towards the Galactic centre."""
+    return core_brightness(sky.regions, Shape("starlight"))
+
+
+def solid_angle_deg2(response):
+    """∫ R dΩ over the sphere, deg²."""
+    offset = np.linspace(0.0, response.radius_deg, 3001)
+    around = 2 * np.pi * np.sin(np.deg2rad(offset)) * np.rad2deg(1.0)
+    return np.trapezoid(response.averaged(offset) * around, offset)
 
 
 def sky_run(sky, draws, *, scws=None, unseen=(), solid_angle=1.0, truth=None, diagnosed=True):

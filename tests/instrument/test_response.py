@@ -12,6 +12,7 @@ from scipy.integrate import dblquad, quad
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import ImageResponse, Trapezoid, detector_axes, detector_offsets
+from tests.helpers.sky_run import solid_angle_deg2
 
 MEASURED = Path(__file__).resolve().parents[3] / "shared/realdata/eff_area_isgri.fits.gz"
 
@@ -56,7 +57,7 @@ def test_solid_angle_against_quadrature():
     f, e = r.flat_deg, r.edge_deg
     parts = [((0, f), (0, f)), ((f, e), (0, f)), ((0, f), (f, e)), ((f, e), (f, e))]
     quarter = sum(dblquad(integrand, *xs, *ys, epsabs=1e-3)[0] for xs, ys in parts)
-    assert_allclose(r.solid_angle_deg2(), 4 * quarter, rtol=1e-4)
+    assert_allclose(solid_angle_deg2(r), 4 * quarter, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("flat", "edge"), [(5, 5), (-1, 10), (4, 60), (float("nan"), 14)])
@@ -129,7 +130,7 @@ def test_image_of_a_trapezoid_is_the_trapezoid(tmp_path):
     image, exact = ImageResponse.from_fits(path), Trapezoid()
     x, y = np.random.default_rng(2).uniform(-22, 22, (2, 1000))
     assert_allclose(image(x, y), exact(x, y), atol=0.003)  # bilinear across the kinks
-    assert_allclose(image.solid_angle_deg2(), exact.solid_angle_deg2(), rtol=2e-3)
+    assert_allclose(solid_angle_deg2(image), solid_angle_deg2(exact), rtol=2e-3)
     assert_allclose(image.averaged([2.0, 9.0, 18.0]), exact.averaged([2.0, 9.0, 18.0]), atol=2e-3)
     assert image(0, 0) == pytest.approx(1)
     assert_allclose(image([np.inf, 50], [0, 0]), 0)
@@ -194,4 +195,4 @@ def test_trapezoid_describes_the_measured_image():
     field = (m > 1e-3) | (t > 0)
     assert np.sqrt(np.mean((m - t)[field] ** 2)) < 0.015  # of the peak, which is 1
     assert measured.averaged(0.0) == pytest.approx(1, abs=0.01)
-    assert measured.solid_angle_deg2() == pytest.approx(model.solid_angle_deg2(), rel=0.005)
+    assert solid_angle_deg2(measured) == pytest.approx(solid_angle_deg2(model), rel=0.005)

@@ -78,15 +78,6 @@ def test_white_noise_is_that_of_dense_algebra(made, correlated):
     np.testing.assert_allclose(found, covariance / np.outer(sd, sd), atol=0.08)
 
 
-def test_an_outlier_is_found(made):
-    where, given, process, value, _ = made
-    sd = np.sqrt(np.asarray(given["noise_variance"]))
-    value = value.at[0, 2].add(float(12 * sd[0, 2]))
-    probability = np.asarray(mixed(given, process, 0.02).outlier_probability(value))
-    assert probability[0, 2] > 0.99
-    assert where.unpack(probability).mean() < 0.1
-
-
 @pytest.mark.long
 def test_gradient_is_nearly_that_of_the_value(made):
     """The share of the outliers is found outside of the derivative."""

@@ -8,7 +8,7 @@ from numpyro import handlers
 from ridgebayes import models, sample, simulate, sky
 from ridgebayes.errors import InputError
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.products.profile import core_starlight
+from tests.helpers.sky_run import core_starlight
 
 
 @pytest.mark.slow

@@ -6,9 +6,8 @@ import pytest
 
 from ridgebayes import InputError
 from ridgebayes.products.latitude import latitude_points, latitude_profile
-from ridgebayes.products.profile import core_starlight
 from ridgebayes.sky import load
-from tests.helpers.sky_run import RESPONSE, scw_columns, sky_run
+from tests.helpers.sky_run import RESPONSE, core_starlight, scw_columns, sky_run
 
 LON, LAT = np.tile([0.0, 3.0, 20.0], 12), np.repeat([-7.0, -1.0, 4.5, 9.1], 9)
 

@@ -14,7 +14,6 @@ from ridgebayes import InputError, read_table, write_scws
 from ridgebayes.plots import profile as plots
 from ridgebayes.plots.style import ORANGE
 from ridgebayes.products.profile import (
-    core_starlight,
     fov_profile,
     intensity_profile,
     scaled_starlight,
@@ -24,7 +23,7 @@ from ridgebayes.products.skydraws import exposures, region_draws, spread
 from ridgebayes.runs.intensity import MCRAB
 from ridgebayes.sky import Freudenreich, Region, build, load
 from tests.helpers.cli import call
-from tests.helpers.sky_run import RESPONSE, sky_run
+from tests.helpers.sky_run import RESPONSE, core_starlight, sky_run, solid_angle_deg2
 
 
 @cache
@@ -102,7 +101,7 @@ def test_fov_flux_of_a_uniform_sky():
     table = fov_profile(run)
     assert len(table) == 361
     assert table["mean"].unit == MCRAB
-    expected = 1.1 * RESPONSE.solid_angle_deg2() * intensity
+    expected = 1.1 * solid_angle_deg2(RESPONSE) * intensity
     np.testing.assert_allclose(table["mean"].value, expected.mean(), rtol=3e-3)
     np.testing.assert_allclose(table["sd"].value, expected.std(ddof=1), rtol=3e-3)
     np.testing.assert_allclose(table["hi94"].value, np.quantile(expected, 0.97), rtol=3e-3)

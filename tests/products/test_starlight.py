@@ -8,12 +8,11 @@ from astropy.wcs import WCS
 
 from ridgebayes import InputError, read_table
 from ridgebayes.instrument.crab_spectrum import CRAB
-from ridgebayes.products.profile import core_starlight
 from ridgebayes.products.starlight import starlight_ratio
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import load, starlight
 from tests.helpers.cli import call
-from tests.helpers.sky_run import sky_run
+from tests.helpers.sky_run import core_starlight, sky_run
 
 
 def healpix(path, factor=1.0, unit="MJy/sr"):
