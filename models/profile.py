@@ -72,9 +72,7 @@ def rates(p: Parameters, data: FitData) -> None:
     # were smooth, the mean of faint sources, which follows starlight, would absorb a bulge.
     diffuse = profile_of_longitude(p, data) - components.beside_diffuse(p, data)
     intensity = numpyro.deterministic("sky.intensity", diffuse)
-    crab_rate = components.crab_rate(p, data)
-    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
-    components.observe(p, data, components.background(p, data), seen, crab_rate)
+    components.observe_sky(p, data, intensity)
 
 
 def profile(sky: Sky) -> Model:

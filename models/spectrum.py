@@ -27,7 +27,8 @@ component that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+from collections.abc import Callable
+
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -39,12 +40,10 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
+from ridgebayes.spectra.components import cutoff as thermal
+from ridgebayes.spectra.components import powerlaw as hard
 
 E2 = "keV / (cm2 s sr)"
-THERMAL_KEV, HARD_KEV = 35.0, 60.0
-"""Reference energies of the amplitudes. For given amplitudes the softest band, which is known best, depends
-little on the shapes, so that the posterior is close to Gaussian."""
-
 PRIORS = {
     "sky.thermal": Parameter(
         dist.Normal(0.0, 100.0), E2, (), "E² dN/dE of the thermal part at 35 keV where stars are brightest"
@@ -81,16 +80,6 @@ PRIORS = {
 }
 
 
-def thermal(energy: Array, temperature: Array) -> Array:
-    """Photon spectrum E⁻¹ exp(−E/kT) whose E² dN/dE at 35 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
-    return jnp.exp((THERMAL_KEV - energy) / temperature) / (energy * THERMAL_KEV)
-
-
-def hard(energy: Array, index: Array) -> Array:
-    """Photon spectrum E^−Γ whose E² dN/dE at 60 keV is 1 keV/cm²/s: ph/cm²/s/keV."""
-    return (energy / HARD_KEV) ** -index / HARD_KEV**2
-
-
 def by_starlight(p: Parameters, data: FitData) -> Array:
     """Thermal part of each region, E² dN/dE at 35 keV, (region,)."""
     return components.measured(p, "sky.thermal") * data.stars + components.departure(p, data.stars)
@@ -104,16 +93,16 @@ def hard_part(p: Parameters, data: FitData) -> Array:
 
 def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
     """Rates of all ScWs in all bands."""
+    two_parts(p, data, lambda energy: thermal(energy, p("sky.temperature")), redistribution)
+
+
+def two_parts(p: Parameters, data: FitData, soft: Callable[[Array], Array], redistribution: str) -> None:
+    """Rates for a thermal part with the photon spectrum `soft`, and the hard power law."""
     spread = energies.redistribution(redistribution) if redistribution else None
-    soft = components.fold(lambda e: thermal(e, p("sky.temperature")), data, p, spread)[:, None]
-    stiff = components.fold(lambda e: hard(e, p("sky.index")), data, p, spread)[:, None]
-    thermal_part = by_starlight(p, data)
-    intensity = numpyro.deterministic(
-        "sky.intensity", (soft * thermal_part + stiff * hard_part(p, data)) / DEG2_PER_SR
-    )
-    crab_rate = components.crab_rate(p, data)
-    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
-    components.observe(p, data, components.background(p, data), seen, crab_rate)
+    fold = lambda photons: components.fold(photons, data, p, spread)[:, None]  # noqa: E731
+    of_thermal, of_hard = fold(soft), fold(lambda energy: hard(energy, p("sky.index")))
+    parts = of_thermal * by_starlight(p, data) + of_hard * hard_part(p, data)
+    components.observe_sky(p, data, numpyro.deterministic("sky.intensity", parts / DEG2_PER_SR))
 
 
 def spectrum(sky: Sky, *, redistribution: str = "") -> Model:

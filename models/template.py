@@ -55,9 +55,7 @@ def rates(p: Parameters, data: FitData) -> None:
     of_maps = components.measured(p, "sky.norm") @ data.template
     departure = components.departure(p, data.template.sum(0))
     intensity = numpyro.deterministic("sky.intensity", of_maps + departure)
-    crab_rate = components.crab_rate(p, data)
-    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
-    components.observe(p, data, components.background(p, data), seen, crab_rate)
+    components.observe_sky(p, data, intensity)
 
 
 def template(sky: Sky) -> Model:

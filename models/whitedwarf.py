@@ -15,16 +15,14 @@ which must be within the table, 0.3 to 1.35 solar masses.
 
 from __future__ import annotations
 
-import numpyro
 import numpyro.distributions as dist
 from jax import Array
 
 from ridgebayes.instrument import redistribution as energies
-from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.models.spectrum import PRIORS as SPECTRUM
-from ridgebayes.models.spectrum import by_starlight, hard, hard_part
+from ridgebayes.models.spectrum import two_parts
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky
 from ridgebayes.spectra.components import COMPONENTS
@@ -49,15 +47,7 @@ def thermal(energy: Array, mass: Array) -> Array:
 
 def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
     """Rates of all ScWs in all bands."""
-    spread = energies.redistribution(redistribution) if redistribution else None
-    soft = components.fold(lambda e: thermal(e, p("sky.mass")), data, p, spread)[:, None]
-    stiff = components.fold(lambda e: hard(e, p("sky.index")), data, p, spread)[:, None]
-    thermal_part = by_starlight(p, data)
-    intensity = (soft * thermal_part + stiff * hard_part(p, data)) / DEG2_PER_SR
-    intensity = numpyro.deterministic("sky.intensity", intensity)
-    crab_rate = components.crab_rate(p, data)
-    seen = components.sky(p, intensity, crab_rate, data) + components.crab(crab_rate, data)
-    components.observe(p, data, components.background(p, data), seen, crab_rate)
+    two_parts(p, data, lambda energy: thermal(energy, p("sky.mass")), redistribution)
 
 
 def whitedwarf(sky: Sky, *, redistribution: str = "") -> Model:

@@ -351,6 +351,13 @@ def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array]:
     return data.exposure, data.fov
 
 
+def observe_sky(p: Parameters, data: FitData, intensity: Array) -> None:
+    """Compare observed rates with background, Crab and a sky of intensities (band, region), mCrab/deg²."""
+    rate = crab_rate(p, data)
+    seen = sky(p, intensity, rate, data) + crab(rate, data)
+    observe(p, data, background(p, data), seen, rate)
+
+
 def observe(
     p: Parameters,
     data: FitData,

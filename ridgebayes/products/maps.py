@@ -23,6 +23,7 @@ from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.intensity import need_sky
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky, build
+from ridgebayes.sky.vectors import unit_vectors
 
 Array = NDArray[np.float64]
 
@@ -220,7 +221,7 @@ def pointings_near(run: Run, nside: int, radius: float) -> sparse.csr_array:
     if not plain.size:
         return sparse.csr_array(shape)
     chord = 2 * np.sin(np.deg2rad(radius) / 2)
-    pixels, pointings = cKDTree(_vectors(*centres(nside))), cKDTree(_vectors(lon, lat))
+    pixels, pointings = cKDTree(unit_vectors(*centres(nside))), cKDTree(unit_vectors(lon, lat))
     pairs = pixels.sparse_distance_matrix(pointings, chord, output_type="ndarray")
     ones = np.ones(len(pairs))
     return sparse.coo_array((ones, (pairs["i"], plain[pairs["j"]])), shape).tocsr()
@@ -319,8 +320,3 @@ def moments(design: sparse.csr_array, draws: Array) -> tuple[Array, Array]:
     covariance = np.atleast_2d(np.cov(draws.T))
     variance = design.multiply(design @ covariance).sum(axis=1)
     return design @ draws.mean(axis=0), np.sqrt(np.maximum(np.asarray(variance).ravel(), 0.0))
-
-
-def _vectors(lon: Array, lat: Array) -> Array:
-    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import detector_axes
 from ridgebayes.simulate.pointings import as_programme, check_seed, new_ids
+from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.table import orbit
 from ridgebayes.table.scw import CRAB, ScWTable
 from ridgebayes.table.validation import MISSION
@@ -147,9 +148,7 @@ def _extragalactic_targets(rng: Generator) -> Array:
 
 def _icrs(lon: Array, lat: Array) -> Array:
     """ICRS unit vectors (n, 3) of galactic positions in degrees."""
-    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
-    galactic = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-    return galactic @ _galactic_axes()
+    return unit_vectors(lon, lat) @ _galactic_axes()
 
 
 @cache

@@ -20,6 +20,7 @@ from ridgebayes.sky.skymap import Sky
 from ridgebayes.sky.starlight import starlight
 from ridgebayes.sky.sums import roll_averaged
 from ridgebayes.sky.templates import interpolated, read_template
+from ridgebayes.sky.vectors import unit_vectors
 
 Array = NDArray[np.float64]
 
@@ -152,7 +153,7 @@ class _Template:
         pixel = HEALPix(_NSIDE, order="ring").lonlat_to_healpix(lon * u.deg, lat * u.deg)
         occupied, inverse = np.unique(pixel, return_inverse=True)
         total = np.bincount(inverse, flux)
-        centre = np.stack([np.bincount(inverse, flux * v) for v in _unit(lon, lat).T], axis=-1)
+        centre = np.stack([np.bincount(inverse, flux * v) for v in unit_vectors(lon, lat).T], axis=-1)
         lit = total > 0
         if not lit.any():
             raise InputError("truth: the template is zero everywhere: take another")
@@ -177,14 +178,9 @@ def _moved(sky: Sky, wrong: WrongTemplate) -> Sky:
         return sky
     lon = np.rad2deg(np.arctan2(sky.nodes[:, 1], sky.nodes[:, 0]))
     lat = np.rad2deg(np.arcsin(np.clip(sky.nodes[:, 2], -1, 1))) * wrong.stretch + wrong.shift_deg
-    return replace(sky, nodes=_unit(lon, np.clip(lat, -90, 90)))
+    return replace(sky, nodes=unit_vectors(lon, np.clip(lat, -90, 90)))
 
 
 def _at(sky: Sky, lon: Array, lat: Array, response: Response) -> Array:
     """Exposure of pointings at galactic positions, averaged over roll, deg², (positions, regions)."""
-    return roll_averaged(sky, _unit(lon, lat), response)
-
-
-def _unit(lon: Array, lat: Array) -> Array:
-    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    return roll_averaged(sky, unit_vectors(lon, lat), response)

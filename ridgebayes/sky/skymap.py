@@ -23,6 +23,7 @@ from ridgebayes.sky.regions import Region, Sample, Shape
 from ridgebayes.sky.starlight import Component, starlight
 from ridgebayes.sky.sums import roll_averaged
 from ridgebayes.sky.templates import interpolated, read_template
+from ridgebayes.sky.vectors import unit_vectors
 
 Array = NDArray[np.float64]
 
@@ -187,7 +188,7 @@ class Sky:
         ndarray
             (N, M) deg²: times intensities in mCrab/deg² it is the flux in the field of view, mCrab.
         """
-        return roll_averaged(self, _unit_vector(np.asarray(lon), np.asarray(lat)), response)
+        return roll_averaged(self, unit_vectors(lon, lat), response)
 
 
 def load(source: str | Path, *, nside: int = 64) -> Sky:
@@ -284,7 +285,7 @@ def build(
         pixel = grid.lonlat_to_healpix(lon * u.deg, lat * u.deg)
         occupied, inverse = np.unique(pixel, return_inverse=True)
         total = np.bincount(inverse, flux).astype(float)
-        centroid = np.stack([np.bincount(inverse, flux * part) for part in _unit_vector(lon, lat).T], axis=-1)
+        centroid = np.stack([np.bincount(inverse, flux * part) for part in unit_vectors(lon, lat).T], axis=-1)
         lit = total > 1e-9 * total.max()  # the far wings of a thin layer cost time and change nothing
         reach.append(occupied)
         pixels.append(occupied[lit])
@@ -308,12 +309,6 @@ def _rows(columns: Sequence[NDArray[np.int64]], values: Array, width: int) -> sp
     """Return the sparse matrix whose row i has its values in ``columns[i]``."""
     ends = np.cumsum([0, *(len(c) for c in columns)])
     return sparse.csr_array((values, np.concatenate(columns), ends), shape=(len(columns), width))
-
-
-def _unit_vector(lon: Array, lat: Array) -> Array:
-    """Galactic unit vectors (N, 3) of positions in degrees."""
-    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def _check_overlap(regions: Sequence[Region], samples: Sequence[Sample], reach: sparse.csr_array) -> None:

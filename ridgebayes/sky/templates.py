@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits
 from ridgebayes.io.fits_table import stored_nulls
+from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.table.missing import no_value
 
 log = logging.getLogger(__name__)
@@ -222,12 +223,6 @@ def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Array, Array]:
     return np.where(there, lon, np.nan), np.where(there, lat, np.nan)
 
 
-def _vectors(lon: Array, lat: Array) -> Array:
-    """Return unit vectors (3, N) of positions in degrees."""
-    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-
-
 def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale: float) -> Array:
     """Interpolate bilinearly among the pixels that are neighbours on the sky, and not only in the image."""
     rows, columns = image.shape
@@ -235,7 +230,7 @@ def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale:
     values = np.full(x.shape, np.nan)
     x, y = x[inside], y[inside]
     low_x, low_y = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    centre = _vectors(where.spherical.lon.deg[inside], where.spherical.lat.deg[inside])
+    centre = unit_vectors(where.spherical.lon.deg[inside], where.spherical.lat.deg[inside])
     neighbours, weights = [], []
     for right, up in ((0, 0), (1, 0), (0, 1), (1, 1)):
         column, row = low_x + right, low_y + up
@@ -245,7 +240,7 @@ def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale:
         lon, lat = world[wcs.wcs.lng], world[wcs.wcs.lat]
         here &= np.abs(lat) <= 90  # a padded image goes on behind the pole
         with np.errstate(invalid="ignore"):
-            apart = np.rad2deg(np.linalg.norm(_vectors(lon, lat) - centre, axis=0))
+            apart = np.rad2deg(np.linalg.norm(unit_vectors(lon, lat) - centre, axis=-1))
             weight = np.where(here & (apart < _NEAR * scale), weight, 0.0)
         neighbours.append(np.where(here, row * columns + column, 0))
         weights.append(weight)
@@ -268,8 +263,8 @@ def _over_seams(
     if real.size == image.size:  # no edge of a projection
         return values
     spherical = where[gaps].spherical
-    tree = cKDTree(_vectors(lon[real], lat[real]).T)
-    apart, nearest_pixel = tree.query(_vectors(spherical.lon.deg, spherical.lat.deg).T)
+    tree = cKDTree(unit_vectors(lon[real], lat[real]))
+    apart, nearest_pixel = tree.query(unit_vectors(spherical.lon.deg, spherical.lat.deg))
     close = apart < 2 * np.sin(np.deg2rad(_NEAR * scale) / 2)
     filled = image.ravel()[real[np.minimum(nearest_pixel, real.size - 1)]]
     values[gaps] = np.where(close, filled, np.nan)
