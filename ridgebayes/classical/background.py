@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import legendre
 
-from ridgebayes.classical.statistics import Array, Ints, Mask, excess_variance, mean_and_excess
+from ridgebayes.classical.statistics import excess_variance, mean_and_excess
 from ridgebayes.errors import InputError
 from ridgebayes.robust import sd_about_zero
+from ridgebayes.typing import Bools, Floats, Ints
 
 NONE, BORROWED, CONSTANT, FULL = range(4)
 """How a revolution is calibrated."""
@@ -101,13 +102,13 @@ class Rates(NamedTuple):
         Middle of each revolution, (R,).
     """
 
-    rate: Array
-    variance: Array
-    tracer: Array
-    basis: Array
+    rate: Floats
+    variance: Floats
+    tracer: Floats
+    basis: Floats
     revolution: Ints
-    quiet: Mask
-    mjd: Array
+    quiet: Bools
+    mjd: Floats
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,13 @@ class Background:
 
     tracer: float
     tracer_err: float
-    coefficients: Array
-    covariance: Array
+    coefficients: Floats
+    covariance: Floats
     kind: Ints
     scatter: float
-    used: Mask
+    used: Bools
 
-    def at(self, rates: Rates) -> tuple[Array, Array]:
+    def at(self, rates: Rates) -> tuple[Floats, Floats]:
         """Background of every ScW and its standard error, (N,) each; NaN where uncalibrated.
 
         The error of the tracer coefficient is left out: it is a hundredth of the scatter.
@@ -149,7 +150,7 @@ class Background:
         return value, np.sqrt(variance)
 
 
-def phase_basis(phase: Array) -> Array:
+def phase_basis(phase: Floats) -> Floats:
     """Shifted Legendre polynomials of degree 0 to 2, (N, 3): they span 1, P, P² and are less collinear."""
     return np.asarray(legendre.legvander(2 * phase - 1, 2), float)
 
@@ -211,7 +212,7 @@ def _rough_scatter(rates: Rates) -> float:
     return max(0.0, variance - float(np.median(rates.variance[rows])))
 
 
-def _kinds(rates: Rates, used: Mask, settings: Settings) -> Ints:
+def _kinds(rates: Rates, used: Bools, settings: Settings) -> Ints:
     """How each revolution can be calibrated by its own ScWs, (R,)."""
     n_revolutions = rates.mjd.size
     rho, basis = rates.revolution[used], rates.basis[used]
@@ -228,13 +229,13 @@ def _kinds(rates: Rates, used: Mask, settings: Settings) -> Ints:
     return kind
 
 
-def _quadratic(phi: Array, covariance: Array) -> Array:
+def _quadratic(phi: Floats, covariance: Floats) -> Floats:
     return np.einsum("ni,nij,nj->n", phi, covariance, phi)
 
 
 def _solve(
-    rates: Rates, used: Mask, kind: Ints, scatter2: float, phase: Array
-) -> tuple[float, float, Array, Array, Array]:
+    rates: Rates, used: Bools, kind: Ints, scatter2: float, phase: Floats
+) -> tuple[float, float, Floats, Floats, Floats]:
     """Weighted least squares for the tracer coefficient and each revolution's own terms.
 
     The normal equations fall apart into one 3 × 3 block a revolution once `a` is eliminated (Schur
@@ -257,7 +258,7 @@ def _solve(
     value = rates.rate[rows] - np.einsum("nj,nj->n", all_terms[:, 1:], borrowed_curve[rho])
     tracer, n = rates.tracer[rows], rates.mjd.size
 
-    def total(x: Array) -> Array:
+    def total(x: Floats) -> Floats:
         return np.asarray(np.bincount(rho, weight * x, minlength=n), float)
 
     gram = np.array([[total(phi[:, i] * phi[:, j]) for j in range(3)] for i in range(3)]).transpose(2, 0, 1)
@@ -288,11 +289,11 @@ def _solve(
 def _complete(
     rates: Rates,
     kind: Ints,
-    terms: Array,
-    covariance: Array,
-    phase: Array,
+    terms: Floats,
+    covariance: Floats,
+    phase: Floats,
     settings: Settings,
-) -> tuple[Array, Array, Ints]:
+) -> tuple[Floats, Floats, Ints]:
     """Lend the mean constant of their neighbours to the revolutions without their own.
 
     Its error is what the calibrated revolutions show when they are predicted from their neighbours.

@@ -19,12 +19,13 @@ from ridgebayes.classical.background import (
     phase_basis,
 )
 from ridgebayes.classical.crab import Crab, fit_crab
-from ridgebayes.classical.statistics import Array, Ints, Mask, mean_and_excess
+from ridgebayes.classical.statistics import mean_and_excess
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.response import Response, Trapezoid
 from ridgebayes.sky import Region, Shape, Sky, exposure, point_response
 from ridgebayes.sky.skymap import build
 from ridgebayes.table.scw import CRAB, ScWTable
+from ridgebayes.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +69,21 @@ class Calibration:
     settings: Settings
     response: Response
     template: Sky
-    background: Array
-    background_err: Array
-    crab_rate: Array
-    crab_rate_err: Array
-    scatter: Array
-    tracer: Array
-    tracer_err: Array
+    background: Floats
+    background_err: Floats
+    crab_rate: Floats
+    crab_rate_err: Floats
+    scatter: Floats
+    tracer: Floats
+    tracer_err: Floats
     revolutions: Ints
-    coefficients: Array
+    coefficients: Floats
     kind: Ints
-    used: Mask
-    seen: Array
-    galaxy: Array
-    residual: Array
-    error: Array
+    used: Bools
+    seen: Floats
+    galaxy: Floats
+    residual: Floats
+    error: Floats
     left_out: dict[str, int]
 
 
@@ -176,7 +177,7 @@ def calibrate(
     )
 
 
-def _given_crab(scws: ScWTable, crab_rate: Mapping[str, float] | None, source: str) -> Array | None:
+def _given_crab(scws: ScWTable, crab_rate: Mapping[str, float] | None, source: str) -> Floats | None:
     """Crab rate as given, (K,), or None where the ScWs have it."""
     for name in crab_rate or {}:
         if name not in scws.band_names:
@@ -200,7 +201,7 @@ def _given_crab(scws: ScWTable, crab_rate: Mapping[str, float] | None, source: s
 
 
 def _calibrate_band(
-    scws: ScWTable, rates: Rates, crab_seen: Array, given: float | None, seen: Array, settings: Settings
+    scws: ScWTable, rates: Rates, crab_seen: Floats, given: float | None, seen: Floats, settings: Settings
 ) -> dict[str, Any]:
     """Fit background, Crab and the brightness of the Galaxy in turn."""
     galaxy, light = 0.0, np.zeros(len(scws))
@@ -239,7 +240,7 @@ def _calibrate_band(
 
 
 def _brightness(
-    residual: Array, noise: Array, common: Array, seen: Array, revolution: Ints, plane: Mask, clip: float
+    residual: Floats, noise: Floats, common: Floats, seen: Floats, revolution: Ints, plane: Bools, clip: float
 ) -> float:
     """Brightness of the template in the residuals of the plane, mCrab/deg²; never negative.
 
@@ -256,7 +257,7 @@ def _brightness(
     return max(0.0, mean_and_excess(value, variance, clip)[0])
 
 
-def _left_out(scws: ScWTable, quiet: Mask, stacked: dict[str, Any], revolution: Ints) -> dict[str, int]:
+def _left_out(scws: ScWTable, quiet: Bools, stacked: dict[str, Any], revolution: Ints) -> dict[str, int]:
     """Count revolutions by how they are calibrated (in the first band), and what was left out."""
     kind = stacked["kind"][:, 0]
     reached = quiet & (kind[revolution] > BORROWED)

@@ -8,25 +8,26 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from ridgebayes.classical.background import Settings
-from ridgebayes.classical.statistics import Array, Ints, Mask, robust_fit
+from ridgebayes.classical.statistics import robust_fit
 from ridgebayes.errors import InputError
 from ridgebayes.robust import sd_about_zero
+from ridgebayes.typing import Bools, Floats, Ints
 
 
 class Crab(NamedTuple):
     """Crab rate at every ScW and its error, cts/s per Crab, (N,) each."""
 
-    rate: Array
-    error: Array
+    rate: Floats
+    error: Floats
 
 
 def fit_crab(
-    mjd: Array,
+    mjd: Floats,
     revolution: Ints,
-    rest: Array,
-    variance: Array,
-    background_err: Array,
-    crab_seen: Array,
+    rest: Floats,
+    variance: Floats,
+    background_err: Floats,
+    crab_seen: Floats,
     settings: Settings,
 ) -> Crab:
     """Polynomial in time through the Crab rates of the revolutions.
@@ -62,7 +63,7 @@ def fit_crab(
     present, rho = np.unique(revolution[rows], return_inverse=True)
     w, r, y = 1 / variance[rows], crab_seen[rows], rest[rows]
 
-    def total(x: Array) -> Array:
+    def total(x: Floats) -> Floats:
         return np.asarray(np.bincount(rho, w * x), float)
 
     common = np.bincount(rho, background_err[rows] ** 2) / np.bincount(rho)
@@ -89,7 +90,7 @@ def fit_crab(
     return Crab(value, error)
 
 
-def _not_outlying(value: Array, group: Ints, clip: float) -> Mask:
+def _not_outlying(value: Floats, group: Ints, clip: float) -> Bools:
     """Points within `clip` robust standard deviations of the median of their group."""
     order = np.argsort(group, kind="stable")
     _, starts = np.unique(group[order], return_index=True)

@@ -11,10 +11,11 @@ from astropy.table import QTable
 from numpy.typing import ArrayLike
 
 from ridgebayes.classical.calibration import Calibration
-from ridgebayes.classical.statistics import Array, Mask, robust_fit
+from ridgebayes.classical.statistics import robust_fit
 from ridgebayes.errors import InputError
 from ridgebayes.robust import sd_about_zero
 from ridgebayes.sky import Region, Sky
+from ridgebayes.typing import Bools, Floats
 from ridgebayes.units import MCRAB
 
 _METHOD = (
@@ -35,7 +36,7 @@ class _Place:
 
     lon: float
     lat: float
-    inside: Mask
+    inside: Bools
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def profile(
     return _filled(table, means, calibration, template)
 
 
-def _core(region: Region, lon: Array, lat: Array) -> Mask:
+def _core(region: Region, lon: Floats, lat: Floats) -> Bools:
     return (
         region.contains(lon, lat)
         if region.radius
@@ -196,7 +197,7 @@ def _means(
 
 def _mean(
     calibration: Calibration,
-    inside: Mask,
+    inside: Bools,
     k: int,
     centre: float | None,
     bootstrap: int,
@@ -231,7 +232,7 @@ def _mean(
     weight = 1 / (sigma**2 - common**2)
     norm = np.bincount(rho, weight)
 
-    def average(x: Array) -> Array:
+    def average(x: Floats) -> Floats:
         return np.bincount(rho, weight * x) / norm
 
     # Ratio of means: what the template shows to these pointings, together, over the centre.

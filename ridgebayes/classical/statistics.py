@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import median_abs_deviation
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from ridgebayes.typing import Bools, Floats
 
 
-def excess_variance(squares: Array, variance: Array, dof: float) -> float:
+def excess_variance(squares: Floats, variance: Floats, dof: float) -> float:
     """Variance that must be added to `variance` so that Σ squares / variance equals the degrees of freedom.
 
     The moment estimate of Paule & Mandel 1982, J. Res. Natl. Bur. Stand. 87, 377.
@@ -53,13 +50,13 @@ class Fit(NamedTuple):
         (N,) False where clipped.
     """
 
-    coefficients: Array
-    covariance: Array
+    coefficients: Floats
+    covariance: Floats
     excess: float
-    used: Mask
+    used: Bools
 
 
-def robust_fit(design: Array, value: Array, variance: Array, clip: float, rounds: int = 20) -> Fit:
+def robust_fit(design: Floats, value: Floats, variance: Floats, clip: float, rounds: int = 20) -> Fit:
     """Fit ``value = design @ coefficients``, with clipping and with excess scatter found from the residuals.
 
     Parameters
@@ -89,7 +86,7 @@ def robust_fit(design: Array, value: Array, variance: Array, clip: float, rounds
     return Fit(coefficients, covariance, excess, used)
 
 
-def _first_guess(design: Array, value: Array, variance: Array) -> float:
+def _first_guess(design: Floats, value: Floats, variance: Floats) -> float:
     """Excess from the median of the squared residuals, which a few outliers do not move."""
     if value.size <= design.shape[1] + 1:
         return 0.0
@@ -97,13 +94,13 @@ def _first_guess(design: Array, value: Array, variance: Array) -> float:
     return max(0.0, spread**2 - float(np.median(variance)))
 
 
-def _least_squares(design: Array, value: Array, variance: Array) -> tuple[Array, Array]:
+def _least_squares(design: Floats, value: Floats, variance: Floats) -> tuple[Floats, Floats]:
     weighted = design / variance[:, None]
     covariance = np.linalg.pinv(weighted.T @ design, hermitian=True)
     return covariance @ (weighted.T @ value), np.asarray(covariance, float)
 
 
-def mean_and_excess(value: Array, variance: Array, clip: float) -> tuple[float, float, float]:
+def mean_and_excess(value: Floats, variance: Floats, clip: float) -> tuple[float, float, float]:
     """Weighted mean, its variance, and the excess variance of the values; 0, 0, 0 for none."""
     if value.size == 0:
         return 0.0, 0.0, 0.0

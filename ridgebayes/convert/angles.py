@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.table.columns import Columns
-from ridgebayes.table.scw import Floats
 from ridgebayes.table.validation import check_rows
+from ridgebayes.typing import Floats
 
 _HOURS = ("h", "hr", "hour", "hours", "hourangle")
 

@@ -26,9 +26,10 @@ from ridgebayes.table.assembly import crab_flags, known_roll
 from ridgebayes.table.columns import Columns
 from ridgebayes.table.headertime import header_zero
 from ridgebayes.table.orbit import mjd_at
-from ridgebayes.table.scw import Band, Bools, Floats, Ints, ScWTable
+from ridgebayes.table.scw import Band, ScWTable
 from ridgebayes.table.truth import parse_truth
 from ridgebayes.table.validation import ZERO, check_bands, check_ids, check_rows, revolution_of, validate
+from ridgebayes.typing import Bools, Floats, Ints
 
 _RATE = u.ct / u.s
 _log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, command
-from ridgebayes.table.scw import Bools, Ints, ScWTable
+from ridgebayes.table.scw import ScWTable
 from ridgebayes.table.validation import validate
+from ridgebayes.typing import Bools, Ints
 
 DUPLICATES = ("refuse", "first", "last")
 _COLUMNS = ("scw_id", "revolution", "phase", "mjd", "exposure", "ra", "dec", "rate", "stat_err", "crab")

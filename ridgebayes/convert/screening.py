@@ -18,7 +18,8 @@ from scipy.ndimage import median_filter
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.robust import sd_about_zero
 from ridgebayes.table.outlying import FEWEST, distance
-from ridgebayes.table.scw import Bools, ScWTable
+from ridgebayes.table.scw import ScWTable
+from ridgebayes.typing import Bools
 
 BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
 

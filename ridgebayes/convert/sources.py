@@ -21,9 +21,10 @@ from astropy.units import Quantity
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import one_line, open_fits, text_of, unpacked
 from ridgebayes.io.fits_table import fits_table
-from ridgebayes.table.missing import Mask, split
+from ridgebayes.table.missing import split
 from ridgebayes.table.parquet import parquet_table
 from ridgebayes.table.truth import joined, side_truth
+from ridgebayes.typing import Bools
 
 _NOT_RATES = ("EBOUNDS", "TRUTH", "GTI", "GROUPING")
 _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
@@ -164,7 +165,7 @@ def _votable(path: Path, content: bytes, extension: str | None) -> Source:
     return Source(path, table, _upper(table.meta))
 
 
-def _null_texts(part: bytes, table: TableElement) -> dict[str, Mask]:
+def _null_texts(part: bytes, table: TableElement) -> dict[str, Bools]:
     """Where columns of text are null, (N,) each, if a TABLE of a VOTable is of the kind BINARY2.
 
     astropy passes over these flags (its issue 8995): the bytes are read once more, for them alone.

@@ -15,8 +15,8 @@ from ridgebayes.convert.sources import open_source
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line
 from ridgebayes.table.columns import Columns
-from ridgebayes.table.scw import Floats, Ints
 from ridgebayes.table.validation import MISSION, ZERO, check_rows
+from ridgebayes.typing import Floats, Ints
 
 _log = logging.getLogger(__name__)
 

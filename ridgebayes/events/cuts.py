@@ -8,7 +8,7 @@ from scipy.stats import median_abs_deviation, norm, poisson
 
 from ridgebayes.events.pif import MODULES, fit_sources
 from ridgebayes.robust import sd_about_zero
-from ridgebayes.table.scw import Bools, Floats
+from ridgebayes.typing import Bools, Floats
 
 _ROUNDS = 20
 _BASELINE = 301  # time bins of the running median that a burst stands out of

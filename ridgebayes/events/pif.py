@@ -12,7 +12,8 @@ from astropy.io import fits
 from ridgebayes.errors import InputError
 from ridgebayes.events.reading import SHAPE
 from ridgebayes.io.bounded import one_line, open_fits
-from ridgebayes.table.scw import CRAB, Bools, Floats
+from ridgebayes.table.scw import CRAB
+from ridgebayes.typing import Bools, Floats
 
 PIF = "ISGR-PIF.-SHD"
 _ROWS, _COLUMNS = (32, 66, 100), (64,)  # gaps between the eight modules start here

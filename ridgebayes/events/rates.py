@@ -15,7 +15,8 @@ from ridgebayes.errors import InputError
 from ridgebayes.events import cuts as cut
 from ridgebayes.events.pif import Illumination, SourceFit, fit_sources
 from ridgebayes.events.reading import FULL_DETECTOR, SHAPE, EventList
-from ridgebayes.table.scw import Band, Floats
+from ridgebayes.table.scw import Band
+from ridgebayes.typing import Floats
 
 TRACER = Band("tracer", 600.0, 1000.0)
 _BIN_S = 1.0  # of the light curve that bursts are searched in

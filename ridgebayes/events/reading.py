@@ -18,8 +18,8 @@ from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
 from ridgebayes.io.fits_table import stored_nulls
 from ridgebayes.table.headertime import header_scale, header_zero
-from ridgebayes.table.scw import Bools, Floats, Ints
 from ridgebayes.table.validation import MISSION
+from ridgebayes.typing import Bools, Floats, Ints
 
 SHAPE = (134, 130)
 """Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""

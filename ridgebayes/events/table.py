@@ -19,8 +19,9 @@ from ridgebayes.events.reading import position_angle
 from ridgebayes.instrument.response import Trapezoid, detector_offsets
 from ridgebayes.io.bounded import one_line
 from ridgebayes.table.columns import Columns
-from ridgebayes.table.scw import CRAB_DEC, CRAB_RA, Band, Bools, Floats, ScWTable
+from ridgebayes.table.scw import CRAB_DEC, CRAB_RA, Band, ScWTable
 from ridgebayes.table.validation import check_rows, revolution_of
+from ridgebayes.typing import Bools, Floats
 
 if TYPE_CHECKING:
     from ridgebayes.convert.times import Revolutions

@@ -23,12 +23,11 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import exprel
 
 from ridgebayes.errors import InputError, nearest
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 ERG_PER_KEV = float((1 * u.keV).to_value(u.erg))
 DEG2_PER_SR = float((1 * u.sr).to_value(u.deg**2))
@@ -89,7 +88,7 @@ class CrabSpectrum:
         if not (self.label.isascii() and self.label.isprintable()):
             raise InputError(f"Crab spectrum: label {self.label!r}: write it in plain ASCII on one line")
 
-    def photons(self, energy: ArrayLike) -> Array:
+    def photons(self, energy: ArrayLike) -> Floats:
         """Photon spectrum at energies in keV, ph/cm²/s/keV."""
         energy = np.asarray(energy, float)
         if self.e_break is None or self.index2 is None:
@@ -97,7 +96,7 @@ class CrabSpectrum:
         low = self.norm * energy**-self.index
         return low * np.maximum(energy / self.e_break, 1.0) ** (self.index - self.index2)
 
-    def photons_per_mcrab(self, e_min: ArrayLike, e_max: ArrayLike) -> Array:
+    def photons_per_mcrab(self, e_min: ArrayLike, e_max: ArrayLike) -> Floats:
         """Photon flux of 1 mCrab in a band, ph/cm²/s.
 
         Parameters
@@ -112,11 +111,11 @@ class CrabSpectrum:
         """
         return 1e-3 * self._moment(0, e_min, e_max)
 
-    def erg_per_mcrab(self, e_min: ArrayLike, e_max: ArrayLike) -> Array:
+    def erg_per_mcrab(self, e_min: ArrayLike, e_max: ArrayLike) -> Floats:
         """Energy flux of 1 mCrab in a band, erg/s/cm²; edges as in :meth:`photons_per_mcrab`."""
         return 1e-3 * ERG_PER_KEV * self._moment(1, e_min, e_max)
 
-    def kev2(self, e_min: ArrayLike, e_max: ArrayLike) -> Array:
+    def kev2(self, e_min: ArrayLike, e_max: ArrayLike) -> Floats:
         """E² dN/dE of an intensity of 1 mCrab/deg², keV² ph/cm²/s/keV/sr.
 
         The mean of E² dN/dE over ln E: the energy flux in the band over ln(e_max/e_min). The area below a
@@ -149,7 +148,7 @@ class CrabSpectrum:
         values = (self.norm, self.index, self.e_break, self.index2, self.label)
         return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 
-    def _moment(self, power: int, e_min: ArrayLike, e_max: ArrayLike) -> Array:
+    def _moment(self, power: int, e_min: ArrayLike, e_max: ArrayLike) -> Floats:
         """∫ E^power dN/dE dE over bands, from the closed form."""
         low, high = _edges(e_min, e_max)
         if self.e_break is None or self.index2 is None:
@@ -181,7 +180,7 @@ NAMED = {"default": CRAB, "atel4869": ATEL4869}
 """Spectra that :func:`crab_spectrum` knows by name."""
 
 
-def mean_energy(e_min: ArrayLike, e_max: ArrayLike) -> Array:
+def mean_energy(e_min: ArrayLike, e_max: ArrayLike) -> Floats:
     """Geometric mean of the edges of bands, keV: where :meth:`CrabSpectrum.kev2` is drawn."""
     low, high = _edges(e_min, e_max)
     return np.sqrt(low * high)
@@ -244,7 +243,7 @@ def _number(key: str, value: Any) -> float:
         raise InputError(f"Crab spectrum: {key} is {value!r}, not a number: {_REMEDY}") from None
 
 
-def _edges(e_min: ArrayLike, e_max: ArrayLike) -> tuple[Array, Array]:
+def _edges(e_min: ArrayLike, e_max: ArrayLike) -> tuple[Floats, Floats]:
     low, high = np.broadcast_arrays(np.asarray(e_min, float), np.asarray(e_max, float))
     bad = ~((low > 0) & (low < high) & np.isfinite(high))
     if bad.any():
@@ -255,7 +254,7 @@ def _edges(e_min: ArrayLike, e_max: ArrayLike) -> tuple[Array, Array]:
     return low, high
 
 
-def _integral(power: float, low: Array, high: Array) -> Array:
+def _integral(power: float, low: Floats, high: Floats) -> Floats:
     """∫ E^power dE; exprel keeps it smooth through power = -1, where it is a logarithm."""
     length = np.log(high / low)
     return low ** (power + 1) * length * exprel((power + 1) * length)

@@ -24,15 +24,14 @@ from typing import Protocol
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array as JaxArray
+from jax import Array
 from jax.scipy.special import ndtr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CrabSpectrum
 from ridgebayes.instrument.rmf import read_arf, read_rmf
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 E_MIN, E_MAX = 10.0, 1000.0
 """Photon energies that are looked at, keV: those of the table of white dwarfs."""
@@ -56,13 +55,13 @@ class Redistribution(Protocol):
     """
 
     @property
-    def energy(self) -> Array: ...  # noqa: D102
+    def energy(self) -> Floats: ...  # noqa: D102
     @property
-    def width(self) -> Array: ...  # noqa: D102
+    def width(self) -> Floats: ...  # noqa: D102
     @property
     def spec(self) -> str: ...  # noqa: D102
 
-    def area(self, low: ArrayLike, high: ArrayLike) -> JaxArray:
+    def area(self, low: ArrayLike, high: ArrayLike) -> Array:
         """(K, N) area that photons find in bands of (K,) edges in keV, in any unit."""
         ...
 
@@ -110,16 +109,16 @@ class Gaussian:
                 f"energy between {E_MIN:g} and {E_MAX:g} keV: give a power nearer to 0"
             )
 
-    def _relative(self, energy: Array) -> Array:
+    def _relative(self, energy: Floats) -> Floats:
         return np.asarray(self.fwhm * (energy / self.at) ** self.power)
 
     @property
-    def energy(self) -> Array:
+    def energy(self) -> Floats:
         """(N,) keV."""
         return np.geomspace(E_MIN, E_MAX, 1 + round(np.log(E_MAX / E_MIN) / _STEP))
 
     @property
-    def width(self) -> Array:
+    def width(self) -> Floats:
         """(N,) keV."""
         return self.energy * np.log(self.energy[1] / self.energy[0])
 
@@ -128,7 +127,7 @@ class Gaussian:
         """Text that makes it again."""
         return f"fwhm={self.fwhm:g},at={self.at:g},power={self.power:g}"
 
-    def area(self, low: ArrayLike, high: ArrayLike) -> JaxArray:
+    def area(self, low: ArrayLike, high: ArrayLike) -> Array:
         """(K, N) share of photons whose measured energy is in each band."""
         energy = self.energy
         sigma = self._relative(energy) * energy / _PER_FWHM
@@ -157,14 +156,14 @@ class Matrix:
         Text that makes it again, with what the files hold; what to call it.
     """
 
-    energy: Array
-    width: Array
-    edges: Array
-    cumulative: Array
+    energy: Floats
+    width: Floats
+    edges: Floats
+    cumulative: Floats
     spec: str
     name: str
 
-    def area(self, low: ArrayLike, high: ArrayLike) -> JaxArray:
+    def area(self, low: ArrayLike, high: ArrayLike) -> Array:
         """(K, N) area in bands; inside a channel photons are taken to be spread evenly."""
         below = []
         for edge in (low, high):
@@ -181,7 +180,7 @@ class Matrix:
         return self.name
 
 
-def mcrab_weights(found: Redistribution, low: ArrayLike, high: ArrayLike, crab: CrabSpectrum) -> JaxArray:
+def mcrab_weights(found: Redistribution, low: ArrayLike, high: ArrayLike, crab: CrabSpectrum) -> Array:
     """Weights that fold photons at `found.energy` into mCrab, (K, N), for bands of (K,) edges in keV."""
     area = found.area(low, high) * found.width
     return 1e3 * area / (area * crab.photons(found.energy)).sum(-1, keepdims=True)

@@ -24,14 +24,13 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates, maximum_filter
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
 from ridgebayes.table.missing import no_value
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 # Spacing of the table of the roll average: its slope is below 0.1 a degree, so interpolation errs by < 1e-4.
 _TABLE_STEP_DEG = 0.02
@@ -46,14 +45,14 @@ class Averaged(Protocol):
     def radius_deg(self) -> float:
         """Angle from the axis, in degrees, beyond which R is 0 for every roll."""
 
-    def averaged(self, offset_deg: ArrayLike) -> Array:
+    def averaged(self, offset_deg: ArrayLike) -> Floats:
         """R averaged over roll at an angle from the axis, in degrees."""
 
 
 class Response(Averaged, Protocol):
     """What the rest of the package asks of a response."""
 
-    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
+    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Floats:
         """R at tangent-plane detector coordinates, in degrees."""
 
     def key(self) -> str:
@@ -66,16 +65,16 @@ class _RollAverage(ABC):
     radius_deg: float
 
     @abstractmethod
-    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array: ...
+    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Floats: ...
 
     @cached_property
-    def _table(self) -> tuple[Array, Array]:
+    def _table(self) -> tuple[Floats, Floats]:
         offset = np.linspace(0.0, self.radius_deg, int(np.ceil(self.radius_deg / _TABLE_STEP_DEG)) + 1)
         turn = (np.arange(_TABLE_ROLLS) + 0.5) * (2 * np.pi / _TABLE_ROLLS)
         rho = np.rad2deg(np.tan(np.deg2rad(offset)))[:, None]
         return offset, self(rho * np.cos(turn), rho * np.sin(turn)).mean(axis=1)
 
-    def averaged(self, offset_deg: ArrayLike) -> Array:
+    def averaged(self, offset_deg: ArrayLike) -> Floats:
         """R averaged over roll.
 
         Parameters
@@ -120,11 +119,11 @@ class Trapezoid(_RollAverage):
                 "0 <= flat_deg < edge_deg <= 45 degrees"
             )
 
-    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
+    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Floats:
         """R at tangent-plane detector coordinates ``x_deg``, ``y_deg`` (degrees; they broadcast)."""
         return self._side(x_deg) * self._side(y_deg)
 
-    def _side(self, u_deg: ArrayLike) -> Array:
+    def _side(self, u_deg: ArrayLike) -> Floats:
         # In place after the first step: exposures call this on some 10⁸ offsets.
         t = np.abs(np.asarray(u_deg, float))
         t = np.subtract(self.edge_deg, t, out=t) if t.ndim else self.edge_deg - t
@@ -155,7 +154,7 @@ class ImageResponse(_RollAverage):
         Pixel (column, row; the first is 0) of the axis.
     """
 
-    image: Array
+    image: Floats
     scale_deg: float
     centre: tuple[float, float]
 
@@ -208,7 +207,7 @@ class ImageResponse(_RollAverage):
             )
         return cls(data / peak, scale_deg, centre)
 
-    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
+    def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Floats:
         """R at tangent-plane detector coordinates ``x_deg``, ``y_deg`` (degrees; they broadcast)."""
         x, y = np.broadcast_arrays(np.asarray(x_deg, float), np.asarray(y_deg, float))
         # Clipped because what lies behind the detector has infinite offsets; any pixel outside does for it.
@@ -234,20 +233,20 @@ class ImageResponse(_RollAverage):
 class RadialTable:
     """A response averaged over roll, as a run keeps it: R at angles from the axis, in degrees."""
 
-    angle: Array
-    value: Array
+    angle: Floats
+    value: Floats
 
     @property
     def radius_deg(self) -> float:
         """Angle from the axis, in degrees, beyond which R is 0."""
         return float(self.angle[-1])
 
-    def averaged(self, offset_deg: ArrayLike) -> Array:
+    def averaged(self, offset_deg: ArrayLike) -> Floats:
         """R averaged over roll at an angle from the axis, in degrees."""
         return np.interp(np.asarray(offset_deg, float), self.angle, self.value, right=0.0)
 
 
-def detector_axes(ra: ArrayLike, dec: ArrayLike, roll: ArrayLike | None = None) -> Array:
+def detector_axes(ra: ArrayLike, dec: ArrayLike, roll: ArrayLike | None = None) -> Floats:
     """Return the unit vectors (ICRS) of the pointing axis and of the detector's +x and +y.
 
     Parameters
@@ -276,7 +275,7 @@ def detector_axes(ra: ArrayLike, dec: ArrayLike, roll: ArrayLike | None = None) 
 
 def detector_offsets(
     ra: ArrayLike, dec: ArrayLike, scw_ra: ArrayLike, scw_dec: ArrayLike, roll: ArrayLike
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Tangent-plane detector coordinates of sky positions, pointing by pointing.
 
     Parameters
@@ -304,7 +303,7 @@ def detector_offsets(
     )
 
 
-def _first_image(path: Path) -> tuple[Array, fits.Header]:
+def _first_image(path: Path) -> tuple[Floats, fits.Header]:
     """First two-dimensional image of a FITS file, as float64, and its header."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a FITS image of the response")

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.typing import Floats
 
-Array = NDArray[np.float64]
 
-
-def read_rmf(path: Path) -> tuple[Array, Array, Array, Array]:
+def read_rmf(path: Path) -> tuple[Floats, Floats, Floats, Floats]:
     """Read a redistribution matrix, with or without area.
 
     Returns
@@ -53,7 +51,7 @@ def read_rmf(path: Path) -> tuple[Array, Array, Array, Array]:
     return low, high, edges, matrix[:, order]
 
 
-def _unpacked(path: Path, table: Any, channels: int) -> Array:
+def _unpacked(path: Path, table: Any, channels: int) -> Floats:
     """(N, C) of the groups of channels of every row (CAL/GEN/92-002)."""
     columns = [table.columns.names.index(n) for n in ("N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
                if n in table.columns.names]  # fmt: skip
@@ -77,7 +75,7 @@ def _unpacked(path: Path, table: Any, channels: int) -> Array:
     return out
 
 
-def read_arf(path: Path, low: Array, high: Array) -> Array:
+def read_arf(path: Path, low: Floats, high: Floats) -> Floats:
     """Read the area at the energies of a matrix, (N,).
 
     Raises
@@ -95,7 +93,7 @@ def read_arf(path: Path, low: Array, high: Array) -> Array:
     return area
 
 
-def _columns(path: Path, hdu: fits.BinTableHDU, *names: str) -> list[Array]:
+def _columns(path: Path, hdu: fits.BinTableHDU, *names: str) -> list[Floats]:
     for name in names:
         if name not in hdu.columns.names:
             raise InputError(f"{path}: {hdu.name}: has no column {name}: is it an OGIP file?")

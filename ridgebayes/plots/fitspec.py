@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from numpy.typing import NDArray
 
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, mean_energy
 from ridgebayes.plots.style import (
@@ -24,8 +23,7 @@ from ridgebayes.products.fitspec import RegionFit
 from ridgebayes.products.spectrum import interval
 from ridgebayes.runs.intensity import CI_PROB, INNER_PROB
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _COLOURS = (ORANGE, VERMILLION, GREY)
 _LEGEND = {"whitedwarf": "white dwarfs", "cutoff": "cut-off power law", "powerlaw": "power law"}
@@ -159,7 +157,7 @@ def draw_parameter(run: Run, result: RegionFit, name: str, ax: Axes) -> Axes:
     return finish(run, ax, f"{text}, {note}" if note else text)
 
 
-def _points(ax: Axes, edges: Array, value: Array, sd: Array) -> None:
+def _points(ax: Axes, edges: Floats, value: Floats, sd: Floats) -> None:
     energy = mean_energy(*edges)
     ax.errorbar(energy, value, sd, xerr=[energy - edges[0], edges[1] - energy], fmt="o", ms=2.6, lw=1.0,
                 color="black", label="region (mean, sd)", zorder=4)  # fmt: skip

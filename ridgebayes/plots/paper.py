@@ -9,7 +9,6 @@ import numpy as np
 from astropy.table import QTable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum, mean_energy
 from ridgebayes.plots.fitspec import draw_model, energy_axis
@@ -31,7 +30,6 @@ from ridgebayes.products.published import published_indices, published_points
 from ridgebayes.runs.intensity import INNER_PROB, MCRAB
 from ridgebayes.runs.run import Run
 
-Array = NDArray[np.float64]
 Column = Literal["single", "double"]
 
 WIDTHS_MM = {"single": 88.0, "double": 180.0}

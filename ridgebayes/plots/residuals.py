@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy import stats
 
 from ridgebayes.plots.style import (
@@ -24,8 +23,7 @@ from ridgebayes.plots.style import (
 )
 from ridgebayes.products.residuals import spread
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 REACH = 6.0  # sd to either side that are always shown
 _MOST = 40.0  # a bright source is one bin at the edge, not an axis of its own
@@ -34,9 +32,9 @@ _MOST = 40.0  # a bright source is one bin at the edge, not an axis of its own
 def distribution_figure(
     run: Run,
     title: str,
-    values: Mapping[str, Array],
+    values: Mapping[str, Floats],
     *,
-    with_sky: Mapping[str, Array] | None = None,
+    with_sky: Mapping[str, Floats] | None = None,
     what: str = "(rate − fit) / sd",
 ) -> Figure:
     """Draw normalised residuals of each band.
@@ -61,7 +59,7 @@ def distribution_figure(
     return each_band(title, panel, narrow=True)(run)
 
 
-def spread_figure(run: Run, title: str, values: Mapping[str, Array]) -> Figure:
+def spread_figure(run: Run, title: str, values: Mapping[str, Floats]) -> Figure:
     """Draw mean and root mean square of the normalised residuals of all bands, however many."""
     figure = new_figure(title, height_mm=70)
     ax = figure.add_subplot()
@@ -78,7 +76,7 @@ def spread_figure(run: Run, title: str, values: Mapping[str, Array]) -> Figure:
     return figure
 
 
-def draw_distribution(ax: Axes, values: Array, with_sky: Array | None = None) -> Axes:
+def draw_distribution(ax: Axes, values: Floats, with_sky: Floats | None = None) -> Axes:
     """Draw the histogram of normalised residuals with the unit Gaussian of the same area.
 
     What lies beyond the axis stands in its first or last bin, in another colour.
@@ -140,13 +138,13 @@ def needs_overview(run: Run) -> bool:
     return len(run.record["data"]["bands"]) > MAX_BANDS
 
 
-def _ends(values: Array) -> tuple[float, float]:
+def _ends(values: Floats) -> tuple[float, float]:
     """Find whole sd between which nearly all values lie, no closer than `REACH`."""
     low, high = np.quantile(values, [0.0005, 0.9995])
     low, high = np.floor(min(low, -REACH)), np.ceil(max(high, REACH))
     return float(max(low, -_MOST)), float(min(high, _MOST))
 
 
-def _counts(values: Array, edges: Array) -> Array:
+def _counts(values: Floats, edges: Floats) -> Floats:
     inside = np.clip(values, edges[0] + 1e-9, edges[-1] - 1e-9)
     return np.histogram(inside, edges)[0].astype(float)

@@ -9,15 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-from numpy.typing import NDArray
 
 from ridgebayes.instrument.crab_spectrum import CrabSpectrum, mean_energy
 from ridgebayes.plots.style import BLUE, GREY, MIDDLE, ORANGE, finish, legend_below, new_figure
 from ridgebayes.products.spectrum import Kind, Spectrum, interval
 from ridgebayes.runs.intensity import CI_PROB, INNER_PROB
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _WORDS = {"fov": {"mean": ", mean of FOV", "per": ""}, "intensity": {"mean": "", "per": "/deg²"}}
 _LABEL: dict[Kind, str] = {
@@ -153,7 +151,7 @@ def _axes(ax: Axes, spectrum: Spectrum, bottom: float, top: float, *, log: bool)
     _plain_ticks(ax.xaxis)
 
 
-def _limits(ax: Axes, low: Array, high: Array, value: Array) -> None:
+def _limits(ax: Axes, low: Floats, high: Floats, value: Floats) -> None:
     """Draw upper limits across their bands, with an arrow."""
     style: dict[str, Any] = {"color": BLUE, "lw": 1.0}
     ax.hlines(value, low, high, **style, zorder=3)

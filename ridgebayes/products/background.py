@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 from scipy import stats
 
 from ridgebayes.errors import InputError
@@ -20,8 +19,7 @@ from ridgebayes.products.truth import Truth
 from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, INNER_PROB, provenance, summarise
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 PER_CENT = u.percent
 _CTS = u.ct / u.s
@@ -42,13 +40,13 @@ class PhaseCurves(NamedTuple):
         Lowest and highest phase of any ScW.
     """
 
-    phase: Array
-    median: Array
-    lo: Array
-    hi: Array
-    shape: Array
-    shape_lo: Array
-    shape_hi: Array
+    phase: Floats
+    median: Floats
+    lo: Floats
+    hi: Floats
+    shape: Floats
+    shape_lo: Floats
+    shape_hi: Floats
     seen: tuple[float, float]
 
 
@@ -174,7 +172,7 @@ def phase_curves(run: Run, band: str, points: int = 101) -> PhaseCurves:
     )
 
 
-def quiet_residuals(run: Run, latitude: float = LATITUDE) -> dict[str, Array]:
+def quiet_residuals(run: Run, latitude: float = LATITUDE) -> dict[str, Floats]:
     """(Rate − fit) / sd of the ScWs at |b| > latitude that do not contain the Crab, by band; may be empty."""
     return fit_residuals(run, in_region(run.scws, "BKG", latitude) & ~np.asarray(run.scws["CRAB"]))
 
@@ -207,7 +205,7 @@ def check_monitor(run: Run, monitor: Monitor, path: object) -> None:
         )
 
 
-def revolution_level(constant: xr.Dataset) -> Array:
+def revolution_level(constant: xr.Dataset) -> Floats:
     """Level of each revolution in one band, its constant term included, cts/s."""
     return (constant["background_history_mean"] + constant["coefficient"].sel(term="constant")).values
 

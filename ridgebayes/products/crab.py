@@ -5,15 +5,12 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.products.residuals import crab_rate_at_scws
 from ridgebayes.products.truth import Truth
 from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, need_crab, provenance
 from ridgebayes.runs.run import SCWS, Run
-
-Array = NDArray[np.float64]
 
 MIN_RESPONSE = 0.05
 """ScWs that see the Crab at a lower response say nothing of its rate, and give no point."""

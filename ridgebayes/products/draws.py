@@ -10,7 +10,6 @@ import astropy.units as u
 import numpy as np
 import xarray as xr
 from astropy.io import fits
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
@@ -23,8 +22,6 @@ from ridgebayes.runs.metadata import recorded_model
 from ridgebayes.runs.reload import reopen
 from ridgebayes.runs.run import Run
 from ridgebayes.table.scw import ScWTable
-
-Array = NDArray[np.float64]
 
 DERIVED = {
     "intensity": "mean surface brightness of the core of every region",

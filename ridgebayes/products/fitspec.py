@@ -13,7 +13,6 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
@@ -31,8 +30,7 @@ from ridgebayes.spectra import fitting, whitedwarf
 from ridgebayes.spectra.components import Component, check_bands, parameters, read_model
 from ridgebayes.spectra.fitting import SHARE_BAND
 from ridgebayes.table.scw import Band
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _MANY = 6
 _KPC = float((1 * u.kpc).to_value(u.cm))
@@ -226,12 +224,12 @@ def check_stated(
         raise InputError("stellar_mass=...: the luminosity over it needs distance=... too")
 
 
-def derived(result: RegionFit) -> dict[str, tuple[Array, str, str]]:
+def derived(result: RegionFit) -> dict[str, tuple[Floats, str, str]]:
     """Return what follows from the parameters: name → draws, unit, meaning."""
     fit, (low, high) = result.fit, result.share_band
     band = f"in {low:g}-{high:g} keV"
     per_sr = "" if result.spectrum.quantity == "fov" else " sr"
-    found: dict[str, tuple[Array, str, str]] = {
+    found: dict[str, tuple[Floats, str, str]] = {
         name: (fit.draws[name], p.unit, p.meaning)
         for name, p in parameters(fit.model, result.spectrum.quantity).items()
         if name not in fit.parameters  # amplitudes of a joint model: sums over its regions
@@ -388,7 +386,7 @@ def _named(bands: Sequence[Band]) -> str:
     return f"{bands[0].name} to {bands[-1].name}: {len(bands)} from {low:g} to {high:g} keV"
 
 
-def _numbers(draws: Array) -> dict[str, float]:
+def _numbers(draws: Floats) -> dict[str, float]:
     names = interval_columns(np.zeros((2, 1)), u.dimensionless_unscaled)
     if draws.size < 2:
         return dict.fromkeys(names, np.nan)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.products.published import published_fov, published_source
@@ -16,8 +15,8 @@ from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, need_sk
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
 from ridgebayes.table.scw import Band
+from ridgebayes.typing import Floats
 
-Array = NDArray[np.float64]
 ERG = u.erg / u.s / u.cm**2
 
 COLUMNS = (
@@ -124,7 +123,7 @@ def longitude_width(run: Run) -> float:
     return float(2 * np.trapezoid(response.value, response.angle))
 
 
-def _truth(run: Run, regions: Sky, bands: list[str]) -> Array:
+def _truth(run: Run, regions: Sky, bands: list[str]) -> Floats:
     """Return the true FOV flux, (region, band), of the regions that the run knows; NaN elsewhere."""
     constant = run.tree["constant_data"].dataset
     truth = np.full((len(regions), len(bands)), np.nan)

@@ -8,7 +8,6 @@ of view sees of each is a sum over regions, with their covariance, and all that 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
@@ -23,8 +22,7 @@ from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
 from ridgebayes.spectra.components import Component, check_bands, read_model
 from ridgebayes.spectra.fitting import SHARE_BAND, SpectralFit
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 MODELS = {
     "whitedwarf": ("whitedwarf+powerlaw", "sky.mass"),
@@ -107,7 +105,7 @@ def _number(parameter: Parameter) -> float:
 
 def _amplitudes(
     run: Run, components: tuple[Component, ...], region: str, quantity: Quantity, sky: Sky | None
-) -> dict[str, Array]:
+) -> dict[str, Floats]:
     """E² dN/dE of each component in the field of view, or of the intensity of the region, (draw,)."""
     stars = run.sky.stars
     each = [
@@ -124,7 +122,7 @@ def _amplitudes(
     return {c.amplitude_name: omega * (a @ seen) for c, a in zip(components, each, strict=True)}
 
 
-def _part(run: Run, names: tuple[str, str], stars: Array) -> Array:
+def _part(run: Run, names: tuple[str, str], stars: Floats) -> Floats:
     """E² dN/dE of a component in every region, (draw, region): the tie to starlight, and the departure."""
     tied, departure = names
     found = parameter_draws(run, tied)[:, None] * stars

@@ -7,7 +7,6 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.products.profile import scaled_starlight
@@ -16,8 +15,6 @@ from ridgebayes.products.skydraws import exposures, shape_draws, solid_angle, sp
 from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CXB_NOTE, INNER_PROB, MCRAB, interval_columns, provenance
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
 
 REACH, STEP = 40.0, 1.0
 """Greatest latitude of a cut, and its steps, degrees."""

@@ -24,8 +24,7 @@ from ridgebayes.runs.intensity import need_sky
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky, build
 from ridgebayes.sky.vectors import unit_vectors
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 RADIUS_DEG = 2.0
 _FINER = 8  # points across a pixel that tell how much of it a region covers
@@ -62,16 +61,16 @@ class BandMap:
     band: str
     e_min: float
     e_max: float
-    intensity: Array
-    intensity_sd: Array
-    centre_sd: Array
+    intensity: Floats
+    intensity_sd: Floats
+    centre_sd: Floats
     unseen: NDArray[np.bool_]
     loose: NDArray[np.bool_]
-    residual: Array
-    residual_error: Array
+    residual: Floats
+    residual_error: Floats
     scws: NDArray[np.int64]
-    expected: Array
-    expected_sd: Array
+    expected: Floats
+    expected_sd: Floats
 
     @property
     def nside(self) -> int:
@@ -143,7 +142,7 @@ def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Ite
         yield BandMap(band, low, high, mean, sd, centre_sd, unseen, loose, *residual)
 
 
-def centres(nside: int) -> tuple[Array, Array]:
+def centres(nside: int) -> tuple[Floats, Floats]:
     """Galactic longitudes and latitudes of the centres of the pixels, degrees."""
     grid = HEALPix(nside, order="ring")
     lon, lat = grid.healpix_to_lonlat(np.arange(grid.npix))
@@ -228,8 +227,8 @@ def pointings_near(run: Run, nside: int, radius: float) -> sparse.csr_array:
 
 
 def residual_map(
-    run: Run, band: str, near: sparse.csr_array, seen: Array
-) -> tuple[Array, Array, NDArray[np.int64], Array, Array]:
+    run: Run, band: str, near: sparse.csr_array, seen: Floats
+) -> tuple[Floats, Floats, NDArray[np.int64], Floats, Floats]:
     """Average the residuals (rate less background) of the ScWs that point near each pixel.
 
     Each ScW looks at 29° of sky, so the map shows what a pointing at a pixel sees, FOV flux, and neighbouring
@@ -298,13 +297,13 @@ class Reprojection:
         Degrees, any one shape; where they are NaN the result is.
     """
 
-    def __init__(self, nside: int, lon: Array, lat: Array) -> None:
+    def __init__(self, nside: int, lon: Floats, lat: Floats) -> None:
         self._there = np.isfinite(lon) & np.isfinite(lat)
         # astropy_healpix 2.0 interpolates to NaN at negative longitudes.
         at = (np.asarray(lon)[self._there] % 360 * u.deg, np.asarray(lat)[self._there] * u.deg)
         self._pixels, self._weights = HEALPix(nside, order="ring").bilinear_interpolation_weights(*at)
 
-    def __call__(self, values: Array) -> Array:
+    def __call__(self, values: Floats) -> Floats:
         """Interpolate a map (12 nside²,); NaN where more than half of the weight lies on NaN."""
         around = values[self._pixels]
         weights = np.where(np.isfinite(around), self._weights, 0.0)
@@ -315,7 +314,7 @@ class Reprojection:
         return out
 
 
-def moments(design: sparse.csr_array, draws: Array) -> tuple[Array, Array]:
+def moments(design: sparse.csr_array, draws: Floats) -> tuple[Floats, Floats]:
     """Mean and sd of design @ draw over draws (draw, region), covariance between regions included."""
     covariance = np.atleast_2d(np.cov(draws.T))
     variance = design.multiply(design @ covariance).sum(axis=1)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.table.missing import WORDS, no_value
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _DATES = ("date", "datetime", "date_time", "time", "timestamp", "day", "month")
 _REMEDY = "give a CSV file with a column date (YYYY-MM-DD), mjd, or year and month, and one of values"
@@ -24,8 +23,8 @@ _REMEDY = "give a CSV file with a column date (YYYY-MM-DD), mjd, or year and mon
 class Monitor(NamedTuple):
     """A series: MJD (rising, d), its values in their own unit, and the name of its column."""
 
-    mjd: Array
-    value: Array
+    mjd: Floats
+    value: Floats
     name: str
 
 
@@ -96,7 +95,7 @@ def _cells(path: Path) -> Table:
         raise InputError(f"{path}: is no table of equally long rows: {_REMEDY}") from error
 
 
-def _times(path: Path, table: Table, names: dict[str, str]) -> tuple[Array, set[str]]:
+def _times(path: Path, table: Table, names: dict[str, str]) -> tuple[Floats, set[str]]:
     """Find the times, MJD, and the columns that they are made of."""
     for name, offset in (("mjd", 0.0), ("jd", 2400000.5)):
         if name in names:
@@ -125,7 +124,7 @@ def _date(text: str) -> float:
     return Time(text, scale="utc").mjd
 
 
-def _each(path: Path, column: str, cells: object, convert: Callable[..., float]) -> Array:
+def _each(path: Path, column: str, cells: object, convert: Callable[..., float]) -> Floats:
     """Convert cells one by one, so that an error can name its row."""
     found = []
     for row, cell in enumerate(cells, start=1):  # type: ignore[arg-type, var-annotated]
@@ -136,7 +135,7 @@ def _each(path: Path, column: str, cells: object, convert: Callable[..., float])
     return np.array(found)
 
 
-def _numbers(path: Path, table: Table, column: str) -> Array:
+def _numbers(path: Path, table: Table, column: str) -> Floats:
     """Read a column of numbers; NaN where one is missing."""
     found = []
     for row, cell in enumerate(table[column], start=1):
@@ -152,5 +151,5 @@ def _numbers(path: Path, table: Table, column: str) -> Array:
     return np.where(large, np.nan, values)
 
 
-def _nines(values: Array) -> NDArray[np.bool_]:
+def _nines(values: Floats) -> NDArray[np.bool_]:
     return no_value(values, "rate") & (values > 0)

@@ -34,8 +34,7 @@ from ridgebayes.runs.intensity import (
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Shape, Sky
 from ridgebayes.sky.skymap import core_brightness
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 PLANE_LAT = 5.0
 """Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
@@ -82,8 +81,8 @@ class Template:
         `dof`, the sky is no multiple of the template, and the norm's interval does not say how far it is.
     """
 
-    brightness: Array
-    norm: Array
+    brightness: Floats
+    norm: Floats
     misfit: float
     dof: int
 
@@ -242,7 +241,7 @@ def fov_profile(run: Run, *, step: float = STEP_DEG) -> QTable:
     return table
 
 
-def widths(sky: Sky) -> Array:
+def widths(sky: Sky) -> Floats:
     """Extent of each region in longitude, degrees; a circle's is its diameter over the cosine of latitude."""
     return np.array(
         [
@@ -263,7 +262,7 @@ def _bands(run: Run) -> list[str]:
     return [str(band) for band in run.record["data"]["bands"]]
 
 
-def _scaled(draws: Array, unit: u.UnitBase) -> dict[str, Any]:
+def _scaled(draws: Floats, unit: u.UnitBase) -> dict[str, Any]:
     """Columns of mean and sd of a scaled template over draws (draw, row)."""
     return {"template_mean": draws.mean(axis=0) * unit, "template_sd": draws.std(axis=0, ddof=1) * unit}
 

@@ -9,14 +9,12 @@ from importlib.resources import as_file, files
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.table.scw import Band
+from ridgebayes.typing import Floats
 
-Array = NDArray[np.float64]
 
-
-def published_fov(region: str, bands: Sequence[Band]) -> tuple[Array, Array]:
+def published_fov(region: str, bands: Sequence[Band]) -> tuple[Floats, Floats]:
     """Return published FOV fluxes and their 1σ errors, mCrab, (K,) each; NaN where there is none.
 
     Parameters

@@ -8,15 +8,13 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.products.fitspec import RegionFit, derived
 from ridgebayes.products.tablefiles import escape, latex_number, meta_lines
 from ridgebayes.runs.convergence import COLUMN, mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, interval_columns, provenance
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _UNITS = {"solMass": r"$M_\odot$", "keV": "keV"}
 _NAMES = {
@@ -123,7 +121,7 @@ def region_latex(table: QTable) -> str:
     return "\n".join([*lines, r"\par", rf"{{\footnotesize {' '.join(notes)}}}", ""])
 
 
-def _columns(name: str, draws: Array, unit: u.UnitBase) -> dict[str, Any]:
+def _columns(name: str, draws: Floats, unit: u.UnitBase) -> dict[str, Any]:
     if draws.size < 2:
         draws = np.full(2, np.nan)
     found = interval_columns(draws[:, None], unit)

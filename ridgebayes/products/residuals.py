@@ -9,7 +9,6 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.bounded import write_fits
@@ -19,9 +18,7 @@ from ridgebayes.runs.convergence import KEY, mark, words
 from ridgebayes.runs.fitted_scws import residuals
 from ridgebayes.runs.intensity import CXB_NOTE, MCRAB, need_crab, provenance
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from ridgebayes.typing import Bools, Floats
 
 LATITUDE = 20.0
 """GAL is what is pointed at most so far from the Galactic plane, degrees; BKG is the rest."""
@@ -44,7 +41,7 @@ class Spread(NamedTuple):
     beyond: float
 
 
-def in_region(scws: QTable, region: str, latitude: float = LATITUDE) -> Mask:
+def in_region(scws: QTable, region: str, latitude: float = LATITUDE) -> Bools:
     """Tell which ScWs belong to a region: GAL (|b| ≤ latitude), BKG (|b| > latitude) or ALL.
 
     Parameters
@@ -72,7 +69,7 @@ def described(region: str, latitude: float = LATITUDE) -> str:
     return REGIONS[region].format(latitude=latitude)
 
 
-def crab_rate_at_scws(run: Run) -> Array:
+def crab_rate_at_scws(run: Run) -> Floats:
     """Posterior mean rate of the Crab in the revolution of each ScW, cts/s per Crab, (scw, band)."""
     need_crab(run)
     constant = run.tree["constant_data"].dataset
@@ -142,7 +139,7 @@ def write_residuals(table: QTable, path: Path) -> None:
 
 def normalised(
     run: Run, region: str = "ALL", latitude: float = LATITUDE, *, less_sky: bool = True
-) -> dict[str, Array]:
+) -> dict[str, Floats]:
     """Residuals over their errors, of the ScWs of a region from which the Crab was removed, by band.
 
     The error holds the uncertainty of a background that was fitted to the same ScW. So the spread lies a
@@ -169,7 +166,7 @@ def normalised(
     return {str(band): ((value - sky) / error)[:, k] for k, band in enumerate(scws.meta["BAND"])}
 
 
-def fit_residuals(run: Run, rows: Mask) -> dict[str, Array]:
+def fit_residuals(run: Run, rows: Bools) -> dict[str, Floats]:
     """(Rate − fit) over the sd of counting noise and scatter, of some ScWs, by band."""
     scws = run.scws[rows]
     value = {name: scws[name].to_value(_CTS) for name in ("RATE", "BACKGROUND", "SKY", "NOISE")}
@@ -177,7 +174,7 @@ def fit_residuals(run: Run, rows: Mask) -> dict[str, Array]:
     return {str(band): pull[:, k].astype(float) for k, band in enumerate(scws.meta["BAND"])}
 
 
-def spread(values: Array) -> Spread:
+def spread(values: Floats) -> Spread:
     """Say how normalised residuals are distributed."""
     return Spread(
         values.size,
@@ -187,7 +184,7 @@ def spread(values: Array) -> Spread:
     )
 
 
-def _rows(run: Run, region: str, latitude: float) -> Mask:
+def _rows(run: Run, region: str, latitude: float) -> Bools:
     rows = in_region(run.scws, region, latitude)
     if not rows.any():
         raise InputError(f"{_name(run)}: has no ScW in {region}, {described(region, latitude)}")

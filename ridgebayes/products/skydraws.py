@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ridgebayes.likelihood.design import LATITUDE, LATITUDE_SHAPES, SHAPES
 from ridgebayes.model.extensions.latitude import shape_weights
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
+from ridgebayes.typing import Floats
 
-Array = NDArray[np.float64]
 
-
-def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
+def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Floats:
     """Intensity of every region, mCrab/deg², (draw, region), regions in the order of `run.sky`.
 
     Parameters
@@ -29,13 +28,13 @@ def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
     return values * solid_angle(run)[:, None] if as_seen else values
 
 
-def solid_angle(run: Run) -> Array:
+def solid_angle(run: Run) -> Floats:
     """Effective solid angle over its nominal value, (draw,), chains one after the other."""
     values = _parameter(run, "response.solid_angle")
     return _draws(run, xr.DataArray(1.0) if values is None else values)
 
 
-def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Array:
+def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Floats:
     """Draws of a parameter, sampled or fixed, (draw, …), chains one after the other.
 
     Parameters
@@ -65,7 +64,7 @@ def shaped_skies(run: Run) -> list[Sky]:
     return [run.sky if shape == (1.0, 0.0) else run.sky.reshaped(*shape) for shape in shapes(run)]
 
 
-def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
+def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Floats:
     """Intensities of `region_draws` in each of `shapes`: (draw, shape × region), a shape after the other."""
     intensity = spread(run, band, region_draws(run, band, as_seen=as_seen))
     latitude = _latitude(run)
@@ -77,7 +76,7 @@ def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Array:
     return intensity + (weights[:, :, None] * run.sky.stars).reshape(intensity.shape)
 
 
-def spread(run: Run, band: str, intensity: Array) -> Array:
+def spread(run: Run, band: str, intensity: Floats) -> Floats:
     """Divide any intensities, (draw, region), among `shapes`: (draw, shape × region).
 
     Those of a map stay its own where the model's sky departs from its profile in latitude (`sky.latitude`).
@@ -91,7 +90,7 @@ def spread(run: Run, band: str, intensity: Array) -> Array:
     return np.concatenate([weight[:, None] * intensity for weight in np.asarray(weights).T], axis=1)
 
 
-def exposures(run: Run, lon: Array, lat: Array) -> Array:
+def exposures(run: Run, lon: Floats, lat: Floats) -> Floats:
     """Return what pointings see of the regions of every one of `shapes`, deg², (pointing, shape × region).
 
     With `shape_draws` as the other factor it gives the FOV flux.
@@ -111,7 +110,7 @@ def _parameter(run: Run, name: str) -> xr.DataArray | None:
     return posterior.get(name, constant.get(name))
 
 
-def _draws(run: Run, values: xr.DataArray) -> Array:
+def _draws(run: Run, values: xr.DataArray) -> Floats:
     """Draws, or as many copies of what is fixed: (draw, …), chains one after the other."""
     if "chain" in values.dims:
         found = np.asarray(values.transpose("chain", "draw", ...).values, float)

@@ -28,8 +28,7 @@ from ridgebayes.products.skydraws import shape_draws, shapes
 from ridgebayes.runs.intensity import need_sky
 from ridgebayes.runs.run import Run
 from ridgebayes.sky.image import image_brightness
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 STEP_DEG = 0.5
 UNIT = "cm-2 s-1 MeV-1 sr-1"
@@ -53,7 +52,7 @@ class SkyTemplate(NamedTuple):
         What the Crab was assumed to be.
     """
 
-    energy: Array
+    energy: Floats
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
     wcs: WCS

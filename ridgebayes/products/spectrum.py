@@ -37,8 +37,7 @@ from ridgebayes.runs.intensity import (
 )
 from ridgebayes.runs.run import Run
 from ridgebayes.table.scw import Band
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 Quantity = Literal["fov", "intensity"]
 Kind = Literal["mcrab", "energy_flux", "e2", "crab"]
@@ -63,16 +62,16 @@ class Expressed(NamedTuple):
     is uncertain, it is the mean of what the draws were multiplied by.
     """
 
-    draws: Array
+    draws: Floats
     unit: u.UnitBase
-    factor: Array
+    factor: Floats
 
 
 class Published(NamedTuple):
     """Published values with 1σ errors, mCrab, (band,), NaN where there is none; their source, or nothing."""
 
-    value: Array
-    error: Array
+    value: Floats
+    error: Floats
     source: str
 
 
@@ -105,16 +104,16 @@ class Spectrum:
     region: str
     quantity: Quantity
     bands: tuple[Band, ...]
-    draws: Array
-    solid_angle: Array
+    draws: Floats
+    solid_angle: Floats
     crab: CrabSpectrum
-    truth: Array | None
+    truth: Floats | None
     published: Published
     seen: bool
     apart: bool
 
     @property
-    def edges(self) -> Array:
+    def edges(self) -> Floats:
         """(2, K) lower and upper edges of the bands, keV."""
         return np.array([[b.e_min for b in self.bands], [b.e_max for b in self.bands]])
 
@@ -124,17 +123,17 @@ class Spectrum:
         return MCRAB if self.quantity == "fov" else MCRAB / u.deg**2
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> Floats:
         """(K,) posterior mean."""
         return self.draws.mean(axis=0)
 
     @property
-    def covariance(self) -> Array:
+    def covariance(self) -> Floats:
         """(K, K) posterior covariance between the bands, estimated from the draws."""
         return np.atleast_2d(np.cov(self.draws.T))
 
     @property
-    def correlation(self) -> Array:
+    def correlation(self) -> Floats:
         """(K, K) posterior correlation between the bands."""
         return np.atleast_2d(np.corrcoef(self.draws.T))
 
@@ -356,7 +355,7 @@ def write_ogip(run: Run, spectrum: Spectrum, path: str | Path) -> tuple[Path, Pa
     )
 
 
-def interval(draws: Array, prob: float) -> tuple[Array, Array]:
+def interval(draws: Floats, prob: float) -> tuple[Floats, Floats]:
     """Return the ends of the equal-tailed interval over the first axis."""
     low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     return low, high

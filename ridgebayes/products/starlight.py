@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import astropy.units as u
-import numpy as np
 from astropy.table import QTable
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
@@ -18,8 +16,7 @@ from ridgebayes.runs.convergence import mark
 from ridgebayes.runs.intensity import CI_KIND, CI_PROB, CXB_NOTE, MCRAB, interval_columns, provenance
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Shape
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 OWN_UNIT = "starlight towards the Galactic centre"
 FLUX_UNIT = 1e-11
@@ -123,7 +120,7 @@ def format_ratio(table: QTable) -> str:
     return "\n".join([*lines, *(f"WARNING: {warning}" for warning in meta["warnings"])])
 
 
-def _one(draws: Array, unit: u.UnitBase, prefix: str) -> dict[str, u.Quantity]:
+def _one(draws: Floats, unit: u.UnitBase, prefix: str) -> dict[str, u.Quantity]:
     return {name: value[0] for name, value in interval_columns(draws[:, None], unit, prefix).items()}
 
 

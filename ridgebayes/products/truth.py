@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.runs.run import Run
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 
 class Truth(NamedTuple):
@@ -27,9 +25,9 @@ class Truth(NamedTuple):
         Scatter from ScW to ScW over the level, band → number.
     """
 
-    mjd: Array
-    crab_rate: dict[str, Array]
-    level: dict[str, Array]
+    mjd: Floats
+    crab_rate: dict[str, Floats]
+    level: dict[str, Floats]
     scatter: dict[str, float]
 
 

@@ -21,8 +21,7 @@ from ridgebayes.simulate.world import Outliers, Transients, World
 from ridgebayes.sky.exposure import point_response
 from ridgebayes.sky.skymap import Sky, load
 from ridgebayes.table.scw import CRAB, Band, ScWTable
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 ORIGIN = "ridgebayes simulation"
 
@@ -61,18 +60,18 @@ class Expected:
         c_ρkj relative to the level, (revolutions, K, 3), revolutions in rising order.
     """
 
-    tracer: Array | None
-    tracer_error: Array | None
+    tracer: Floats | None
+    tracer_error: Floats | None
     crab: NDArray[np.bool_]
-    level: Array
-    background: Array
-    crab_rate: Array
-    crab_response: Array
-    sky: Array
-    coefficients: Array
+    level: Floats
+    background: Floats
+    crab_rate: Floats
+    crab_response: Floats
+    sky: Floats
+    coefficients: Floats
 
     @property
-    def rate(self) -> Array:
+    def rate(self) -> Floats:
         """Rate without noise, cts/s, (N, K)."""
         return self.background + self.crab_rate / 1000 * self.sky
 
@@ -202,14 +201,14 @@ def _expect(
     )
 
 
-def phase_basis(phase: Array) -> Array:
+def phase_basis(phase: Floats) -> Floats:
     """Shifted Legendre polynomials of degree 0, 1, 2: orthogonal over phases 0 to 1, shape (N, 3)."""
     return np.polynomial.legendre.legvander(2 * np.asarray(phase, float) - 1, 2)
 
 
 def _tracer(
     scws: ScWTable, truth: Truth, world: World, revolution: NDArray[np.int64], seed: int
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Floats | None, Floats | None, Floats | None]:
     """Draw the true tracer, the measured one, and its error."""
     if truth.tracer is None:
         return None, None, None
@@ -221,7 +220,7 @@ def _tracer(
     return rate, rate + error * _rng("tracer_noise", seed).standard_normal(len(scws)), error
 
 
-def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Array:
+def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Floats:
     """Excess scatter in units of its standard deviation, (N, K)."""
     white = _per_band("scatter", truth, seed, len(scws), world=world)
     if world.correlated_noise is None:
@@ -238,10 +237,10 @@ def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Array:
     return noise
 
 
-def _outliers(spec: Outliers, bands: Sequence[Band], seed: int, n: int) -> Array:
+def _outliers(spec: Outliers, bands: Sequence[Band], seed: int, n: int) -> Floats:
     """How far outliers are off, in standard deviations, and 0 for other ScWs: (N, 1) or (N, K)."""
 
-    def one(rng: Generator) -> Array:
+    def one(rng: Generator) -> Floats:
         hit = rng.random(n) < spec.fraction
         return np.where(rng.random(n) < 0.5, -spec.size, spec.size) * hit
 
@@ -252,7 +251,7 @@ def _outliers(spec: Outliers, bands: Sequence[Band], seed: int, n: int) -> Array
 
 def _transients(
     scws: ScWTable, bands: Sequence[Band], response: Response, spec: Transients, rng: Generator
-) -> Array:
+) -> Floats:
     """Draw transient sources and return what they add, mCrab, (N, K)."""
     early = 10 * spec.decay_d  # outbursts before the first ScW still glow
     start, stop = float(scws.mjd.min()) - early, float(scws.mjd.max())
@@ -278,7 +277,7 @@ def _rng(stream: str, seed: int, band: Band | None = None) -> Generator:
     return np.random.default_rng([seed, _STREAMS[stream], *edges])
 
 
-def _per_band(stream: str, truth: Truth, seed: int, *shape: int, world: World | None = None) -> Array:
+def _per_band(stream: str, truth: Truth, seed: int, *shape: int, world: World | None = None) -> Floats:
     """Draw standard normals of shape (*shape, K), each band from its own stream.
 
     In a world with shared noise the bands are correlated by a common part, which has a stream of its own.

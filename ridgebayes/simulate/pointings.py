@@ -21,9 +21,9 @@ from ridgebayes.table import orbit
 from ridgebayes.table.columns import Columns
 from ridgebayes.table.scw import ScWTable
 from ridgebayes.table.validation import MISSION, check_ids, check_rows, revolution_of
+from ridgebayes.typing import Floats
 
 log = logging.getLogger(__name__)
-Array = NDArray[np.float64]
 
 IJD_ZERO = 51544.0
 """MJD of IJD 0."""
@@ -177,7 +177,7 @@ class _Columns:
             raise InputError(f"{self.path}: no column {' or '.join(_NAMES[key][:2])}: add one")
         return found
 
-    def values(self, key: str) -> Array:
+    def values(self, key: str) -> Floats:
         """Return a column as numbers in the unit of the programme, NaN where missing."""
         return self.known.scalars(self.name(key), _UNITS.get(key, u.dimensionless_unscaled))
 
@@ -187,7 +187,7 @@ class _Columns:
         check_ids(str(self.path), ids)
         return ids
 
-    def position(self) -> tuple[Array, Array, bool]:
+    def position(self) -> tuple[Floats, Floats, bool]:
         """RA and Dec in ICRS degrees, and whether they are estimates."""
         if not self.has("ra", "dec") and not self.has("lon", "lat"):
             raise InputError(f"{self.path}: no position: add columns ra and dec, or l and b, in degrees")
@@ -203,7 +203,7 @@ class _Columns:
             x, y = icrs.ra.deg, icrs.dec.deg
         return x % 360.0, y, self.name(keys[0]).casefold().endswith("_est")
 
-    def times(self, ids: NDArray[np.str_], revolution: NDArray[np.int64]) -> tuple[Array, Array]:
+    def times(self, ids: NDArray[np.str_], revolution: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """MJD (TT) and phase of the ScWs."""
         mjd = self.values("mjd") if self.has("mjd") else None
         if mjd is None and self.has("ijd"):
@@ -229,7 +229,7 @@ _PAST_THE_END = 1.5
 interpolated by pointing number reach 1.95)."""
 
 
-def _spread(revolution: NDArray[np.int64]) -> Array:
+def _spread(revolution: NDArray[np.int64]) -> Floats:
     """Phases evenly over the usable part of the orbit, in the order given."""
     order = np.argsort(revolution, kind="stable")
     _, counts = np.unique(revolution, return_counts=True)
@@ -244,7 +244,7 @@ def _rank(order: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(order)
 
 
-def _squeeze(phase: Array, revolution: NDArray[np.int64]) -> Array:
+def _squeeze(phase: Floats, revolution: NDArray[np.int64]) -> Floats:
     """Bring revolutions with a phase outside 0 to 1 into the usable part, their ScWs in the same order.
 
     Times that were interpolated by pointing number run past the end of a revolution here and there.
@@ -262,13 +262,13 @@ def _squeeze(phase: Array, revolution: NDArray[np.int64]) -> Array:
     return np.where(bad[row], inside, phase)
 
 
-def _lengths(n: int, rng: np.random.Generator) -> Array:
+def _lengths(n: int, rng: np.random.Generator) -> Floats:
     """Lengths of ScWs, s: mostly 1750 to 2200 with a tail, some 3600."""
     usual = rng.triangular(1450.0, 1850.0, 2300.0, n)
     return np.where(rng.random(n) < 0.12, rng.uniform(3500.0, 3600.0, n), usual)
 
 
-def _moved(ra: Array, dec: Array, half_deg: float, rng: np.random.Generator) -> tuple[Array, Array]:
+def _moved(ra: Floats, dec: Floats, half_deg: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Positions moved at random inside a square of the tangent plane."""
     axis, west, north = detector_axes(ra, dec)
     x, y = (np.tan(np.deg2rad(rng.uniform(-half_deg, half_deg, ra.size)))[:, None] for _ in range(2))

@@ -24,8 +24,7 @@ from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.table import orbit
 from ridgebayes.table.scw import CRAB, ScWTable
 from ridgebayes.table.validation import MISSION
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 LAST = 2740
 SUN_ANGLE = (50.0, 128.0)
@@ -50,8 +49,8 @@ _GALACTIC = {"bulge": 0.37, "crab": 0.145, "plane": 0.44, "middle": 0.10, "scan"
 class _Setting(NamedTuple):
     """What is given when the blocks of a revolution are planned."""
 
-    sun: Array  # ICRS unit vector
-    extragalactic: Array  # targets, (n, 3) ICRS unit vectors
+    sun: Floats  # ICRS unit vector
+    extragalactic: Floats  # targets, (n, 3) ICRS unit vectors
     rng: Generator
 
 
@@ -96,7 +95,7 @@ def programme(
     sun = get_sun(Time(orbit.mjd_at(revolutions, 0.5), format="mjd", scale="tt")).cartesian.xyz.value.T
     sun = sun / np.linalg.norm(sun, axis=1, keepdims=True)
 
-    columns: list[tuple[Array, ...]] = []
+    columns: list[tuple[Floats, ...]] = []
     for revolution, towards in zip(revolutions, sun, strict=True):
         seconds = float(orbit.period_d(revolution)) * 86400.0
         middle, length = _times(seconds, rng)
@@ -138,7 +137,7 @@ def _revolutions(n: int | None, start: int, stop: int | None, seed: int) -> NDAr
     return np.random.default_rng([seed, 2]).integers(edges[:-1], edges[1:])
 
 
-def _extragalactic_targets(rng: Generator) -> Array:
+def _extragalactic_targets(rng: Generator) -> Floats:
     """Isotropic positions away from the plane, (n, 3) ICRS unit vectors."""
     sine = rng.uniform(np.sin(np.deg2rad(_LIMIT_LAT)), 1.0, _EXTRAGALACTIC) * rng.choice(
         [-1, 1], _EXTRAGALACTIC
@@ -146,19 +145,19 @@ def _extragalactic_targets(rng: Generator) -> Array:
     return _icrs(rng.uniform(0, 360, _EXTRAGALACTIC), np.rad2deg(np.arcsin(sine)))
 
 
-def _icrs(lon: Array, lat: Array) -> Array:
+def _icrs(lon: Floats, lat: Floats) -> Floats:
     """ICRS unit vectors (n, 3) of galactic positions in degrees."""
     return unit_vectors(lon, lat) @ _galactic_axes()
 
 
 @cache
-def _galactic_axes() -> Array:
+def _galactic_axes() -> Floats:
     """ICRS unit vectors of the galactic x, y and z axes, one a row."""
     axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=Galactic()).transform_to(ICRS())
     return np.asarray(axes.cartesian.xyz.value.T)
 
 
-def _times(seconds: float, rng: Generator) -> tuple[Array, Array]:
+def _times(seconds: float, rng: Generator) -> tuple[Floats, Floats]:
     """Middles (s since perigee) and lengths (s) of the ScWs of a revolution of `seconds`."""
     usable = (orbit.USABLE[1] - orbit.USABLE[0]) * seconds
     wanted = round(rng.lognormal(np.log(63.0), 0.28))
@@ -175,7 +174,7 @@ def _times(seconds: float, rng: Generator) -> tuple[Array, Array]:
     return end - length / 2, length
 
 
-def _pointings(n: int, setting: _Setting) -> tuple[Array, Array]:
+def _pointings(n: int, setting: _Setting) -> tuple[Floats, Floats]:
     """Axes (n, 3) and position angles (n,) of the ScWs of a revolution."""
     rng = setting.rng
     kind = rng.choice(4, p=_KINDS)
@@ -198,12 +197,12 @@ def _split(n: int, rng: Generator) -> list[int]:
     return [chunk.size for chunk in np.array_split(np.arange(n), parts)]
 
 
-def _extragalactic(n: int, setting: _Setting) -> tuple[Array, Array]:
+def _extragalactic(n: int, setting: _Setting) -> tuple[Floats, Floats]:
     allowed = setting.extragalactic[_allowed(setting.extragalactic, setting.sun)]
     return _dither(allowed[setting.rng.integers(len(allowed))], n, setting)
 
 
-def _galactic(n: int, setting: _Setting) -> tuple[Array, Array]:
+def _galactic(n: int, setting: _Setting) -> tuple[Floats, Floats]:
     """Plan a block on one Galactic target, or along the plane."""
     rng = setting.rng
     names, weights = list(_GALACTIC), np.array(list(_GALACTIC.values()))
@@ -219,7 +218,7 @@ def _galactic(n: int, setting: _Setting) -> tuple[Array, Array]:
                 return _dither(target, n, setting)
 
 
-def _target(kind: str, rng: Generator) -> Array:
+def _target(kind: str, rng: Generator) -> Floats:
     """ICRS unit vector of a target."""
     if kind == "crab":
         return CRAB.cartesian.xyz.value
@@ -233,7 +232,7 @@ def _target(kind: str, rng: Generator) -> Array:
     return _icrs(np.array([lon]), np.array([lat]))[0]
 
 
-def _scan(n: int, rng: Generator) -> Array:
+def _scan(n: int, rng: Generator) -> Floats:
     """Return a saw-tooth along the plane, 6° between pointings."""
     step = np.arange(n)
     lon = rng.uniform(-60.0, 60.0) + np.minimum(6.0 * n, 60.0) * ((step / max(n, 1)) - 0.5)
@@ -241,7 +240,7 @@ def _scan(n: int, rng: Generator) -> Array:
     return _icrs(lon, lat)
 
 
-def _dither(target: Array, n: int, setting: _Setting) -> tuple[Array, Array]:
+def _dither(target: Floats, n: int, setting: _Setting) -> tuple[Floats, Floats]:
     """Dither 5 × 5 around a target, from the middle outwards, as often as n pointings need."""
     tilt = setting.rng.uniform(-3.0, 3.0)
     angle = _sun_angle(target, setting.sun) + tilt
@@ -253,18 +252,18 @@ def _dither(target: Array, n: int, setting: _Setting) -> tuple[Array, Array]:
     return pointing, _sun_angle(pointing, setting.sun) + tilt
 
 
-def _sun_angle(axis: Array, sun: Array) -> Array:
+def _sun_angle(axis: Floats, sun: Floats) -> Floats:
     """Position angle of the Sun, degrees: the spacecraft turns one side towards it, within 3°."""
     _, west, north = detector_axes(*_lonlat(axis))
     return np.rad2deg(np.arctan2(-west @ sun, north @ sun))
 
 
-def _lonlat(vectors: Array) -> tuple[Array, Array]:
+def _lonlat(vectors: Floats) -> tuple[Floats, Floats]:
     """Degrees of unit vectors (..., 3)."""
     lon = np.rad2deg(np.arctan2(vectors[..., 1], vectors[..., 0]))
     return lon % 360.0, np.rad2deg(np.arcsin(np.clip(vectors[..., 2], -1, 1)))
 
 
-def _allowed(axis: Array, sun: Array) -> NDArray[np.bool_]:
+def _allowed(axis: Floats, sun: Floats) -> NDArray[np.bool_]:
     cosine = axis @ sun
     return (cosine < np.cos(np.deg2rad(SUN_ANGLE[0]))) & (cosine > np.cos(np.deg2rad(SUN_ANGLE[1])))

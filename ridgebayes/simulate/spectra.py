@@ -20,14 +20,13 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from ridgebayes.errors import InputError
 from ridgebayes.table.scw import Band
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 BANDS = (Band("A01", 25.0, 60.0), Band("A02", 60.0, 80.0), Band("A03", 80.0, 200.0))
 """The bands of the published measurement."""
@@ -65,7 +64,7 @@ def check(bands: Sequence[Band]) -> None:
             )
 
 
-def background(bands: Sequence[Band], crab_now: ArrayLike) -> Array:
+def background(bands: Sequence[Band], crab_now: ArrayLike) -> Floats:
     """Background rate in October 2022, cts/s, shape (K,).
 
     Parameters
@@ -80,38 +79,38 @@ def background(bands: Sequence[Band], crab_now: ArrayLike) -> Array:
     return cumulative(high) - cumulative(low) - _SOURCES * np.asarray(crab_now, float)
 
 
-def crab(bands: Sequence[Band]) -> Array:
+def crab(bands: Sequence[Band]) -> Floats:
     """Rate of the Crab in the middle of the mission, cts/s, shape (K,)."""
     return CRAB_RATE * _integral(_crab_counts, bands) / _integral(_crab_counts, BANDS[:1])
 
 
-def gb_fov(bands: Sequence[Band]) -> Array:
+def gb_fov(bands: Sequence[Band]) -> Floats:
     """Flux of the Galactic bulge, mCrab per field of view, shape (K,); as published for `BANDS`."""
     kt, amplitude = _sky_spectrum()
     return _sky_terms(bands, kt) @ amplitude
 
 
-def scatter(bands: Sequence[Band]) -> Array:
+def scatter(bands: Sequence[Band]) -> Floats:
     """Excess scatter from ScW to ScW over the background level, shape (K,)."""
     return _interpolated(bands, _SCATTER)
 
 
-def elasticity(bands: Sequence[Band]) -> Array:
+def elasticity(bands: Sequence[Band]) -> Floats:
     """Relative change of the background over that of the tracer, shape (K,)."""
     return _interpolated(bands, _ELASTICITY)
 
 
-def crab_ageing(bands: Sequence[Band]) -> Array:
+def crab_ageing(bands: Sequence[Band]) -> Floats:
     """How much the Crab's decline exceeds that in 25–60 keV, shape (K,): softer bands age more."""
     low, high = _log_edges(bands)
     return np.exp(-0.3 * ((low + high) / 2 - _CENTRES[0]))
 
 
-def _crab_counts(energy: Array) -> Array:
+def _crab_counts(energy: Floats) -> Floats:
     return energy**-2.1 / (1 + (energy / 130.0) ** 2.2)
 
 
-def _sky_terms(bands: Sequence[Band], kt: float) -> Array:
+def _sky_terms(bands: Sequence[Band], kt: float) -> Floats:
     """Crab-weighted means over the bands of the thermal and the hard part, shape (K, 2)."""
     thermal = _integral(lambda e: _crab_counts(e) * (e / 40) ** 1.1 * np.exp(-e / kt), bands)
     hard = _integral(lambda e: _crab_counts(e) * (e / 100) ** (2.1 - 1.55), bands)
@@ -119,10 +118,10 @@ def _sky_terms(bands: Sequence[Band], kt: float) -> Array:
 
 
 @lru_cache(maxsize=1)
-def _sky_spectrum() -> tuple[float, Array]:
+def _sky_spectrum() -> tuple[float, Floats]:
     """Temperature in keV and the two amplitudes in mCrab that give the three published fluxes."""
 
-    def amplitude(kt: float) -> Array:
+    def amplitude(kt: float) -> Floats:
         return np.linalg.solve(_sky_terms(BANDS, kt)[[0, 2]], np.array(GB_FOV)[[0, 2]])
 
     def miss(kt: float) -> float:
@@ -132,17 +131,17 @@ def _sky_spectrum() -> tuple[float, Array]:
     return kt, amplitude(kt)
 
 
-def _log_edges(bands: Sequence[Band]) -> tuple[Array, Array]:
+def _log_edges(bands: Sequence[Band]) -> tuple[Floats, Floats]:
     return np.log([band.e_min for band in bands]), np.log([band.e_max for band in bands])
 
 
-def _integral(density: Callable[[Array], Array], bands: Sequence[Band]) -> Array:
+def _integral(density: Callable[[Floats], Floats], bands: Sequence[Band]) -> Floats:
     """∫ density(E) dE over each band, shape (K,); Gauss-Legendre in log E."""
     low, high = (edge[:, None] for edge in _log_edges(bands))
     energy = np.exp((low + high) / 2 + (high - low) / 2 * _NODES)
     return (density(energy) * energy) @ _WEIGHTS * (high - low)[:, 0] / 2
 
 
-def _interpolated(bands: Sequence[Band], values: Sequence[float]) -> Array:
+def _interpolated(bands: Sequence[Band], values: Sequence[float]) -> Floats:
     low, high = _log_edges(bands)
     return np.interp((low + high) / 2, _CENTRES, values)

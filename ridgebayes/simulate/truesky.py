@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import astropy.units as u
 import numpy as np
 from astropy_healpix import HEALPix
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ridgebayes.errors import InputError
@@ -21,8 +20,7 @@ from ridgebayes.sky.starlight import starlight
 from ridgebayes.sky.sums import roll_averaged
 from ridgebayes.sky.templates import interpolated, read_template
 from ridgebayes.sky.vectors import unit_vectors
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _NSIDE = 64  # of the pixels that exposures sum over
 _STARLIGHT = 128  # nside of the starlight map
@@ -46,12 +44,12 @@ class TrueSky:
         The same at l = b = 0, (K,).
     """
 
-    components: tuple[tuple[Sky, Array], ...]
-    region_intensity: Array
-    region_fov: Array
-    centre_fov: Array
+    components: tuple[tuple[Sky, Floats], ...]
+    region_intensity: Floats
+    region_fov: Floats
+    centre_fov: Floats
 
-    def seen(self, pointings: Pointings, response: Response, *, cache: bool = True) -> Array:
+    def seen(self, pointings: Pointings, response: Response, *, cache: bool = True) -> Floats:
         """Return what each ScW sees, mCrab, (N, K)."""
         total = np.zeros((len(pointings.ra), self.region_intensity.shape[1]))
         for part, intensity in self.components:
@@ -88,7 +86,7 @@ def true_sky(truth: Truth, sky: Sky, response: Response, world: World | None = N
         )
     values = truth.values()
     own = np.zeros((len(sky), values.gb_fov.size))
-    components: list[tuple[Sky, Array]] = []
+    components: list[tuple[Sky, Floats]] = []
     for name, given in (truth.intensity or {}).items():
         row, intensity = sky.index(name), np.asarray(given, float)
         if intensity.shape != values.gb_fov.shape or not np.isfinite(intensity).all():
@@ -121,7 +119,7 @@ class _Template:
         self._bar, self._wrong, self._lat_max = bar, wrong, truth.template_lat
         self.sky = self._as_sky()
 
-    def brightness(self, lon: Array, lat: Array) -> Array:
+    def brightness(self, lon: Floats, lat: Floats) -> Floats:
         """Relative brightness at galactic positions in degrees."""
         original = (lat - self._wrong.shift_deg) / self._wrong.stretch
         inside = np.abs(original) < self._lat_max
@@ -164,7 +162,7 @@ class _Template:
         return Sky("template", (region,), weights, nodes)
 
 
-def _share_of_bar(lon: u.Quantity, lat: u.Quantity) -> Array:
+def _share_of_bar(lon: u.Quantity, lat: u.Quantity) -> Floats:
     """Share of the bar in the starlight at galactic positions; 0 where there is no starlight."""
     whole, bar = starlight(_STARLIGHT), starlight(_STARLIGHT, component="bar")
     share = np.divide(bar, whole, out=np.zeros(bar.size), where=whole > 0)
@@ -181,6 +179,6 @@ def _moved(sky: Sky, wrong: WrongTemplate) -> Sky:
     return replace(sky, nodes=unit_vectors(lon, np.clip(lat, -90, 90)))
 
 
-def _at(sky: Sky, lon: Array, lat: Array, response: Response) -> Array:
+def _at(sky: Sky, lon: Floats, lat: Floats, response: Response) -> Floats:
     """Exposure of pointings at galactic positions, averaged over roll, deg², (positions, regions)."""
     return roll_averaged(sky, unit_vectors(lon, lat), response)

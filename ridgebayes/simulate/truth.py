@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ridgebayes.errors import InputError
 from ridgebayes.simulate import spectra
 from ridgebayes.table import orbit
 from ridgebayes.table.scw import Band
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 REFERENCE_MJD = 59864.0
 """12 October 2022: levels and tracer are given for this day."""
@@ -29,13 +28,13 @@ _CYCLE_YEARS = 11.0
 class Values(NamedTuple):
     """The truth band by band: arrays of shape (K,), or (K, 3) for `tau` and `crab_shape`."""
 
-    gb_fov: Array
-    level: Array
-    alpha: Array
-    tau: Array
-    sigma: Array
-    crab_rate: Array
-    crab_shape: Array
+    gb_fov: Floats
+    level: Floats
+    alpha: Floats
+    tau: Floats
+    sigma: Floats
+    crab_rate: Floats
+    crab_shape: Floats
 
 
 @dataclass(frozen=True)
@@ -152,43 +151,43 @@ class Truth:
             crab_shape=shape,
         )
 
-    def crab_mjd(self, mjd: ArrayLike) -> Array:
+    def crab_mjd(self, mjd: ArrayLike) -> Floats:
         """C_k(t), cts/s, shape (N, K)."""
         values = self.values()
         return values.crab_rate * _cubic(values.crab_shape, mjd)
 
-    def trend(self, mjd: ArrayLike) -> Array:
+    def trend(self, mjd: ArrayLike) -> Floats:
         """Slow drift of background and tracer alike, relative to October 2022, shape (N,)."""
         time = np.asarray(mjd, float)
 
-        def drift(t: Array | float) -> Array:
+        def drift(t: Floats | float) -> Floats:
             cycle = np.cos(2 * np.pi * (t - _MAXIMUM_MJD) / (_CYCLE_YEARS * _YEAR))
             return (1 + self.solar * cycle) * np.exp(self.ageing * (t - REFERENCE_MJD) / _YEAR)
 
         return np.asarray(drift(time) / drift(REFERENCE_MJD))
 
-    def level_mjd(self, mjd: ArrayLike) -> Array:
+    def level_mjd(self, mjd: ArrayLike) -> Floats:
         """L_k(t), cts/s, shape (N, K)."""
         return self.values().level * self.trend(mjd)[..., None]
 
-    def tracer_mjd(self, mjd: ArrayLike) -> Array:
+    def tracer_mjd(self, mjd: ArrayLike) -> Floats:
         """Trend of the tracer H(t), cts/s, shape (N,); not for a truth without tracer."""
         assert self.tracer is not None
         return self.tracer * self.trend(mjd)
 
     def _per_band(
-        self, name: str, default: Callable[[Sequence[Band]], Array], positive: bool = False
-    ) -> Array:
+        self, name: str, default: Callable[[Sequence[Band]], Floats], positive: bool = False
+    ) -> Floats:
         given = getattr(self, name)
         values = np.asarray(default(self.bands) if given is None else given, float)
         return self._checked(name, values, (len(self.bands),), positive)
 
-    def _triple(self, name: str, values: Array, positive: bool = False) -> Array:
+    def _triple(self, name: str, values: Floats, positive: bool = False) -> Floats:
         if values.ndim == 1 and values.size == 3:
             values = np.tile(values, (len(self.bands), 1))
         return self._checked(name, values, (len(self.bands), 3), positive)
 
-    def _checked(self, name: str, values: Array, shape: tuple[int, ...], positive: bool) -> Array:
+    def _checked(self, name: str, values: Floats, shape: tuple[int, ...], positive: bool) -> Floats:
         if values.shape != shape:
             raise InputError(
                 f"truth: {name} has shape {values.shape}, expected {shape}: "
@@ -199,7 +198,7 @@ class Truth:
         return values
 
 
-def _cubic(shape: Array, mjd: ArrayLike) -> Array:
+def _cubic(shape: Floats, mjd: ArrayLike) -> Floats:
     """1 + a u + b u² + c u³, shape (N, K) for coefficients (K, 3)."""
     u = ((np.asarray(mjd, float) - _MIDDLE) / _HALF)[..., None]
     return 1 + shape[:, 0] * u + shape[:, 1] * u**2 + shape[:, 2] * u**3

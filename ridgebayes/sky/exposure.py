@@ -15,8 +15,7 @@ from ridgebayes.instrument.response import Response, detector_axes, detector_off
 from ridgebayes.sky.cache import cached_array, content_key
 from ridgebayes.sky.skymap import Sky
 from ridgebayes.sky.sums import roll_averaged, rolled
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 
 class Pointings(Protocol):
@@ -35,7 +34,7 @@ class Pointings(Protocol):
         """(N,) degrees or None."""
 
 
-def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = True) -> Array:
+def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = True) -> Floats:
     """Return A_im = ∫ w_m R_i dΩ of every ScW and region.
 
     Parameters
@@ -69,7 +68,7 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
                 f"ScW table, row {row + 1}: {name} is not finite: correct the pointing or drop the ScW"
             )
 
-    def compute() -> Array:
+    def compute() -> Floats:
         axes = _to_galactic(detector_axes(ra, dec, roll))
         return roll_averaged(sky, axes[0], response) if roll is None else rolled(sky, axes, response)
 
@@ -79,7 +78,7 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
     return cached_array("exposure", key, (ra.size, len(sky)), compute)
 
 
-def point_response(scws: Pointings, coord: SkyCoord, response: Response) -> Array:
+def point_response(scws: Pointings, coord: SkyCoord, response: Response) -> Floats:
     """Return R of every ScW at one position of the sky, for example the Crab.
 
     Parameters
@@ -120,7 +119,7 @@ def uncovered(a: ArrayLike, names: Sequence[str], *, tiny: float = 1e-4) -> list
     return [name for name, value in zip(names, best, strict=True) if value <= tiny * best.max(initial=0.0)]
 
 
-def _to_galactic(vectors: Array) -> Array:
+def _to_galactic(vectors: Floats) -> Floats:
     """Turn ICRS unit vectors (…, 3) into galactic ones."""
     basis = SkyCoord(CartesianRepresentation(np.eye(3)), frame=ICRS()).transform_to(Galactic())
     # Columns of the matrix are the images of the ICRS axes.

@@ -6,12 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 from astropy.wcs import WCS
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ridgebayes.sky.skymap import Lookup, Sky
-
-Array = NDArray[np.float64]
 
 _FINER = 5  # points along each side of a pixel
 

@@ -14,10 +14,9 @@ from typing import Literal, NamedTuple
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from ridgebayes.typing import Bools, Floats
+
 _STEP_DEG = 0.2  # size of the patches that a region is divided into
 _FEWEST = 10  # patches across a small region
 
@@ -53,7 +52,7 @@ class Shape:
             return ""
         return self.kind if self.file is None else self.file
 
-    def profile(self, lon: Array, lat: Array, lookup: Callable[[Shape, Array, Array], Array]) -> Array:
+    def profile(self, lon: Floats, lat: Floats, lookup: Callable[[Shape, Floats, Floats], Floats]) -> Floats:
         """Evaluate at galactic positions in degrees; ``lookup`` interpolates the map of a map-like shape."""
         if self.kind == "uniform":
             return np.ones_like(lat)
@@ -119,7 +118,7 @@ class Region:
         """Return a uniform disc of the sky."""
         return cls(name, wrap(lon), lat, radius=radius)
 
-    def contains(self, lon: Array, lat: Array) -> Mask:
+    def contains(self, lon: Floats, lat: Floats) -> Bools:
         """Whether galactic positions (degrees) are in the region."""
         if self.radius is not None:
             # Haversine: exact for small circles, where the cosine of the distance is not.
@@ -172,13 +171,13 @@ class Region:
 class Sample(NamedTuple):
     """Patches of a region: galactic positions (degrees), solid angles (deg²), and which are in the core."""
 
-    lon: Array
-    lat: Array
-    area: Array
-    core: Mask
+    lon: Floats
+    lat: Floats
+    area: Floats
+    core: Bools
 
 
-def _divide(ends: tuple[float, ...], step: float) -> Array:
+def _divide(ends: tuple[float, ...], step: float) -> Floats:
     """Return edges that run through all of ``ends`` in order, at most ``step`` apart."""
     stops = np.unique(ends)
     pieces = []

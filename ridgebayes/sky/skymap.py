@@ -24,8 +24,7 @@ from ridgebayes.sky.starlight import Component, starlight
 from ridgebayes.sky.sums import roll_averaged
 from ridgebayes.sky.templates import interpolated, read_template
 from ridgebayes.sky.vectors import unit_vectors
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _STARLIGHT = 128  # nside of the starlight map, interpolated to the patches
 _FINEST = 256  # nside to which finer templates are averaged: the size of the patches
@@ -55,7 +54,7 @@ class Sky:
     name: str
     regions: tuple[Region, ...]
     weights: sparse.csr_array
-    nodes: Array
+    nodes: Floats
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,24 +67,24 @@ class Sky:
         return round((self.weights.shape[1] / 12) ** 0.5)
 
     @cached_property
-    def solid_angles(self) -> Array:
+    def solid_angles(self) -> Floats:
         """(M,) deg²: flux of the whole region in mCrab for an intensity of 1 mCrab/deg²."""
         return np.asarray(self.weights.sum(axis=1), float).ravel()
 
     @cached_property
-    def stars(self) -> Array:
+    def stars(self) -> Floats:
         """(M,) mean starlight over the core of every region, whatever its shape, 1 in the brightest."""
         bright = core_brightness(self.regions, Shape("starlight"))
         return bright / max(bright.max(initial=0.0), 1e-300)
 
     @cached_property
-    def templates(self) -> dict[str, Array]:
+    def templates(self) -> dict[str, Floats]:
         """Template → (M,) brightness of the core of every region, 1 in the brightest, 0 where it has no part.
 
         All regions that follow one map are one template, named after the map; any other region is its own.
         """
         bright = core_brightness(self.regions)
-        found: dict[str, Array] = {}
+        found: dict[str, Floats] = {}
         for key in dict.fromkeys(region.shape.map or region.name for region in self.regions):
             own = [(region.shape.map or region.name) == key for region in self.regions]
             values = np.where(own, bright, 0.0)
@@ -94,12 +93,12 @@ class Sky:
         return found
 
     @property
-    def centre_lon(self) -> Array:
+    def centre_lon(self) -> Floats:
         """(M,) galactic longitudes of the centres, degrees in (−180, 180]."""
         return np.array([region.centre_lon for region in self.regions])
 
     @property
-    def centre_lat(self) -> Array:
+    def centre_lat(self) -> Floats:
         """(M,) galactic latitudes of the centres, degrees."""
         return np.array([region.centre_lat for region in self.regions])
 
@@ -157,7 +156,7 @@ class Sky:
             "regions": [_plain(asdict(region)) for region in self.regions],
         }
 
-    def fov_matrix(self, response: Averaged) -> Array:
+    def fov_matrix(self, response: Averaged) -> Floats:
         """FOV flux at the centre of every region.
 
         Parameters
@@ -173,7 +172,7 @@ class Sky:
         """
         return self.fov_exposure(self.centre_lon, self.centre_lat, response)
 
-    def fov_exposure(self, lon: Array, lat: Array, response: Averaged) -> Array:
+    def fov_exposure(self, lon: Floats, lat: Floats, response: Averaged) -> Floats:
         """Exposure of pointings anywhere, response averaged over roll.
 
         Parameters
@@ -273,8 +272,8 @@ def build(
     ]
     samples = [region.sample() for region in wide]
     pixels: list[NDArray[np.int64]] = []
-    weights: list[Array] = []
-    nodes: list[Array] = []
+    weights: list[Floats] = []
+    nodes: list[Floats] = []
     reach: list[NDArray[np.int64]] = []
     for region, has_shape, (lon, lat, area, core) in zip(regions, shaped, samples, strict=True):
         bright = region.shape.profile(lon, (lat - shift) / stretch if has_shape else lat, lookup)
@@ -295,7 +294,7 @@ def build(
     return Sky(name, tuple(regions), _rows(pixels, np.concatenate(weights), grid.npix), np.concatenate(nodes))
 
 
-def core_brightness(regions: Sequence[Region], shape: Shape | None = None) -> Array:
+def core_brightness(regions: Sequence[Region], shape: Shape | None = None) -> Floats:
     """Mean of a shape over the core of every region, (M,); by default that of each region's own."""
     lookup, means = Lookup(), []
     for region in regions:
@@ -305,7 +304,7 @@ def core_brightness(regions: Sequence[Region], shape: Shape | None = None) -> Ar
     return np.array(means)
 
 
-def _rows(columns: Sequence[NDArray[np.int64]], values: Array, width: int) -> sparse.csr_array:
+def _rows(columns: Sequence[NDArray[np.int64]], values: Floats, width: int) -> sparse.csr_array:
     """Return the sparse matrix whose row i has its values in ``columns[i]``."""
     ends = np.cumsum([0, *(len(c) for c in columns)])
     return sparse.csr_array((values, np.concatenate(columns), ends), shape=(len(columns), width))
@@ -342,9 +341,9 @@ class Lookup:
     """Interpolates the maps of map-like shapes; reads each once."""
 
     def __init__(self) -> None:
-        self._maps: dict[str, Array] = {}
+        self._maps: dict[str, Floats] = {}
 
-    def __call__(self, shape: Shape, lon: Array, lat: Array) -> Array:
+    def __call__(self, shape: Shape, lon: Floats, lat: Floats) -> Floats:
         """Interpolate the map of a shape at galactic positions in degrees."""
         if shape.map not in self._maps:
             if shape.file is None:
@@ -367,7 +366,7 @@ class Lookup:
         return found
 
 
-def _degraded(values: Array) -> Array:
+def _degraded(values: Floats) -> Floats:
     """Average a RING map that is finer than the patches down to their size."""
     nside = round((values.size / 12) ** 0.5)
     if nside <= _FINEST:

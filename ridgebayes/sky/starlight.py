@@ -28,11 +28,11 @@ from typing import Literal
 import astropy.units as u
 import numpy as np
 from astropy_healpix import HEALPix
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ridgebayes.sky.cache import cached_array, content_key
+from ridgebayes.typing import Floats
 
-Array = NDArray[np.float64]
 Component = Literal["all", "bar", "disc"]
 
 _NODES = 64  # Gauss-Legendre nodes a line of sight: better than 0.1 % everywhere
@@ -81,7 +81,7 @@ class Freudenreich:
     bar_fall: float = 0.461
     bar_to_disc: float = 1.5
 
-    def disc(self, x: Array, y: Array, z: Array) -> Array:
+    def disc(self, x: Floats, y: Floats, z: Floats) -> Floats:
         """Emissivity of the disc, 1 at its centre if it had no hole."""
         radius = np.hypot(x, y)
         beyond = np.maximum(radius - self.edge, 0.0)
@@ -92,7 +92,7 @@ class Freudenreich:
             * _sech2(z / self.disc_height)
         )
 
-    def bar(self, x: Array, y: Array, z: Array) -> Array:
+    def bar(self, x: Floats, y: Floats, z: Floats) -> Floats:
         """Emissivity of the bar, ``bar_to_disc`` at the centre."""
         tilt = np.deg2rad(self.bar_tilt)
         along = np.abs(x * np.cos(tilt) + y * np.sin(tilt)) / self.bar_axes[0]
@@ -102,7 +102,7 @@ class Freudenreich:
         beyond = np.maximum(np.hypot(x, y) - self.bar_end, 0.0) / self.bar_fall
         return self.bar_to_disc * np.exp(-(beyond**2)) * _sech2(size)
 
-    def brightness(self, lon: ArrayLike, lat: ArrayLike, component: Component = "all") -> Array:
+    def brightness(self, lon: ArrayLike, lat: ArrayLike, component: Component = "all") -> Floats:
         """Integrate the emissivity from the Sun outwards.
 
         Parameters
@@ -129,12 +129,12 @@ class Freudenreich:
 
     def _integrate(
         self,
-        emissivity: Callable[[Array, Array, Array], Array],
-        lon: Array,
-        lat: Array,
+        emissivity: Callable[[Floats, Floats, Floats], Floats],
+        lon: Floats,
+        lat: Floats,
         reach: float,
         top: float,
-    ) -> Array:
+    ) -> Floats:
         """∫ ds where a line of sight is inside the cylinder R < reach, |z| < top around the centre."""
         node, weight = np.polynomial.legendre.leggauss(_NODES)
         cos_lat, sin_lat = np.cos(lat), np.sin(lat)
@@ -162,7 +162,7 @@ class Freudenreich:
 
 def starlight(
     nside: int = 128, *, component: Component = "all", model: Freudenreich | None = None, cache: bool = True
-) -> Array:
+) -> Floats:
     """Return a map of the near-infrared starlight of the Galaxy.
 
     Parameters
@@ -184,7 +184,7 @@ def starlight(
     """
     model = model or Freudenreich()
 
-    def compute() -> Array:
+    def compute() -> Floats:
         lon, lat = HEALPix(nside, order="ring").healpix_to_lonlat(np.arange(12 * nside**2))
         return model.brightness(lon.to_value(u.deg), lat.to_value(u.deg), component) / model.brightness(
             0.0, 0.0
@@ -196,7 +196,7 @@ def starlight(
     return cached_array("starlight", key, (12 * nside**2,), compute)
 
 
-def _sech2(v: Array) -> Array:
+def _sech2(v: Floats) -> Floats:
     # exp(−2|v|) cannot overflow, cosh can
     e = np.exp(-2 * np.abs(v))
     return 4 * e / (1 + e) ** 2

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ridgebayes.instrument.response import Averaged, Response
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _CELLS = 8  # nside of the cells that group pointings: 7.3°
 _CELL_RADIUS_DEG = 6.9  # no point of such a cell is farther from its centre
@@ -34,14 +33,14 @@ class Pixels(Protocol):
         """(M, pixels) sparse, deg²."""
 
     @property
-    def nodes(self) -> Array:
+    def nodes(self) -> Floats:
         """(weights.nnz, 3) galactic unit vectors."""
 
     def __len__(self) -> int:
         """Return M, the number of regions."""
 
 
-def roll_averaged(sky: Pixels, axis: Array, response: Averaged) -> Array:
+def roll_averaged(sky: Pixels, axis: Floats, response: Averaged) -> Floats:
     """Exposures of pointings given as galactic unit vectors (N, 3), averaged over roll: (N, M) deg²."""
     # A table with even steps in the cosine: an index instead of an arc cosine and a search. A step changes R
     # by less than 1e-4.
@@ -51,7 +50,7 @@ def roll_averaged(sky: Pixels, axis: Array, response: Averaged) -> Array:
     table = response.averaged(np.rad2deg(np.arccos(np.minimum(cosines, 1.0))))
     table[0] = 0.0
 
-    def seen(group: NDArray[np.int64], nodes: Array) -> Array:
+    def seen(group: NDArray[np.int64], nodes: Floats) -> Floats:
         place = _project(axis[group], nodes)
         place -= lowest
         place *= (steps - 1) / (1 - lowest)
@@ -61,10 +60,10 @@ def roll_averaged(sky: Pixels, axis: Array, response: Averaged) -> Array:
     return _sum(sky, axis, response.radius_deg, seen)
 
 
-def rolled(sky: Pixels, axes: Array, response: Response) -> Array:
+def rolled(sky: Pixels, axes: Floats, response: Response) -> Floats:
     """Exposures with roll; ``axes`` as from ``detector_axes``, galactic."""
 
-    def seen(group: NDArray[np.int64], nodes: Array) -> Array:
+    def seen(group: NDArray[np.int64], nodes: Floats) -> Floats:
         depth = _project(axes[0, group], nodes)
         # Behind the detector, or on its horizon, the tangent plane has no place: anything far outside does.
         np.maximum(depth, 1e-3, out=depth)
@@ -78,8 +77,8 @@ def rolled(sky: Pixels, axes: Array, response: Response) -> Array:
 
 
 def _sum(
-    sky: Pixels, axis: Array, radius_deg: float, seen: Callable[[NDArray[np.int64], Array], Array]
-) -> Array:
+    sky: Pixels, axis: Floats, radius_deg: float, seen: Callable[[NDArray[np.int64], Floats], Floats]
+) -> Floats:
     """Σ over nodes of weight × R, for groups of pointings and the nodes near them."""
     out = np.zeros((len(axis), len(sky)))
     region = np.repeat(np.arange(len(sky)), np.diff(sky.weights.indptr))
@@ -100,11 +99,11 @@ def _sum(
     return out
 
 
-def _project(directions: Array, nodes: Array) -> Array:
+def _project(directions: Floats, nodes: Floats) -> Floats:
     return np.einsum("gc,cp->gp", directions, nodes)
 
 
-def _groups(axis: Array) -> Iterator[tuple[Array, NDArray[np.int64]]]:
+def _groups(axis: Floats) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
     """Centres of the cells that hold pointings, and the numbers of the pointings in each."""
     if not len(axis):
         return

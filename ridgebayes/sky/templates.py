@@ -23,10 +23,10 @@ from ridgebayes.io.bounded import one_line, open_fits
 from ridgebayes.io.fits_table import stored_nulls
 from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.table.missing import no_value
+from ridgebayes.typing import Floats
 
 log = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
 
 _UNSEEN = -1.6375e30  # HEALPix's mark for "no data"
 _FRAMES = {"G": "galactic", "C": "icrs", "Q": "icrs"}
@@ -36,7 +36,7 @@ _NEAR = 4.0  # pixels, on the sky, to a neighbour in the image: projections of t
 _NSIDE_OF_IMAGES = (64, 256)
 
 
-def read_template(path: str | Path) -> Array:
+def read_template(path: str | Path) -> Floats:
     """Read a map of surface brightness (any unit per solid angle; only its shape will count).
 
     Parameters
@@ -71,7 +71,7 @@ def read_template(path: str | Path) -> Array:
     return values
 
 
-def _read(path: Path, hdus: fits.HDUList) -> Array:
+def _read(path: Path, hdus: fits.HDUList) -> Floats:
     for hdu in hdus:
         if isinstance(hdu, fits.BinTableHDU) and "ORDERING" in hdu.header:
             return _healpix(path, hdu)
@@ -82,7 +82,7 @@ def _read(path: Path, hdus: fits.HDUList) -> Array:
     raise InputError(f"{path}: no HEALPix table (with ORDERING) and no two-dimensional image in it")
 
 
-def _healpix(path: Path, hdu: fits.BinTableHDU) -> Array:
+def _healpix(path: Path, hdu: fits.BinTableHDU) -> Floats:
     header = hdu.header
     if str(header.get("INDXSCHM", "IMPLICIT")).strip().upper() != "IMPLICIT":
         raise InputError(
@@ -114,12 +114,12 @@ def _healpix(path: Path, hdu: fits.BinTableHDU) -> Array:
     return values if order == "RING" else values[ring_to_nested(ring, nside)]
 
 
-def _known(values: Array) -> Array:
+def _known(values: Floats) -> Floats:
     """Give NaN to what is no surface brightness: not finite, UNSEEN, or another mark for "no data"."""
     return np.where(np.isfinite(values) & ~no_value(values) & (values > 0.99 * _UNSEEN), values, np.nan)
 
 
-def interpolated(values: Array, neighbours: NDArray[np.int64], weights: Array) -> Array:
+def interpolated(values: Floats, neighbours: NDArray[np.int64], weights: Floats) -> Floats:
     """Weighted mean of neighbours, of those that have data.
 
     Parameters
@@ -141,7 +141,7 @@ def interpolated(values: Array, neighbours: NDArray[np.int64], weights: Array) -
         return np.where(total > 0.25, np.sum(np.nan_to_num(found) * share, axis=0) / total, np.nan)
 
 
-def _image(path: Path, image: Array, header: fits.Header) -> Array:
+def _image(path: Path, image: Floats, header: fits.Header) -> Floats:
     wcs = WCS(header)
     if not wcs.has_celestial:
         raise InputError(f"{path}: the image has no celestial WCS (CTYPE): add one or give a HEALPix map")
@@ -193,7 +193,9 @@ def _turn(wcs: WCS) -> tuple[float, float] | None:
     return float(dx), float(dy)
 
 
-def _in_image(shape: tuple[int, ...], x: Array, y: Array, turn: tuple[float, float]) -> tuple[Array, Array]:
+def _in_image(
+    shape: tuple[int, ...], x: Floats, y: Floats, turn: tuple[float, float]
+) -> tuple[Floats, Floats]:
     """Move positions by a turn where that brings them into an image, which may start at any longitude."""
     for k in (-1, 1):
         moved = x + k * turn[0], y + k * turn[1]
@@ -209,12 +211,12 @@ def _shifted(wcs: WCS) -> WCS:
     return wcs
 
 
-def _inside(shape: tuple[int, ...], x: Array, y: Array) -> NDArray[np.bool_]:
+def _inside(shape: tuple[int, ...], x: Floats, y: Floats) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         return (x >= -0.5) & (x < shape[1] - 0.5) & (y >= -0.5) & (y < shape[0] - 0.5)
 
 
-def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Return longitudes and latitudes of the pixels of an image, of its shape; NaN off the sky."""
     row, column = np.indices(shape)
     world = wcs.wcs_pix2world(column.ravel(), row.ravel(), 0)
@@ -223,7 +225,7 @@ def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Array, Array]:
     return np.where(there, lon, np.nan), np.where(there, lat, np.nan)
 
 
-def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale: float) -> Array:
+def _sampled(image: Floats, wcs: WCS, where: SkyCoord, x: Floats, y: Floats, scale: float) -> Floats:
     """Interpolate bilinearly among the pixels that are neighbours on the sky, and not only in the image."""
     rows, columns = image.shape
     inside = _inside(image.shape, x, y)
@@ -249,8 +251,8 @@ def _sampled(image: Array, wcs: WCS, where: SkyCoord, x: Array, y: Array, scale:
 
 
 def _over_seams(
-    values: Array, inside: NDArray[np.bool_], image: Array, wcs: WCS, where: SkyCoord, scale: float
-) -> Array:
+    values: Floats, inside: NDArray[np.bool_], image: Floats, wcs: WCS, where: SkyCoord, scale: float
+) -> Floats:
     """Fill positions at the edge of a projection, whose neighbours in the image are not on the sky.
 
     The nearest pixel on the sky counts, also across the seam; where it has no data there are none.

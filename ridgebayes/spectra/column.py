@@ -29,14 +29,13 @@ from dataclasses import dataclass
 import astropy.constants as const
 import astropy.units as u
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from scipy.special import k0e
 
 from ridgebayes.errors import InputError
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 HYDROGEN = 0.70
 """Share of hydrogen in the mass of the gas; the rest is helium. An assumption; μ = 0.615 follows."""
@@ -89,13 +88,13 @@ class Column:
     radius: float
     height: float
     accretion: float
-    altitude: Array
-    velocity: Array
-    pressure: Array
-    luminosity: Array
+    altitude: Floats
+    velocity: Floats
+    pressure: Floats
+    luminosity: Floats
 
     @property
-    def temperature(self) -> Array:
+    def temperature(self) -> Floats:
         """(N,) kT, keV."""
         return MU * _MP * self.pressure * self.velocity / self.accretion / _KEV
 
@@ -104,14 +103,14 @@ class Column:
         """KT just behind the shock, keV: 3/8 μ m_p G M / (R + H)."""
         return 0.375 * MU * _MP * _G * self.mass * _SUN / (self.radius + self.height) / _KEV
 
-    def energy_spectrum(self, energy: ArrayLike) -> Array:
+    def energy_spectrum(self, energy: ArrayLike) -> Floats:
         """Energy spectrum of the whole column, erg/s/cm²/keV at energies in keV, the same shape."""
         x = np.asarray(energy, float)[..., None] / self.temperature
         # Over x it integrates to 1, as ∫ exp(-y) K0(y) dy = 1.
         return (0.5 * np.exp(-x) * k0e(x / 2) / self.temperature * self.luminosity).sum(-1)
 
 
-def radius(mass: ArrayLike) -> Array:
+def radius(mass: ArrayLike) -> Floats:
     """Radius of a cold white dwarf, cm.
 
     Nauenberg 1972 (ApJ 175, 417), equation 27, for two nucleons an electron: 0.0225/μ_e solar radii times
@@ -184,7 +183,7 @@ def solve(mass: float, accretion: float = ACCRETION, *, gravity: bool = True) ->
         fall, length = scales(height)
         weight = length / fall**2 if gravity else 0.0
 
-        def slope(w: float, state: Array) -> list[float]:
+        def slope(w: float, state: Floats) -> list[float]:
             at, pressure = state
             g = weight * pull / (star + at * length) ** 2
             rise = w**1.5 * (5 / 3 * pressure - w) / (2 / 3 * np.sqrt(pressure) + g * w**1.5)

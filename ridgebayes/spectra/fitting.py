@@ -23,7 +23,6 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import xarray as xr
-from numpy.typing import NDArray
 from numpyro.infer import MCMC, NUTS, init_to_median
 from scipy.stats import chi2
 
@@ -34,8 +33,7 @@ from ridgebayes.instrument.redistribution import Redistribution, check_bands, mc
 from ridgebayes.model.components import CRAB_SPECTRUM, crab_change
 from ridgebayes.priors import Parameter, Parameters, Shared, describe
 from ridgebayes.spectra.components import Component, photons
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 CHAINS, WARMUP, TARGET_ACCEPT = 4, 400, 0.9
 SHARE_BAND = (30.0, 80.0)
@@ -74,17 +72,17 @@ class SpectralFit:
 
     model: tuple[Component, ...]
     parameters: dict[str, Parameter]
-    edges: Array
-    mean: Array
-    covariance: Array
+    edges: Floats
+    mean: Floats
+    covariance: Floats
     crab: CrabSpectrum
-    draws: dict[str, Array]
+    draws: dict[str, Floats]
     per_mcrab: float
     diagnosis: Diagnosis
     redistribution: Redistribution | None = None
 
     @cached_property
-    def folded(self) -> Array:
+    def folded(self) -> Floats:
         """(component, S, K) what each component gives in the bands, mCrab or mCrab/deg²."""
         energy, weight = fold(self.edges, self.crab, self.per_mcrab, self.redistribution)
         over = self.crab_change
@@ -93,7 +91,7 @@ class SpectralFit:
         return np.stack([(self.photons(c, energy) * weight).sum(-1) for c in self.model]) / over
 
     @cached_property
-    def crab_change(self) -> Array:
+    def crab_change(self) -> Floats:
         """(S, K) what the Crab gives in the bands, over what it is assumed to give."""
         energy, weight = fold(self.edges, self.crab, redistribution=self.redistribution)
         weight = weight * self.crab.photons(energy) / 1e3
@@ -103,24 +101,24 @@ class SpectralFit:
             )
         )
 
-    def photons(self, component: Component, energy: Array) -> Array:
+    def photons(self, component: Component, energy: Floats) -> Floats:
         """Photon spectrum of a component at energies (…) in keV, (S, …)."""
         column = {name: x.reshape(-1, *[1] * energy.ndim) for name, x in self.draws.items()}
         values = {name: jnp.asarray(x) for name, x in column.items()}
         return np.asarray(photons(component, values, jnp.asarray(energy)))
 
-    def energy_flux(self, component: Component, low: float, high: float) -> Array:
+    def energy_flux(self, component: Component, low: float, high: float) -> Floats:
         """(S,) energy flux of a component in a band, erg/cm²/s, per sr for an intensity."""
         energy, width = integral_nodes(np.array([[low], [high]]))
         return ERG_PER_KEV * (self.photons(component, energy) * energy * width).sum((-2, -1))
 
-    def share(self, component: Component, low: float, high: float) -> Array:
+    def share(self, component: Component, low: float, high: float) -> Floats:
         """(S,) share of a component in the energy flux of a band."""
         return self.energy_flux(component, low, high) / sum(
             self.energy_flux(c, low, high) for c in self.model
         )
 
-    def crossing(self) -> Array:
+    def crossing(self) -> Floats:
         """(S,) energy at which E² dN/dE of the first of two components falls below the second's, keV.
 
         The highest within the bands; NaN in draws in which there is none.
@@ -139,7 +137,7 @@ class SpectralFit:
         return np.where(found, np.exp(at), np.nan)
 
     @cached_property
-    def chi_square(self) -> Array:
+    def chi_square(self) -> Floats:
         """(S,) distance of the data from the model of each draw."""
         root = np.linalg.cholesky(self.covariance)
         pulls = np.linalg.solve(root, (self.mean - self.folded.sum(0)).T)
@@ -161,7 +159,7 @@ class SpectralFit:
         return {name: float(draws.std()) for name, draws in self.prior_draws.items()}
 
     @cached_property
-    def prior_draws(self) -> dict[str, Array]:
+    def prior_draws(self) -> dict[str, Floats]:
         """Draws of each prior."""
         key = jax.random.key(0)
         return {
@@ -180,11 +178,11 @@ class SpectralFit:
 
 
 def fold(
-    edges: Array,
+    edges: Floats,
     crab: CrabSpectrum,
     per_mcrab: float = 1.0,
     redistribution: Redistribution | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Energies, keV, and weights that fold photons there into mCrab.
 
     Parameters
@@ -214,7 +212,7 @@ def fold(
     return energy, np.asarray(mcrab_weights(redistribution, edges[0], edges[1], crab)) / per_mcrab
 
 
-def integral_nodes(edges: Array) -> tuple[Array, Array]:
+def integral_nodes(edges: Floats) -> tuple[Floats, Floats]:
     """Energies in each band and weights of an integral over them, keV, (K, node): Gauss-Legendre in ln E."""
     low, high = np.log(edges)
     energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _NODES)
@@ -224,9 +222,9 @@ def integral_nodes(edges: Array) -> tuple[Array, Array]:
 def fit(
     model: tuple[Component, ...],
     parameters: Mapping[str, Parameter],
-    edges: Array,
-    mean: Array,
-    covariance: Array,
+    edges: Floats,
+    mean: Floats,
+    covariance: Floats,
     crab: CrabSpectrum,
     *,
     per_mcrab: float = 1.0,
@@ -294,7 +292,7 @@ def fit(
     )
 
 
-def _root(covariance: Array) -> Array:
+def _root(covariance: Floats) -> Floats:
     """Lower Cholesky factor of a covariance that must be positive definite."""
     try:
         root = np.linalg.cholesky(np.asarray(covariance, float))
@@ -316,7 +314,7 @@ def _check(parameters: Mapping[str, Parameter]) -> None:
         raise InputError("every parameter is fixed: leave a prior to one of them")
 
 
-def _diagnosed(samples: Mapping[str, Array], fields: Mapping[str, Any]) -> Diagnosis:
+def _diagnosed(samples: Mapping[str, Floats], fields: Mapping[str, Any]) -> Diagnosis:
     """Diagnose chains from their draws and what NUTS tells of each."""
     statistics = {name: np.asarray(x) for name, x in fields.items()}
     statistics["reached_max_treedepth"] = statistics.pop("num_steps") >= 2**_TREE_DEPTH - 1
@@ -345,8 +343,8 @@ def _model(
     model: tuple[Component, ...],
     parameters: Mapping[str, Parameter],
     crab: CrabSpectrum,
-    energy: Array,
-    weight: Array,
+    energy: Floats,
+    weight: Floats,
 ) -> Callable[..., None]:
     of_crab = weight * crab.photons(energy)
     of_crab = of_crab / of_crab.sum(-1, keepdims=True)

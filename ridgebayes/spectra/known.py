@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
@@ -15,8 +14,7 @@ from ridgebayes.priors import with_priors
 from ridgebayes.spectra.components import COMPONENTS
 from ridgebayes.spectra.fitting import SHARE_BAND, fold, integral_nodes
 from ridgebayes.table.scw import Band
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 REFERENCE = (25.0, 60.0)
 """Band in which the flux of the bulge is given, keV."""
@@ -31,7 +29,7 @@ def bulge(
     share: float,
     crab: CrabSpectrum = CRAB,
     redistribution: Redistribution | None = None,
-) -> Array:
+) -> Floats:
     """FOV flux of the Galactic bulge in bands, where it is white dwarfs and a power law.
 
     Parameters
@@ -66,7 +64,7 @@ def bulge(
     shapes = {"whitedwarf": mass, "powerlaw": index}
     with_priors({"mass": COMPONENTS["whitedwarf"].shape[1]}, {"mass": mass})  # refuses those outside
 
-    def folded(edges: Array) -> Array:
+    def folded(edges: Floats) -> Floats:
         """(component, band) for an energy flux of 1 in `SHARE_BAND`."""
         energy, weight = fold(edges, crab, redistribution=redistribution)
         at, width = integral_nodes(np.reshape(SHARE_BAND, (2, 1)))

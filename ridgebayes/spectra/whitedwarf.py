@@ -20,13 +20,11 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
 from ridgebayes.errors import InputError
 from ridgebayes.spectra import column
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 MASSES = np.linspace(0.30, 1.35, 43)
 """Masses of the table, solar masses."""
@@ -55,14 +53,14 @@ class WhiteDwarfTable:
         Mass that flows through the columns, g/cm²/s.
     """
 
-    mass: Array
-    energy: Array
-    ln_e2: Array
-    shock_temperature: Array
+    mass: Floats
+    energy: Floats
+    ln_e2: Floats
+    shock_temperature: Floats
     accretion: float
 
     @cached_property
-    def _spline(self) -> tuple[Array, Array, Array]:
+    def _spline(self) -> tuple[Floats, Floats, Floats]:
         """Knots along mass and along ln E, and the coefficients, (M, N)."""
         along_mass = make_interp_spline(self.mass, self.ln_e2, _ORDER)
         both = make_interp_spline(np.log(self.energy), along_mass.c.T, _ORDER)
@@ -104,7 +102,7 @@ class WhiteDwarfTable:
         near = jnp.asarray(coefficients)[i[..., None, None] + steps[:, None], j[..., None, None] + steps]
         return jnp.exp(jnp.einsum("...m,...e,...me", by_mass, by_energy, near))
 
-    def folded(self, energy: Array, weight: Array, pivot: float) -> Callable[[jax.Array], jax.Array]:
+    def folded(self, energy: Floats, weight: Floats, pivot: float) -> Callable[[jax.Array], jax.Array]:
         """Return a function of the mass: photons in bands for E² dN/dE = 1 at a pivot, (K,).
 
         A spline in mass of the folded spectra: a few operations where `e2` at every energy has thousands.
@@ -127,12 +125,12 @@ class WhiteDwarfTable:
 
         return at
 
-    def temperature(self, mass: ArrayLike) -> Array:
+    def temperature(self, mass: ArrayLike) -> Floats:
         """KT behind the shock at masses, keV."""
         return make_interp_spline(self.mass, self.shock_temperature, _ORDER)(np.asarray(mass))
 
 
-def _basis(knots: Array, at: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _basis(knots: Floats, at: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Index of the first B-spline that is not zero, and the values of the four, (..., 4); NaN outside.
 
     By de Boor's recurrence, as SciPy's BSpline.
@@ -155,7 +153,7 @@ def _basis(knots: Array, at: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def tabulate(
-    mass: Array = MASSES, energy: Array = ENERGIES, accretion: float = column.ACCRETION
+    mass: Floats = MASSES, energy: Floats = ENERGIES, accretion: float = column.ACCRETION
 ) -> WhiteDwarfTable:
     """Solve a column at every mass.
 

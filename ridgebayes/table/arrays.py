@@ -13,7 +13,8 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
-from ridgebayes.table.missing import Mask, split
+from ridgebayes.table.missing import split
+from ridgebayes.typing import Bools
 
 _UNITS = {"mjd": u.d, "exposure": u.s, **dict.fromkeys(("ra", "dec", "roll"), u.deg)}
 _UNITS |= dict.fromkeys(("rate", "stat_err", "tracer", "tracer_err"), u.ct / u.s)
@@ -103,7 +104,7 @@ def texts(given: Any) -> NDArray[np.str_]:
     return np.where(missing, "", text)
 
 
-def _refuse(name: str, bad: Mask, what: str, remedy: str) -> None:
+def _refuse(name: str, bad: Bools, what: str, remedy: str) -> None:
     if bad.any():
         row, more = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1))), int(bad.sum()) - 1
         others = f" and {more} more" if more else ""

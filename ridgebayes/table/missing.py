@@ -13,7 +13,7 @@ import numpy as np
 from astropy.utils.masked import Masked
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from ridgebayes.typing import Bools
 
 WORDS = (
     "",
@@ -52,7 +52,7 @@ _POSITIVE = np.array([*(n for n in _NINES if n >= 999), 32767.0, 65535.0, 2.0**3
 _CLOSE = 1e-6  # relative: of a number that was a float32 on the way
 
 
-def split(column: Any) -> tuple[NDArray[Any], Mask]:
+def split(column: Any) -> tuple[NDArray[Any], Bools]:
     """Return the values of a column, and where they are missing.
 
     Parameters
@@ -85,7 +85,7 @@ def split(column: Any) -> tuple[NDArray[Any], Mask]:
     return values, missing
 
 
-def _objects(values: NDArray[Any], missing: Mask) -> tuple[NDArray[Any], Mask]:
+def _objects(values: NDArray[Any], missing: Bools) -> tuple[NDArray[Any], Bools]:
     """Turn an array of Python objects into one of numbers, truth values or text."""
     flat = values.ravel()
     nothing = [v is None or v is np.ma.masked or type(v).__name__ in ("NAType", "NaTType") for v in flat]
@@ -106,14 +106,14 @@ def _objects(values: NDArray[Any], missing: Mask) -> tuple[NDArray[Any], Mask]:
     return np.array(filled).reshape(values.shape), missing
 
 
-def words(text: NDArray[Any]) -> Mask:
+def words(text: NDArray[Any]) -> Bools:
     """Where texts stand for no value (`WORDS`), same shape."""
     if text.dtype.kind == "S":
         text = np.char.decode(text, "ascii", "replace")
     return np.isin(np.char.lower(np.char.strip(text)), WORDS)
 
 
-def no_value(values: NDArray[np.float64], kind: str = "other") -> Mask:
+def no_value(values: NDArray[np.float64], kind: str = "other") -> Bools:
     """Where numbers stand for "none": no measurement, but a mark such as −999 or 1e30.
 
     Parameters
@@ -141,7 +141,7 @@ def no_value(values: NDArray[np.float64], kind: str = "other") -> Mask:
     return bad
 
 
-def _near(values: NDArray[np.float64], marks: NDArray[np.float64]) -> Mask:
+def _near(values: NDArray[np.float64], marks: NDArray[np.float64]) -> Bools:
     marks = np.sort(marks)
     place = np.searchsorted(marks, values).clip(1, marks.size - 1)
     nearest = np.where(

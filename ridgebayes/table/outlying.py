@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.stats import median_abs_deviation
 
 from ridgebayes.robust import sd_about_zero
-from ridgebayes.table.scw import Floats, ScWTable
+from ridgebayes.table.scw import ScWTable
+from ridgebayes.typing import Floats
 
 FEWEST = 5
 """ScWs whose median means something."""

@@ -19,10 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.table.arrays import floats, integers, texts, truths
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from ridgebayes.typing import Bools, Floats, Ints
 
 # Position of the Crab pulsar, ICRS degrees: the one place it is written down.
 CRAB_RA = 83.63287

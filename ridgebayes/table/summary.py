@@ -15,7 +15,8 @@ from ridgebayes.errors import InputError
 from ridgebayes.robust import SD_OVER_MAD, sd_about_zero
 from ridgebayes.table.orbit import mjd_at
 from ridgebayes.table.outlying import distance
-from ridgebayes.table.scw import CRAB, Bools, Floats, Ints, ScWTable
+from ridgebayes.table.scw import CRAB, ScWTable
+from ridgebayes.typing import Bools, Floats, Ints
 
 HIGH_LAT = 20.0  # degrees; ScWs beyond it calibrate the background
 BELTS = (0.04, 0.96)  # phases between which the orbit is outside the radiation belts

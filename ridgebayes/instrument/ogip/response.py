@@ -15,8 +15,7 @@ from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.instrument.ogip.header import INSTRUMENT, primary, stamped, write_all
 from ridgebayes.table.scw import Band
 from ridgebayes.table.validation import check_bands
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 _BIN = 0.01
 """Width of the energy bins in ln E: exp(-E/8 keV) taken at their centres is true to 1e-3 at 100 keV."""
@@ -87,7 +86,7 @@ def response(
     )
 
 
-def _ebounds(bands: Sequence[Band], edges: Array) -> tuple[fits.BinTableHDU, dict]:
+def _ebounds(bands: Sequence[Band], edges: Floats) -> tuple[fits.BinTableHDU, dict]:
     """Channels and their bands, and the keywords of this extension."""
     hdu = fits.BinTableHDU.from_columns(
         [
@@ -113,7 +112,7 @@ def _ebounds(bands: Sequence[Band], edges: Array) -> tuple[fits.BinTableHDU, dic
     return hdu, keys
 
 
-def _energies(edges: Array) -> tuple[Array, Array, NDArray[np.int64], NDArray[np.bool_]]:
+def _energies(edges: Floats) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
     """Bins of the energy axis without a gap: edges in keV, channel, and whether they lie inside it.
 
     A reader expects adjoining bins: a gap between two bands is one bin of no area, booked to the lower one.
@@ -135,7 +134,7 @@ def _energies(edges: Array) -> tuple[Array, Array, NDArray[np.int64], NDArray[np
     return axis[:-1], axis[1:], np.array(channel), np.array(inside)
 
 
-def channels(path: Path, bands: Sequence[Band]) -> Array:
+def channels(path: Path, bands: Sequence[Band]) -> Floats:
     """Edges (K, 2) of the channels in keV, as the float32 that a file holds."""
     check_bands(str(path), bands)
     edges = np.array([[b.e_min, b.e_max] for b in bands]).astype(np.float32).astype(float)

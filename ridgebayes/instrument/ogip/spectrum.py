@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.instrument.ogip.header import INSTRUMENT, primary, set_keyword, stamped, write_all
 from ridgebayes.instrument.ogip.response import channels, response
 from ridgebayes.table.scw import Band
-
-Array = NDArray[np.float64]
+from ridgebayes.typing import Floats
 
 
 def write_spectrum(
@@ -211,7 +210,7 @@ def _pha(
     return fits.HDUList(hdus)
 
 
-def _array(path: Path, name: str, values: ArrayLike, shape: tuple[int, ...]) -> Array:
+def _array(path: Path, name: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
     array = np.asarray(values, float)
     if array.shape != shape:
         raise InputError(f"{path}: {name} has shape {array.shape}, the bands ask for {shape}")
@@ -220,7 +219,7 @@ def _array(path: Path, name: str, values: ArrayLike, shape: tuple[int, ...]) -> 
     return array
 
 
-def _covariance(path: Path, covariance: ArrayLike, count: int) -> Array:
+def _covariance(path: Path, covariance: ArrayLike, count: int) -> Floats:
     covar = _array(path, "covariance", covariance, (count, count))
     scale = np.abs(covar).max()
     if not np.allclose(covar, covar.T, rtol=0, atol=1e-9 * scale):
@@ -230,7 +229,7 @@ def _covariance(path: Path, covariance: ArrayLike, count: int) -> Array:
     return covar
 
 
-def _errors(path: Path, bands: Sequence[Band], error: ArrayLike | None, covar: Array | None) -> Array:
+def _errors(path: Path, bands: Sequence[Band], error: ArrayLike | None, covar: Floats | None) -> Floats:
     if error is not None:
         sigma = _array(path, "error", error, (len(bands),))
     elif covar is not None:
