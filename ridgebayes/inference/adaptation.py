@@ -42,7 +42,7 @@ class Adapted(NamedTuple):
     pareto_k: float
 
     @property
-    def serves(self) -> bool:
+    def good(self) -> bool:
         """Whether chains hardly need moves other than draws of the proposal."""
         return self.acceptance >= ADAPTATION.good_acceptance and self.pareto_k <= ADAPTATION.good_pareto_k
 
@@ -72,7 +72,7 @@ def adapt(
     proposal, size = start, start.mean.size
     n = max(ADAPTATION.min_draws, ADAPTATION.draws_per_parameter * size)
     judged, best, fits = list[Adapted](), Adapted(proposal, 0.0, np.inf), 0
-    skewed = ADAPTATION.skew_size_guess if guess else ADAPTATION.skew_size
+    skewed = ADAPTATION.skew_ess_guess if guess else ADAPTATION.skew_ess
     x, log_p, log_q = np.empty((0, size)), np.empty(0), np.empty((0, 0))
     for number in range(ADAPTATION.max_rounds):
         if number >= ADAPTATION.max_rounds_rare and best.acceptance < ADAPTATION.rare_acceptance:
@@ -82,7 +82,7 @@ def adapt(
         of_new = np.array([one.proposal.log_density_at(new) for one in judged]).reshape(number, n)
         log_q = np.vstack([np.hstack([log_q, of_new]), proposal.log_density_at(x)])
         own = log_p[-n:] - log_q[-1, -n:]
-        served = any(one.serves for one in judged)
+        found_good = any(one.good for one in judged)
         fits += bool(judged) and (not guess or proposal is not judged[-1].proposal)
         last = Adapted(proposal, acceptance(own, -own), pareto_k(own))
         judged.append(last)
@@ -97,16 +97,16 @@ def adapt(
             "round %d: accepted %.0f %%, k %.2f, log moment %.2f of %.2f",
             *(number + 1, 100 * last.acceptance, last.pareto_k, moments[-1], moments.min()),
         )
-        if last.serves and (served or last.acceptance >= ADAPTATION.sure_acceptance):
+        if last.good and (found_good or last.acceptance >= ADAPTATION.sure_acceptance):
             break
         usable = best.acceptance >= ADAPTATION.usable_acceptance and best.pareto_k <= ADAPTATION.good_pareto_k
-        enough = usable or _effective_size(weight) >= ADAPTATION.size_per_parameter * size
+        enough = usable or _ess(weight) >= ADAPTATION.ess_per_parameter * size
         if enough and fits >= ADAPTATION.patience:
             gain = moments[: -ADAPTATION.patience].min() - moments.min()
             if gain < ADAPTATION.min_gain:
                 break
         before, proposal = proposal, _fitted(x, log_p, log_weight, proposal, skewed)
-        if last.serves and proposal is before and not guess:
+        if last.good and proposal is before and not guess:
             break
     return best
 
@@ -140,13 +140,10 @@ def pareto_k(log_weight: NDArray) -> float:
 def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, skewed: float) -> Proposal:
     """Fit skewed coordinates, then mean and covariance from moments or curvature, then degrees and width."""
     weight, size = _tempered(log_weight), x.shape[1]
-    if (
-        ADAPTATION.max_size_share * len(x) < _size_for_form(size)
-        and _effective_size(weight) >= ADAPTATION.choice_size
-    ):
+    if ADAPTATION.max_ess_share * len(x) < _ess_of_form(size) and _ess(weight) >= ADAPTATION.choice_ess:
         # With few points and many parameters, keep the previous proposal.
         return before
-    frame = before if _effective_size(weight) < skewed else before._replace(**unskewed(x, weight))
+    frame = before if _ess(weight) < skewed else before._replace(**unskewed(x, weight))
     u = frame.even(x)
     log_p = log_p + np.log(frame.slope(u)).sum(-1)
     moments = _moments(u, log_weight)
@@ -155,11 +152,11 @@ def _fitted(x: NDArray, log_p: NDArray, log_weight: NDArray, before: Proposal, s
     about = before if frame is before else frame._replace(mean=moments[0], root=moments[1])
     curved = _curved(u, log_p, log_weight, about)
     found = [shape for shape in (curved, moments) if shape is not None]
-    if _effective_size(weight) < ADAPTATION.choice_size:
+    if _ess(weight) < ADAPTATION.choice_ess:
         return frame._replace(mean=found[0][0], root=found[0][1], degrees=PROPOSAL.guess_degrees)
     best = [_widened(frame, *shape, u, log_p, weight) for shape in found]
     # Moments overfit small samples, so penalise them.
-    penalty = ADAPTATION.moment_penalty * (size + 3) * size / 2 / _effective_size(weight)
+    penalty = ADAPTATION.moment_penalty * (size + 3) * size / 2 / _ess(weight)
     return best[0][1] if best[0][0] < best[-1][0] + penalty else best[-1][1]
 
 
@@ -179,7 +176,7 @@ def _widened(
 
 def _moments(x: NDArray, log_weight: NDArray) -> tuple[NDArray, NDArray] | None:
     """Mean and root of the covariance of weighted points."""
-    weight = _tempered(log_weight, ADAPTATION.size_per_moment * x.shape[1])
+    weight = _tempered(log_weight, ADAPTATION.ess_per_moment * x.shape[1])
     mean = weight @ x
     off = x - mean
     covariance = (weight[:, None] * off).T @ off / max(1.0 - (weight**2).sum(), 0.5)
@@ -200,8 +197,8 @@ def _curved(
     u = about.white(x)
     first, second = np.triu_indices(size)
     terms = np.concatenate([np.ones((len(u), 1)), u, u[:, first] * u[:, second]], axis=1)
-    weight = _tempered(log_weight, _size_for_form(size))
-    if _effective_size(weight) < _size_for_form(size):
+    weight = _tempered(log_weight, _ess_of_form(size))
+    if _ess(weight) < _ess_of_form(size):
         return None
     near = weight > 0.0
     root_weight = np.sqrt(weight[near])
@@ -219,22 +216,22 @@ def _curved(
     return about.mean + about.root @ top, root
 
 
-def _size_for_form(size: int) -> float:
+def _ess_of_form(size: int) -> float:
     """Effective sample size that a quadratic form of `size` parameters needs."""
-    return ADAPTATION.size_per_term * ((size + 1) * (size + 2) // 2)
+    return ADAPTATION.ess_per_term * ((size + 1) * (size + 2) // 2)
 
 
-def _effective_size(weight: NDArray) -> float:
+def _ess(weight: NDArray) -> float:
     """Effective sample size of normalised weights."""
     return float(1.0 / (weight**2).sum())
 
 
 def _tempered(log_weight: NDArray, least: float = 0.0) -> NDArray[np.float64]:
     """Temper weights until their effective sample size reaches `least`: raise them to a power below one."""
-    least, possible = min(least, ADAPTATION.max_size_share * log_weight.size), np.isfinite(log_weight)
+    least, possible = min(least, ADAPTATION.max_ess_share * log_weight.size), np.isfinite(log_weight)
     for power in np.append(np.geomspace(1.0, 0.01, 25), 0.0):
         log = np.where(possible, power * np.where(possible, log_weight, 0.0), -np.inf)
         weight = np.exp(log - logsumexp(log))
-        if _effective_size(weight) >= least:
+        if _ess(weight) >= least:
             break
     return weight

@@ -344,7 +344,7 @@ def _usable(adapted: Adapted) -> bool:
 
 def _pace(adapted: Adapted, cells: int) -> Pace:
     """Choose enough proposals for a draw that one is nearly always accepted; fewer where each is slow."""
-    if adapted.serves:
+    if adapted.good:
         tries = min(max(CHOICE.cells_good // cells, 1), CHOICE.max_tries_good)
         return Pace(tries, CHOICE.whole_good, (1.0 - CHOICE.whole_good) / 2)
     accepted = CHOICE.whole_many * adapted.acceptance + CHOICE.local_acceptance
