@@ -34,7 +34,7 @@ CHECKPOINT_SECONDS = 5.0
 MIN_DRAWS = 50
 """Fewest draws of each chain for a run whose chains were stopped."""
 _MARGIN = 1.2
-"""Chains count as converged if R-hat and ESS exceed their limits by this factor."""
+"""Chains count as converged if R-hat and ESS are better than their limits by this factor."""
 _JUDGED = 1000
 """Fewest draws of all chains of a part to judge convergence and lengthen the chains."""
 

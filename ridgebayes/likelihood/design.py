@@ -72,7 +72,8 @@ class FitData:
     """Columns with a coefficient for each revolution.
 
     The phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2. With `plane.flares` also
-    the square root of the visible plane, because the sd of many faint sources is proportional to it."""
+    the square root of the visible part of the plane, because the sd of many faint sources is proportional to
+    it."""
     crab_response: Annotated[Array, "block width"]
     """Response R at the Crab if it was not removed, else zero."""
     exposure: Annotated[Array, "seen block width"]
