@@ -12,7 +12,7 @@ data see a region.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,8 @@ from scipy.stats import chi2
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
+from ridgebayes.inference.mixing import mixed
+from ridgebayes.inference.settings import TIMES
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
 from ridgebayes.instrument.redistribution import Redistribution, check_bands, mcrab_weights
 from ridgebayes.model.components import CRAB_SPECTRUM, crab_change
@@ -44,6 +46,9 @@ PRIOR_ONLY, WEAK = 0.9, 0.7
 _PRIOR_DRAWS = 20_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TREE_DEPTH = 10
+_FIELDS = "diverging", "energy", "num_steps"
+_Chains = dict[str, NDArray]
+"""Name → (chain, draw)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +254,8 @@ def fit(
     redistribution
         How the detector spreads energies; by default not at all.
     draws, seed
-        Draws of each of the four chains, after warm-up; everything random follows from the seed.
+        Draws of each of the four chains, after warm-up; everything random follows from the seed. Chains that
+        have not converged become up to eight times as long, of which as many draws are kept.
 
     Raises
     ------
@@ -275,21 +281,44 @@ def fit(
         chain_method="vectorized",
         progress_bar=False,
     )
-    arguments = [jnp.asarray(x) for x in (mean, root)]
-    mcmc.run(jax.random.key(seed), *arguments, extra_fields=("diverging", "energy", "num_steps"))
-    samples = {
-        name: np.asarray(x, float)
-        for name, x in mcmc.get_samples(group_by_chain=True).items()
-        if name in parameters
-    }
+    samples, statistics = _until_converged(mcmc, jax.random.key(seed), *map(jnp.asarray, (mean, root)))
     found = {
         name: samples[name].ravel() if name in samples else np.full(CHAINS * draws, _value(p))
         for name, p in parameters.items()
     }
-    diagnosis = _diagnosed(samples, mcmc.get_extra_fields(group_by_chain=True))
+    diagnosis = _diagnosed({name: x for name, x in samples.items() if name in parameters}, statistics)
     return SpectralFit(
         model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnosis, redistribution
     )
+
+
+def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Chains, _Chains]:
+    """Run chains until they have converged, at most as many times as long as the longest of `TIMES`.
+
+    Returns
+    -------
+    dict, dict
+        Draws and statistics of NUTS, name → (chain, draw): of chains n times as long every nth draw.
+    """
+    found: list[tuple[_Chains, _Chains]] = []
+    for times in TIMES:
+        while len(found) < times:
+            if found:
+                mcmc.post_warmup_state = mcmc.last_state
+            mcmc.run(jax.random.fold_in(key, len(found)), *data, extra_fields=_FIELDS)
+            found.append((mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields(group_by_chain=True)))
+        samples, statistics = (_thinned([run[k] for run in found]) for k in (0, 1))
+        if mixed(np.stack(list(samples.values()), axis=-1)):
+            break
+    return samples, statistics
+
+
+def _thinned(runs: Sequence[_Chains]) -> _Chains:
+    """Join runs of the same chains one after the other, and take as many draws as one of them has."""
+    return {
+        name: np.concatenate([run[name] for run in runs], axis=1)[:, len(runs) - 1 :: len(runs)]
+        for name in runs[0]
+    }
 
 
 def _root(covariance: Floats) -> Floats:

@@ -127,6 +127,34 @@ def test_what_the_data_do_not_say_is_said():
     assert found.constraint("powerlaw.amplitude") == ""
 
 
+def three_bands():
+    """Three bands with the errors that the demo has: the parts can hardly be told apart."""
+    edges = np.array([[25.0, 60.0, 80.0], [60.0, 80.0, 200.0]])
+    energy, weight = fitting.fold(edges, CRAB)
+    parts = [
+        TRUE[c.name][0] * np.asarray(c.photons(energy, TRUE[c.name][1]) * weight).sum(-1)
+        for c in read_model("whitedwarf+powerlaw")
+    ]
+    return edges, sum(parts)
+
+
+@pytest.mark.slow
+def test_chains_that_have_not_converged_go_on(monkeypatch):
+    edges, mean = three_bands()
+    covariance = np.diag((mean * [0.01, 0.04, 0.13]) ** 2)
+    found = made("whitedwarf+powerlaw", mean, covariance, edges=edges)
+    assert not found.diagnosis.warnings
+    assert found.draws["whitedwarf.mass"].shape == (4 * 500,)
+    monkeypatch.setattr(fitting, "TIMES", (1,))
+    short = made("whitedwarf+powerlaw", mean, covariance, edges=edges)
+    assert short.diagnosis.warnings
+    np.testing.assert_allclose(
+        found.draws["whitedwarf.mass"].mean(),
+        short.draws["whitedwarf.mass"].mean(),
+        atol=short.draws["whitedwarf.mass"].std() / 2,
+    )
+
+
 @pytest.mark.slow
 def test_same_seed_same_draws(both):
     again = [made("powerlaw", expected(["powerlaw"]), np.diag(np.ones(10)), seed=s) for s in (5, 5, 6)]
