@@ -47,7 +47,7 @@ _PRIOR_DRAWS = 20_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TREE_DEPTH = 10
 _FIELDS = "diverging", "energy", "num_steps"
-_Chains = dict[str, NDArray]
+_Chains = dict[str, Floats]
 """Name → (chain, draw)."""
 
 
