@@ -15,9 +15,7 @@ class Mode(NamedTuple):
     step: float = 1e-4  # finite difference of a log density, in spreads of the prior
     gradient_step: float = 1e-5  # finite difference of gradients, likewise
     max_sd: float = 1.5  # largest sd of the approximation, in those of the guess
-    min_curvature: float = (
-        0.05  # least curvature, over that of the prior: posteriors are at most some four times wider
-    )
+    min_curvature: float = 0.05  # least curvature, over that of the prior
     min_rise: float = 0.01  # a mode counts as higher if its log density exceeds the other's by this
     newton_step: float = 0.5  # finite difference of Newton's method, in sd
     newton_steps: int = 3  # most steps of Newton's method
@@ -31,25 +29,12 @@ class Mode(NamedTuple):
 class Profiles(NamedTuple):
     """The fit of skewed coordinates to profiles of the density (`ridgebayes.inference.profiles`)."""
 
-    degrees_per_parameter: float = (
-        2.0  # degrees of freedom over number of parameters: fewer put most draws too far out
-    )
-    places: tuple[float, ...] = (
-        -3.0,
-        -2.0,
-        -1.0,
-        1.0,
-        2.0,
-        3.0,
-    )  # places along a line through the mode, in sd
-    min_height: float = (
-        -6.0
-    )  # log density, less that at the mode, below which weights of places fall no further
+    degrees_per_parameter: float = 2.0  # degrees of freedom a parameter: fewer put most draws too far out
+    places: tuple[float, ...] = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # on a line through the mode, in sd
+    min_height: float = -6.0  # log density over that at the mode, below which weights fall no further
     max_shift: float = 2.0  # largest shift of a centre, in sd
     max_log_spread: float = 1.5  # largest change of the log of a spread
-    pull: float = (
-        0.05  # weight of the pull of shift, spread and skew towards zero, for profiles that leave them open
-    )
+    pull: float = 0.05  # pull of shift, spread and skew towards zero, where a profile leaves them open
 
 
 class ProposalShape(NamedTuple):
@@ -79,17 +64,11 @@ class Adaptation(NamedTuple):
     min_gain: float = 0.1  # decrease of the log second moment of the weights
     usable_acceptance: float = 0.4  # acceptance required for that stop,
     ess_per_parameter: float = 10.0  # or ESS of the weights over number of parameters
-    widths: tuple[float, ...] = (
-        1.0,
-        1.1,
-        1.2,
-    )  # widths, over the fitted one, tried with each of the degrees of freedom
+    widths: tuple[float, ...] = (1.0, 1.1, 1.2)  # over the fitted one, tried with each of the degrees
     skew_ess: float = 400.0  # ESS at which draws show skewness better than profiles do
     skew_ess_guess: float = 60.0  # ESS at which draws show skewness better than a guess
     choice_ess: float = 15.0  # least ESS for a choice between fits
-    moment_penalty: float = (
-        2.0  # penalty of moments against the quadratic form, for each fitted number and draw
-    )
+    moment_penalty: float = 2.0  # of moments against the quadratic form, for each fitted number and draw
     ess_per_moment: float = 4.0  # ESS of tempered weights for moments, over number of parameters
     ess_per_term: float = 1.3  # ESS of tempered weights for a quadratic form, over number of terms
     max_ess_share: float = 0.9  # largest ESS that tempering asks for, over number of draws
@@ -130,12 +109,7 @@ class Choice(NamedTuple):
     max_at_once: int = 60  # most parameters that can be proposed all at once
     thinned_cells: int = 25_000  # cells to which a longer mission is thinned for a first search for the mode
     max_thinning: int = 10  # most thinning at which that mode is good enough for a proposal
-    sky_starts: tuple[float, ...] = (
-        -2.0,
-        -1.0,
-        1.0,
-        2.0,
-    )  # further starts for the shape of the sky, in prior sd
+    sky_starts: tuple[float, ...] = (-2.0, -1.0, 1.0, 2.0)  # more starts of the sky's shape, in prior sd
     outlier_rounds: int = 5  # most iterations between mode and outliers
     refit_acceptance: float = 0.25  # acceptance with sampled outliers below which the proposal is refitted
     whole_good: float = 0.9  # share of independent draws among tries of a good proposal,
@@ -148,12 +122,7 @@ class Choice(NamedTuple):
     local_acceptance: float = 0.1  # contribution of other moves to the acceptance
     cells_good: int = 200_000  # largest number of cells times tries for a good proposal
     cells: int = 600_000  # the same for a poor proposal
-    shares: tuple[float, ...] = (
-        0.35,
-        0.2,
-        0.1,
-        0.05,
-    )  # shares of coordinates to renew at a time that are tried
+    shares: tuple[float, ...] = (0.35, 0.2, 0.1, 0.05)  # shares of coordinates to renew that are tried
     renewed: float = 0.7  # share of coordinates that a draw renews if some at a time are proposed
     max_renewals: int = 25  # most tries for a draw if some coordinates at a time are proposed
     min_acceptance_some: float = 0.1  # least acceptance of new values of some coordinates
