@@ -21,9 +21,16 @@ from tests.helpers.cli import call, one_line
 SOURCES = Path(ridgebayes.__file__).parent
 COMMANDS = sorted(main.commands.items())
 
-# Where a default must be another: a campaign fits hundreds of times, a spectrum is of one region, and so on.
-MAY_REPEAT = {"--n-bands"}  # a grid of `bench`, one mission of `simulate`
-OWN_DEFAULT = {"--sky", "--out", "--chains", "--warmup", "--draws", "--revolutions", "--format"}
+MAY_REPEAT = {("bench", "--n-bands")}  # a grid of missions; `simulate` makes one
+# Where a default must be another.
+OWN_DEFAULT = {
+    *(("bench", option) for option in ("--chains", "--warmup", "--draws")),  # those of `fit`
+    *((command, "--out") for command in ("bench", "demo", "prior")),  # made from no run
+    *((command, "--sky") for command in ("fitspec", "flux")),  # the regions of the run
+    ("sbc", "--sky"),  # it fits hundreds of times
+    ("sbc", "--revolutions"),
+    ("paper", "--format"),
+}
 
 
 def options():
@@ -35,13 +42,28 @@ def options():
 
 def test_an_option_is_the_same_everywhere():
     kinds, defaults = {}, {}
-    for _, option in options():
+    for command, option in options():
         key = max(option.opts, key=len)
-        several = option.multiple and key not in MAY_REPEAT
-        kinds.setdefault(key, set()).add((option.type.name, several, option.nargs, option.is_flag))
-        defaults.setdefault(key, set()).add(str(option.default))
-    assert not {key: found for key, found in kinds.items() if len(found) > 1}
-    assert not {k: found for k, found in defaults.items() if len(found) > 1 and k not in OWN_DEFAULT}
+        said = option.to_info_dict()
+        if (command, key) in MAY_REPEAT:
+            said["multiple"] = False
+        kind = [said[name] for name in ("type", "opts", "multiple", "nargs", "is_flag")]
+        kinds.setdefault(key, {}).setdefault(repr(kind), []).append(command)
+        if (command, key) not in OWN_DEFAULT:
+            defaults.setdefault(key, {}).setdefault(repr(said["default"]), []).append(command)
+    for found in (kinds, defaults):
+        assert not {key: commands for key, commands in found.items() if len(commands) > 1}
+
+
+def test_exemptions_are_needed():
+    usual, own = {}, {}
+    for command, option in options():
+        key = max(option.opts, key=len)
+        place = own if (command, key) in OWN_DEFAULT else usual
+        place[command, key] = option.to_info_dict()["default"]
+    assert own.keys() == OWN_DEFAULT
+    for (_, key), default in own.items():
+        assert default not in {value for (_, other), value in usual.items() if other == key}, key
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)

@@ -38,7 +38,7 @@ def test_table_report_and_sources(folder):
     bad = folder / "isgri_events_bad.fits"
     bad.write_bytes(b"SIMPLE  =")
     result = rates_command(
-        folder, "--pif", folder / "pif.fits", "--bands", "25-60,80-200", "--dead-time", "0.1"
+        folder, "--pif", folder / "pif.fits", "--energies", "25-60,80-200", "--dead-time", "0.1"
     )
     assert result.exit_code == 0, result.output
     assert result.stderr.count("skipped: ") == 1
@@ -50,7 +50,7 @@ def test_table_report_and_sources(folder):
     assert_allclose(scws.rate, np.tile([560, 800], (2, 1)) / 0.9, rtol=0.1)
     assert (folder / "scws.report.ecsv").exists()
     assert (folder / "scws.sources.ecsv").exists()
-    again = rates_command(folder, "--pif", folder / "pif.fits", "--bands", "25-60,80-200", "--overwrite")
+    again = rates_command(folder, "--pif", folder / "pif.fits", "--energies", "25-60,80-200", "--overwrite")
     assert "2 of them measured before" in again.output
 
 
@@ -59,7 +59,7 @@ def test_what_the_user_must_give(folder):
     result = call("rates", folder, "--out", out)
     assert result.exit_code == 2
     assert "give --revolution-table TABLE" in result.stderr
-    assert rates_command(folder, "--bands", "60-25").exit_code == 2
+    assert rates_command(folder, "--energies", "60-25").exit_code == 2
     assert rates_command(folder, "--dead-time", "1.5").exit_code == 2
     assert rates_command(folder, "--pointing", folder / "none.csv").exit_code == 2
     assert not (folder / "scws.fits").exists()

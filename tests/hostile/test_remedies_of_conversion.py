@@ -198,8 +198,8 @@ CASES = {
     ),
     "bands that are none": (
         "no interval LOW-HIGH in keV, like 25-60",
-        both(events(), REVOLUTIONS, run(f"{WITH} --bands 60-25")),
-        run(f"{WITH} --bands 25-60"),
+        both(events(), REVOLUTIONS, run(f"{WITH} --energies 60-25")),
+        run(f"{WITH} --energies 25-60"),
     ),
     "no revolutions (Python)": (
         r"give revolutions=\.\.\., a table with columns REVOL, START",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.cli.commands.model import change_priors, model_options, priors_option
+from ridgebayes.cli.commands.model import change_priors, model_options, prior_options
 from ridgebayes.cli.commands.options import (
     FILE,
     band_option,
@@ -96,7 +96,7 @@ def run_out_option(default: Path | None = None) -> Callable[[Callable], Callable
 @click.command()
 @table_argument
 @model_option
-@model_options()
+@model_options(more_extras="; auto: those that help")
 @band_option
 @tracer_band_option
 @crab_rate_option
@@ -175,10 +175,10 @@ def _of_spectra(name: str, build: Callable[..., Model], redistribution: str | No
 
 
 @click.command()
-@priors_option
+@prior_options
 @sampling_options
 @run_out_option(Path("runs/demo"))
-def demo(prior_file: Path | None, out: Path, **settings: Any) -> None:
+def demo(priors: tuple[str, ...], prior_file: Path | None, out: Path, **settings: Any) -> None:
     """Fit the bundled simulated mission in three bands and show the result beside the truth.
 
     \b
@@ -194,7 +194,7 @@ def demo(prior_file: Path | None, out: Path, **settings: Any) -> None:
     with as_file(files("ridgebayes.data") / "demo.fits") as path:
         scws = read_scws(path)
     click.echo(summary(scws) + "\n")
-    model = change_priors(models.regions(skies.load("milkyway")), (), prior_file)
+    model = change_priors(models.regions(skies.load("milkyway")), priors, prior_file)
     click.echo(f"{model}\n")
     _report(_sample(model, scws, out, **settings))
 

@@ -12,16 +12,21 @@ from ridgebayes.cli.commands.options import FILE, model_option, pairs, sky_optio
 from ridgebayes.cli.completion import complete_extras
 from ridgebayes.cli.ending import say_next
 
-priors_option = click.option(
-    "--priors",
-    "prior_file",
-    type=FILE,
-    metavar="FILE.toml",
-    help="Priors from a TOML file, as `ridgebayes model --toml` writes it; --prior goes before it.",
+prior_options = stacked(
+    click.option(
+        "--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable)."
+    ),
+    click.option(
+        "--priors",
+        "prior_file",
+        type=FILE,
+        metavar="FILE.toml",
+        help="Priors from a TOML file, as `ridgebayes model --toml` writes it; --prior goes before it.",
+    ),
 )
 
 
-def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
+def model_options(sky: str = "milkyway", *, more_extras: str = "") -> Callable[[Callable], Callable]:
     """Options that choose sky (`sky` by default), known unknowns and priors of a model."""
     return stacked(
         sky_option(sky),
@@ -32,12 +37,9 @@ def model_options(sky: str = "milkyway") -> Callable[[Callable], Callable]:
             metavar="NAME",
             shell_complete=complete_extras,
             help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
-            "free_latitude; with fit also auto: those that help.",
+            f"free_latitude{more_extras}.",
         ),
-        click.option(
-            "--prior", "priors", multiple=True, metavar="NAME=PRIOR", help="Change a prior (repeatable)."
-        ),
-        priors_option,
+        prior_options,
     )
 
 

@@ -41,7 +41,8 @@ from ridgebayes.errors import InputError
     help="Do not remove this source, though it has a PIF (repeatable).",
 )
 @click.option(
-    "--bands",
+    "--energies",
+    "bands",
     default="25-60,60-80,80-200",
     show_default=True,
     help="Energy bands in keV, named A01, A02, …",

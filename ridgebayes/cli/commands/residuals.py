@@ -28,12 +28,12 @@ NAME = "residuals"
     "--latitude", default=20.0, show_default=True, help="Limit in |b| between GAL and BKG, degrees."
 )
 @click.option(
-    "--format",
+    "--table-format",
     "suffix",
     type=click.Choice(["fits", "ecsv"]),
     default="fits",
     show_default=True,
-    help="Of the table.",
+    help="FITS, or ECSV to read in an editor.",
 )
 @out_option()
 def residuals(
@@ -48,7 +48,7 @@ def residuals(
     \b
     Examples:
       ridgebayes residuals runs/first --where GAL
-      ridgebayes residuals runs/first --where BKG --latitude 30 --format ecsv
+      ridgebayes residuals runs/first --where BKG --latitude 30 --table-format ecsv
     """
     from ridgebayes.errors import InputError
     from ridgebayes.plots import residuals as plots
