@@ -128,8 +128,8 @@ def say_written(paths: Iterable[Path]) -> None:
         click.echo(f"wrote {folder}: {', '.join(names)}")
 
 
-def say_next(*steps: Step) -> None:
-    """Say what to go on with, a line a command."""
+def say_next(*steps: Step, err: bool = False) -> None:
+    """Say what to go on with, a line a command; to stderr where stdout is what the user keeps in a file."""
     width = max((len(command) for command, _ in steps), default=0)
     for k, (command, why) in enumerate(steps):
-        click.echo(f"{'next:' if k == 0 else '':<6}{command:<{width}}  {why}".rstrip())
+        click.echo(f"{'next:' if k == 0 else '':<6}{command:<{width}}  {why}".rstrip(), err=err)

@@ -1,7 +1,9 @@
 """One way of saying it: options of all commands, errors in both languages, what is written and said last."""
 
 import ast
+import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import click
@@ -185,3 +187,27 @@ def test_products_are_not_replaced_in_silence(tmp_path, capsys):
 def test_nothing_next(capsys):
     say_next()
     assert capsys.readouterr().out == ""
+
+
+ENDS = {"say_next", "end", "_report"}
+"""Functions that say what to do next."""
+
+
+def ways_out(function):
+    """Blocks of statements after which a function is left without an error."""
+    yield function.body
+    for node in ast.walk(function):
+        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(block, list) and block and isinstance(block[-1], ast.Return):
+                yield block
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS)
+def test_every_way_out_says_what_to_do_next(name, command):
+    """At the end and before every `return`, in the same block, one call with a next step at least."""
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(command.callback)))
+    (function,) = ast.parse(source).body
+    for block in ways_out(function):
+        calls = [s.value for s in block if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
+        said = [c for c in calls if getattr(c.func, "id", getattr(c.func, "attr", "")) in ENDS and c.args]
+        assert said, f"line {block[-1].lineno} of {name}"

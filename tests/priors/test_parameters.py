@@ -300,9 +300,9 @@ class TestCommands:
     def test_toml_goes_round(self, tmp_path):
         given = ("model", "--sky", "coarse", "--toml")
         first = call(*given, "--prior", "background.scatter=Shared(HalfNormal(0.02), band)")
-        (tmp_path / "p.toml").write_text(first.output)
-        assert call(*given, "--priors", tmp_path / "p.toml").output == first.output
-        over = call(*given, "--priors", tmp_path / "p.toml", "--prior", "background.scatter=0.5").output
+        (tmp_path / "p.toml").write_text(first.stdout)
+        assert call(*given, "--priors", tmp_path / "p.toml").stdout == first.stdout
+        over = call(*given, "--priors", tmp_path / "p.toml", "--prior", "background.scatter=0.5").stdout
         assert "scatter = 0.5" in over
 
     def test_unknown_name_in_a_file(self, tmp_path):

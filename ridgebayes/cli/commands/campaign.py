@@ -39,7 +39,7 @@ def campaign(file: Path, scheduler: str, out: Path | None, only_summary: bool, q
     out = out or Path("runs/campaign") / file.stem
     if only_summary:
         click.echo(open_campaign(out))
-        return
-    click.echo(run_campaign(plan, out, scheduler=scheduler, progress=not quiet))
-    say_written([out / SUMMARY, out / TABLE])
+    else:
+        click.echo(run_campaign(plan, out, scheduler=scheduler, progress=not quiet))
+        say_written([out / SUMMARY, out / TABLE])
     say_next(("docs/campaigns.md", "how to read the table"))

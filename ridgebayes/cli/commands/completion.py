@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from ridgebayes.cli.ending import say_next
+
 SHELLS = ("bash", "zsh", "fish")
 _FILES = {
     "bash": "~/.local/share/bash-completion/completions/ridgebayes",
@@ -39,4 +41,4 @@ def completion(context: click.Context, shell: str | None) -> None:
     assert kind is not None
     group = context.find_root().command
     click.echo(kind(group, {}, "ridgebayes", "_RIDGEBAYES_COMPLETE").source())
-    click.echo(f"next: put this into {_FILES[shell]}", err=True)
+    say_next((f"ridgebayes completion {shell} > {_FILES[shell]}", "keep it for every new shell"), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -50,6 +51,14 @@ def convert(
         remarks += [f"DOUBT: {doubt}" for doubt in found.doubts] + [f"TO DO: {p}" for p in found.problems]
         remarks += found.skeleton.splitlines()
         click.echo(doors.dump_mapping(found.mapping, remarks), nl=False)
+        named = shlex.join(map(str, sources))
+        say_next(
+            (
+                f"ridgebayes convert {named} --mapping FILE.toml --out scws.fits",
+                "with this, kept in FILE.toml",
+            ),
+            err=True,
+        )
         return
     if out is None:
         raise InputError("no --out: name the ScW table to write, or ask for the mapping with --guess")

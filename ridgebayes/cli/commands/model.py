@@ -84,6 +84,10 @@ def model(
     built = change_priors(models.find(name)(skies.load(sky)).with_extras(*extras), priors, prior_file)
     if toml:
         click.echo(priors_toml(built.parameters).rstrip())
+        say_next(
+            ("ridgebayes fit FILE --priors FILE.toml --out runs/first", "with these, kept in FILE.toml"),
+            err=True,
+        )
         return
     click.echo(built)
     say_next(

@@ -64,7 +64,7 @@ def residuals(
         bare = products.normalised(opened, region, latitude)
     except InputError as error:  # only Crab ScWs: the table is whole, there is nothing to draw
         click.echo(error)
-        files.end()
+        files.end((f"ridgebayes crab-history {run}", "the Crab over time"))
         return
     with_sky = products.normalised(opened, region, latitude, less_sky=False)
     title = f"Residuals of {region}: {products.described(region, latitude).replace('<=', '≤')}"
