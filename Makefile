@@ -6,7 +6,7 @@ READERS ?= .venv-readers
 # Each takes up to 2.6 GB.
 WORKERS ?= 2
 
-.PHONY: help demo docs pipeline test test-slow test-long test-all coverage lint bench bench-peers check-readers clean
+.PHONY: help demo docs linkcheck pipeline test test-slow test-long test-all coverage lint bench bench-peers check-readers clean
 
 help:
 	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
@@ -19,6 +19,7 @@ help:
 	@echo "make coverage   the quick tests, and which lines they did not run"
 	@echo "make lint       ruff, mypy, and which package may import which"
 	@echo "make docs       the site, with its tutorials run: site/html/index.html"
+	@echo "make linkcheck  whether the links of the site to other sites work; needs the internet"
 	@echo "make bench      what a fit costs on this machine: table and figure in runs/bench"
 	@echo "make bench-peers  other samplers on the same model; they get an environment of their own"
 
@@ -83,6 +84,9 @@ $(BIN)/.installed-docs: pyproject.toml $(BIN)/.installed
 # -W: every warning is an error; --keep-going shows all of them.
 docs: $(BIN)/.installed-docs
 	$(BIN)/python -m sphinx -b html -W --keep-going -d site/.doctrees docs site/html
+
+linkcheck: $(BIN)/.installed-docs
+	RIDGEBAYES_DOCS_EXECUTE=off $(BIN)/python -m sphinx -b linkcheck -d site/.doctrees-links docs site/linkcheck
 
 bench: $(BIN)/.installed
 	$(BIN)/ridgebayes bench
