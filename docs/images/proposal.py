@@ -1,4 +1,4 @@
-"""Draw proposal.png of docs/model.md: python docs/images/proposal.py.
+"""Draw proposal.png of docs/sampling.md: python docs/images/proposal.py.
 
 A scale that may be zero, of which data say that it is 0 ± 5 s, in the coordinate z in which it is sampled.
 """
