@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from astropy.time import Time
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import SymmetricalLogLocator
+from numpy.typing import NDArray
 
 from ridgebayes.comparison import Comparison
 from ridgebayes.plots.style import (
@@ -34,25 +36,49 @@ def difference_figure(comparison: Comparison) -> Figure:
     note = f" ({left} more are not drawn)" if left else ""
     figure = new_figure(f"Predicting a revolution left out: models against {best}{note}", height_mm=120)
     top, bottom = figure.subplots(2, 1, sharex=True)
-    when = Time(comparison.loos[0].table["mjd"].values, format="mjd", scale="tt").decimalyear
-    order = np.argsort(when)
-    typical = []
-    for i, (name, colour, mark) in enumerate(zip(others, _COLOURS, _MARKS, strict=False), start=1):
-        difference = comparison.difference(i)[order]
-        typical.append(np.median(np.abs(difference)))
-        top.step(when[order], difference.cumsum(), where="post", color=colour, lw=1.1, label=name)
-        bottom.plot(when[order], difference, mark, ms=2.5, mew=0.6, mfc="none", color=colour)
-    for ax in (top, bottom):
-        ax.axhline(0.0, color=GREY, lw=0.6)
-    largest = max(np.abs(comparison.difference(i + 1)).max() for i in range(len(others)))
-    if largest > _HEAVY * max(min(typical), 1e-3):
-        linear = max(min(typical), 0.1)
-        bottom.set_yscale("symlog", linthresh=linear)
-        bottom.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
-    top.set_ylabel("Difference of elpd,\nsummed up to here")
-    bottom.set_ylabel("Difference of log predictive\ndensity, each revolution")
-    year_axis(bottom)
-    top.set_title(f"below zero {best} is ahead ({comparison.loos[0].method})", loc="right")
-    finish(comparison.runs[0], top, "")
+    draw_summed(comparison, top)
+    draw_each(comparison, bottom)
+    top.tick_params(labelbottom=False)
+    top.set_xlabel("")
     legend_below(figure)
     return figure
+
+
+def draw_summed(comparison: Comparison, ax: Axes) -> Axes:
+    """Draw the differences of elpd from the best model, summed up over the years, into `ax`."""
+    when, order = _years(comparison)
+    for i, (name, colour) in enumerate(zip(comparison.names[1:], _COLOURS, strict=False), start=1):
+        summed = comparison.difference(i)[order].cumsum()
+        ax.step(when[order], summed, where="post", color=colour, lw=1.1, label=name)
+    ax.axhline(0.0, color=GREY, lw=0.6)
+    ax.set_ylabel("Difference of elpd,\nsummed up to here")
+    year_axis(ax)
+    best, method = comparison.names[0], comparison.loos[0].method
+    ax.set_title(f"below zero {best} is ahead ({method})", loc="right")
+    return finish(comparison.runs[0], ax, "")
+
+
+def draw_each(comparison: Comparison, ax: Axes) -> Axes:
+    """Draw the difference of log predictive density from the best model of each revolution into `ax`."""
+    when, order = _years(comparison)
+    typical, largest = [], 0.0
+    styles = zip(comparison.names[1:], _COLOURS, _MARKS, strict=False)
+    for i, (_, colour, mark) in enumerate(styles, start=1):
+        difference = comparison.difference(i)[order]
+        typical.append(np.median(np.abs(difference)))
+        largest = max(largest, np.abs(difference).max())
+        ax.plot(when[order], difference, mark, ms=2.5, mew=0.6, mfc="none", color=colour)
+    ax.axhline(0.0, color=GREY, lw=0.6)
+    if largest > _HEAVY * max(min(typical), 1e-3):
+        linear = max(min(typical), 0.1)
+        ax.set_yscale("symlog", linthresh=linear)
+        ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
+    ax.set_ylabel("Difference of log predictive\ndensity, each revolution")
+    year_axis(ax)
+    return finish(comparison.runs[0], ax, "")
+
+
+def _years(comparison: Comparison) -> tuple[NDArray, NDArray]:
+    """Middle of each revolution as a year with decimals, and the order of these."""
+    when = Time(comparison.loos[0].table["mjd"].values, format="mjd", scale="tt").decimalyear
+    return when, np.argsort(when)

@@ -131,7 +131,7 @@ def spectrum_figure(run: Run, result: RegionFit, column: Column = "single") -> F
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
         handle.set_label(_SHORT.get(label, label))
     energy_axis(ax, low, high)
-    _name(ax, result.spectrum.region, right=True)
+    _name(ax, result.spectrum.region)
     legend_below(figure, 2 if column == "single" else 4)
     return figure
 
@@ -177,20 +177,18 @@ def _figure(column: Column, height_mm: float) -> tuple[Figure, Axes]:
 
 
 def _finished(run: Run, band: str, figure: Figure, ax: Axes) -> Figure:
-    """Leave titles out, name the band inside the panel, and put the legend below."""
+    """Name the band, which is all the title that there is, and put the legend below."""
     for side in ("left", "right"):
         ax.set_title("", loc=side)
     constant = group(run, "constant_data").sel(band=known_band(run, band))
     _name(ax, f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV")
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top + 0.08 * (top - bottom))
     legend_below(figure, 2 if figure.get_figwidth() < 5 else 4)
     return figure
 
 
-def _name(ax: Axes, text: str, *, right: bool = False) -> None:
-    place, side = (0.97, "right") if right else (0.03, "left")
-    ax.text(place, 0.96, text, transform=ax.transAxes, va="top", ha=side)
+def _name(ax: Axes, text: str) -> None:
+    """Say what a panel shows: above it, for inside error bars may be anywhere."""
+    ax.text(0.0, 1.015, text, transform=ax.transAxes, va="bottom")
 
 
 def _year(source: str) -> str:

@@ -40,13 +40,13 @@ def prior_figure(tree: xr.DataTree) -> Figure:
     constant, predictive = tree["constant_data"].dataset, tree["prior_predictive"].dataset
     total = constant.sizes["band"]
     chosen = np.unique(np.linspace(0, total - 1, min(_COLUMNS, total)).round().astype(int))
-    panels = [_rates]
+    panels = [draw_rates]
     if "sky.fov_flux" in predictive and plane_regions(tree).size:
-        panels.append(_flux)
+        panels.append(draw_flux)
     if "crab.history" in predictive:
-        panels.append(_crab)
+        panels.append(draw_crab)
     if scatter_draws(tree) is not None:
-        panels.append(_scatter)
+        panels.append(draw_scatter)
     note = f" ({chosen.size} of {total} bands)" if chosen.size < total else ""
     extras = f" with {', '.join(tree.attrs['extras'])}" if len(tree.attrs["extras"]) else ""
     title = f"What the prior of {tree.attrs['model']}{extras} expects{note}"
@@ -82,18 +82,19 @@ def _years(tree: xr.DataTree) -> NDArray:
     return Time(tree["constant_data"].dataset["mjd"].values, format="mjd", scale="tt").decimalyear
 
 
-def _rates(tree: xr.DataTree, k: int, ax: Axes) -> None:
-    """Mean rates of the revolutions over the years, replicated and observed."""
+def draw_rates(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
+    """Draw mean rates of the revolutions over the years in band `k`, replicated and observed, into `ax`."""
     when = _years(tree)
     _bands(ax, when, tree["prior_predictive"].dataset["revolution_rate"].values[0, :, k])
     observed = tree["observed_data"].dataset["revolution_rate"].values[k]
     ax.plot(when, observed, ".", ms=2, color="black", label="observed")
     ax.set_ylabel("Mean rate of a revolution\n[cts/s]")
     year_axis(ax)
+    return ax
 
 
-def _flux(tree: xr.DataTree, k: int, ax: Axes) -> None:
-    """FOV flux along the plane, with published values and the truth."""
+def draw_flux(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
+    """Draw the FOV flux along the plane in band `k`, with published values and the truth, into `ax`."""
     constant, where = tree["constant_data"].dataset, plane_regions(tree)
     lon = (constant["lon"].values[where] + 180) % 360 - 180
     draws = tree["prior_predictive"].dataset["sky.fov_flux"].values[0, :, k][:, where]
@@ -109,20 +110,22 @@ def _flux(tree: xr.DataTree, k: int, ax: Axes) -> None:
     ax.axhline(0.0, color=GREY, lw=0.6)
     ax.set(xlabel="Galactic longitude [deg]", ylabel="FOV flux on the plane\n[mCrab]")
     ax.set_xlim(min(180.0, wide[-1]), max(-180.0, wide[0]))
+    return ax
 
 
-def _crab(tree: xr.DataTree, k: int, ax: Axes) -> None:
-    """Rate of the Crab over the years, with the reference read off the data, or given."""
+def draw_crab(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
+    """Draw the Crab's rate over the years in band `k`, with that of the data, or given, into `ax`."""
     _bands(ax, _years(tree), tree["prior_predictive"].dataset["crab.history"].values[0, :, k])
     reference = tree["constant_data"].dataset["crab_rate"]
     label = "given Crab" if reference.attrs["given"] else "Crab in the data"
     ax.axhline(float(reference[k]), color="black", ls="--", lw=1.0, label=label)
     ax.set_ylabel("Crab rate\n[cts/s per Crab]")
     year_axis(ax)
+    return ax
 
 
-def _scatter(tree: xr.DataTree, k: int, ax: Axes) -> None:
-    """Scatter from ScW to ScW beyond counting, with the spread of the data within revolutions."""
+def draw_scatter(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
+    """Draw the scatter from ScW to ScW beyond counting in band `k`, with that of the data, into `ax`."""
     draws = scatter_draws(tree)
     assert draws is not None
     observed = 100 * float(tree["constant_data"].dataset["observed_scatter"][k])
@@ -138,3 +141,4 @@ def _scatter(tree: xr.DataTree, k: int, ax: Axes) -> None:
         label = "spread in a revolution"
         ax.axvline(observed, color="black", ls=":", lw=1.2, label=label)
     ax.set(xlabel="Scatter beyond counting [%]", ylabel="Draws" if len(draws) > 1 else "")
+    return ax

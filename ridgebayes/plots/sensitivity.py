@@ -35,7 +35,7 @@ def sensitivity_figure(run: Run, table: QTable, fits: list[xr.DataTree]) -> Figu
     figure = new_figure("Posteriors that are most sensitive to their priors", height_mm=24 + 48 * lines)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for row, ax in zip(rows, panels, strict=False):
-        _posterior(row, fits[row["fit"]], ax)
+        draw_posterior(row, fits[row["fit"]], ax)
     for ax in panels[len(rows) :]:
         ax.set_axis_off()
     finish(run, panels[0], panels[0].get_title("left"))
@@ -43,7 +43,8 @@ def sensitivity_figure(run: Run, table: QTable, fits: list[xr.DataTree]) -> Figu
     return figure
 
 
-def _posterior(row: Row, fit: xr.DataTree, ax: Axes) -> None:
+def draw_posterior(row: Row, fit: xr.DataTree, ax: Axes) -> Axes:
+    """Draw one posterior, a row of the table of `ridgebayes.comparison.sensitivity`, into `ax`."""
     draws = fit["posterior"][row["parameter"]]
     labels = dict(zip([a for a in draws.dims if a not in ("chain", "draw")], row["place"], strict=True))
     values = draws.isel(labels).transpose("chain", "draw").values.ravel()
@@ -64,3 +65,4 @@ def _posterior(row: Row, fit: xr.DataTree, ax: Axes) -> None:
         0.97, 0.95, f"prior {row['prior']:.2f}\nlikelihood {row['likelihood']:.2f}",
         transform=ax.transAxes, ha="right", va="top", fontsize=7,
     )  # fmt: skip
+    return ax

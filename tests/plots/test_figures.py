@@ -2,20 +2,34 @@
 
 from itertools import combinations
 
+import astropy.units as u
 import matplotlib
 import numpy as np
 import pytest
+from astropy.table import QTable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from ridgebayes.errors import InputError
-from ridgebayes.plots import figures, style
+from ridgebayes.plots import figures, paper, style
 from ridgebayes.plots import fit as plots
 from ridgebayes.plots.figures import write_figures
+from ridgebayes.plots.fitspec import fitspec_figure
+from ridgebayes.plots.profile import fov_figure
+from ridgebayes.plots.spectrum import spectrum_figure
 from ridgebayes.plots.style import chosen_bands
+from ridgebayes.products import fitspec
+from ridgebayes.products.latitude import latitude_profile
+from ridgebayes.products.profile import fov_profile
+from ridgebayes.products.spectrum import spectrum
+from ridgebayes.runs.intensity import MCRAB
 from ridgebayes.runs.run import Run
 from tests.helpers.synthetic_run import REGIONS, make_run, off_the_plane
+from tests.products.test_fitspec import made
+from tests.products.test_latitude import run as latitude_run  # noqa: F401
 
 
 def marks(figure):
@@ -62,6 +76,60 @@ def overlaps(figure):
     pairs = [(a.get_text(), b.get_text()) for (a, x), (b, y) in combinations(drawn, 2)
              if min(x.x1, y.x1) - max(x.x0, y.x0) > 1 and min(x.y1, y.y1) - max(x.y0, y.y0) > 1]  # fmt: skip
     return out + pairs
+
+
+def covered(figure):
+    """Texts over an error bar, an interval or a bar of a band."""
+    figure.draw_without_rendering()
+    found = []
+    for ax in figure.axes:
+        texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+        boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
+        for bars in ax.collections:
+            if not isinstance(bars, LineCollection):
+                continue
+            for ends in bars.get_segments():
+                (x0, y0), (x1, y1) = bars.get_transform().transform(ends)[[0, -1]]
+                bar = Bbox([[min(x0, x1), min(y0, y1)], [max(x0, x1), max(y0, y1)]])
+                bar = Bbox.intersection(bar, ax.bbox)
+                found += [text for text, box in boxes if bar is not None and bar.overlaps(box)]
+    return found
+
+
+def points_at(x):
+    """Averages of ScWs at some places, high at both ends of the axis."""
+    flux = 300.0 * np.linspace(-1.0, 1.0, len(x)) ** 2 * MCRAB
+    band = ["E01"] * len(x)
+    return QTable({"lon": x * u.deg, "lat": x * u.deg, "band": band, "flux": flux, "error": 0.2 * flux})
+
+
+@pytest.mark.parametrize("column", ["single", "double"])
+def test_no_text_over_error_bars_of_profiles(latitude_run, column):  # noqa: F811
+    run, lon = latitude_run, np.arange(-175.0, 176.0, 10.0)
+    with matplotlib.style.context(style.STYLE, after_reset=True):
+        drawn = [figures._figures(run)["longitude_profile"](run)]
+        along = fov_profile(run, step=10.0)
+        drawn.append(fov_figure(run, along, points_at(lon)))
+        drawn.append(paper.longitude_figure(run, "E01", along, points_at(lon), column))
+        across = latitude_profile(run)
+        drawn.append(paper.latitude_figure(run, "E01", across, points_at(np.linspace(-19, 19, 9)), column))
+        for place, figure in enumerate(drawn):
+            assert any(isinstance(c, LineCollection) for c in figure.axes[0].collections)
+            assert covered(figure) == [], place
+            assert overlaps(figure) == [], place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("column", ["single", "double"])
+def test_no_text_over_error_bars_of_spectra(column):
+    run = made()
+    result = fitspec.fit_region(fitspec.region_spectrum(run, "GB"), "cutoff+powerlaw", draws=100)
+    with matplotlib.style.context(style.STYLE, after_reset=True):
+        for figure in (spectrum_figure(run, spectrum(run, "GB")), paper.spectrum_figure(run, result, column),
+                       fitspec_figure(run, result)):  # fmt: skip
+            assert any(isinstance(c, LineCollection) for c in figure.axes[0].collections)
+            assert covered(figure) == []
+            assert overlaps(figure) == []
 
 
 @pytest.mark.parametrize(
