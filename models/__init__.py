@@ -1,4 +1,12 @@
-"""Models of the ISGRI detector rate, one a file."""
+"""Models of the ISGRI detector rate, one a file.
+
+>>> import ridgebayes as rb
+>>> list(rb.models.MODELS)
+['regions', 'template', 'profile', 'spectrum', 'whitedwarf', 'background', 'crab']
+>>> model = rb.models.template(rb.sky.load("milkyway"))  # the same as rb.models.find("template")(…)
+>>> model.name, model.bands_apart
+('template', True)
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -2,8 +2,10 @@
 
 >>> import ridgebayes as rb
 >>> scws = rb.read_scws("mission.fits")
->>> model = rb.models.regions(sky=rb.sky.load("milkyway"))
->>> run = rb.sample(model, scws, out="runs/mine")  # doctest: +SKIP
+>>> model = rb.models.regions(rb.sky.load("milkyway"))
+>>> run = rb.open_run("runs/first")  # or sample it: rb.sample(model, scws, out="runs/first")
+>>> run.intensity().dims
+('chain', 'draw', 'band', 'region')
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from ridgebayes.priors import Shared
     from ridgebayes.products.prior_predictive import prior_predictive
     from ridgebayes.runs.run import Run, open_run
-    from ridgebayes.runs.sampling import sample
+    from ridgebayes.runs.sampling import resume, sample
+    from ridgebayes.runs.update import update
     from ridgebayes.table.formats import read_scws, write_scws
     from ridgebayes.table.scw import ScWTable
 
@@ -41,9 +44,11 @@ _WHERE = {
     "prior_predictive": "ridgebayes.products.prior_predictive",
     "read_scws": "ridgebayes.table.formats",
     "read_table": "ridgebayes.io.product_tables",
+    "resume": "ridgebayes.runs.sampling",
     "sample": "ridgebayes.runs.sampling",
     "sample_auto": "ridgebayes.checks",
     "sensitivity": "ridgebayes.comparison",
+    "update": "ridgebayes.runs.update",
     "write_scws": "ridgebayes.table.formats",
 }
 _MODULES = ("models", "sbc", "simulate", "sky")
@@ -63,12 +68,14 @@ __all__ = [
     "prior_predictive",
     "read_scws",
     "read_table",
+    "resume",
     "sample",
     "sample_auto",
     "sbc",
     "sensitivity",
     "simulate",
     "sky",
+    "update",
     "write_scws",
 ]
 

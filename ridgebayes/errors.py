@@ -33,7 +33,16 @@ class InputError(ValueError):
 
 
 class RidgeBayesWarning(UserWarning):
-    """What a result does not show by itself, such as that the chains of a fit did not converge."""
+    """What a result does not show by itself, such as that the chains of a fit did not converge.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import ridgebayes as rb
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", rb.RidgeBayesWarning)  # stop at a run that did not converge
+    ...     run = rb.open_run("runs/first")
+    """
 
 
 def command(*words: object) -> str:

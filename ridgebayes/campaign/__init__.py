@@ -1,8 +1,10 @@
 """Campaigns: simulated missions of several worlds, fitted with several models; the truth beside the fits.
 
->>> from ridgebayes.campaign import read_plan, run_campaign   # doctest: +SKIP
->>> found = run_campaign(read_plan("coverage.toml"), "runs/coverage", scheduler="local:4")   # doctest: +SKIP
->>> print(found)   # doctest: +SKIP
+::
+
+    from ridgebayes.campaign import read_plan, run_campaign
+    found = run_campaign(read_plan("coverage.toml"), "runs/coverage", scheduler="local:4")
+    print(found)
 """
 
 from ridgebayes.campaign.plan import Case, Fit, Plan, read_plan

@@ -1,7 +1,8 @@
 """Posterior predictive checks: whether the data look like data of the model.
 
 >>> import ridgebayes as rb
->>> print(rb.check(rb.Run.open("runs/first")))  # doctest: +SKIP
+>>> rb.check(rb.open_run("runs/first"), draws=20).found
+()
 
 One file a subject: `noise`, `background`, `galaxy`, `crab` and `bands` hold the statistics, `refit` the
 recipe that observed and replicated rates go through alike, `pvalues` how far out a statistic is, `verdicts`

@@ -62,6 +62,14 @@ def sample_auto(
     ------
     InputError
         As `ridgebayes.sample`; a model none of whose parameters can be integrated out.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> model = rb.models.regions(rb.sky.load("milkyway"))
+    >>> run = rb.sample_auto(model, rb.read_scws("mission.fits"), out="runs/auto")  # doctest: +SKIP
+    >>> [once["opened"] for once in run.record["auto"]]  # minutes  # doctest: +SKIP
+    [['outliers'], []]
     """
     how: dict[str, Any] = {"response": response, "crab_rate": crab_rate}
     way: list[dict[str, Any]] = []

@@ -170,8 +170,9 @@ def compare(
     Examples
     --------
     >>> import ridgebayes as rb
-    >>> a, b = rb.Run.open("runs/first"), rb.Run.open("runs/second")  # doctest: +SKIP
-    >>> print(rb.compare({"regions": a, "template": b}))              # doctest: +SKIP
+    >>> a, b = rb.open_run("runs/first"), rb.open_run("runs/second")
+    >>> rb.compare({"one": a, "other": b}).names  # the best first
+    ('one', 'other')
     """
     named = dict(runs) if isinstance(runs, Mapping) else _named(runs)
     if len(named) < 2:

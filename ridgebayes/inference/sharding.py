@@ -3,9 +3,11 @@
 Given the parameters, revolutions are independent. Every device computes the log density of its own
 revolutions. Devices exchange only the sum of the log density and of its gradient.
 
->>> from ridgebayes.inference.sharding import Sharded, mesh                       # doctest: +SKIP
->>> several = Sharded(posterior.potential, mesh(4))                    # doctest: +SKIP
->>> jax.value_and_grad(several)(z, several.share(data))                # doctest: +SKIP
+::
+
+    from ridgebayes.inference.sharding import Sharded, mesh
+    several = Sharded(posterior.potential, mesh(4))
+    jax.value_and_grad(several)(z, several.share(data))
 
 With several processes, such as one on each node, each calls ``jax.distributed.initialize`` first, reads the
 same table and runs the same program; `mesh` then spans the devices of all processes.

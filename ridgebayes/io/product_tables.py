@@ -91,7 +91,7 @@ def read_table(path: str | PathLike[str], *, extension: str | None = None) -> QT
     Examples
     --------
     >>> import ridgebayes as rb
-    >>> rb.read_table("runs/first/intensity.ecsv")["mean"].unit  # doctest: +SKIP
+    >>> rb.read_table("runs/first/intensity.ecsv")["mean"].unit
     Unit("mCrab / deg2")
     """
     path = Path(path).expanduser()

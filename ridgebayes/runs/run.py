@@ -54,6 +54,17 @@ class Run:
         The run directory; None for a run in memory.
     fit
         Fitted background, sky and noise of every ScW (see `ridgebayes.runs.fitted_scws`); read on first use.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> run = rb.open_run("runs/first")
+    >>> run.intensity().mean(("chain", "draw")).dims  # mCrab/deg²
+    ('band', 'region')
+    >>> run.table()["mean"].unit
+    Unit("mCrab / deg2")
+    >>> run.verdict
+    'converged: the chains agree'
     """
 
     tree: xr.DataTree

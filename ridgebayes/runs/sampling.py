@@ -90,6 +90,15 @@ def sample(
     ------
     InputError
         Bad settings, an existing run directory, no Crab calibration, stopped with too few draws.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> sky = rb.sky.load("coarse").select(["L-20", "GB", "L+20"])
+    >>> scws = rb.read_scws("mission.fits")
+    >>> run = rb.sample(rb.models.regions(sky), scws, draws=250, seed=1, progress=False)
+    >>> run.intensity().dims
+    ('chain', 'draw', 'band', 'region')
     """
     settings = Settings(**{**vars(settings or Settings()), **changes})
     clock = Clock()
@@ -131,6 +140,15 @@ def resume(
     InputError
         If there is nothing to resume, if the data have changed, or if the installed versions of the software
         would give other numbers.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> try:
+    ...     rb.resume("runs/first")
+    ... except rb.InputError as error:
+    ...     print(error)
+    runs/first: is complete: there is nothing to resume
     """
     out, clock = Path(out), Clock()
     how = _how(workers, progress, max_time, scheduler)

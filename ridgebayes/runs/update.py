@@ -84,6 +84,13 @@ def update(
     ------
     InputError
         If the tables do not match, or the model cannot be updated.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> run = rb.update(rb.open_run("runs/first"), "new.fits", "runs/updated", overwrite=True, progress=False)
+    >>> sorted(run.record["update"]["how"])  # how each band was brought up to date
+    ['A01', 'A02']
     """
     out, clock, place = Path(out), Clock(), place_of(scheduler, max_time)
     check_free(out, overwrite=overwrite)

@@ -66,7 +66,7 @@ def read_scws(path: str | PathLike[str], *, format: str | None = None, screened:
     >>> import ridgebayes as rb
     >>> scws = rb.read_scws("mission.fits")
     >>> scws.band_names
-    ('A01',)
+    ('A01', 'A02')
     """
     path = Path(path).expanduser()
     if format is not None and format not in _FORMATS:
