@@ -12,6 +12,7 @@ from ridgebayes.cli.commands.options import (
     PRODUCTS,
     band_option,
     crab_spectrum_option,
+    draws_option,
     format_option,
     open_run,
     out_option,
@@ -23,7 +24,6 @@ from ridgebayes.cli.commands.options import (
     run_argument,
     seed_option,
     sky_option,
-    spectral_draws_option,
 )
 from ridgebayes.cli.ending import Products
 from ridgebayes.errors import InputError
@@ -62,7 +62,7 @@ from ridgebayes.errors import InputError
 @click.option("--stellar-mass", type=float, help="Stars that are seen, solar masses: luminosity over it.")
 @crab_spectrum_option
 @redistribution_option
-@spectral_draws_option
+@draws_option
 @seed_option
 @format_option()
 @out_option()

@@ -151,12 +151,6 @@ draws_option = click.option(
     show_default=True,
     help="Draws a chain to keep. Chains that have not converged take up to 8 times as many.",
 )
-spectral_draws_option = click.option(
-    "--draws",
-    default=500,
-    show_default=True,
-    help="Draws to keep of each of the four chains of a spectral fit.",
-)
 workers_option = click.option(
     "--workers", type=int, help="Chains at a time in a process [default: the cores]."
 )

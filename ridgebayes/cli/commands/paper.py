@@ -11,6 +11,7 @@ import click
 from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
 from ridgebayes.cli.commands.options import (
     crab_spectrum_option,
+    draws_option,
     format_option,
     open_run,
     out_option,
@@ -19,7 +20,6 @@ from ridgebayes.cli.commands.options import (
     run_argument,
     scws_option,
     seed_option,
-    spectral_draws_option,
 )
 from ridgebayes.cli.ending import Products
 
@@ -49,7 +49,7 @@ FOLDER = "paper"
 @no_classical_option
 @crab_spectrum_option
 @scws_option
-@spectral_draws_option
+@draws_option
 @seed_option
 @format_option("pdf")
 @out_option(FOLDER)
