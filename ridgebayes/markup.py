@@ -1,9 +1,26 @@
-"""Small HTML tables, as notebooks show objects (``_repr_html_``); every text is escaped."""
+"""The mark of simulated data, and small HTML tables, as notebooks show objects (``_repr_html_``).
+
+Every text in a table is escaped.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+
+SIMULATED = "SIMULATED data"
+"""How a text on simulated data begins."""
+
+
+def marked(text: str, simulated: bool) -> str:
+    """Put the mark of simulated data above a text, once, where they are simulated.
+
+    Examples
+    --------
+    >>> marked("3 bands", True)
+    'SIMULATED data\\n3 bands'
+    """
+    return text if not simulated or text.startswith(SIMULATED) else f"{SIMULATED}\n{text}"
 
 
 def page(title: str, *parts: str) -> str:

@@ -16,38 +16,30 @@ from typing import Any
 import click
 
 from ridgebayes.cli.commands.append import append
-from ridgebayes.cli.commands.background_history import background_history
 from ridgebayes.cli.commands.bench import bench
 from ridgebayes.cli.commands.campaign import campaign
 from ridgebayes.cli.commands.check import check
 from ridgebayes.cli.commands.compare import compare
 from ridgebayes.cli.commands.completion import completion
 from ridgebayes.cli.commands.convert import convert
-from ridgebayes.cli.commands.crab_history import crab_history
 from ridgebayes.cli.commands.export import export
 from ridgebayes.cli.commands.fit import demo, fit, resume, update
-from ridgebayes.cli.commands.fitspec import fitspec
-from ridgebayes.cli.commands.flux import flux
 from ridgebayes.cli.commands.inspect import inspect
-from ridgebayes.cli.commands.longitude_profile import longitude_profile
 from ridgebayes.cli.commands.loo import loo
-from ridgebayes.cli.commands.map import sky_map
 from ridgebayes.cli.commands.model import model, models
-from ridgebayes.cli.commands.paper import paper
 from ridgebayes.cli.commands.prior import prior
 from ridgebayes.cli.commands.rates import rates
-from ridgebayes.cli.commands.region_spectrum import region_spectrum
 from ridgebayes.cli.commands.report import report
-from ridgebayes.cli.commands.residuals import residuals
 from ridgebayes.cli.commands.sbc import sbc
 from ridgebayes.cli.commands.screen import screen
 from ridgebayes.cli.commands.sensitivity import sensitivity
 from ridgebayes.cli.commands.simulate import simulate
-from ridgebayes.cli.commands.starlight import starlight
 from ridgebayes.cli.ending import warnings_in_a_line
+from ridgebayes.cli.products import command_of
 from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.environment import for_commands, import_problem, in_utf8, platform_problem, settings_problem
 from ridgebayes.errors import InputError, nearest
+from ridgebayes.outputs import PRODUCTS
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -60,20 +52,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Models": (models, model, prior),
     "Fit": (fit, resume, update),
     "Is it right?": (check, loo, compare, sensitivity, sbc, campaign),
-    "Products of a run": (
-        crab_history,
-        background_history,
-        residuals,
-        sky_map,
-        flux,
-        longitude_profile,
-        starlight,
-        region_spectrum,
-        fitspec,
-        paper,
-        export,
-        report,
-    ),
+    "Products of a run": (*map(command_of, PRODUCTS.values()), export, report),
     "This machine": (bench, completion),
 }
 """The commands, as help shows them."""

@@ -29,6 +29,7 @@ from ridgebayes.comparison.densities import LogLikelihood, log_likelihood
 from ridgebayes.comparison.held_out import HeldOut, LeftOut, mean_density
 from ridgebayes.errors import InputError
 from ridgebayes.io.atomic import whole_file
+from ridgebayes.markup import marked
 from ridgebayes.parallel.tasks import run as run_tasks
 from ridgebayes.runs.intensity import provenance
 from ridgebayes.runs.reload import Reopened, reopen
@@ -266,8 +267,7 @@ def pointwise_table(run: Run, found: Sequence[Loo]) -> QTable:
 def format_loo(run: Run, found: Sequence[Loo]) -> str:
     """Lay out one or more ways to leave revolutions out for the terminal, and how they differ."""
     first = found[0]
-    lines = ["SIMULATED data"] if run.simulated else []
-    lines.append(f"{'':<10}{'elpd':>22}{'p_loo':>10}{'max k̂':>10}{'high k̂':>10}")
+    lines = [f"{'':<10}{'elpd':>22}{'p_loo':>10}{'max k̂':>10}{'high k̂':>10}"]
     for way in found:
         k = f"{way.worst_k:.2f}" if np.isfinite(way.worst_k) else "-"
         elpd = f"{way.elpd:.1f} ± {way.se:.1f}"
@@ -282,7 +282,8 @@ def format_loo(run: Run, found: Sequence[Loo]) -> str:
             "refits see fewer revolutions, so a little below zero is expected"
         )
     lines += [f"WARNING: {first.advice}"] if first.advice else []
-    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in run.diagnosis.warnings)])
+    lines += [f"WARNING: {warning}" for warning in run.diagnosis.warnings]
+    return marked("\n".join(lines), run.simulated)
 
 
 def _draws_of(again: Reopened, likelihood: LogLikelihood) -> Iterator[NDArray]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ridgebayes import markup
 from ridgebayes.comparison.leaveout import Loo, kfold, loo, standard_error
 from ridgebayes.errors import InputError
+from ridgebayes.markup import marked
 from ridgebayes.runs.intensity import provenance
 from ridgebayes.runs.run import Run
 from ridgebayes.table.scw import ScWTable
@@ -218,10 +219,9 @@ def format_comparison(comparison: Comparison) -> str:
     """Lay out a comparison for the terminal: table, sentences, advice."""
     table = comparison.table
     width = max(len("model"), *map(len, comparison.names)) + 2
-    lines = ["SIMULATED data"] if comparison.runs[0].simulated else []
-    lines.append(
+    lines = [
         f"{'model':<{width}}{'elpd':>12}{'difference':>20}{'p_loo':>9}{'max k̂':>8}{'high k̂':>9}{'refits':>8}"
-    )
+    ]
     for row in table:
         numbers = f"{row['elpd_diff']:.1f} ± {row['diff_se']:.1f}" if row["elpd_diff"] else "-"
         k = f"{row['k_max']:.2f}" if np.isfinite(row["k_max"]) else "-"
@@ -232,4 +232,5 @@ def format_comparison(comparison: Comparison) -> str:
     lines += comparison.sentences()
     for name, found in zip(comparison.names, comparison.loos, strict=True):
         lines += [f"WARNING: {name}: {found.advice}"] if found.advice else []
-    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in table.meta["warnings"])])
+    lines += [f"WARNING: {warning}" for warning in table.meta["warnings"]]
+    return marked("\n".join(lines), comparison.runs[0].simulated)

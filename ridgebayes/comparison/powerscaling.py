@@ -19,6 +19,7 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from ridgebayes.comparison.densities import log_likelihood, log_prior
+from ridgebayes.markup import marked
 from ridgebayes.runs.intensity import provenance
 from ridgebayes.runs.reload import reopen
 from ridgebayes.runs.run import Run
@@ -181,8 +182,7 @@ def format_sensitivity(table: QTable, *, simulated: bool, most: int = 20) -> str
     rows = (found if len(found) else table)[:most]
     names = [f"{row['parameter']} {row['element']}".strip() for row in rows]
     width = max(len("parameter"), *map(len, names)) + 2
-    lines = ["SIMULATED data"] if simulated else []
-    lines.append(f"{'parameter':<{width}}{'band':<8}{'mean':>10}{'sd':>10}{'prior':>8}{'likelihood':>12}")
+    lines = [f"{'parameter':<{width}}{'band':<8}{'mean':>10}{'sd':>10}{'prior':>8}{'likelihood':>12}"]
     for name, row in zip(names, rows, strict=True):
         words = f"  {row['diagnosis']} ({row['strongest']})" if row["diagnosis"] else ""
         lines.append(
@@ -199,4 +199,4 @@ def format_sensitivity(table: QTable, *, simulated: bool, most: int = 20) -> str
         lines += [f"{n} of {len(table)}: {words}: {remedy}"] if n else []
     if not len(found):
         lines.append(f"no prior matters: all {len(table)} sensitivities are below {THRESHOLD}")
-    return "\n".join(lines)
+    return marked("\n".join(lines), simulated)

@@ -17,6 +17,7 @@ from astropy.table import QTable
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
 from ridgebayes.instrument.redistribution import Redistribution
+from ridgebayes.markup import marked
 from ridgebayes.model.components import CRAB_SPECTRUM
 from ridgebayes.priors import describe, with_priors
 from ridgebayes.products import spectrum as spectra
@@ -361,9 +362,10 @@ def band_table(run: Run, result: RegionFit) -> QTable:
 def format_fit(table: QTable) -> str:
     """Lay out a table of `fit_table` for the terminal."""
     meta = table.meta
-    lines = ["SIMULATED data"] if meta["simulated"] else []
-    lines.append(f"{meta['region']}, {meta['model']}, bands {meta['bands']}")
-    lines.append(f"{'':<30}{'mean':>11}   {'sd':<9}{'94 % interval':>22}  {'unit':<20}{'prior'}")
+    lines = [
+        f"{meta['region']}, {meta['model']}, bands {meta['bands']}",
+        f"{'':<30}{'mean':>11}   {'sd':<9}{'94 % interval':>22}  {'unit':<20}{'prior'}",
+    ]
     for row in table:
         line = f"{row['name']:<30}{row['mean']:>11.4g} ± {row['sd']:<9.2g}"
         line += (
@@ -375,7 +377,7 @@ def format_fit(table: QTable) -> str:
     lines.append(meta["crab"])
     lines.append(f"redistribution of energies: {meta['redistribution']}")
     lines += [f"WARNING: {warning}" for warning in [*meta["warnings"], *meta["sampler"]]]
-    return "\n".join(lines)
+    return marked("\n".join(lines), meta["simulated"])
 
 
 def _named(bands: Sequence[Band]) -> str:

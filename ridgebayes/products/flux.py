@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import QTable
 
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
+from ridgebayes.markup import marked
 from ridgebayes.products.published import published_fov, published_source
 from ridgebayes.products.skydraws import exposures, shape_draws
 from ridgebayes.products.tablefiles import latex_table
@@ -151,8 +152,7 @@ def format_fluxes(table: QTable) -> str:
     extra = [n for n in ("classical", "published", "truth") if n in table.colnames]
     head = f"{'region':<12}{'band':<8}{'FOV flux':>18}{'94 % interval':>20}{'P(>0)':>7}"
     head += f"{'erg/s/cm2':>12}{'mCrab/deg':>11}"
-    lines = ["SIMULATED data"] if table.meta["simulated"] else []
-    lines.append(head + "".join(f"{n:>18}" if n != "truth" else f"{n:>9}" for n in extra))
+    lines = [head + "".join(f"{n:>18}" if n != "truth" else f"{n:>9}" for n in extra)]
     for row in table:
         v = {n: getattr(row[n], "value", row[n]) for n in table.colnames}
         limit = f"< {v['upper']:.2f}" if np.isfinite(v["upper"]) else f"{v['mean']:.2f} ± {v['sd']:<6.2f}"
@@ -166,4 +166,4 @@ def format_fluxes(table: QTable) -> str:
             else:
                 line += f"{'–':>18}"
         lines.append(line if v[COLUMN] else f"{line}  NOT CONVERGED".replace("nan", "  –"))
-    return "\n".join(lines)
+    return marked("\n".join(lines), table.meta["simulated"])

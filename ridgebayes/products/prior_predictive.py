@@ -16,6 +16,7 @@ from numpyro import handlers
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared
+from ridgebayes.markup import marked
 from ridgebayes.model import Model
 from ridgebayes.products.profile import PLANE_LAT
 from ridgebayes.products.published import published_fov, published_source
@@ -281,13 +282,12 @@ def _sky_comparison(constant: xr.Dataset, k: int, region: int) -> tuple[float, f
 
 def format_prior_table(table: QTable) -> str:
     """Lay out the table of `prior_table` for the terminal."""
-    lines = ["SIMULATED data"] if table.meta["simulated"] else []
     head = f"{'band':<8}{'quantity':<28}{'94 % of the prior':>26}  {'unit':<6}"
-    lines.append(f"{head}{'compared':>18}  with")
+    lines = [f"{head}{'compared':>18}  with"]
     for row in table:
         span = f"{row['lo']:.4g} … {row['hi']:.4g}"
         value = f"{row['compared']:.4g}" if np.isfinite(row["compared"]) else "-"
         value += f" ± {row['error']:.2g}" if np.isfinite(row["error"]) else ""
         start = f"{row['band']:<8}{row['quantity']:<28}{span:>26}  {row['unit']:<6}"
         lines.append(f"{start}{value:>18}  {row['with']}")
-    return "\n".join(lines)
+    return marked("\n".join(lines), table.meta["simulated"])

@@ -10,6 +10,7 @@ from astropy.table import QTable
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.io.bounded import one_line, open_fits
+from ridgebayes.markup import marked
 from ridgebayes.products.profile import Template, scaled_starlight
 from ridgebayes.products.published import published_ratio
 from ridgebayes.runs.convergence import mark
@@ -107,17 +108,18 @@ def verdict(template: Template) -> str:
 def format_ratio(table: QTable) -> str:
     """Lay out a table of `starlight_ratio` for the terminal."""
     meta = table.meta
-    lines = ["SIMULATED data"] if meta["simulated"] else []
-    lines.append(f"map: {meta['map']}, unit: {meta['map_unit']}")
-    lines.append(f"{'band':<8}{'keV':>11}{'mCrab/deg² over the map':>28}{'1e-11 erg/s/cm²/deg² over it':>32}")
+    lines = [
+        f"map: {meta['map']}, unit: {meta['map_unit']}",
+        f"{'band':<8}{'keV':>11}{'mCrab/deg² over the map':>28}{'1e-11 erg/s/cm²/deg² over it':>32}",
+    ]
     for row in table:
         line = f"{row['band']:<8}{row['E_MIN'].value:>5.4g}–{row['E_MAX'].value:<5.4g}"
         line += f"{row['mean'].value:>17.4g} ± {row['sd'].value:<8.2g}"
         line += f"{float(row['flux_mean']):>21.4g} ± {float(row['flux_sd']):<8.2g}"
         lines.append(f"{line}  {row['verdict']}")
     lines.append(f"published: {meta['published']}")
-    lines.append(meta["crab"])
-    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in meta["warnings"])])
+    lines += [meta["crab"], *(f"WARNING: {warning}" for warning in meta["warnings"])]
+    return marked("\n".join(lines), meta["simulated"])
 
 
 def _one(draws: Floats, unit: u.UnitBase, prefix: str) -> dict[str, u.Quantity]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from astropy.table import QTable
 
+from ridgebayes.markup import SIMULATED
 from ridgebayes.products.files import whole_file
 from ridgebayes.runs.convergence import COLUMN
 
@@ -51,7 +52,7 @@ def csv_text(table: QTable) -> str:
 
 def meta_lines(meta: Any) -> list[str]:
     """Lay out the metadata of a table in lines of text, what is simulated first."""
-    lines = ["SIMULATED data"] if meta.get("simulated") else []
+    lines = [SIMULATED] if meta.get("simulated") else []
     for key, value in meta.items():
         for one in value if isinstance(value, list | tuple) else [value]:
             text = ", ".join(f"{k} {v}" for k, v in one.items()) if isinstance(one, dict) else str(one)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from matplotlib.figure import Figure as MatplotlibFigure
-
 from ridgebayes.errors import InputError
+from ridgebayes.outputs import PRODUCTS
+from ridgebayes.outputs.product import Shown
 from ridgebayes.plots.style import write_figure
 from ridgebayes.runs.run import FIGURES, Run
 
@@ -49,17 +49,8 @@ FROM_FIT = {
 
 
 def sky_figures(run: Run) -> list[Figure]:
-    """Profile along the plane and spectrum of the bulge (or of the first region)."""
-    return [
-        _made("profile", "Intensity along the Galactic plane, with starlight scaled to it.", _profile, run),
-        _made("profile_fov", "Flux that a field of view sees, along the Galactic plane.", _flux, run),
-        _made(
-            "spectrum",
-            "Spectrum of the bulge, or of the first region where there is no bulge.",
-            _spectrum,
-            run,
-        ),
-    ]
+    """Figures of the products: the profile along the plane, the spectrum of the bulge."""
+    return [_made(shown, run) for product in PRODUCTS.values() for shown in product.shown]
 
 
 def fit_figures(run: Run) -> Iterator[Figure]:
@@ -76,33 +67,10 @@ def embedded(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def _made(name: str, caption: str, make: Callable[[Run], MatplotlibFigure], run: Run) -> Figure:
+def _made(shown: Shown, run: Run) -> Figure:
     with TemporaryDirectory() as folder:
         try:
-            return Figure(name, caption, embedded(write_figure(lambda: make(run), Path(folder) / "it.png")))
+            path = write_figure(lambda: shown.draw(run), Path(folder) / "it.png")
+            return Figure(shown.name, shown.caption, embedded(path))
         except InputError as error:
-            return Figure(name, caption, missing=str(error))
-
-
-def _profile(run: Run) -> MatplotlibFigure:
-    from ridgebayes.plots.profile import intensity_figure
-    from ridgebayes.products.profile import intensity_profile
-
-    return intensity_figure(run, intensity_profile(run))
-
-
-def _flux(run: Run) -> MatplotlibFigure:
-    from ridgebayes.plots.profile import fov_figure
-    from ridgebayes.products.profile import fov_profile
-
-    return fov_figure(run, fov_profile(run), None)
-
-
-def _spectrum(run: Run) -> MatplotlibFigure:
-    from ridgebayes.instrument.crab_spectrum import crab_spectrum
-    from ridgebayes.plots.spectrum import spectrum_figure
-    from ridgebayes.products import spectrum as products
-
-    names = run.sky.names
-    region = "GB" if "GB" in names else names[0]
-    return spectrum_figure(run, products.spectrum(run, region, "fov", crab_spectrum(None)))
+            return Figure(shown.name, shown.caption, missing=str(error))

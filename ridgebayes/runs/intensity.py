@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_ESS, Diagnosis
+from ridgebayes.markup import marked
 from ridgebayes.runs.convergence import COLUMN, KEY, mark, not_converged
 from ridgebayes.units import MCRAB
 
@@ -256,14 +257,13 @@ def format_table(table: QTable, *, simulated: bool) -> str:
         Mark the data as simulated in the title.
     """
     if not table.colnames:
-        return "\n".join([*(["SIMULATED data"] if simulated else []), NO_SKY])
+        return marked(NO_SKY, simulated)
     truth = "truth" in table.colnames
     header = f"{'region':<10}{'band':<8}{'intensity':>19}{'94 % interval':>21}"
     header += (f"{'truth':>9}" if truth else "") + f"{'FOV flux':>19}" + (f"{'truth':>9}" if truth else "")
     header += f"{'ESS':>8}{'R-hat':>8}"
     unit = f"{'':<18}{'mCrab/deg²':>19}{'':>21}" + " " * (9 * truth) + f"{'mCrab':>19}"
-    lines = ["SIMULATED data"] if simulated else []
-    lines += [header, unit]
+    lines = [header, unit]
     for row in table:
         value = {name: getattr(row[name], "value", row[name]) for name in table.colnames}
         line = f"{value['region']:<10}{value['band']:<8}{value['mean']:>9.3f} ± {value['sd']:<7.3f}"
@@ -274,4 +274,4 @@ def format_table(table: QTable, *, simulated: bool) -> str:
         line += f"{value['ess_bulk']:>8.0f}{value['r_hat']:>8.3f}"
         notes = [value["warning"], "" if value[COLUMN] else "NOT CONVERGED"]
         lines.append(f"{line}  {'; '.join(filter(None, notes))}".rstrip())
-    return "\n".join(lines)
+    return marked("\n".join(lines), simulated)

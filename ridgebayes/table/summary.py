@@ -12,6 +12,7 @@ from scipy.ndimage import median
 from scipy.spatial import cKDTree
 
 from ridgebayes.errors import InputError
+from ridgebayes.markup import SIMULATED
 from ridgebayes.robust import SD_OVER_MAD, sd_about_zero
 from ridgebayes.table.orbit import mjd_at
 from ridgebayes.table.outlying import distance
@@ -140,7 +141,7 @@ def summary(scws: ScWTable) -> str:
         )
     lines = [f"{name:<18} {value}" for name, value in rows if value is not None]
     if s["simulated"]:
-        lines.insert(0, f"SIMULATED data ({'the truth is included' if s['truth'] else 'without the truth'})")
+        lines.insert(0, f"{SIMULATED} ({'the truth is included' if s['truth'] else 'without the truth'})")
     return "\n".join(lines)
 
 

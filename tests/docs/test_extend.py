@@ -10,10 +10,14 @@ import pytest
 from astropy.table import QTable
 from click.testing import CliRunner
 
+from ridgebayes import outputs
+from ridgebayes.cli.products import command_of
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model import extensions
 from ridgebayes.models import regions
+from ridgebayes.outputs.export import export
+from ridgebayes.outputs.steps import Options
 
 PAGE = Path(__file__).parents[2] / "docs" / "extend.md"
 
@@ -51,16 +55,28 @@ def test_an_extension_adds_its_scatter(example, monkeypatch, small_mission, thre
     np.testing.assert_allclose(variance[1] - variance[0], wanted, rtol=1e-6, atol=1e-9 * wanted.max())
 
 
-def test_a_product_is_written(example, small_run, tmp_path):
-    example("ridgebayes.products.hardness")
-    command = example("ridgebayes.cli.commands.hardness").hardness
+def test_a_product_has_its_command_and_is_exported(example, monkeypatch, small_run, tmp_path):
+    product = example("ridgebayes.outputs.hardness").HARDNESS
+    monkeypatch.setitem(outputs.PRODUCTS, product.name, product)
     run, out = small_run.save(tmp_path / "run"), tmp_path / "out"
+    command = command_of(product)
+    assert "Example:  ridgebayes hardness runs/first" in CliRunner().invoke(command, ["--help"]).output
     done = CliRunner().invoke(command, [str(run.path), "--out", str(out)], catch_exceptions=False)
     assert done.exit_code == 0
-    assert "hardness.ecsv" in done.output
+    lines = done.output.splitlines()
+    assert lines[0] == "SIMULATED data"
+    assert lines[2:] == [
+        f"wrote {out}: hardness.ecsv, hardness.png",
+        f"next: ridgebayes report {run.path}  one page about the run",
+    ]
     table = QTable.read(out / "hardness.ecsv")
     flux = small_run.best.tree["posterior"]["sky.fov_flux"]
     ratio = (flux.isel(band=-1) / flux.isel(band=0)).sel(region="GB")
     row = table[list(table["region"]).index("GB")]
     np.testing.assert_allclose(row["median"], np.median(ratio.values))
+    assert table.meta["run"] == str(run.path)
     assert table.meta["simulated"]
+    refused = CliRunner().invoke(command, [str(run.path), "--out", str(out)])
+    assert "hardness.ecsv: exists already" in str(refused.exception)
+    found = export(run, tmp_path / "export", Options(kinds=("tables",)))
+    assert found.files["tables/hardness.ecsv"] == "FOV flux of the last band over the first"

@@ -12,10 +12,11 @@ from ridgebayes import models, open_run, read_scws, sky, write_scws
 from ridgebayes.inference.settings import Settings
 from ridgebayes.instrument.crab_spectrum import crab_spectrum
 from ridgebayes.instrument.redistribution import redistribution
+from ridgebayes.outputs.export import export
+from ridgebayes.outputs.steps import Options
 from ridgebayes.plots.fit import longitude_profile
 from ridgebayes.plots.style import new_figure
 from ridgebayes.products.draws import posterior_draws
-from ridgebayes.products.export import Options, export
 from ridgebayes.products.fitspec import region_spectrum, take_bands
 from ridgebayes.products.monitor import read_monitor
 from ridgebayes.products.residuals import residual_table

@@ -11,8 +11,9 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ridgebayes import InputError, read_table, write_scws
+from ridgebayes.outputs.export import INDEX, SUMS, export
+from ridgebayes.outputs.steps import Options
 from ridgebayes.products.draws import posterior_draws, write_draws
-from ridgebayes.products.export import INDEX, SUMS, Options, export
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Region, build
 from ridgebayes.units import MCRAB

@@ -12,7 +12,7 @@ from matplotlib.style import context
 from scipy import stats
 
 from ridgebayes import InputError, read_table
-from ridgebayes.cli.commands.residuals import residuals as command
+from ridgebayes.cli.main import main
 from ridgebayes.plots import residuals as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import residuals as products
@@ -66,7 +66,7 @@ def test_the_limit_itself_is_in_the_galaxy():
 
 
 def test_the_command_has_the_regions_and_limit_of_the_library():
-    options = {option.name: option for option in command.params}
+    options = {option.name: option for option in main.commands["residuals"].params}
     assert tuple(options["region"].type.choices) == tuple(products.REGIONS)
     assert options["latitude"].default == products.LATITUDE
 

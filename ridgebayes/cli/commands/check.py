@@ -62,6 +62,7 @@ def check(
 
     from ridgebayes.checks import check as compare
     from ridgebayes.checks.results import TABLE
+    from ridgebayes.markup import marked
     from ridgebayes.plots.checks import figures
     from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
@@ -82,7 +83,5 @@ def check(
     files.written += checks.save(files.folder)
     for name, make in figures(opened, checks).items():
         files.figure(f"{name}.png", make)
-    if opened.simulated:
-        click.echo("SIMULATED data")
-    click.echo(checks)
+    click.echo(marked(str(checks), opened.simulated))
     files.end((f"ridgebayes report {run}", "one page about the run, with these checks"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.beside import classical_calibration, no_classical_option
+from ridgebayes.cli.commands.beside import no_classical_option
 from ridgebayes.cli.commands.options import (
     crab_spectrum_option,
     nside_option,
@@ -84,8 +84,11 @@ def export(
     """
     from ridgebayes.instrument.crab_spectrum import crab_spectrum as read_crab
     from ridgebayes.io.atomic import check_folder
-    from ridgebayes.products.export import DRAWS, INDEX, KINDS, Options
-    from ridgebayes.products.export import export as write
+    from ridgebayes.markup import marked
+    from ridgebayes.outputs.beside import classical_calibration
+    from ridgebayes.outputs.export import INDEX
+    from ridgebayes.outputs.export import export as write
+    from ridgebayes.outputs.steps import DRAWS, KINDS, Options
 
     crab, out = read_crab(crab_spectrum), out or run / "export"
     check_folder(out, INDEX, overwrite=overwrite)
@@ -94,11 +97,8 @@ def export(
     calibration = classical_calibration(opened, scws) if "tables" in chosen and not no_classical else None
     options = Options(chosen, regions, draws or DRAWS, formats, every, nside, crab, scws, calibration)
     found = write(opened, out, options, overwrite=overwrite)
-    if opened.simulated:
-        click.echo("SIMULATED data")
-    for name, what in found.files.items():
-        click.echo(f"{name:<34} {what}")
-    for name, why in found.left_out.items():
-        click.echo(f"left out: {name}: {why}")
+    lines = [f"{name:<34} {what}" for name, what in found.files.items()]
+    lines += [f"left out: {name}: {why}" for name, why in found.left_out.items()]
+    click.echo(marked("\n".join(lines), opened.simulated))
     click.echo(f"wrote {out}: {INDEX} and {len(found.files)} files")
     say_next((str(out / INDEX), "says what each file is, and what reads it"))

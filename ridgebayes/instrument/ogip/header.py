@@ -12,6 +12,7 @@ from astropy.io import fits
 from ridgebayes.errors import InputError
 from ridgebayes.io.atomic import whole_files
 from ridgebayes.io.bounded import write_fits
+from ridgebayes.markup import SIMULATED
 
 INSTRUMENT = {"TELESCOP": "INTEGRAL", "INSTRUME": "IBIS", "DETNAM": "ISGRI", "FILTER": "NONE"}
 
@@ -35,7 +36,7 @@ def stamped(
     for key, value in {**keys, **stamp}.items():
         set_keyword(path, hdu.header, key, value)
     if simulated:
-        set_keyword(path, hdu.header, "COMMENT", "SIMULATED data")
+        set_keyword(path, hdu.header, "COMMENT", SIMULATED)
     for note in notes:
         for line in textwrap.wrap(note, 72) if note.isprintable() else [note]:
             set_keyword(path, hdu.header, "COMMENT", line)

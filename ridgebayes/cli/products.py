@@ -1,0 +1,125 @@
+"""The command of a product: options, files, what is said, made from its object (`ridgebayes.outputs`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgebayes.cli.commands.beside import no_classical_option
+from ridgebayes.cli.commands.options import (
+    band_option,
+    crab_spectrum_option,
+    draws_option,
+    format_option,
+    nside_option,
+    open_run,
+    out_option,
+    pairs,
+    plain_option,
+    quantity_option,
+    redistribution_option,
+    region_option,
+    run_argument,
+    scws_option,
+    seed_option,
+    sky_option,
+    stacked,
+)
+from ridgebayes.cli.ending import Products, check_new
+from ridgebayes.errors import InputError
+from ridgebayes.markup import marked
+from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+
+SHARED: dict[str, Callable] = {
+    "bands": band_option,
+    "crab_spectrum": crab_spectrum_option,
+    "draws": draws_option,
+    "names": region_option,
+    "no_classical": no_classical_option,
+    "nside": nside_option,
+    "priors": click.option(
+        "--prior",
+        "priors",
+        multiple=True,
+        metavar="NAME=PRIOR",
+        callback=lambda context, option, texts: pairs(texts, "--prior"),
+        help="Change a prior (repeatable).",
+    ),
+    "quantity": quantity_option,
+    "redistribution": redistribution_option,
+    "scws": scws_option,
+    "seed": seed_option,
+    "sky": sky_option(None),
+}
+"""Options that products take by name: argument → option."""
+
+
+def command_of(product: Product) -> click.Command:
+    """Make the command of a product."""
+
+    def command(run: Path, out: Path | None, overwrite: bool, plain: bool = True, **options: Any) -> None:
+        opened = open_run(run, plain=plain)
+        files = Products(out or run / product.folder, overwrite=overwrite)
+        step, why = product.next
+        for part in product.make(opened, **options):
+            write(part, files, opened, product.figures or "png")
+            if isinstance(part, Words) and part.ends:
+                step, why = part.ends
+                break
+        files.end((step.format(run=run), why))
+
+    options = stacked(
+        run_argument,
+        *([plain_option] if product.calibrated else []),
+        *(SHARED[option] if isinstance(option, str) else option for option in product.options),
+        *([format_option(product.figures)] if product.figures else []),
+        out_option(product.folder),
+    )
+    return click.command(product.name, help=inspect.getdoc(product.make))(options(command))
+
+
+def write(part: Part, files: Products, run: Any, suffix: str) -> None:
+    """Write or say a part of a product of a run."""
+    match part:
+        case Writes(names):
+            check_new((files.folder / name for name in names), overwrite=files.overwrite)
+        case File():
+            try:
+                _write(part, files, run)
+            except InputError as error:
+                if part.refused is None:
+                    raise
+                part.refused.append(str(error))
+        case Figure(name, draw):
+            files.figure(f"{name}.{suffix}", draw)
+        case Words(text, mark):
+            text = text.replace("{folder}", str(files.folder))
+            click.echo(marked(text, mark and run.simulated))
+
+
+def _write(part: File, files: Products, run: Any) -> None:
+    content = part.content
+    if isinstance(content, str):
+        files.text(part.name, content)
+    elif callable(content):
+        path = files.folder / part.name
+        check_new([path], overwrite=files.overwrite)
+        files.written += content(path) or [path]
+    else:
+        files.table(part.name, stamped(run, content))
+
+
+def stamped(run: Any, table: Any) -> Any:
+    """Say in a table, where it does not, which run it is from and what of it did not converge."""
+    from ridgebayes.runs.convergence import COLUMN, mark
+    from ridgebayes.runs.intensity import provenance
+
+    if "origin" not in table.meta:
+        table.meta = provenance(run) | table.meta
+        if "band" in table.colnames and COLUMN not in table.colnames:
+            mark(run, table)
+    return table

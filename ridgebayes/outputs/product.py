@@ -1,0 +1,124 @@
+"""What a product of a run is: one object from which its command, the export and the report are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    from ridgebayes.outputs.steps import Options, Step
+    from ridgebayes.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Writes:
+    """Names of files that will be written: where one is there already, nothing is computed."""
+
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file.
+
+    Attributes
+    ----------
+    name
+        Its name in the folder of the product.
+    content
+        A table, which is written as ECSV; a text; or what writes the file at a path, and returns the paths
+        where it writes more than one.
+    refused
+        Takes the reason why the file cannot be written; None where nothing is written after such an error.
+    """
+
+    name: str
+    content: QTable | str | Callable[[Path], Iterable[Path] | None]
+    refused: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: its name without an ending, and what draws it."""
+
+    name: str
+    draw: Callable[[], MatplotlibFigure]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said on the terminal.
+
+    Attributes
+    ----------
+    text
+        The lines; ``{folder}`` is where the files are.
+    marked
+        Begin with the mark of simulated data, where they are simulated; False for a note.
+    ends
+        The product ends here; what to go on with then, and what it is for.
+    """
+
+    text: str
+    marked: bool = True
+    ends: tuple[str, str] | None = None
+
+
+Part = Writes | File | Figure | Words
+"""What the function of a product yields."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure of the report: its name, its caption, and what draws it for a run."""
+
+    name: str
+    caption: str
+    draw: Callable[[Run], MatplotlibFigure]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of a run.
+
+    Attributes
+    ----------
+    name
+        Of the command.
+    make
+        ``make(run, **options)`` yields the parts of the product in the order in which they are written and
+        said. Its docstring is the help of the command. Tables without provenance get that of the run.
+    options
+        Options of the command: names of those that products share (`ridgebayes.cli.products.SHARED`), and
+        `click.option` for its own. The values go to `make` under their names.
+    next
+        What to go on with, and what it is for; ``{run}`` is the run directory.
+    calibrated
+        Made from the calibrated draws, where a run has these; `--plain` asks for the others.
+    figures
+        Format of the figures unless `--format` says otherwise; empty where that is no option.
+    folder
+        Of the run directory, for the files.
+    of_sky
+        Whether the product is about the sky; in an export these come before those about the detector.
+    exported
+        What an export takes of it.
+    shown
+        Its figures in the report.
+    """
+
+    name: str
+    make: Callable[..., Iterator[Part]]
+    options: tuple[str | Callable[[Any], Any], ...] = ()
+    next: tuple[str, str] = ("ridgebayes report {run}", "one page about the run")
+    calibrated: bool = True
+    figures: str = ""
+    folder: str = "products"
+    of_sky: bool = True
+    exported: Callable[[Run, Options], Iterable[Step]] | None = None
+    shown: tuple[Shown, ...] = ()

@@ -1,0 +1,93 @@
+"""What an export takes of a product: steps that write files, and the choices that they may heed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from astropy.table import QTable
+
+from ridgebayes.classical import Calibration
+from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
+from ridgebayes.io.atomic import whole_file
+from ridgebayes.io.product_tables import write_ecsv
+from ridgebayes.products.tablefiles import latex_table, write_csv
+from ridgebayes.table.scw import ScWTable
+
+KINDS = ("tables", "maps", "spectra", "draws", "template")
+DRAWS = ("intensity", "fov_flux")
+
+
+class Options(NamedTuple):
+    """What to export and how.
+
+    Attributes
+    ----------
+    kinds
+        Of `KINDS`.
+    regions
+        Of the spectra; all by default.
+    draws
+        Quantities of `ridgebayes.products.draws`.
+    formats
+        Of the draws: nc, fits, csv.
+    every
+        One draw in so many is exported.
+    nside
+        Of the HEALPix maps.
+    crab
+        Spectrum assumed for the Crab.
+    scws
+        The table that was fitted, or where it is now, for draws that are computed from it again.
+    calibration
+        Of the classical estimate, to stand beside the FOV fluxes.
+    """
+
+    kinds: Sequence[str] = KINDS
+    regions: Sequence[str] = ()
+    draws: Sequence[str] = DRAWS
+    formats: Sequence[str] = ("nc",)
+    every: int = 1
+    nside: int = 64
+    crab: CrabSpectrum = CRAB
+    scws: ScWTable | str | Path | None = None
+    calibration: Calibration | None = None
+
+
+class Step(NamedTuple):
+    """One part of an export.
+
+    Attributes
+    ----------
+    kind
+        Of `KINDS`: the folder that it is written into.
+    name
+        As the index names it where it is left out.
+    write
+        Writes it into that folder and returns file → what it is.
+    asked
+        It was asked for by name: it may not be left out.
+    """
+
+    kind: str
+    name: str
+    write: Callable[[Path], dict[str, str]]
+    asked: bool = False
+
+
+def table(name: str, what: str, make: Callable[[], QTable], *latex: str) -> Step:
+    """Return the step that writes a table as ECSV, CSV and, where its title and unit are given, LaTeX."""
+
+    def write(folder: Path) -> dict[str, str]:
+        made = make()
+        write_ecsv(made, folder / f"{name}.ecsv")
+        write_csv(made, folder / f"{name}.csv")
+        files = {f"{name}.ecsv": what, f"{name}.csv": "the same"}
+        if latex:
+            with whole_file(folder / f"{name}.tex") as path:
+                path.write_text(latex_table(made, *latex), encoding="utf-8")
+            files[f"{name}.tex"] = "the same for a paper: value ± sd or upper limit"
+        return files
+
+    return Step("tables", what, write)
