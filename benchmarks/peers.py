@@ -66,7 +66,7 @@ def load(mission: Path, regions_file: Path) -> tuple[Any, Any, Any]:
 
     scws = read_scws(mission).take_bands(["A01"])
     model = models.regions(sky.load(regions_file)).with_priors(AS_PEERS)
-    return model, scws, prepare(scws, model.sky, opened=model.parameters.keys(), chosen=model.chosen)
+    return model, scws, prepare(scws, model.sky, opened=model.asks_for, chosen=model.chosen)
 
 
 def one(

@@ -40,7 +40,7 @@ def measure(run: Run) -> dict[str, Any]:
         model.sky,
         response=recorded_response(record, run.path),
         crab_rate=record["data"]["crab_rate"] or None,
-        opened=model.parameters.keys(),
+        opened=model.asks_for,
         chosen=model.chosen,
     )
     apart = model.bands_apart

@@ -16,17 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import ndtr, ndtri
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, descend
-from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import OutlierNormal
-from ridgebayes.likelihood.revolution import RevolutionNormal
 from ridgebayes.runs.fitted import sites
 
 
@@ -120,7 +115,7 @@ class Recipe:
     def _expect(self, z: Array, data: FitData) -> dict[str, Array]:
         found = sites(self.posterior, z, data)
         rate, background = found["rate"], found["background.rate"]
-        own = noise_variance(rate)
+        own = rate.own_variance
         named = {
             "background": background,
             "seen": rate.loc - background,
@@ -145,13 +140,6 @@ class Around(NamedTuple):
         return cls(mean, vectors.T * values)
 
 
-def noise_variance(rate: RevolutionNormal) -> Array:
-    """Variance of the rates about the fit and the revolution terms, (cts/s)², outliers not counted."""
-    if isinstance(rate, CorrelatedNormal):
-        return rate.noise_variance + (rate.correlated_sd**2)[..., rate.block_revolution, None]
-    return rate.noise_variance
-
-
 def left_over(rate: Any, value: Array) -> tuple[Array, Array]:
     """Return normal scores of rates `value` and coefficients over their sd (see `Left`).
 
@@ -161,17 +149,8 @@ def left_over(rate: Any, value: Array) -> tuple[Array, Array]:
     mean, covariance = rate.coefficient_posterior(value)
     coefficients = jnp.swapaxes(mean, -1, -2)
     left = value - rate.loc - rate.revolution_terms(coefficients)
-    own = noise_variance(rate)
+    own = rate.own_variance
     variance = jnp.maximum(own - rate.term_variance(covariance), 1e-6 * own)
-    residual = left / jnp.sqrt(variance)
-    if isinstance(rate, OutlierNormal | CorrelatedOutlierNormal):
-        residual = _mixture_score(residual, rate.fraction[..., None, None], rate.size[..., None, None])
+    residual = rate.normal_score(left / jnp.sqrt(variance))
     scaled = coefficients / jnp.maximum(rate.coef_sd, 1e-300)
     return jnp.where(rate.filled, residual, 0.0), scaled
-
-
-def _mixture_score(residual: Array, fraction: Array, size: Array) -> Array:
-    """Return the normal score of residuals that are outliers with a small probability."""
-    far = jnp.abs(residual)
-    tail = (1.0 - fraction) * ndtr(-far) + fraction * ndtr(-far / size)
-    return jnp.sign(residual) * -ndtri(jnp.clip(tail, 1e-300, 0.5))

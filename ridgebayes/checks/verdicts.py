@@ -3,54 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
 from ridgebayes.model.extensions import EXTRAS
-
-
-class Words(NamedTuple):
-    """What to say of one subject.
-
-    Attributes
-    ----------
-    found, quiet
-        When something was found, and when nothing was.
-    remedy
-        What to do where no extra describes it, or where the model has that already.
-    """
-
-    found: str
-    quiet: str
-    remedy: str
-
+from ridgebayes.model.extensions.base import Words
 
 SUBJECTS = {
-    "neighbours": Words(
-        "the scatter of neighbouring ScWs is correlated",
-        "neighbouring ScWs scatter independently",
-        "widen the priors background.correlated and background.memory",
-    ),
-    "tails": Words(
-        "there are more outlying ScWs than the noise allows",
-        "no more outlying ScWs than the noise allows",
-        "widen the priors outlier.fraction and outlier.size, or leave these ScWs out (ridgebayes screen)",
-    ),
-    "latitude": Words(
-        "the sky has another width or position in latitude than its template",
-        "the sky is as wide and where its template says",
-        "try other regions (--sky) or widen the priors sky.width and sky.shift",
-    ),
-    "variable": Words(
-        "the Galactic plane changes with time: sources that cleaning left",
-        "the Galactic plane is steady",
-        "fluxes near the plane hold these sources: leave out the half years that stand out, or widen the "
-        "priors plane.flares and plane.peak",
-    ),
-    "crab": Words(
-        "the Crab's rate does not follow the fitted curve",
-        "the Crab's rate follows the fitted curve",
-        "shorten crab.smooth_length or raise crab.smooth_sd (--prior), or fit the years apart",
-    ),
+    **{extra.subject: extra.words for extra in EXTRAS.values() if extra.words},
     "crab_scatter": Words(
         "the ScWs of the Crab scatter more than the others",
         "the ScWs of the Crab scatter no more than fitted",
@@ -100,8 +58,8 @@ SUBJECTS = {
 }
 """Subject → words, those with a known remedy first."""
 
-EXTRA_FOR = {extension.subject: extension.name for extension in EXTRAS.values() if extension.subject}
-"""Subject → the known unknown that describes it."""
+EXTRA_FOR = {extra.subject: extra.name for extra in reversed(EXTRAS.values()) if extra.subject}
+"""Subject → the known unknown that describes it, the first of several."""
 
 
 def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | None = None) -> str:

@@ -93,7 +93,7 @@ class Metropolis:
 
     def __init__(self, marginal: Marginal) -> None:
         self.marginal, self._posterior = marginal, marginal.posterior
-        names = [name for name in self._posterior.shapes if name.startswith("outlier.")]
+        names = [name for name in self._posterior.shapes if name in self._posterior.model.indicated]
         of_outliers = sum(map(self._posterior.named, names), np.zeros(self._posterior.size, bool))
         self._of_outliers = of_outliers[marginal.nonlinear]
         self._redraw = jax.jit(self._redrawn)

@@ -112,7 +112,7 @@ class Sampler:
         self.posterior, self.warmup, self.method, self.threads = posterior, warmup, method, threads
         self.marginal: Marginal | None = None
         linear = np.zeros(posterior.size, bool)
-        self.outliers = "outlier.fraction" in posterior.model.parameters
+        self.outliers = bool(posterior.model.indicated)
         if self.outliers and potential is None and method != NUTS:
             data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
         if potential is None:

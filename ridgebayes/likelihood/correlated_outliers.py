@@ -17,7 +17,14 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import STEPS, OutlierNormal, log_mixture, log_odds, variance_factor
+from ridgebayes.likelihood.outliers import (
+    STEPS,
+    OutlierNormal,
+    log_mixture,
+    log_odds,
+    mixture_score,
+    variance_factor,
+)
 from ridgebayes.likelihood.revolution import over_revolutions
 
 
@@ -48,6 +55,10 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         """Variance of the rates, outliers, revolution terms and correlated noise included, (cts/s)²."""
         fraction, size = self._mixture()
         return super().variance + self.noise_variance * fraction * (size**2 - 1.0)
+
+    def normal_score(self, residual: Array) -> Array:
+        """Return the normal score of a residual over the sd of a ScW which is no outlier."""
+        return mixture_score(residual, *self._mixture())
 
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of the rates `value`, shape (..., block, width) → (...)."""

@@ -71,8 +71,8 @@ class FitData:
     basis: Annotated[Array, "revolution_term block width"]
     """Columns with a coefficient for each revolution.
 
-    The phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2. With `plane.flares` also
-    the square root of the visible part of the plane, because the sd of many faint sources is proportional to
+    The phase basis φ_j: 1 and the shifted Legendre polynomials of degree 1 and 2. With ``flares`` also the
+    square root of the visible part of the plane, because the sd of many faint sources is proportional to
     it."""
     crab_response: Annotated[Array, "block width"]
     """Response R at the Crab if it was not removed, else zero."""
@@ -219,8 +219,9 @@ def prepare(
     crab_rate
         Crab rate of every band in cts/s, by band name; used (and required) only if no ScW contains the Crab.
     opened
-        Parameters of the model. Arrays that only some models need (exposures for other shapes in latitude,
-        the order of ScWs in time) are computed only if these call for them.
+        Parameters of the model, and what its extras ask for besides, which is computed only then:
+        ``reshaped`` (exposures for other shapes in latitude), ``sequence`` (the order of ScWs in time),
+        ``flares`` (a column of `FitData.basis`).
     chosen
         Function that selects the ScWs to fit, by default all. The others keep their cells, and the fit
         predicts their rates.
@@ -241,7 +242,7 @@ def prepare(
         scws = replace(scws, truth=None)
     fitted = _chosen(scws, chosen)
     a = exposure(scws, sky, response, cache=cache)
-    skies = [sky.reshaped(*shape) for shape in SHAPES] if "sky.width" in opened else []
+    skies = [sky.reshaped(*shape) for shape in SHAPES] if "reshaped" in opened else []
     others = [exposure(scws, other, response, cache=cache) for other in skies]
     seen = np.any([a, *others], axis=0)
     where = layout(scws.revolution, seen if len(sky) else None)
@@ -265,7 +266,7 @@ def prepare(
         **_in_time(time, scales),
         **_of_sky(sky, response, where, a, seen),
     }
-    if "plane.flares" in opened:
+    if "flares" in opened:
         arrays["basis"] = np.concatenate([arrays["basis"], where.pack(np.sqrt(a @ arrays["leftover"]))[None]])
     if "sky.latitude" in opened:
         arrays |= _in_latitude(scws, sky, response, where, a, arrays["fov"], cache=cache)
@@ -273,7 +274,7 @@ def prepare(
         arrays["reshaped"] = np.stack([pack_sky(where, other, seen)[0] for other in others])
         arrays["reshaped_fov"] = np.stack([other.fov_matrix(response) for other in skies])
     data = FitData(**jax.tree.map(jnp.asarray, arrays))
-    if "background.correlated" in opened:
+    if "sequence" in opened:
         data = replace(data, sequence=jax.tree.map(jnp.asarray, in_order(data, where, scws.mjd)))
     unseen = tuple(uncovered(a[fitted], sky.names))
     return Prepared(

@@ -69,7 +69,7 @@ def squares(terms: Sequence[Term]) -> Terms:
     return [Term(t.coefficient**2, None if t.column is None else t.column**2) for t in terms]
 
 
-class _OfTerms(RevolutionNormal):
+class OfTerms(RevolutionNormal):
     """Distribution of rates whose mean is a sum of terms, with scatter in independent terms.
 
     It keeps the terms, from which `ridgebayes.inference.marginal` integrates out the linear parameters.
@@ -97,7 +97,7 @@ class _OfTerms(RevolutionNormal):
         super().__init__(loc, variance, *shared, *process, validate_args=validate_args)
 
 
-class TermsNormal(_OfTerms):
+class TermsNormal(OfTerms):
     """`RevolutionNormal` of rates that are sums of terms.
 
     Parameters
@@ -113,7 +113,7 @@ class TermsNormal(_OfTerms):
     """
 
 
-class _Indicated(_OfTerms):
+class Indicated(OfTerms):
     """Rates with known indicators of outliers."""
 
     pytree_data_fields: tuple[str, ...] = ("hit", "fraction", "size", "usual_variance")
@@ -141,7 +141,7 @@ class _Indicated(_OfTerms):
         return log_odds(left, self.usual_variance, self.fraction[:, None, None], self.size[:, None, None])
 
 
-class IndicatedTermsNormal(_Indicated, TermsNormal):
+class IndicatedTermsNormal(Indicated, TermsNormal):
     """`TermsNormal` with known indicators of outliers.
 
     Parameters
@@ -155,7 +155,7 @@ class IndicatedTermsNormal(_Indicated, TermsNormal):
     """
 
 
-class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
+class CorrelatedTermsNormal(OfTerms, CorrelatedNormal):
     """`CorrelatedNormal` of rates that are sums of terms.
 
     Parameters
@@ -167,7 +167,7 @@ class CorrelatedTermsNormal(_OfTerms, CorrelatedNormal):
     """
 
 
-class IndicatedCorrelatedTermsNormal(_Indicated, CorrelatedTermsNormal):
+class IndicatedCorrelatedTermsNormal(Indicated, CorrelatedTermsNormal):
     """`CorrelatedTermsNormal` with known indicators of outliers.
 
     Parameters
@@ -181,7 +181,7 @@ class IndicatedCorrelatedTermsNormal(_Indicated, CorrelatedTermsNormal):
     """
 
 
-class CorrelatedOutlierTermsNormal(_OfTerms, CorrelatedOutlierNormal):
+class CorrelatedOutlierTermsNormal(OfTerms, CorrelatedOutlierNormal):
     """`CorrelatedOutlierNormal` of rates that are sums of terms.
 
     Parameters
@@ -193,7 +193,7 @@ class CorrelatedOutlierTermsNormal(_OfTerms, CorrelatedOutlierNormal):
     """
 
 
-class OutlierTermsNormal(_OfTerms, OutlierNormal):
+class OutlierTermsNormal(OfTerms, OutlierNormal):
     """`OutlierNormal` of rates that are sums of terms.
 
     Parameters

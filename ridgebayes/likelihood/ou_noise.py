@@ -95,6 +95,11 @@ class CorrelatedNormal(RevolutionNormal):
         """Variance of the rates, revolution terms and correlated noise included, (cts/s)²."""
         return super().variance + (self.correlated_sd**2)[..., self.block_revolution, None]
 
+    @property
+    def own_variance(self) -> Array:
+        """Variance of the rates about loc and the revolution terms, outliers not counted, (cts/s)²."""
+        return self.noise_variance + (self.correlated_sd**2)[..., self.block_revolution, None]
+
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of the rates `value`, shape (..., block, width) → (...)."""
         return self._over_bands(_log_prob, "()", value)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.special import ndtr, ndtri
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
@@ -69,6 +70,10 @@ class OutlierNormal(RevolutionNormal):
         terms = revolution_terms(self.coef_sd**2, self.basis**2, self.block_revolution)
         return self.noise_variance * wider + terms
 
+    def normal_score(self, residual: Array) -> Array:
+        """Return the normal score of a residual over the sd of a ScW which is no outlier."""
+        return mixture_score(residual, self.fraction[..., None, None], self.size[..., None, None])
+
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of the rates `value`, shape (..., block, width) → (...)."""
         return self._over_bands(_log_prob, "()")(value - self.loc)
@@ -112,6 +117,13 @@ class OutlierNormal(RevolutionNormal):
             return jnp.vectorize(bound, signature=f"(b,w),(b,w),(j,r),(),()->{result}")(*arrays)
 
         return mapped
+
+
+def mixture_score(residual, fraction, size):
+    """Return the normal score of residuals that are outliers with a small probability."""
+    far = jnp.abs(residual)
+    tail = (1.0 - fraction) * ndtr(-far) + fraction * ndtr(-far / size)
+    return jnp.sign(residual) * -ndtri(jnp.clip(tail, 1e-300, 0.5))
 
 
 def log_odds(left, variance, fraction, size):

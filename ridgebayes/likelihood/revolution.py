@@ -96,6 +96,15 @@ class RevolutionNormal(dist.Distribution):
         """Variance of the rates, revolution terms included, (cts/s)²."""
         return self.noise_variance + revolution_terms(self.coef_sd**2, self.basis**2, self.block_revolution)
 
+    @property
+    def own_variance(self) -> Array:
+        """Variance of the rates about loc and the revolution terms, outliers not counted, (cts/s)²."""
+        return self.noise_variance
+
+    def normal_score(self, residual: Array) -> Array:
+        """Return the normal score of a residual over its sd: standard normal under the model."""
+        return residual
+
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of the rates `value`, shape (..., block, width) → (...)."""
         return _over_bands(_log_prob, "()")(value - self.loc, *self._given())

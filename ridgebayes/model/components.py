@@ -22,10 +22,10 @@ from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB as CRAB_PHOTONS
 from ridgebayes.instrument.redistribution import Redistribution, mcrab_weights
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.linear_terms import Term, Terms, TermsNormal, total
+from ridgebayes.likelihood.linear_terms import Indicated, Term, Terms, TermsNormal, total
 from ridgebayes.likelihood.revolution import revolution_terms
 from ridgebayes.model.extensions import opened
-from ridgebayes.model.extensions.noise import distribution
+from ridgebayes.model.extensions.base import Noise
 from ridgebayes.model.processes import gaussian_process
 from ridgebayes.priors import Parameter, Parameters
 
@@ -345,9 +345,11 @@ def crab_change(norm: Array, tilt: Array, energy: ArrayLike, weight: ArrayLike) 
 def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array]:
     """Exposure (seen, block, width) and FOV fluxes (region, region); for each band if the shape is free."""
     for extra in opened(p):
-        if extra.exposure:
-            weights, exposures, fov = extra.exposure(p, data)
-            return jnp.einsum("bw,wsij->bsij", weights, exposures), jnp.einsum("bw,wpr->bpr", weights, fov)
+        if extra.shape_weights:
+            weights = extra.shape_weights(p)
+            assert data.reshaped is not None
+            exposure = jnp.einsum("bw,wsij->bsij", weights, data.reshaped)
+            return exposure, jnp.einsum("bw,wpr->bpr", weights, data.reshaped_fov)
     return data.exposure, data.fov
 
 
@@ -404,5 +406,10 @@ def observe(
             dist.Normal(white.loc + terms, jnp.sqrt(white.noise_variance)).mask(data.filled).to_event(2)
         )
     else:
-        observed = distribution(p, data, of_terms)
+        noise = Noise(TermsNormal, of_terms)
+        for extra in opened(p):
+            noise = extra.noise(p, data, noise) if extra.noise else noise
+        observed = noise.kind(*noise.arguments)
+        if isinstance(observed, Indicated):
+            numpyro.factor("outlier.hits", observed.log_prob_of_hits())
     numpyro.sample("rate", observed.to_event(1), obs=data.rate)

@@ -15,7 +15,7 @@ from ridgebayes import markup
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.likelihood.design import CRAB_ORDER, LATITUDE, TERMS, FitData
 from ridgebayes.model.components import TRACER_BANDS
-from ridgebayes.model.extensions import EXTRAS
+from ridgebayes.model.extensions import EXTRAS, opened
 from ridgebayes.priors import Parameter, Parameters, Shared, format_parameters, parameter_rows, with_priors
 from ridgebayes.sky import Sky
 from ridgebayes.table.scw import ScWTable
@@ -112,9 +112,14 @@ class Model:
             added |= EXTRAS[name].parameters
             replaced |= set(EXTRAS[name].instead_of)
         extras = tuple(dict.fromkeys((*self.extras, *names)))
-        if "background.coefficients" in self.parameters and {"correlated_noise", "outliers"} & set(extras):
+        for name in extras:
+            others = [other for other in extras if other in EXTRAS[name].not_with]
+            if others:
+                raise InputError(f"extra '{name}': cannot be joined with {', '.join(others)}: leave one away")
+        of_noise = [name for name, extra in EXTRAS.items() if extra.noise]
+        if "background.coefficients" in self.parameters and set(of_noise) & set(extras):
             raise InputError(
-                "extras: correlated_noise and outliers need the revolution terms integrated out: leave "
+                f"extras: {' and '.join(of_noise)} need the revolution terms integrated out: leave "
                 "marginal=False away"
             )
         kept = {name: parameter for name, parameter in self.parameters.items() if name not in replaced}
@@ -133,6 +138,16 @@ class Model:
         if "background.tracer" not in self.parameters:
             raise InputError(f"tracer bands: model '{self.name}' has no background that follows a tracer")
         return replace(self, parameters={**TRACER_BANDS, **self.parameters})
+
+    @property
+    def asks_for(self) -> set[str]:
+        """Parameters, and what the extras need of the data: for `ridgebayes.likelihood.design.prepare`."""
+        return {*self.parameters, *(name for extra in opened(self.parameters) for name in extra.data)}
+
+    @property
+    def indicated(self) -> set[str]:
+        """Parameters that chains draw together with indicators of outliers; empty without these."""
+        return {n for extra in opened(self.parameters) if extra.indicators for n in extra.parameters}
 
     @property
     def bands_apart(self) -> bool:

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ridgebayes.likelihood.design import LATITUDE, LATITUDE_SHAPES, SHAPES
-from ridgebayes.model.extensions.latitude import shape_weights
+from ridgebayes.model.extensions import EXTRAS, Extension
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Sky
 from ridgebayes.typing import Floats
@@ -54,7 +54,7 @@ def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Fl
 
 def shapes(run: Run) -> tuple[tuple[float, float], ...]:
     """Stretch and shift in latitude of the skies that make up the model's; one unless the model frees it."""
-    if _parameter(run, "sky.width") is not None:
+    if _free_shape(run) is not None:
         return SHAPES
     return ((1.0, 0.0),) if _latitude(run) is None else LATITUDE_SHAPES
 
@@ -83,10 +83,16 @@ def spread(run: Run, band: str, intensity: Floats) -> Floats:
     """
     if _latitude(run) is not None:
         return np.pad(intensity, ((0, 0), (0, (len(LATITUDE_SHAPES) - 1) * len(run.sky))))
-    width, shift = (_parameter(run, name) for name in ("sky.width", "sky.shift"))
-    if width is None or shift is None:
+    free = _free_shape(run)
+    if free is None or free.shape_weights is None:
         return intensity
-    weights = shape_weights(*(_draws(run, value.sel(band=band)) for value in (width, shift)))
+
+    def of_band(name: str) -> Floats:
+        values = _parameter(run, name)
+        assert values is not None
+        return _draws(run, values.sel(band=band))
+
+    weights = free.shape_weights(of_band)
     return np.concatenate([weight[:, None] * intensity for weight in np.asarray(weights).T], axis=1)
 
 
@@ -96,6 +102,14 @@ def exposures(run: Run, lon: Floats, lat: Floats) -> Floats:
     With `shape_draws` as the other factor it gives the FOV flux.
     """
     return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in shaped_skies(run)], axis=1)
+
+
+def _free_shape(run: Run) -> Extension | None:
+    """Return the extension that frees the shape in latitude; None where the model has none."""
+    for extra in EXTRAS.values():
+        if extra.shape_weights and all(_parameter(run, name) is not None for name in extra.parameters):
+            return extra
+    return None
 
 
 def _latitude(run: Run) -> xr.DataArray | None:

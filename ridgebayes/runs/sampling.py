@@ -277,7 +277,7 @@ def meet(
         model.sky,
         response=response,
         crab_rate=crab_rate,
-        opened=model.parameters.keys(),
+        opened=model.asks_for,
         chosen=model.chosen,
         scales=scales,
     )

@@ -214,7 +214,7 @@ def _prepared(old: Recalled, table: ScWTable) -> Prepared:
         old.model.sky,
         response=old.response,
         crab_rate=old.crab_rate,
-        opened=old.model.parameters.keys(),
+        opened=old.model.asks_for,
         chosen=old.model.chosen,
         scales=old.scales,
     )

@@ -10,7 +10,7 @@ World(correlated_noise=CorrelatedNoise(coefficient=0.7), crab_step=CrabStep(size
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -245,13 +245,4 @@ SWITCHES = tuple(field.name for field in fields(World))
 EVERYTHING = "everything"
 """Name of all of them."""
 
-_DEFAULTS = {
-    "outliers": Outliers,
-    "correlated_noise": CorrelatedNoise,
-    "shared_noise": SharedNoise,
-    "wrong_template": WrongTemplate,
-    "strong_bar": StrongBar,
-    "transients": Transients,
-    "crab_step": CrabStep,
-    "noisy_tracer": NoisyTracer,
-}
+_DEFAULTS = {name: get_args(kind)[0] for name, kind in get_type_hints(World).items()}

@@ -77,7 +77,7 @@ def test_mission_has_the_bands(tmp_path, bands, made, chosen):
 
 @pytest.mark.slow
 def test_floor_reads_what_the_density_reads(small_mission, three_regions):
-    data = prepare(small_mission, three_regions, opened={"crab.rate", "sky.width"}).data.band(0)
+    data = prepare(small_mission, three_regions, opened={"crab.rate", "reshaped"}).data.band(0)
     posterior = Posterior(regions(three_regions), data)
     read = gradient.columns_read(posterior, jnp.zeros(posterior.size), data, len(small_mission))
     names = ("rate", "stat_variance", "tracer", "basis", "crab_response", "exposure", "filled")

@@ -5,13 +5,16 @@ import re
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from astropy.table import QTable
 from click.testing import CliRunner
+from scipy import stats
 
 from ridgebayes import outputs
 from ridgebayes.cli.products import command_of
+from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model import extensions
@@ -39,20 +42,46 @@ def example(tmp_path, monkeypatch):
     return load
 
 
-@pytest.mark.slow
-def test_an_extension_adds_its_scatter(example, monkeypatch, small_mission, three_regions):
-    added = example("ridgebayes.model.extensions.tracer_scatter").TRACER_SCATTER
+@pytest.fixture
+def restless(example, monkeypatch, small_mission, three_regions):
+    """Return the distribution of the rates under the extension of the page, and the arrays of the fit."""
+    example("ridgebayes.likelihood.restless")
+    added = example("ridgebayes.model.extensions.restless").RESTLESS
     monkeypatch.setitem(extensions.EXTRAS, added.name, added)
-    model = regions(three_regions).with_extras("tracer_scatter")
-    assert "scatter for a tracer of one" in str(model)
-    data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data
-    variance = []
-    for value in (0.0, 0.5):
-        posterior = Posterior(model.with_priors({"background.tracer_scatter": value}), data)
-        variance.append(np.asarray(posterior.rates(np.zeros(posterior.size), data).noise_variance))
-    level = np.asarray(data.level)[:, np.asarray(data.block_revolution), None]
-    wanted = (0.5 * level * np.asarray(data.tracer)) ** 2
-    np.testing.assert_allclose(variance[1] - variance[0], wanted, rtol=1e-6, atol=1e-9 * wanted.max())
+    model = regions(three_regions).with_extras("restless")
+    assert "one over the degrees of freedom" in str(model)
+    with pytest.raises(InputError, match="'restless': cannot be joined with outliers"):
+        model.with_extras("outliers")
+    data = prepare(small_mission, three_regions, opened=model.asks_for).data
+    posterior = Posterior(model.with_priors({"background.restless": 0.2}), data)
+    return posterior.rates(np.zeros(posterior.size), data), data
+
+
+@pytest.mark.slow
+def test_a_noise_has_the_density_of_scipy(restless):
+    rates, data = restless
+    found = np.asarray(rates.log_prob_by_revolution(data.rate))
+    for revolution in (0, found.shape[1] - 1):
+        cells = np.asarray(data.filled & (data.block_revolution == revolution)[:, None])
+        basis, loc, noise, value = (
+            np.asarray(x)[..., cells] for x in (rates.basis, rates.loc, rates.noise_variance, data.rate)
+        )
+        for band in range(len(found)):
+            scale = (basis.T * np.asarray(rates.coef_sd)[band, :, revolution] ** 2) @ basis
+            scale += np.diag(noise[band])
+            wanted = stats.multivariate_t(loc[band], scale, df=5).logpdf(value[band])
+            np.testing.assert_allclose(found[band, revolution], wanted, rtol=1e-9)
+    np.testing.assert_allclose(rates.log_prob(data.rate), found.sum(1))
+
+
+@pytest.mark.slow
+def test_draws_of_a_noise_have_its_variance(restless):
+    rates, data = restless
+    off = np.asarray(rates.sample(jax.random.key(1), (4000,)) - rates.loc)
+    wanted = 5 / 3 * np.asarray(rates.variance)
+    inside = np.asarray(data.filled)
+    ratio = (off.var(0) / wanted)[:, inside]
+    assert 0.97 < ratio.mean() < 1.03
 
 
 def test_a_product_has_its_command_and_is_exported(example, monkeypatch, small_run, tmp_path):

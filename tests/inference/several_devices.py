@@ -61,7 +61,7 @@ def drawn(potential, data, posterior):
 
 scws = read_scws(sys.argv[1]).take_bands(["A01"])
 regions = sky.load("coarse").select(["L-20", "GB", "L+20"])
-data = prepare(scws, regions, opened={"crab.rate", *EXTRAS["transients"].parameters}).data
+data = prepare(scws, regions, opened={"crab.rate", *EXTRAS["transients"].data}).data
 posterior = Posterior(models.regions(regions).with_extras("transients"), data)
 if sys.argv[2:] == ["sample"]:
     print(

@@ -16,7 +16,7 @@ from ridgebayes.likelihood.design import prepare
 def fitted(small_mission, three_regions):
     """Posterior of one band, and its data."""
     model = models.regions(three_regions)
-    data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
+    data = prepare(small_mission, three_regions, opened=model.asks_for).data.band(0)
     return Posterior(model, data), data
 
 

@@ -22,7 +22,7 @@ from ridgebayes.sbc.base import base_mission, campaign_priors
 from ridgebayes.sbc.one import Fitter
 from tests.helpers.dense_algebra import few_scws
 
-WITH_TRANSIENTS = {"crab.rate", "sky.latitude", *EXTRAS["transients"].parameters}
+WITH_TRANSIENTS = {"crab.rate", "sky.latitude", *EXTRAS["transients"].data}
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_of_several_modes_of_the_shape_of_the_sky_the_lowest_is_found():
     """Where regions are bright and dark in turn, a narrow sky comes near to what a wide one looks like."""
     model = campaign_priors(regions(sky.load("coarse")).with_extras("free_latitude"))
     scws = base_mission(model)
-    data = prepare(scws, model.sky, opened=model.parameters.keys()).data.band(0)
+    data = prepare(scws, model.sky, opened=model.asks_for).data.band(0)
     fitter = Fitter(model, data, warmup=1, draws=1)
     posterior, sampler = fitter.posterior, Sampler(fitter.posterior, data, warmup=1)
     for number in (6, 79):  # of a campaign of simulation-based calibration with seed 0

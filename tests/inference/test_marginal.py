@@ -113,7 +113,7 @@ def moving_columns(p, data):
 def test_only_fixed_columns_are_put_in_order_once(fixed, small_mission, three_regions):
     model = models.regions(three_regions) if fixed else Model("moving", moving_columns, PRIORS, three_regions)
     model = model.with_extras("correlated_noise")
-    data = prepare(few_scws(small_mission), three_regions, opened=model.parameters.keys()).data.band(0)
+    data = prepare(few_scws(small_mission), three_regions, opened=model.asks_for).data.band(0)
     posterior = Posterior(model, data)
     marginal = Marginal(posterior, linear_parameters(posterior, data), data)
     z = some(posterior, data)
@@ -129,7 +129,7 @@ def test_only_fixed_columns_are_put_in_order_once(fixed, small_mission, three_re
 def test_two_tables_and_correlated_noise_are_refused(small_mission, three_regions):
     model = Model("two tables", two_tables, {**PRIORS, **SECOND}, three_regions)
     model = model.with_extras("correlated_noise")
-    data = prepare(few_scws(small_mission), three_regions, opened=model.parameters.keys()).data.band(0)
+    data = prepare(few_scws(small_mission), three_regions, opened=model.asks_for).data.band(0)
     posterior = Posterior(model, data)
     marginal = Marginal(posterior, linear_parameters(posterior, data), data)
     with pytest.raises(InputError, match="2 terms of the model have tables"):
@@ -163,7 +163,7 @@ def test_marginal_and_conditional_make_up_the_full_density(build, extras, small_
     """log p(θ, β, y) = log p(θ, y) + log p(β | θ, y), whatever β; slopes that depend on θ included."""
     scws = few_scws(small_mission)
     model = models.MODELS[build](three_regions).with_extras(*extras)
-    data = prepare(scws, three_regions, opened=model.parameters.keys()).data
+    data = prepare(scws, three_regions, opened=model.asks_for).data
     posterior = Posterior(model, data)
     linear = linear_parameters(posterior, data)
     assert linear.any()
@@ -250,7 +250,7 @@ def test_regions_that_no_scw_sees_leave_the_crab_alone(small_mission, extra):
     found = []
     for regions in ([seen, unseen[0]], [seen, *unseen]):
         model = models.regions(build("far", regions))
-        data = prepare(scws, model.sky, opened=model.parameters.keys()).data
+        data = prepare(scws, model.sky, opened=model.asks_for).data
         posterior = Posterior(model, data)
         marginal = Marginal(posterior, linear_parameters(posterior, data), data)
         z = posterior.start(jax.random.key(0), data)
@@ -284,7 +284,7 @@ def test_groups_of_a_long_mission_change_nothing(small_mission, three_regions, m
     found = []
     for many in (10**9, 1):
         monkeypatch.setattr(in_order, "_MANY", many)
-        data = prepare(small_mission, three_regions, opened=model.parameters.keys()).data.band(0)
+        data = prepare(small_mission, three_regions, opened=model.asks_for).data.band(0)
         posterior = Posterior(model, data)
         marginal = Marginal(posterior, linear_parameters(posterior, data), data)
         z = posterior.start(jax.random.key(0), data)

@@ -145,7 +145,7 @@ def test_outliers_do_not_catch_the_mode():
         seed=20,
     )
     model = models.regions(coarse).with_extras("outliers")
-    data = prepare(mission, coarse, opened=model.parameters.keys()).data
+    data = prepare(mission, coarse, opened=model.asks_for).data
     posterior = Posterior(model, data)
     sampler = Sampler(posterior, data, warmup=10)
     start = posterior.start(jax.random.key(20), data)

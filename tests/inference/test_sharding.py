@@ -94,6 +94,6 @@ def test_two_processes(mission):
 def test_refusals(small_mission, three_regions):
     with pytest.raises(InputError, match=f"there are {jax.device_count()} cpu devices"):
         mesh(1000)
-    correlated = prepare(small_mission, three_regions, opened=("crab.rate", "background.correlated")).data
+    correlated = prepare(small_mission, three_regions, opened=("crab.rate", "sequence")).data
     with pytest.raises(InputError, match=r"correlated_noise.*devices="):
         Sharded(lambda z, data: z.sum(), mesh(1)).share(correlated)

@@ -30,13 +30,13 @@ OPEN = {"smooth_crab": {"crab.smooth": 0.5}, "free_latitude": {"sky.width": 1.3,
 
 @pytest.fixture(scope="module")
 def prepared(small_mission, three_regions):
-    return prepare(small_mission, three_regions, opened={"sky.width", "background.correlated", "crab.rate"})
+    return prepare(small_mission, three_regions, opened={"reshaped", "sequence", "crab.rate"})
 
 
 @pytest.fixture(scope="module")
 def opened(prepared, small_mission, three_regions):
     """Data for each extra."""
-    needed = {"crab.rate", *EXTRAS["transients"].parameters}
+    needed = {"crab.rate", *EXTRAS["transients"].data}
     with_flares = prepare(small_mission, three_regions, opened=needed)
     return {**dict.fromkeys(EXTRAS, prepared), "transients": with_flares}
 

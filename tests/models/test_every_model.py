@@ -25,7 +25,7 @@ def test_density_is_finite_with_the_extras_that_it_can_have(name, starry_mission
     extras = [e for e in EXTRAS if e != "outliers" and e not in none.get(name, ())]
     model = models.find(name)(three_regions).with_extras(*extras)
     parameters = model.parameters
-    prepared = prepare(starry_mission, model.sky, opened=parameters.keys(), chosen=model.chosen, cache=False)
+    prepared = prepare(starry_mission, model.sky, opened=model.asks_for, chosen=model.chosen, cache=False)
     posterior = Posterior(model, prepared.data)
     # Nothing is declared and then not asked for.
     assert set(posterior.shapes) == {n for n, p in parameters.items() if not p.fixed}

@@ -30,7 +30,7 @@ def test_faint_sources_are_part_of_what_is_smooth(starry_mission, three_regions)
     """Their mean is taken from the intensities and changes no rate: it cannot stand in for a bulge."""
     model = models.profile(three_regions).with_extras("transients").with_priors({"crab.rate": 1.0})
     model = model.with_priors({"response.solid_angle": 1.0})
-    data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.parameters).data
+    data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.asks_for).data
     seen = {}
     for peak in (5.0, 10.0):
         posterior = Posterior(model.with_priors({"plane.flares": 4.0, "plane.peak": peak}), data)
@@ -74,7 +74,7 @@ def _draw(model, data, key):
 @pytest.mark.slow
 def test_latitude_can_be_freed(starry_mission, three_regions):
     model = models.profile(three_regions).with_extras("free_latitude")
-    data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.parameters.keys()).data
+    data = prepare(starry_mission.take_bands(["A01"]), three_regions, opened=model.asks_for).data
     flux = []
     for width in (1.0, 1.4):
         posterior = Posterior(model.with_priors({"sky.width": width, "sky.shift": 0.0}), data)

@@ -29,7 +29,7 @@ def test_density_of_a_cookbook_model(name, starry_mission, three_regions, tmp_pa
     model = models.find(path)(three_regions)
     assert model.source == BLOCKS[name]
     model = model.with_extras("free_latitude", "smooth_crab")
-    data = prepare(starry_mission, three_regions, opened=model.parameters.keys(), cache=False).data
+    data = prepare(starry_mission, three_regions, opened=model.asks_for, cache=False).data
     posterior = Posterior(model, data)
     start = posterior.start(jax.random.key(0), data)
     value, gradient = jax.jit(jax.value_and_grad(posterior.potential))(start, data)

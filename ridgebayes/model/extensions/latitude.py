@@ -11,9 +11,9 @@ import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
 
-from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS, FitData
-from ridgebayes.model.extensions.base import Extension
-from ridgebayes.priors import Parameter, Parameters
+from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS
+from ridgebayes.model.extensions.base import Extension, Words
+from ridgebayes.priors import Parameter
 
 
 def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
@@ -32,13 +32,6 @@ def shape_weights(width: ArrayLike, shift: ArrayLike) -> Array:
     return jnp.stack([*weights, south, north], -1)
 
 
-def exposure(p: Parameters, data: FitData) -> tuple[Array, Array, Array]:
-    """Weights, exposures and FOV fluxes of the shapes in latitude that are interpolated."""
-    assert data.reshaped is not None
-    assert data.reshaped_fov is not None
-    return shape_weights(p("sky.width"), p("sky.shift")), data.reshaped, data.reshaped_fov
-
-
 FREE_LATITUDE = Extension(
     "free_latitude",
     {
@@ -55,6 +48,12 @@ FREE_LATITUDE = Extension(
     },
     needs="response.solid_angle",
     subject="latitude",
-    exposure=exposure,
+    words=Words(
+        "the sky has another width or position in latitude than its template",
+        "the sky is as wide and where its template says",
+        "try other regions (--sky) or widen the priors sky.width and sky.shift",
+    ),
+    data=("reshaped",),
+    shape_weights=lambda p: shape_weights(p("sky.width"), p("sky.shift")),
     instead_of=("sky.latitude",),
 )

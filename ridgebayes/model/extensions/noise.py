@@ -2,15 +2,12 @@
 
 Correlated noise is an Ornstein-Uhlenbeck process within each revolution, which is integrated out exactly.
 Outliers have a wide Gaussian instead of the usual one. These extras do not add terms. They call for another
-distribution of the rates in `ridgebayes.likelihood`, which `distribution` chooses.
+distribution of the rates in `ridgebayes.likelihood`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpyro
 import numpyro.distributions as dist
 
 from ridgebayes.likelihood.design import FitData
@@ -20,10 +17,26 @@ from ridgebayes.likelihood.linear_terms import (
     IndicatedCorrelatedTermsNormal,
     IndicatedTermsNormal,
     OutlierTermsNormal,
-    TermsNormal,
 )
-from ridgebayes.model.extensions.base import Extension
+from ridgebayes.model.extensions.base import Extension, Noise, Words
 from ridgebayes.priors import Parameter, Parameters
+
+
+def correlated(p: Parameters, data: FitData, noise: Noise) -> Noise:
+    """Add the process."""
+    assert data.sequence is not None
+    sd = p("background.correlated")[:, None] * data.level
+    return noise.become(CorrelatedTermsNormal, sd, p("background.memory") / 24.0, data.sequence)
+
+
+def with_outliers(p: Parameters, data: FitData, noise: Noise) -> Noise:
+    """Add outliers; while the indicators are drawn it is known which ScWs these are."""
+    outliers, together = (p("outlier.fraction"), p("outlier.size")), noise.kind is CorrelatedTermsNormal
+    if data.hit is None:
+        return noise.become(CorrelatedOutlierTermsNormal if together else OutlierTermsNormal, *outliers)
+    indicated = IndicatedCorrelatedTermsNormal if together else IndicatedTermsNormal
+    return noise.become(indicated, data.hit, *outliers)
+
 
 CORRELATED_NOISE = Extension(
     "correlated_noise",
@@ -36,6 +49,13 @@ CORRELATED_NOISE = Extension(
         ),
     },
     subject="neighbours",
+    words=Words(
+        "the scatter of neighbouring ScWs is correlated",
+        "neighbouring ScWs scatter independently",
+        "widen the priors background.correlated and background.memory",
+    ),
+    data=("sequence",),
+    noise=correlated,
 )
 
 OUTLIERS = Extension(
@@ -45,35 +65,11 @@ OUTLIERS = Extension(
         "outlier.size": Parameter(8.0, "", ("band",), "their scatter over that of the others"),
     },
     subject="tails",
+    words=Words(
+        "there are more outlying ScWs than the noise allows",
+        "no more outlying ScWs than the noise allows",
+        "widen the priors outlier.fraction and outlier.size, or leave these ScWs out (ridgebayes screen)",
+    ),
+    noise=with_outliers,
+    indicators=True,
 )
-
-
-def distribution(
-    p: Parameters, data: FitData, of_terms: tuple[Any, ...]
-) -> TermsNormal | CorrelatedTermsNormal:
-    """Return the distribution of the rates with correlated noise, outliers, both or neither.
-
-    Parameters
-    ----------
-    p
-        Parameters.
-    data
-        Arrays of the fit.
-    of_terms
-        Arguments of `TermsNormal`.
-    """
-    process: tuple[Any, ...] = ()
-    if "background.correlated" in p:
-        assert data.sequence is not None
-        correlated = p("background.correlated")[:, None] * data.level
-        process = (correlated, p("background.memory") / 24.0, data.sequence)
-    if "outlier.fraction" not in p:
-        return CorrelatedTermsNormal(*of_terms, *process) if process else TermsNormal(*of_terms)
-    outliers = p("outlier.fraction"), p("outlier.size")
-    if data.hit is None:
-        kind = CorrelatedOutlierTermsNormal if process else OutlierTermsNormal
-        return kind(*of_terms, *process, *outliers)
-    indicated = IndicatedCorrelatedTermsNormal if process else IndicatedTermsNormal
-    observed = indicated(*of_terms, *process, data.hit, *outliers)
-    numpyro.factor("outlier.hits", observed.log_prob_of_hits())
-    return observed
