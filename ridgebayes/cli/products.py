@@ -70,7 +70,8 @@ def command_of(product: Product) -> click.Command:
             if isinstance(part, Words) and part.ends:
                 step, why = part.ends
                 break
-        files.end((step.format(run=run), why))
+        regions = "".join(f" --region {name}" for name in options.get("names", ()))
+        files.end((step.format(run=run, regions=regions), why))
 
     options = stacked(
         run_argument,

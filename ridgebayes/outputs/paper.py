@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Writes
+from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
@@ -85,6 +85,9 @@ def paper(
     yield File("regions.tex", region_latex(regions))
     words = captions(run, band, along, across, results, stems, classical=beside is not None)
     yield File("captions.md", words)
+    for result in results:
+        for warning in result.warnings:
+            yield Words(f"WARNING: {result.spectrum.region}: {warning}", marked=False)
 
 
 PAPER = Product(

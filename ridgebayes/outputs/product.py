@@ -97,7 +97,8 @@ class Product:
         Options of the command: names of those that products share (`ridgebayes.cli.products.SHARED`), and
         `click.option` for its own. The values go to `make` under their names.
     next
-        What to go on with, and what it is for; ``{run}`` is the run directory.
+        What to go on with, and what it is for; ``{run}`` is the run directory, ``{regions}`` the options that
+        name the regions.
     calibrated
         Made from the calibrated draws, where a run has these; `--plain` asks for the others.
     figures

@@ -21,6 +21,8 @@ def region_spectrum(
 ) -> Iterator[Part]:
     """Spectrum of a region over all bands: table, figure, OGIP file with its response.
 
+    Each region has files of its own, such as spectrum_GB.ecsv.
+
     \b
     Examples:
       ridgebayes region-spectrum runs/first
@@ -32,16 +34,16 @@ def region_spectrum(
     from ridgebayes.products.files import file_stems
 
     crab = read_crab(crab_spectrum)
-    yield Writes(["spectrum.ecsv"])
     chosen = products.regions(run, names)
+    stems = file_stems(f"spectrum_{region}" for region in chosen)
+    yield Writes([f"{stem}.ecsv" for stem in stems])
     spectra = [products.spectrum(run, region, quantity, crab) for region in chosen]
-    table = products.spectrum_table(run, spectra)
-    yield File("spectrum.ecsv", table)
     refused: list[str] = []
-    for one, stem in zip(spectra, file_stems(f"spectrum_{region}" for region in chosen), strict=True):
+    for one, stem in zip(spectra, stems, strict=True):
+        yield File(f"{stem}.ecsv", products.spectrum_table(run, [one]))
         yield Figure(stem, partial(spectrum_figure, run, one))
         yield File(f"{stem}.pha", partial(products.write_ogip, run, one), refused)
-    yield Words(_summary(table))
+    yield Words(_summary(products.spectrum_table(run, spectra)))
     if refused:
         which = f" of {len(refused)} of {len(chosen)} regions" if len(chosen) > 1 else ""
         yield Words(f"WARNING: no OGIP file{which}: {refused[0]}", marked=False)
@@ -117,7 +119,7 @@ REGION_SPECTRUM = Product(
     "region-spectrum",
     region_spectrum,
     ("names", "quantity", "crab_spectrum"),
-    next=("ridgebayes fitspec {run}", "fit white dwarfs, a cut-off, a power law to it"),
+    next=("ridgebayes fitspec {run}{regions}", "fit white dwarfs, a cut-off, a power law to it"),
     figures="png",
     exported=_exported,
     shown=(

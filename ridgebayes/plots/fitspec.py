@@ -106,7 +106,8 @@ def draw_model(run: Run, result: RegionFit, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylabel(f"E² dN/dE\n[{_UNIT[spectrum.quantity]}]")
-    return finish(run, ax, "" if result.joint else f"Posterior predictive p = {fit.p_value:.2f}")
+    failed = ", chains not converged" if result.warnings else ""
+    return finish(run, ax, "" if result.joint else f"Posterior predictive p = {fit.p_value:.2f}{failed}")
 
 
 def draw_bands(run: Run, result: RegionFit, ax: Axes) -> Axes:

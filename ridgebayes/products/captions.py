@@ -70,6 +70,8 @@ def _spectrum(result: RegionFit) -> str:
         f"sum, 68 % of the components; points: the bands, unfolded through the model. {result.check}. "
         f"{spectrum.crab.describe()}."
     )
+    if result.warnings:
+        text += " **The chains of this fit have not converged: no measurement.**"
     source = published_source(spectrum.region)
     if source:
         text += f" Diamonds: {source}, for the Crab's shape within each band."

@@ -66,6 +66,11 @@ class RegionFit:
     joint: bool = False
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the chains of the spectral fit; those of a joint model are the run's."""
+        return () if self.joint else tuple(self.fit.diagnosis.warnings)
+
+    @property
     def check(self) -> str:
         """Say what the posterior predictive check found, in words."""
         if self.joint:
@@ -317,7 +322,7 @@ def fit_table(run: Run, result: RegionFit) -> QTable:
         if fit.redistribution is None
         else fit.redistribution.describe(),
         "luminosity": _about_luminosity(result),
-        "sampler": [] if result.joint else [*fit.diagnosis.warnings],
+        "sampler": [*result.warnings],
         "note": CXB_NOTE,
     }
     if any(c.name == "whitedwarf" for c in fit.model):

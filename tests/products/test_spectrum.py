@@ -296,19 +296,17 @@ def test_command_writes_what_readers_read(run, tmp_path, monkeypatch):
     result = call("region-spectrum", save(run, tmp_path, monkeypatch), "--region", "GB", "--region", "L+20",
                     "--crab-spectrum", "norm=9.7,index=2.1", "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.output
-    names = {"spectrum.ecsv"} | {
-        f"spectrum_{region}.{end}" for region in ("GB", "L+20") for end in ("png", "pha", "rsp")
-    }
+    names = {f"spectrum_{region}.{end}" for region in ("GB", "L+20") for end in ("ecsv", "png", "pha", "rsp")}
     assert {path.name for path in out.iterdir()} == names
     for name in names:
         assert name in result.output.split(f"wrote {out}: ")[1]
     assert "SIMULATED data" in result.output
-    table = read_table(out / "spectrum.ecsv")
+    assert f"next: ridgebayes fitspec {tmp_path} --region GB --region L+20 " in result.output
+    gb = table = read_table(out / "spectrum_GB.ecsv")
     assert table["mean"].unit == MCRAB
-    assert table["covariance"].shape == (6, 3)
+    assert table["covariance"].shape == (3, 3)
     assert table.meta["simulated"] is True
     assert "9.7 E^-2.1" in table.meta["crab"]
-    gb = table[table["region"] == "GB"]
     np.testing.assert_allclose(gb["covariance"].value, np.cov(draws_of(run, "sky.fov_flux", "GB").T))
     with fits.open(out / "spectrum_GB.pha") as hdus:
         header = hdus["SPECTRUM"].header
@@ -352,7 +350,7 @@ def test_bands_that_overlap_go_without_an_ogip_file(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert "WARNING: no OGIP file: " in result.output
     assert "overlap" in result.output.split("WARNING: no OGIP file: ")[1].splitlines()[0]
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"spectrum.ecsv", "spectrum_GB.png"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"spectrum_GB.ecsv", "spectrum_GB.png"}
 
 
 @pytest.mark.parametrize(
@@ -372,7 +370,7 @@ def test_one_band_a_gap_and_thirty(tmp_path, monkeypatch, bands, edges, mean):
     )
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "o").iterdir())) == 4
-    assert len(read_table(tmp_path / "o" / "spectrum.ecsv")) == bands
+    assert len(read_table(tmp_path / "o" / "spectrum_L+20.ecsv")) == bands
     assert "WARNING" not in result.output
 
 
