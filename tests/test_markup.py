@@ -90,6 +90,23 @@ def test_checks():
     assert found.cells[6:8] == ["quiet", "neighbours"]
 
 
+def test_prompt_shows_a_model_and_checks_as_print_does():
+    model = rb.models.regions(rb.sky.load("coarse"))
+    assert repr(model) == str(model)
+    assert len(repr(model).splitlines()) < 30
+    result = Result("tails.far", "far out", "A01", 5.0, 1.0, 0.0, 2.0, 0.001, 4.0, True)
+    checks = Checks((result,), {}, ("A01",), (), 100, 0.01)
+    assert repr(checks) == str(checks)
+
+
+def test_prompt_shows_a_run_and_its_diagnosis_in_a_few_lines(small_run):
+    assert repr(small_run) == str(small_run)
+    assert len(repr(small_run).splitlines()) < 12
+    told = repr(small_run.diagnosis).splitlines()
+    assert told[0].startswith("worst R-hat")
+    assert tuple(told[1:]) == small_run.diagnosis.warnings
+
+
 @pytest.mark.parametrize("name", rb.__all__)
 def test_every_public_name_is_found(name):
     assert name in dir(rb)

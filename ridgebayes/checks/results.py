@@ -256,6 +256,9 @@ class Checks:
             path.write_text(json.dumps(self.as_dict(), indent=1, default=_plain), encoding="utf-8")
         return [folder / TABLE, folder / JSON]
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         rows = [("FOUND" if v.found else "quiet", v.subject, str(v)) for v in self.verdicts]
         return markup.page(self.verdict, markup.table(("", "subject", "what"), rows))

@@ -61,6 +61,14 @@ class Loo:
     method: str
     threshold: float
 
+    def __str__(self) -> str:
+        k = f", worst k̂ {self.worst_k:.2f}" if np.isfinite(self.worst_k) else ""
+        numbers = f"elpd {self.elpd:.1f} ± {self.se:.1f}, {self.p_loo:.1f} effective parameters{k}"
+        return "\n".join([self._title, numbers, *([self.advice] if self.advice else [])])
+
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         about = {
             "elpd": f"{self.elpd:.1f} ± {self.se:.1f}",
@@ -68,9 +76,11 @@ class Loo:
             "worst k̂": self.worst_k,
             "advice": self.advice,
         }
-        return markup.page(
-            f"Loo: {self.pointwise.size} revolutions left out, {self.method}", markup.facts(about)
-        )
+        return markup.page(self._title, markup.facts(about))
+
+    @property
+    def _title(self) -> str:
+        return f"Loo: {self.pointwise.size} revolutions left out, {self.method}"
 
     @property
     def pointwise(self) -> NDArray:

@@ -55,6 +55,12 @@ class Comparison:
         """Tell whether the best is better than model `i` by more than chance."""
         return float(-self.difference(i).sum()) >= CLEAR and -self.ratio(i) >= SIGMA
 
+    def __str__(self) -> str:
+        return format_comparison(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         head = ("model", "elpd", "se", "less the best", "its error", "worst k̂", "revolutions above the limit")
         shown = ("model", "elpd", "se", "elpd_diff", "diff_se", "k_max", "k_bad")

@@ -68,6 +68,14 @@ class Diagnosis:
     bfmi: float
     findings: tuple[Finding, ...]
 
+    def __str__(self) -> str:
+        r_hat, bulk, tail = self.worst
+        worst = f"worst R-hat {r_hat:.4f}, bulk ESS {bulk:.0f}, tail ESS {tail:.0f}"
+        return "\n".join([f"{worst}; {self.divergences} divergences", *self.warnings])
+
+    def __repr__(self) -> str:
+        return str(self)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each finding, with the parameter, the reason and the options that help."""

@@ -154,6 +154,9 @@ class Model:
         """True if each band may be sampled separately: no shared parameter, no prior across bands."""
         return self.factorises and not any(_spans_bands(p) for p in self.parameters.values())
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         title, *_, axes = str(self).splitlines()
         head, *rows = parameter_rows(self.parameters)

@@ -170,6 +170,9 @@ class Run:
         lines += [f"warning: {warning}" for warning in self.diagnosis.warnings[:3]]
         return "\n".join([*lines, self.verdict])
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         title, *lines = str(self).splitlines()
         table = main_regions(self.table())

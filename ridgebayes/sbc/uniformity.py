@@ -176,6 +176,9 @@ class Uniformity:
         rows = rows[rows["p_adjusted"] < 1 - self.prob]
         return {str(row["quantity"]): _words(row["mean"], row["spread"], self.simulations) for row in rows}
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         title, *lines = str(self).splitlines()
         return markup.page(title, markup.lines(lines))

@@ -62,6 +62,9 @@ def test_table(rng):
     assert table["elpd_diff"][0] == table["diff_se"][0] == 0
     assert table.meta["simulated"]
     page = format_comparison(comparison)
+    assert repr(comparison) == str(comparison) == page
+    assert repr(comparison.loos[0]).startswith("Loo: ")
+    assert len(repr(comparison.loos[0]).splitlines()) <= 3
     assert "150 of 150 revolutions have k̂ > 0.70" in page
     assert "folds=10" in page
 
