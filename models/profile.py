@@ -25,6 +25,8 @@ width and position in latitude. Use regions all along the plane, such as ``milky
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -36,7 +38,7 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.model.processes import wave_sd
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.sky import Sky
+from ridgebayes.sky import Sky, load
 
 PLANE_LAT = 5.0  # degrees
 
@@ -75,19 +77,20 @@ def rates(p: Parameters, data: FitData) -> None:
     components.observe_sky(p, data, intensity)
 
 
-def profile(sky: Sky) -> Model:
+def profile(sky: Sky | str | Path) -> Model:
     """Build the model with a smooth longitude profile.
 
     Parameters
     ----------
     sky
-        The sky regions, all along the Galactic plane.
+        The sky regions, or their name or file; all along the Galactic plane.
 
     Raises
     ------
     InputError
         If a region is off the plane.
     """
+    sky = load(sky)
     for name, lat in zip(sky.names, sky.centre_lat, strict=True):
         if abs(lat) > PLANE_LAT:
             raise InputError(

@@ -17,10 +17,12 @@ are integrated out exactly unless ``marginal=False``.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameters
-from ridgebayes.sky import Sky
+from ridgebayes.sky import Sky, load
 
 PRIORS = {**components.SKY, **components.BACKGROUND, **components.CRAB}
 
@@ -33,16 +35,17 @@ def rates(p: Parameters, data: FitData, *, marginal: bool = True) -> None:
     components.observe(p, data, components.background(p, data), seen, crab_rate, marginal=marginal)
 
 
-def regions(sky: Sky, *, marginal: bool = True) -> Model:
+def regions(sky: Sky | str | Path, *, marginal: bool = True) -> Model:
     """Build the model with free intensities.
 
     Parameters
     ----------
     sky
-        The sky regions.
+        The sky regions, or their name or file.
     marginal
         Integrate the revolution coefficients out exactly. False samples them, which is slow: use it for
         checks, and for coefficients with priors that are not Gaussian.
     """
+    sky = load(sky)
     parameters = PRIORS if marginal else {**PRIORS, **components.COEFFICIENTS}
     return Model("regions", rates, parameters, sky, {"marginal": marginal}, factorises=True)

@@ -28,6 +28,7 @@ component that ends near 30 keV and Γ ≈ 1.55 (Bouchet et al. 2008, ApJ 679, 1
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpyro
@@ -39,7 +40,7 @@ from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.sky import Sky
+from ridgebayes.sky import Sky, load
 from ridgebayes.spectra.components import cutoff as thermal
 from ridgebayes.spectra.components import powerlaw as hard
 
@@ -105,16 +106,17 @@ def two_parts(p: Parameters, data: FitData, soft: Callable[[Array], Array], redi
     components.observe_sky(p, data, numpyro.deterministic("sky.intensity", parts / DEG2_PER_SR))
 
 
-def spectrum(sky: Sky, *, redistribution: str = "") -> Model:
+def spectrum(sky: Sky | str | Path, *, redistribution: str = "") -> Model:
     """Build the model of all bands together.
 
     Parameters
     ----------
     sky
-        The sky regions.
+        The sky regions, or their name or file.
     redistribution
         Energy redistribution of the detector (see `ridgebayes.instrument.redistribution`); by default none.
     """
+    sky = load(sky)
     options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}
     parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)
     return Model("spectrum", rates, parameters, sky, options, factorises=False)

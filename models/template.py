@@ -20,13 +20,15 @@ that the norm of an absent template is not biased upwards.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpyro
 import numpyro.distributions as dist
 
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.model import Model, components
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.sky import Sky
+from ridgebayes.sky import Sky, load
 
 PRIORS = {
     "sky.norm": Parameter(
@@ -58,13 +60,14 @@ def rates(p: Parameters, data: FitData) -> None:
     components.observe_sky(p, data, intensity)
 
 
-def template(sky: Sky) -> Model:
+def template(sky: Sky | str | Path) -> Model:
     """Build the model with a sky of templates times norms.
 
     Parameters
     ----------
     sky
-        The sky regions; `Sky.templates` are their templates.
+        The sky regions, or their name or file; `Sky.templates` are their templates.
     """
+    sky = load(sky)
     parameters = PRIORS if len(sky.templates) < len(sky) else components.exact(PRIORS)
     return Model("template", rates, parameters, sky, factorises=True)

@@ -15,6 +15,8 @@ which must be within the table, 0.3 to 1.35 solar masses.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpyro.distributions as dist
 from jax import Array
 
@@ -24,7 +26,7 @@ from ridgebayes.model import Model, components
 from ridgebayes.models.spectrum import PRIORS as SPECTRUM
 from ridgebayes.models.spectrum import two_parts
 from ridgebayes.priors import Parameter, Parameters
-from ridgebayes.sky import Sky
+from ridgebayes.sky import Sky, load
 from ridgebayes.spectra.components import COMPONENTS
 
 WHITE_DWARFS = COMPONENTS["whitedwarf"]
@@ -50,16 +52,17 @@ def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
     two_parts(p, data, lambda energy: thermal(energy, p("sky.mass")), redistribution)
 
 
-def whitedwarf(sky: Sky, *, redistribution: str = "") -> Model:
+def whitedwarf(sky: Sky | str | Path, *, redistribution: str = "") -> Model:
     """Build the model of all bands together, with white dwarfs as thermal part.
 
     Parameters
     ----------
     sky
-        The sky regions.
+        The sky regions, or their name or file.
     redistribution
         Energy redistribution of the detector (see `ridgebayes.instrument.redistribution`); by default none.
     """
+    sky = load(sky)
     options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}
     parameters = PRIORS if len(sky) > 1 else components.exact(PRIORS)
     return Model("whitedwarf", rates, parameters, sky, options, factorises=False)

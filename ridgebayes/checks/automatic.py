@@ -15,6 +15,7 @@ from ridgebayes.instrument.response import Response
 from ridgebayes.model import Model
 from ridgebayes.runs.run import Run
 from ridgebayes.runs.sampling import sample
+from ridgebayes.table.formats import as_scws
 from ridgebayes.table.scw import ScWTable
 
 AUTO = "auto"
@@ -23,7 +24,7 @@ AUTO = "auto"
 
 def sample_auto(
     model: Model,
-    scws: ScWTable,
+    scws: ScWTable | str | Path,
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -44,7 +45,7 @@ def sample_auto(
     model
         The model; extras that it has already stay.
     scws
-        The ScW rate table.
+        The ScW rate table, or its file.
     out, overwrite, progress, response, crab_rate
         As those of `ridgebayes.sample`.
     most_scws
@@ -71,6 +72,7 @@ def sample_auto(
     >>> [once["opened"] for once in run.record["auto"]]  # minutes  # doctest: +SKIP
     [['outliers'], []]
     """
+    scws = as_scws(scws)
     how: dict[str, Any] = {"response": response, "crab_rate": crab_rate}
     way: list[dict[str, Any]] = []
     for most in (most_scws, len(scws)):

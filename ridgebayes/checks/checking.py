@@ -24,7 +24,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.parallel.tasks import run as run_tasks
 from ridgebayes.runs.intensity import CI_PROB, provenance
 from ridgebayes.runs.reload import Reopened, reopen
-from ridgebayes.runs.run import Run
+from ridgebayes.runs.run import Run, as_run
 from ridgebayes.table.scw import ScWTable
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _FEWEST = 20
 
 
 def check(
-    run: Run,
+    run: Run | str | Path,
     scws: ScWTable | str | Path | None = None,
     *,
     draws: int = DRAWS,
@@ -48,7 +48,7 @@ def check(
     Parameters
     ----------
     run
-        The run.
+        The run, or its directory.
     scws
         The ScW table that was fitted, or where it is now; by default where it was.
     draws
@@ -76,6 +76,7 @@ def check(
     >>> checks.found  # subjects in which something was found
     ()
     """
+    run = as_run(run)
     again = reopen(run, scws)
     found = compare(
         again,

@@ -33,7 +33,7 @@ from ridgebayes.markup import marked
 from ridgebayes.parallel.tasks import run as run_tasks
 from ridgebayes.runs.intensity import provenance
 from ridgebayes.runs.reload import Reopened, reopen
-from ridgebayes.runs.run import Run
+from ridgebayes.runs.run import Run, as_run
 from ridgebayes.table.scw import ScWTable
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def standard_error(pointwise: NDArray) -> float:
 
 
 def loo(
-    run: Run,
+    run: Run | str | Path,
     scws: ScWTable | str | Path | None = None,
     *,
     refit: bool = False,
@@ -153,7 +153,7 @@ def loo(
     Parameters
     ----------
     run
-        The run.
+        The run, or its directory.
     scws
         The ScW table that was fitted, or where it is now; by default where it was.
     refit
@@ -175,6 +175,7 @@ def loo(
     >>> found.method, found.table.sizes["revolution"]
     ('PSIS', 24)
     """
+    run = as_run(run)
     found = _read(run, "PSIS")
     if found is not None and not (refit and found.bad.any()):
         return found
@@ -189,7 +190,7 @@ def loo(
 
 
 def kfold(
-    run: Run,
+    run: Run | str | Path,
     folds: int = 10,
     scws: ScWTable | str | Path | None = None,
     *,
@@ -223,6 +224,7 @@ def kfold(
     >>> found.method
     '2-fold'
     """
+    run = as_run(run)
     n = int(run.record["data"]["revolutions"])
     if not 2 <= folds <= n:
         raise InputError(f"folds = {folds}: give from 2 to {n}, the number of revolutions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ridgebayes.comparison.leaveout import Loo, kfold, loo, standard_error
 from ridgebayes.errors import InputError
 from ridgebayes.markup import marked
 from ridgebayes.runs.intensity import provenance
-from ridgebayes.runs.run import Run
+from ridgebayes.runs.run import Run, as_run
 from ridgebayes.table.scw import ScWTable
 
 CLEAR = 4.0
@@ -144,7 +144,7 @@ class Comparison:
 
 
 def compare(
-    runs: Mapping[str, Run] | list[Run],
+    runs: Mapping[str, Run | str | Path] | Sequence[Run | str | Path],
     scws: ScWTable | str | Path | None = None,
     *,
     folds: int | None = None,
@@ -157,7 +157,7 @@ def compare(
     Parameters
     ----------
     runs
-        Two or more; called by their keys, or by their directories.
+        Two or more, or their directories; called by their keys, or by their directories.
     scws
         The ScW table that was fitted, or where it is now; by default where it was.
     folds
@@ -181,7 +181,10 @@ def compare(
     >>> rb.compare({"one": a, "other": b}).names  # the best first
     ('one', 'other')
     """
-    named = dict(runs) if isinstance(runs, Mapping) else _named(runs)
+    opened = []
+    for run in runs.values() if isinstance(runs, Mapping) else runs:
+        opened.append(as_run(run))
+    named = dict(zip(runs, opened, strict=True)) if isinstance(runs, Mapping) else _named(opened)
     if len(named) < 2:
         raise InputError("compare: give two runs or more")
     first = next(iter(named))

@@ -22,7 +22,7 @@ from ridgebayes.comparison.densities import log_likelihood, log_prior
 from ridgebayes.markup import marked
 from ridgebayes.runs.intensity import provenance
 from ridgebayes.runs.reload import reopen
-from ridgebayes.runs.run import Run
+from ridgebayes.runs.run import Run, as_run
 from ridgebayes.table.scw import ScWTable
 
 THRESHOLD = 0.05
@@ -38,13 +38,15 @@ _WEIGHTS_OF_FUNCTIONS = {
 }  # axes along which no element means much by itself
 
 
-def sensitivity(run: Run, scws: ScWTable | str | Path | None = None) -> tuple[QTable, list[xr.DataTree]]:
+def sensitivity(
+    run: Run | str | Path, scws: ScWTable | str | Path | None = None
+) -> tuple[QTable, list[xr.DataTree]]:
     """Work out how sensitive every parameter is to priors and likelihood.
 
     Parameters
     ----------
     run
-        The run.
+        The run, or its directory.
     scws
         The ScW table that was fitted, or where it is now; by default where it was.
 
@@ -72,6 +74,7 @@ def sensitivity(run: Run, scws: ScWTable | str | Path | None = None) -> tuple[QT
     >>> bool((table["prior"][:-1] >= table["prior"][1:]).all())  # the most sensitive to the prior first
     True
     """
+    run = as_run(run)
     again = reopen(run, scws)
     likelihood = log_likelihood(again.posterior)
     shape = again.z.shape[1:3]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import jax
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, nearest
 from ridgebayes.parallel.cores import cores
 
 SAMPLERS = ("auto", "nuts")
@@ -55,6 +55,27 @@ class Settings:
             raise InputError(f"target_accept = {self.target_accept}: must lie between 0 and 1")
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: must not be negative")
+
+    def changed(self, changes: Mapping[str, Any], others: Iterable[str] = ()) -> Settings:
+        """Return these settings with changes.
+
+        Parameters
+        ----------
+        changes
+            Name → value.
+        others
+            Names that may have been meant besides, for the message.
+
+        Raises
+        ------
+        InputError
+            For an unknown name, with the nearest real one; for a bad value.
+        """
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"{name}=...: there is no such setting{nearest(name, [*known, *others])}")
+        return replace(self, **changes)
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> Settings:

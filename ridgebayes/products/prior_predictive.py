@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from ridgebayes.runs.assemble import true_sky
 from ridgebayes.runs.fitted import DERIVED, HISTORIES, revolution_means
 from ridgebayes.runs.intensity import CI_PROB, CXB_NOTE
 from ridgebayes.runs.sampling import meet
+from ridgebayes.table.formats import as_scws
 from ridgebayes.table.scw import ScWTable
 
 SCATTER = "background.scatter"
@@ -34,7 +36,7 @@ _FEWEST_SCWS = 5  # of a revolution, for their scatter
 
 def prior_predictive(
     model: Model,
-    scws: ScWTable,
+    scws: ScWTable | str | Path,
     draws: int = 200,
     seed: int = 0,
     *,
@@ -48,8 +50,8 @@ def prior_predictive(
     model
         Such as ``ridgebayes.models.regions(sky)``.
     scws
-        The ScW rate table: its pointings, times and errors are kept, its rates only compared with. The two
-        reference scales, background level and Crab rate, are read off them.
+        The ScW rate table, or its file: its pointings, times and errors are kept, its rates only compared
+        with. The two reference scales, background level and Crab rate, are read off them.
     draws
         Sets of parameters to draw.
     seed
@@ -80,6 +82,7 @@ def prior_predictive(
     """
     if draws < 2 or seed < 0:
         raise InputError(f"draws = {draws}, seed = {seed}: at least 2 draws, and a seed of 0 or more")
+    scws = as_scws(scws)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
     drawn = _draw(model, prepared.data, draws, seed)
     sizes, axes = model.sizes(prepared.data), ("chain", "draw")

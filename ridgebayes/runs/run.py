@@ -324,6 +324,23 @@ def open_run(path: str | Path) -> Run:
     return Run.open(path, level=2)
 
 
+def as_run(run: Run | str | Path) -> Run:
+    """Return a run as it is, or read the directory that is named in its place.
+
+    To be called by functions that a user calls: a warning names the line of the user.
+
+    Raises
+    ------
+    InputError
+        When it is neither, or is not whole.
+    """
+    if isinstance(run, Run):
+        return run
+    if isinstance(run, str | Path):
+        return Run.open(run, level=3)
+    raise InputError(f"run: is of type {type(run).__name__}: give a run, as rb.open_run(...) reads one")
+
+
 def _tracers(data: Mapping[str, Any]) -> str:
     names = data.get("tracer_bands")
     return f", background after {', '.join(names)}" if names else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
 from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
 from ridgebayes.runs.run import Run, check_free, read_fitted
 from ridgebayes.runs.sent import Sent
+from ridgebayes.table.formats import as_scws
 from ridgebayes.table.scw import ScWTable
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 def sample(
     model: Model,
-    scws: ScWTable,
+    scws: ScWTable | str | Path,
     *,
     out: str | Path | None = None,
     response: Response | None = None,
@@ -56,7 +58,7 @@ def sample(
     model
         The model, such as ``ridgebayes.models.regions(sky)``.
     scws
-        The ScW rate table.
+        The ScW rate table, or its file.
     out
         Run directory to write; None keeps the run in memory. It stores the progress of the chains, for
         `resume`.
@@ -100,10 +102,11 @@ def sample(
     >>> run.intensity().dims
     ('chain', 'draw', 'band', 'region')
     """
-    settings = Settings(**{**vars(settings or Settings()), **changes})
+    settings = (settings or Settings()).changed(changes, inspect.signature(sample).parameters)
     clock = Clock()
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
+    scws = as_scws(scws)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
     how = _how(workers, progress, max_time, scheduler)
     if out is None:
@@ -267,6 +270,10 @@ def meet(
 
     Arguments as in `sample` and, for the scales, in `prepare`.
     """
+    if not isinstance(model, Model):
+        raise InputError(
+            f"model: is of type {type(model).__name__}: give one such as rb.models.regions('milkyway')"
+        )
     if scws.tracer_bands:
         model = model.with_tracer_bands()
     elif "background.tracer_bands" in model.parameters:

@@ -190,13 +190,13 @@ class Sky:
         return roll_averaged(self, unit_vectors(lon, lat), response)
 
 
-def load(source: str | Path, *, nside: int = 64) -> Sky:
+def load(source: Sky | str | Path, *, nside: int = 64) -> Sky:
     """Load a sky by the name of a shipped set (``"milkyway"``, ``"coarse"``) or from a region file.
 
     Parameters
     ----------
     source
-        Name or path; the format is described in :mod:`ridgebayes.sky.regionfile`.
+        Name or path; the format is described in :mod:`ridgebayes.sky.regionfile`. A sky is returned as it is.
     nside
         Of ``Sky.weights``: a power of 2 up to 128. 64 keeps exposures to 0.2 % of a region's largest.
 
@@ -205,6 +205,8 @@ def load(source: str | Path, *, nside: int = 64) -> Sky:
     InputError
         A region file that is missing or wrong, regions that overlap, a region without any brightness.
     """
+    if isinstance(source, Sky):
+        return source
     name, regions = read_regions(source)
     try:
         return build(name, regions, nside=nside)

@@ -83,6 +83,23 @@ def read_scws(path: str | PathLike[str], *, format: str | None = None, screened:
     return _kept(path, scws) if screened and scws.screen is not None else scws
 
 
+def as_scws(scws: ScWTable | str | PathLike[str]) -> ScWTable:
+    """Return a table as it is, or read the file that is named in its place.
+
+    Raises
+    ------
+    InputError
+        When it is neither, or the file cannot be used.
+    """
+    if isinstance(scws, ScWTable):
+        return scws
+    if isinstance(scws, str | PathLike):
+        return read_scws(scws)
+    raise InputError(
+        f"scws: is of type {type(scws).__name__}: give a ScW table, as rb.read_scws(...) reads one"
+    )
+
+
 def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = False) -> None:
     """Write a ScW rate table so that :func:`read_scws` gives it back exactly.
 

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from ridgebayes import models
+from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model.extensions import EXTRAS
+from ridgebayes.sky import load
 
 QUICK = {"background", "crab", "regions"}
 """The others have the same terms and another sky; each has tests of its own."""
@@ -33,3 +35,10 @@ def test_density_is_finite_with_the_extras_that_it_can_have(name, starry_mission
     value, gradient = jax.jit(jax.value_and_grad(posterior.potential))(start, prepared.data)
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", ["regions", "template", "profile", "spectrum", "whitedwarf"])
+def test_a_name_stands_for_its_sky(name):
+    assert models.find(name)("coarse").sky.names == load("coarse").names
+    with pytest.raises(InputError, match="did you mean 'milkyway'"):
+        models.find(name)("milkway")

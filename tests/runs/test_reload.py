@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import ridgebayes as rb
 from ridgebayes import models, sample
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.response import ImageResponse
@@ -61,3 +62,18 @@ def test_a_prior_that_has_no_text_asks_for_the_model(small_run, small_mission):
     broken = type(small_run)(small_run.tree, record)
     with pytest.raises(InputError, match="give the model"):
         reopen(broken, small_mission)
+
+
+@pytest.mark.parametrize("judge", [rb.check, rb.loo, rb.kfold, rb.sensitivity, lambda run: rb.compare([run])])
+def test_a_directory_stands_for_its_run(judge, small_run, tmp_path):
+    path = small_run.save(tmp_path / "run").path
+    (path / "posterior.nc").unlink()
+    with pytest.raises(InputError, match=r"run: not a run directory \(posterior.nc"):
+        judge(str(path))
+    with pytest.raises(InputError, match=r"of type int: give a run, as rb.open_run"):
+        judge(1)
+
+
+def test_check_reads_the_run_that_is_named(small_run, small_mission, tmp_path):
+    with pytest.raises(InputError, match="draws = 5: a check needs at least 20"):
+        rb.check(small_run.save(tmp_path / "run").path, small_mission, draws=5)

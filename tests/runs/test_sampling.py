@@ -14,6 +14,7 @@ from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.settings import resolve_device
 from ridgebayes.likelihood.design import prepare
+from ridgebayes.table.formats import write_scws
 
 
 def test_the_truth_is_recovered(small_run, small_mission):
@@ -103,11 +104,24 @@ def test_the_error_of_a_given_crab_rate_is_in_the_intervals(small_mission, three
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"chains": 0}, "chains = 0"), ({"draws": -1}, "draws = -1"), ({"target_accept": 1.0}, "target_accept"),
-     ({"seed": -1}, "seed")],
+     ({"seed": -1}, "seed"), ({"n_draws": 10}, "n_draws=.*did you mean 'draws'"),
+     ({"overwite": True}, "overwite=.*did you mean 'overwrite'")],
 )  # fmt: skip
 def test_bad_settings(small_mission, three_regions, settings, words):
     with pytest.raises(InputError, match=words):
         sample(models.regions(three_regions), small_mission, **settings)
+
+
+def test_names_in_place_of_a_table_and_a_model(small_mission, three_regions, tmp_path):
+    write_scws(small_mission, tmp_path / "mission.fits")
+    with pytest.raises(InputError, match="devices=99"):  # the table was read
+        sample(models.regions(three_regions), str(tmp_path / "mission.fits"), devices=99)
+    with pytest.raises(InputError, match=r"nowhere.fits: no such file"):
+        sample(models.regions(three_regions), "nowhere.fits")
+    with pytest.raises(InputError, match=r"scws: is of type dict: .*rb.read_scws"):
+        sample(models.regions(three_regions), {})
+    with pytest.raises(InputError, match=r"model: is of type str: .*rb.models.regions"):
+        sample("regions", small_mission)
 
 
 def test_devices_that_are_not_there(small_mission, three_regions):
