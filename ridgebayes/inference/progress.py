@@ -50,7 +50,7 @@ class ProgressBar:
     Parameters
     ----------
     parts, iterations
-        Number of parts, and expected iterations of all their chains.
+        Number of parts, and the fewest iterations that all their chains can need.
     shown
         Show the bar on stderr.
     now
@@ -74,22 +74,24 @@ class ProgressBar:
         )
         self.n, self.total = 0, iterations
 
-    def begins(self, fewer: int) -> None:
-        """Record that the mode of a part is found, and that it needs `fewer` iterations than expected."""
+    def begins(self, more: int) -> None:
+        """Record that the mode of a part is found, and that it needs `more` iterations than expected."""
         with self._lock:
-            self.total -= fewer
-            self._bar.total = self.total
             self._modes -= 1
             if self._modes == 0:
                 self._since, self._done = self._now(), 0
-        self._bar.set_description("sampling")
+        self._grow(more, "sampling")
 
     def grows(self, more: int) -> None:
-        """Record that `more` iterations are needed than expected."""
+        """Record that `more` iterations are needed than expected, as chains have not converged."""
+        self._grow(more, "sampling on, not yet converged")
+
+    def _grow(self, more: int, doing: str) -> None:
         with self._lock:
             self.total += more
             self._bar.total = self.total
-        self._bar.set_description("sampling on, not yet converged")
+            self._tell_time()
+        self._bar.set_description_str(doing)
 
     def known(self, iterations: int) -> None:
         """Count iterations of an earlier process."""
@@ -111,11 +113,13 @@ class ProgressBar:
     def _move(self, iterations: int) -> None:
         with self._lock:
             self.n += iterations
-            left = self.to_go
-            if left is not None:
-                text = f"about {in_words(left)} to go" if self.n < self.total else "done"
-                self._bar.set_postfix_str(text, refresh=False)
+            self._tell_time()
             self._bar.update(iterations)
+
+    def _tell_time(self) -> None:
+        # At the end of the chains nothing: it may be found that they have to go on.
+        left = self.to_go
+        self._bar.set_postfix_str(f"about {in_words(left)} to go" if left else "", refresh=False)
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -123,4 +127,6 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.n >= self.total:
+            self._bar.set_postfix_str("done", refresh=False)
         self._bar.close()

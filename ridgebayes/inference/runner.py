@@ -24,6 +24,7 @@ from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.settings import TIMES, Device, Settings
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
+from ridgebayes.inference.tuning import MOVES
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.cores import one_blas_thread
 
@@ -123,7 +124,7 @@ def run_chains(
     deadline = None if max_time is None else time.monotonic() + 60 * max_time
     potential, shared = several(posterior, parts, settings.devices)
     numbers = only or range(len(parts))
-    iterations = len(numbers) * settings.chains * (settings.warmup + settings.draws)
+    iterations = len(numbers) * settings.chains * (_least_warmup(settings) + settings.draws)
     if sampler is None:
         threads = max(device.workers // len(numbers), 1)
         sampler = sampler_of(
@@ -260,7 +261,7 @@ class _Chains:
     def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
         start = self.starts[part] = self._start(part)
         chains = self.settings.chains
-        self.bar.begins(chains * (self.settings.warmup - self.sampler.warmup_of(start)))
+        self.bar.begins(chains * (self.sampler.warmup_of(start) - _least_warmup(self.settings)))
         return [self._submit(part, number, self.settings.draws) for number in range(chains)]
 
     def may_go_on(self, part: int) -> bool:
@@ -352,6 +353,11 @@ class _Chains:
                 if done:
                     self.progress[part, number] = now
             yield blocks, done or self.stop.is_set()
+
+
+def _least_warmup(settings: Settings) -> int:
+    """Return the iterations of warm-up of a chain before it is known whether it needs those of NUTS."""
+    return min(settings.warmup, MOVES.settling)
 
 
 def _length(blocks: Sequence[Draws]) -> int:

@@ -33,7 +33,7 @@ def test_time_to_go_is_that_of_the_chains_alone(clock):
     """100 s for the mode, then 10 iterations a second."""
     with ProgressBar(1, 400, shown=False, now=clock) as bar:
         clock.now = 100.0
-        bar.begins(fewer=100)
+        bar.begins(more=-100)
         clock.now = 105.0
         bar.done(50)
         assert bar.to_go == pytest.approx(25.0)
@@ -58,6 +58,25 @@ def test_it_is_printed(clock, capsys):
         bar.done(40)
         bar._bar.refresh()
     assert "about 7 s to go" in capsys.readouterr().err
+
+
+def test_what_is_printed_of_chains_that_go_on(clock, capsys):
+    with ProgressBar(1, 100, shown=True, now=clock) as bar:
+        bar.begins(more=20)
+        clock.now = 12.0
+        bar.done(120)
+        bar._bar.refresh()
+        at_their_end = capsys.readouterr().err
+        bar.grows(60)
+        going_on = capsys.readouterr().err.split("\r")[-1]
+        clock.now = 18.0
+        bar.done(60)
+    assert "120/120" in at_their_end
+    assert "done" not in at_their_end + going_on
+    assert "sampling on, not yet converged:  67%" in going_on
+    assert "about 7 s to go" in going_on
+    assert "done]" in capsys.readouterr().err
+    assert ": :" not in at_their_end
 
 
 def test_words():

@@ -15,6 +15,7 @@ from ridgebayes.inference.mixing import mixed
 from ridgebayes.inference.runner import run_chains
 from ridgebayes.inference.sampler import METROPOLIS, NUTS, Start
 from ridgebayes.inference.settings import TIMES, Device, Settings
+from ridgebayes.inference.tuning import MOVES
 
 WARMUP, DRAWS, BLOCK = 50, 200, 25
 BLOCKS = (WARMUP + DRAWS) // BLOCK
@@ -238,3 +239,20 @@ def test_going_on_after_an_interruption_gives_the_same(clock, slow, refit):
     assert again.times == whole.times
     np.testing.assert_array_equal(again.z, whole.z)
     assert clock.now <= 2 * spent + 1  # nothing was done twice
+
+
+def test_the_bar_grows_to_what_is_run(clock, monkeypatch):
+    """The search for the mode tells which warm-up a chain needs; the total is never too large before."""
+    totals = []
+
+    class Watched(runner.ProgressBar):
+        def begins(self, more):
+            totals.append(self.total)
+            super().begins(more)
+            totals.append(self.total)
+
+    monkeypatch.setattr(runner, "ProgressBar", Watched)
+    run(clock, None)
+    assert totals[0] == 2 * 2 * (MOVES.settling + DRAWS)
+    assert totals == sorted(totals)
+    assert totals[-1] == 2 * 2 * (WARMUP + DRAWS)
