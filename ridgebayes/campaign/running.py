@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from astropy.table import QTable
-from tqdm.auto import tqdm
 
 from ridgebayes.campaign.measure import Measure, labels
 from ridgebayes.campaign.plan import GROWS, Case, Plan, plan_of
 from ridgebayes.campaign.summary import markdown, summary
 from ridgebayes.errors import InputError, command
+from ridgebayes.inference.progress import tqdm, wanted
 from ridgebayes.io.ledger import Ledger, read_lines, read_record
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.parallel.scheduler import Scheduler
@@ -56,7 +56,7 @@ class Campaign:
 
 
 def run_campaign(
-    plan: Plan, out: str | Path, *, scheduler: str | None = None, progress: bool = False
+    plan: Plan, out: str | Path, *, scheduler: str | None = None, progress: bool | None = None
 ) -> Campaign:
     """Simulate and fit all missions of a plan.
 
@@ -73,7 +73,7 @@ def run_campaign(
         Where fits run: ``"local"`` (the default), a process on every core of this machine; ``"local:4"``, so
         many; or the address of a Dask scheduler.
     progress
-        Show a progress bar on stderr.
+        Show a progress bar on stderr; by default in a terminal and in a notebook.
 
     Raises
     ------
@@ -90,7 +90,12 @@ def run_campaign(
         pace = 0.2 if sys.stderr.isatty() else 30.0
         kept = len(cases) - len(left)
         with tqdm(
-            total=len(cases), initial=kept, disable=not progress, desc="fits", unit="fit", mininterval=pace
+            total=len(cases),
+            initial=kept,
+            disable=not wanted(progress),
+            desc="fits",
+            unit="fit",
+            mininterval=pace,
         ) as bar:
             for _, row in run(Measure(plan), left, place):
                 ledger.add(row)

@@ -11,6 +11,7 @@ import numpy as np
 from ridgebayes.checks.checking import check
 from ridgebayes.checks.results import Checks
 from ridgebayes.comparison.trials import FEWEST_REVOLUTIONS, MOST_SCWS, Trial, Trials
+from ridgebayes.inference.progress import wanted
 from ridgebayes.instrument.response import Response
 from ridgebayes.model import Model
 from ridgebayes.runs.run import Run
@@ -76,14 +77,14 @@ def sample_auto(
     how: dict[str, Any] = {"response": response, "crab_rate": crab_rate}
     way: list[dict[str, Any]] = []
     for most in (most_scws, len(scws)):
-        tried, opened = _tried(model, scws, most, progress=bool(progress), **how)
+        tried, opened = _tried(model, scws, most, progress=wanted(progress), **how)
         if way and not opened:
             way.append(_round(tried, opened, None))
             break
         model = model.with_extras(*opened)
         again = overwrite or bool(way)
         run = sample(model, scws, out=out, overwrite=again, progress=progress, **how, **options)
-        checks = check(run, scws, trials=False, progress=bool(progress))
+        checks = check(run, scws, trials=False, progress=wanted(progress))
         way.append(_round(tried, opened, checks))
         if not checks.found or len(scws) <= most:
             break

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from ridgebayes.checks.pvalues import compared, limit
 from ridgebayes.checks.refit import Recipe
@@ -21,6 +20,7 @@ from ridgebayes.checks.results import QUANTILES, Checks, CurveResult, Result
 from ridgebayes.checks.statistic import Curve, Statistic
 from ridgebayes.comparison.trials import Trial, Trials
 from ridgebayes.errors import InputError
+from ridgebayes.inference.progress import tqdm, wanted
 from ridgebayes.parallel.tasks import run as run_tasks
 from ridgebayes.runs.intensity import CI_PROB, provenance
 from ridgebayes.runs.reload import Reopened, reopen
@@ -40,7 +40,7 @@ def check(
     draws: int = DRAWS,
     seed: int = 0,
     trials: bool = True,
-    progress: bool = False,
+    progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Checks:
     """Compare the data of a run with data that its posterior would give.
@@ -59,7 +59,7 @@ def check(
         Where something is found, try the extras that the model lacks
         (`ridgebayes.comparison.trials`): findings are ranked and worded by what helps.
     progress
-        Show a progress bar on stderr.
+        Show a progress bar on stderr; by default in a terminal and in a notebook.
     scheduler
         Where replicates are fitted, as that of `ridgebayes.sample`; trials run in this process.
 
@@ -76,7 +76,7 @@ def check(
     >>> checks.found  # subjects in which something was found
     ()
     """
-    run = as_run(run)
+    run, progress = as_run(run), wanted(progress)
     again = reopen(run, scws)
     found = compare(
         again,

@@ -22,12 +22,12 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from ridgebayes import markup
 from ridgebayes.comparison.densities import LogLikelihood, log_likelihood
 from ridgebayes.comparison.held_out import HeldOut, LeftOut, mean_density
 from ridgebayes.errors import InputError
+from ridgebayes.inference.progress import tqdm, wanted
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.markup import marked
 from ridgebayes.parallel.tasks import run as run_tasks
@@ -143,7 +143,7 @@ def loo(
     scws: ScWTable | str | Path | None = None,
     *,
     refit: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Loo:
     """Leave out one revolution at a time, by PSIS.
@@ -159,7 +159,7 @@ def loo(
     refit
         Fit again without each revolution whose k̂ is too high.
     progress
-        Show a progress bar on stderr.
+        Show a progress bar on stderr; by default in a terminal and in a notebook.
     scheduler
         Where the fits run, as that of `ridgebayes.sample`.
 
@@ -184,7 +184,7 @@ def loo(
     if found is None:
         found = _table(run, "PSIS", [psis(d) for d in _draws_of(again, likelihood)])
     if refit and found.bad.any():
-        found = _refitted(run, again, likelihood, found, progress=progress, scheduler=scheduler)
+        found = _refitted(run, again, likelihood, found, progress=wanted(progress), scheduler=scheduler)
     _write(run, found)
     return found
 
@@ -195,7 +195,7 @@ def kfold(
     scws: ScWTable | str | Path | None = None,
     *,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Loo:
     """Leave out a share of the revolutions at a time, and fit again to the others.
@@ -242,7 +242,9 @@ def kfold(
     ]
     elpd = np.empty((len(again.parts), n))
     found_of = run_tasks(work, tasks, scheduler, threaded=True)
-    for task, density in tqdm(found_of, total=len(tasks), disable=not progress, desc="folds", unit="fit"):
+    for task, density in tqdm(
+        found_of, total=len(tasks), disable=not wanted(progress), desc="folds", unit="fit"
+    ):
         elpd[task.part, task.revolutions] = density
     results = [
         {"elpd": own, "p_loo": mean_density(draws.reshape(-1, n)) - own, "pareto_k": np.full(n, np.nan)}

@@ -149,7 +149,7 @@ def compare(
     *,
     folds: int | None = None,
     refit: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Comparison:
     """Compare fits of one table by how well they predict revolutions left out.
@@ -165,7 +165,7 @@ def compare(
     refit
         Fit again without each revolution for which PSIS does not do.
     progress
-        Show progress bars on stderr.
+        Show progress bars on stderr; by default in a terminal and in a notebook.
     scheduler
         Where fits run, as that of `ridgebayes.sample`.
 

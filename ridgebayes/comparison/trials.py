@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from ridgebayes.comparison.leaveout import standard_error
 from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.progress import tqdm
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData

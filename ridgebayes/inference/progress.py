@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # A notebook without ipywidgets has the bar of a terminal.
+    warnings.filterwarnings("ignore", "IProgress not found", TqdmWarning)
+    from tqdm.auto import tqdm
 
 _LAYOUT = "{desc}: {percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from ridgebayes.errors import command
 from ridgebayes.inference.kernels import Progress
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian
+from ridgebayes.inference.progress import tqdm
 from ridgebayes.inference.runner import Clock, run_chains, sampler_of
 from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.settings import Settings, resolve_device

@@ -9,9 +9,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm.auto import tqdm
 
 from ridgebayes.errors import InputError
+from ridgebayes.inference.progress import tqdm, wanted
 from ridgebayes.inference.settings import Device, Settings
 from ridgebayes.instrument.response import Response
 from ridgebayes.model import Model
@@ -38,7 +38,7 @@ def run_sbc(
     draws: int = DRAWS,
     settings: Settings | None = None,
     scheduler: str | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Ranks:
     """Simulate data from the prior of a model, fit them, and rank the truths among the draws, many times.
 
@@ -67,7 +67,7 @@ def run_sbc(
         ``"local:4"``, so many; or the address of a Dask scheduler. Processes are started afresh, so that a
         script which calls this must do so under ``if __name__ == "__main__"``.
     progress
-        Show a progress bar on stderr.
+        Show a progress bar on stderr; by default in a terminal and in a notebook.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def run_sbc(
         with tqdm(
             total=simulations,
             initial=simulations - len(left),
-            disable=not progress,
+            disable=not wanted(progress),
             desc="simulations",
             unit="it",
             mininterval=pace,

@@ -1,7 +1,13 @@
 """What is said of the time to go, by a clock that the test moves."""
 
+import inspect
+import subprocess
+import sys
+
 import pytest
 
+import ridgebayes as rb
+from ridgebayes.campaign.running import run_campaign
 from ridgebayes.inference import progress
 from ridgebayes.inference.progress import ProgressBar, in_words, wanted
 
@@ -93,3 +99,21 @@ def test_shown_where_somebody_looks(monkeypatch, terminal, notebook):
     assert wanted(None) == (terminal or notebook)
     assert wanted(True)
     assert not wanted(False)
+
+
+def test_a_notebook_without_widgets_is_not_warned():
+    told = (
+        "import sys, warnings, ipykernel.zmqshell; warnings.simplefilter('always')\n"
+        "sys.modules['ipywidgets'] = None\n"
+        "from ridgebayes.inference import progress\n"
+        "print(progress.tqdm.__mro__)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert "notebook" not in found.stdout
+    assert "IProgress" not in found.stderr
+
+
+@pytest.mark.parametrize("function", [rb.sample, rb.sample_auto, rb.check, rb.loo, rb.kfold, rb.compare,
+                                      rb.sbc.run_sbc, run_campaign])  # fmt: skip
+def test_all_show_it_by_default_where_somebody_looks(function):
+    assert inspect.signature(function).parameters["progress"].default is None
