@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ridgebayes.errors import InputError, RidgeBayesWarning
+from ridgebayes.errors import InputError, RidgeBayesWarning, command
 
 FIGURE_FORMAT = "ridgebayes.figure_format"
 """Where the context of a command keeps the format of its figures."""
@@ -30,6 +30,34 @@ def check_new(paths: Iterable[Path], *, overwrite: bool) -> None:
     for path in paths:
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists already: choose another --out, or --overwrite")
+
+
+def same_command(**changes: Any) -> str:
+    """Return the command that runs as a shell takes it, with other options.
+
+    Parameters
+    ----------
+    **changes
+        Name of an argument of the command → its value: True for a flag, None to leave the option out.
+    """
+    context = click.get_current_context()
+    values = {name: value for name, value in context.params.items() if _typed(context, name)} | changes
+    words: list[object] = [context.info_name]
+    for parameter in context.command.params:
+        value = values.get(str(parameter.name))
+        if value is None:
+            continue
+        several = parameter.multiple or parameter.nargs != 1
+        for one in value if several else [value]:
+            if isinstance(parameter, click.Argument):
+                words.append(one)
+            else:
+                words += [max(parameter.opts, key=len), *([] if one is True else [one])]
+    return command(*words)
+
+
+def _typed(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def end_with(run: Any) -> None:
@@ -130,6 +158,6 @@ def say_written(paths: Iterable[Path]) -> None:
 
 def say_next(*steps: Step, err: bool = False) -> None:
     """Say what to go on with, a line a command; to stderr where stdout is what the user keeps in a file."""
-    width = max((len(command) for command, _ in steps), default=0)
-    for k, (command, why) in enumerate(steps):
-        click.echo(f"{'next:' if k == 0 else '':<6}{command:<{width}}  {why}".rstrip(), err=err)
+    width = max((len(step) for step, _ in steps), default=0)
+    for k, (step, why) in enumerate(steps):
+        click.echo(f"{'next:' if k == 0 else '':<6}{step:<{width}}  {why}".rstrip(), err=err)

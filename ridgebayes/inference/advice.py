@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from ridgebayes.inference.settings import TIMES, Settings
 
@@ -27,3 +28,20 @@ def more_draws(draws: int, times: float) -> str:
     """
     times = min(max(times, 1.0), TIMES[-1]) if math.isfinite(times) else TIMES[-1]
     return f"--draws {math.ceil(draws * times * _ROOM / _ROUND) * _ROUND}"
+
+
+def together(advice: Iterable[str]) -> dict[str, int]:
+    """Join advice: option → the largest of the numbers that are advised.
+
+    Examples
+    --------
+    >>> together(["--draws 600", "--draws 1300", "--chains 4", ""])
+    {'draws': 1300, 'chains': 4}
+    """
+    found: dict[str, int] = {}
+    for text in advice:
+        words = text.split()
+        for option, number in zip(words[::2], words[1::2], strict=True):
+            name = option.removeprefix("--")
+            found[name] = max(found.get(name, 0), int(number))
+    return found

@@ -134,8 +134,9 @@ def diagnose(tree: xr.DataTree, stopped: str = "") -> Diagnosis:
         findings.append(_slow_energy(posterior, statistics, bfmi, draws))
     if judged:
         apart = "diverging_band" in statistics
+        if chains > 1:
+            findings += _beyond(r_hat, "R-hat", MAX_R_HAT, "the chains disagree", draws, apart=apart)
         findings += [
-            *_beyond(r_hat, "R-hat", MAX_R_HAT, "the chains disagree", draws, apart=apart),
             *_beyond(ess_bulk, "bulk ESS", MIN_ESS, "too few independent draws", draws, apart=apart),
             *_beyond(ess_tail, "tail ESS", MIN_ESS, "the ends of its interval are noisy", draws, apart=apart),
         ]

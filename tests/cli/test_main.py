@@ -1,13 +1,18 @@
 """The command line: what it prints, what it refuses, and how."""
 
 import dataclasses
+import re
+import shlex
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from ridgebayes import RidgeBayesWarning, Run, open_run, read_table, write_scws
+from ridgebayes.cli.ending import same_command
 from ridgebayes.cli.main import main
 from tests.helpers.cli import call, one_line
 
@@ -101,10 +106,34 @@ def test_fit_ends_with_warnings_verdict_and_what_to_do_next(fitted):
              ("SIMULATED", "wrote", "WARNING", "verdict", "next:")}  # fmt: skip
     assert sorted(where, key=where.get) == list(where)
     assert lines[where["verdict"]].startswith("verdict: NOT CONVERGED")  # 20 draws
-    assert lines[-2:] == [
-        f"next: ridgebayes check {out}   do the data look like data of the model?",
-        f"      ridgebayes report {out}  one page about the run",
-    ]
+    # No check of what must not be used: the same fit with as many draws as the warnings ask for.
+    said, _, why = lines[-1].removeprefix("next: ").rpartition("  ")
+    assert why == "the same fit, longer"
+    program, name, *words = shlex.split(said)
+    assert (program, name) == ("ridgebayes", "fit")
+    again = main.commands["fit"].make_context("fit", words).params
+    advised = {int(n) for line in lines for n in re.findall(r"^WARNING.*--draws (\d+)", line)}
+    assert again["draws"] == max(advised) > 20
+    assert again["overwrite"]
+    assert again["bands"] == ("A01",)
+    assert again["out"] == out
+
+
+def test_the_same_command_is_said_as_a_shell_takes_it():
+    @click.command()
+    @click.argument("file")
+    @click.option("--prior", "priors", multiple=True)
+    @click.option("--max-time", type=float)
+    @click.option("--draws", default=500)
+    @click.option("--overwrite", is_flag=True)
+    def fit(**_):
+        click.echo(same_command(draws=900, overwrite=True, max_time=None))
+
+    told = ["my scws.fits", "--prior", "a=Normal(0, 1)", "--prior", "b=1", "--max-time", "3"]
+    said = CliRunner().invoke(fit, told).output.strip()
+    assert (
+        said == "ridgebayes fit 'my scws.fits' --prior 'a=Normal(0, 1)' --prior b=1 --draws 900 --overwrite"
+    )
 
 
 def test_what_is_made_of_it_says_so_in_one_line(fitted, tmp_path):

@@ -119,6 +119,12 @@ def test_the_draws_that_are_advised_mend_the_warning(rng):
     assert diagnose(enough).warnings == ()
 
 
+def test_one_chain_does_not_disagree(rng):
+    found = diagnose(bad_trees(rng)["one chain"]).warnings
+    assert found[0].startswith("one chain")
+    assert not any("disagree" in warning for warning in found)
+
+
 def test_what_is_no_number_fails(rng):
     bad = tree(rng)
     bad["posterior"]["level"].values[0, 3, 1] = np.nan

@@ -32,7 +32,7 @@ from ridgebayes.cli.commands.options import (
     warmup_option,
     workers_option,
 )
-from ridgebayes.cli.ending import end_with, said_at_the_end, say_next
+from ridgebayes.cli.ending import end_with, said_at_the_end, same_command, say_next
 from ridgebayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -277,6 +277,7 @@ def _drawn(run: Any) -> Any:
 
 def _report(run: Any, lines: Iterable[str] = ()) -> None:
     """Print a short table, what was written, and last the warnings, the verdict and what to do next."""
+    from ridgebayes.inference.advice import together
     from ridgebayes.products import CXB_NOTE, format_table
     from ridgebayes.runs.intensity import calibration_words, main_regions
     from ridgebayes.runs.run import TABLE
@@ -304,7 +305,19 @@ def _report(run: Any, lines: Iterable[str] = ()) -> None:
         click.echo(f"WARNING: {warning}")
     verdict = run.verdict + (f"; {len(unseen)} regions are prior only" if unseen else "")
     click.echo(f"verdict: {verdict}")
+    more = together(finding.advice for finding in run.diagnosis.failures)
+    if more:
+        say_next((_again(more), "the same fit, longer"))
+        return
     say_next(
         (f"ridgebayes check {run.path}", "do the data look like data of the model?"),
         (f"ridgebayes report {run.path}", "one page about the run"),
     )
+
+
+def _again(more: dict[str, int]) -> str:
+    """Return the command that fits again with more draws or chains."""
+    known = {parameter.name for parameter in click.get_current_context().command.params}
+    if known >= {*more, "overwrite"}:
+        return same_command(**more, overwrite=True, max_time=None)
+    return "ridgebayes fit … " + " ".join(f"--{name} {number}" for name, number in more.items())
