@@ -60,6 +60,11 @@ def _typed(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
+def fit_command(file: Path, *options: object) -> str:
+    """Return the command that fits a table, into a run directory of its name."""
+    return command("fit", file, "--out", Path("runs") / file.name.split(".")[0], *options)
+
+
 def end_with(run: Any) -> None:
     """End a command with the exit code that says whether the chains of its run converged."""
     from ridgebayes.runs.convergence import EXIT, not_converged

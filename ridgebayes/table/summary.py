@@ -96,7 +96,11 @@ def summarise(scws: ScWTable) -> dict[str, Any]:
 
 def summary(scws: ScWTable) -> str:
     """Return the page that ``ridgebayes inspect FILE`` prints; see :func:`summarise` for the numbers."""
-    s = summarise(scws)
+    return page(summarise(scws))
+
+
+def page(s: dict[str, Any]) -> str:
+    """Lay out what `summarise` found."""
     rev, sky, time = s["revolutions"], s["sky"], s["time"]
 
     def revs(count: int) -> str:
@@ -123,6 +127,7 @@ def summary(scws: ScWTable) -> str:
         ("tracer", "yes" if s["tracer"] else "no (no column TRACER)"),
         ("roll", "yes" if s["roll"] else "no (response averaged over roll)"),
         ("Crab", f"not removed in {s['crab_scws']} ScWs; {sky['near_crab']:.1%} of ScWs within 12° of it"),
+        ("", None if s["crab_scws"] else "a fit needs --crab-rate BAND=CTS/S for every band"),
         ("sky", f"{sky['covered']:.1%} of the sky within {COVER_RADIUS:g}° of a pointing"),
         ("ScWs at |b| < 5°", f"{sky['low_latitude']:.1%}; within 10° of the centre {sky['near_centre']:.1%}"),
         ("ScWs at |b| > 20°", f"{sky['high_latitude']:.1%}"),

@@ -66,6 +66,27 @@ def test_inspect(mission):
     assert "ScWs at |b| > 20°" in result.output
 
 
+def steps_after(*words):
+    """Return the commands that a command offers to go on with."""
+    lines = call(*words).stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("next:"))
+    return [line[6:].partition("  ")[0] for line in lines[first:]]
+
+
+def test_inspect_offers_what_can_be_done(small_mission, tmp_path):
+    clean = small_mission.select((small_mission.phase > 0.1) & (small_mission.phase < 0.9))
+    odd = dataclasses.replace(clean, exposure=np.where(np.arange(len(clean)) < 3, 200.0, clean.exposure))
+    nocrab = clean.select(~clean.crab)
+    for name, scws in {"odd": odd, "no crab": nocrab}.items():
+        write_scws(scws, tmp_path / f"{name}.fits")
+    screen, fit = steps_after("inspect", tmp_path / "odd.fits")
+    assert screen == f"ridgebayes screen {tmp_path / 'odd.fits'} --out {tmp_path / 'odd_screened.fits'}"
+    assert fit == f"ridgebayes fit {tmp_path / 'odd.fits'} --out runs/odd"
+    fit = steps_after("inspect", tmp_path / "no crab.fits")[-1]
+    assert fit.endswith("no crab.fits' --out 'runs/no crab' --crab-rate A01=CTS/S --crab-rate A02=CTS/S")
+    assert "a fit needs --crab-rate BAND=CTS/S" in call("inspect", tmp_path / "no crab.fits").stdout
+
+
 def test_fit_writes_the_contract(fitted):
     out, result = fitted
     assert result.exit_code == 3, result.output  # written, and not converged: 20 draws

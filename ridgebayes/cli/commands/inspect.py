@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.options import table_argument
-from ridgebayes.cli.ending import say_next
+from ridgebayes.cli.ending import fit_command, say_next
+from ridgebayes.errors import command
 
 
 @click.command()
@@ -19,7 +20,18 @@ def inspect(file: Path) -> None:
     Example:  ridgebayes inspect scws.fits
     """
     from ridgebayes.table.formats import read_scws
-    from ridgebayes.table.summary import summary
+    from ridgebayes.table.summary import page, summarise
 
-    click.echo(summary(read_scws(file)))
-    say_next((f"ridgebayes fit {file} --out runs/first", "sample the posterior"))
+    scws = read_scws(file)
+    found = summarise(scws)
+    click.echo(page(found))
+    steps = []
+    if found["suspicious"] and found["left_out"] is None:
+        screened = file.with_name(f"{file.name.split('.')[0]}_screened.fits")
+        steps = [(command("screen", file, "--out", screened), "flag what is suspicious; then inspect again")]
+    if found["crab_scws"]:
+        fit, why = fit_command(file), "sample the posterior"
+    else:
+        fit = " ".join([fit_command(file), *(f"--crab-rate {band}=CTS/S" for band in scws.band_names)])
+        why = "sample the posterior, with your rates of the Crab"
+    say_next(*steps, (fit, why))

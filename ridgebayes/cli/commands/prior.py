@@ -17,7 +17,7 @@ from ridgebayes.cli.commands.options import (
     seed_option,
     table_argument,
 )
-from ridgebayes.cli.ending import Products
+from ridgebayes.cli.ending import Products, fit_command
 
 NAME = "prior_predictive"
 
@@ -80,4 +80,4 @@ def prior(
     files.table(f"{NAME}.ecsv", table)
     files.figure(f"{NAME}.png", lambda: prior_figure(tree))
     click.echo(format_prior_table(table))
-    files.end((f"ridgebayes fit {file} --out runs/first", "sample the posterior, with the same options"))
+    files.end((fit_command(file), "sample the posterior, with the same options"))

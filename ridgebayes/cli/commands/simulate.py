@@ -16,7 +16,7 @@ from ridgebayes.cli.commands.options import (
     sky_option,
     table_out_option,
 )
-from ridgebayes.cli.ending import check_new, say_next
+from ridgebayes.cli.ending import check_new, fit_command, say_next
 from ridgebayes.errors import InputError
 
 
@@ -122,7 +122,7 @@ def simulate(
     click.echo(f"wrote {out}: {len(scws)} simulated ScWs in {len(scws.bands)} bands")
     say_next(
         (f"ridgebayes inspect {out}", "what is in it"),
-        (f"ridgebayes fit {out} --out runs/first", "sample the posterior"),
+        (fit_command(out), "sample the posterior"),
     )
 
 
