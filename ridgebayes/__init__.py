@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ridgebayes.table.formats import read_scws, write_scws
     from ridgebayes.table.scw import ScWTable
 
+    __version__: str
+
 _WHERE = {
     "InputError": "ridgebayes.errors",
     "RidgeBayesWarning": "ridgebayes.errors",
@@ -84,6 +86,10 @@ def __getattr__(name: str) -> Any:
     # Lazily: `ridgebayes inspect` and `--help` should not wait for NumPyro and Matplotlib.
     from importlib import import_module
 
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ridgebayes")
     try:
         if name in _MODULES:
             return import_module(f"ridgebayes.{name}")

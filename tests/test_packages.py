@@ -3,6 +3,8 @@
 import tomllib
 from pathlib import Path
 
+import ridgebayes
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -30,3 +32,8 @@ def test_files_that_are_no_python_are_listed():
     for path in others:
         package = ".".join(path.parent.relative_to(ROOT).parts)
         assert any(path.match(pattern) for pattern in patterns.get(package, ())), path
+
+
+def test_the_version_is_the_project_s():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert ridgebayes.__version__ == told["version"]
