@@ -32,11 +32,9 @@ class Draft:
         """Fill a key of [columns]."""
         self.put(note, columns=self.mapping.columns | {key: value})
 
-    def put_unit(self, column: str, unit: str) -> None:
+    def put_unit(self, column: str, unit: str, why: str = "the file states none") -> None:
         """Fill a key of [units]."""
-        self.put(
-            f"unit of {column}: {unit} (the file states none)", units=self.mapping.units | {column: unit}
-        )
+        self.put(f"unit of {column}: {unit} ({why})", units=self.mapping.units | {column: unit})
 
     def problem(self, what: str, line: str, where: str) -> None:
         """Note what could not be guessed, and the line that settles it."""

@@ -15,7 +15,7 @@ from ridgebayes.convert.angles import has_letters, is_sexagesimal
 from ridgebayes.convert.clock import guess_clock, is_number, time_columns
 from ridgebayes.convert.draft import Draft
 from ridgebayes.convert.mapping import Mapping
-from ridgebayes.convert.names import NAMES, START, STOP, energies, normal, rate_name
+from ridgebayes.convert.names import NAMES, START, STOP, energies, normal, rate_name, without_unit
 from ridgebayes.convert.sources import Source, set_units
 from ridgebayes.errors import InputError
 from ridgebayes.table.columns import Columns
@@ -160,7 +160,10 @@ def candidates(draft: Draft, key: str) -> list[str]:
     """Return the columns of the first source that their names say to be `key`, less those that are taken."""
     taken = {normal(n) for v in draft.mapping.columns.values() for n in ([v] if isinstance(v, str) else v)}
     names = {name: normal(name) for name in draft.columns[0].names.values()}
-    return [name for name, upper in names.items() if upper in NAMES[key] and upper not in taken]
+    found = [name for name, upper in names.items() if upper in NAMES[key] and upper not in taken]
+    if key == "exposure" and not found:
+        return [n for n, upper in names.items() if without_unit(n)[0] in NAMES[key] and upper not in taken]
+    return found
 
 
 def _guess_column(draft: Draft, key: str) -> None:
@@ -174,7 +177,8 @@ def _guess_column(draft: Draft, key: str) -> None:
         draft.put_column(key, found[0], f"{key}: column {found[0]}")
     elif key in _REQUIRED:
         looked = ", ".join(NAMES[key][:4])
-        draft.problem(f"no column for the {key} ({looked}, …)", f'{key} = "COLUMN"', "under [columns]")
+        where = "under [columns]" + (", and its unit under [units]" if key == "exposure" else "")
+        draft.problem(f"no column for the {key} ({looked}, …)", f'{key} = "COLUMN"', where)
     elif key == "source":
         draft.put_column(key, "", "source: no column; the Crab was removed from every ScW")
     else:
@@ -253,8 +257,15 @@ def _guess_units(draft: Draft) -> None:
         name = str(known.get(key) or "")
         if not name or has_unit(columns, name):
             continue
-        if key == "exposure" and not 100 <= np.nanmedian(columns.scalars(name, u.s)) <= 20000:
-            draft.problem(f"the unit of column {name} is not clear", f'{name} = "s"', "under [units]")
+        if key == "exposure":
+            named = without_unit(name)[1]
+            unit = named or unit
+            typical = np.nanmedian(columns.scalars(name, u.s)) * u.Unit(unit).to(u.s)
+            if not 100 <= typical <= 20000:
+                what = f"the unit of column {name} is not clear (in {unit} a ScW lasts {typical:.4g} s)"
+                draft.problem(what, f'{name} = "UNIT"', "(s, ks, min, h, d) under [units]")
+            else:
+                draft.put_unit(name, unit, "as its name says" if named else "the file states none")
         else:
             draft.put_unit(name, unit)
     for name in time_columns(draft):

@@ -37,6 +37,10 @@ COLUMNS = {
 
 _TOP = ("extension", "simulated", "origin", "osa_version")
 _TIME = {"system": SYSTEMS, "scale": SCALES}
+_TO_SAY_OF_TIME = (
+    "[time]  # where its values do not say what they are",
+    *(f'{key} = "{known[0]}"  # {", ".join(known)}' for key, known in _TIME.items()),
+)
 _BAND = ("name", "e_min", "e_max", "rate", "stat_err", "element", "file")
 
 
@@ -177,10 +181,17 @@ def dump_mapping(mapping: Mapping, remarks: Sequence[str] = ()) -> str:
     for key, part in parts.items():
         if part:
             document.add(key, tomlkit.item(part))
+        elif key == "time" and mapping.columns and "time" not in mapping.columns:
+            document.add(tomlkit.nl())
+            for line in _TO_SAY_OF_TIME:
+                document.add(tomlkit.comment(line))
+            document.add(tomlkit.nl())
     if mapping.bands:
+        several = any(band.file != 1 for band in mapping.bands)
         bands = tomlkit.aot()
         for band in mapping.bands:
-            bands.append(tomlkit.item({k: v for k, v in dataclasses.asdict(band).items() if v is not None}))
+            told = dataclasses.asdict(band).items()
+            bands.append(tomlkit.item({k: v for k, v in told if v is not None and (several or k != "file")}))
         document.add("bands", bands)
     return tomlkit.dumps(document)
 

@@ -73,6 +73,16 @@ _ERROR = re.compile(r"(ERRORS?|ERR|STATERR|SIGMA|UNC)(\d.*)?")
 _ENERGIES = re.compile(r"(?<![\d.])(\d{1,5}(?:\.\d+)?)[_\-–](\d{1,5}(?:\.\d+)?)(?=\D|$)")
 
 
+_TIMES = {
+    "s": ("S", "SEC", "SECS", "SECOND", "SECONDS"),
+    "ks": ("KS", "KSEC", "KILOSECONDS"),
+    "min": ("MIN", "MINUTES"),
+    "h": ("H", "HR", "HRS", "HOUR", "HOURS"),
+    "d": ("D", "DAY", "DAYS"),
+}
+_LAST_WORD = re.compile(r"(.+?)_*[_(\[]([A-Z]+)[)\]]?")
+
+
 class Named(NamedTuple):
     """A column that its name says to be a rate (or counts), or the error of one, of the band `label`."""
 
@@ -84,6 +94,19 @@ class Named(NamedTuple):
 def normal(name: str) -> str:
     """Return a name in upper case, with `_` between words."""
     return re.sub(r"[\s.\-]+", "_", name.strip().upper())
+
+
+def without_unit(name: str) -> tuple[str, str]:
+    """Split a unit of time off a name, which is returned as `normal` does; "" for none.
+
+    Examples
+    --------
+    >>> without_unit("livetime_ks"), without_unit("Exposure [h]"), without_unit("ONTIME")
+    (('LIVETIME', 'ks'), ('EXPOSURE', 'h'), ('ONTIME', ''))
+    """
+    found = _LAST_WORD.fullmatch(normal(name))
+    unit = next((unit for unit, words in _TIMES.items() if found and found[2] in words), "")
+    return (found[1], unit) if found and unit else (normal(name), "")
 
 
 def rate_name(name: str) -> Named | None:

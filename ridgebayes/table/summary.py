@@ -23,6 +23,7 @@ HIGH_LAT = 20.0  # degrees; ScWs beyond it calibrate the background
 BELTS = (0.04, 0.96)  # phases between which the orbit is outside the radiation belts
 COVER_RADIUS = 8.0  # degrees; within it the response is above 0.6
 FAR = 8.0  # robust sigma: screening flags from 6, where one of some thousand ScWs is by chance
+HIGHEST = 1e4  # cts/s: ISGRI sends some thousand a second at most
 NAMED = 5  # how many suspicious ScWs to name
 
 _CENTRE = SkyCoord(0, 0, unit="deg", frame="galactic")
@@ -192,6 +193,10 @@ def _suspicions(scws: ScWTable, group: Ints) -> list[tuple[str, Bools]]:
     return [
         *checks,
         ("rate zero or negative", np.asarray((scws.rate <= 0).any(axis=1))),
+        (
+            f"rate above {HIGHEST:g} cts/s, more than ISGRI sends (is the unit of the exposure right?)",
+            np.asarray((scws.rate > HIGHEST).any(axis=1)),
+        ),
         (
             "STAT_ERR not within a factor 2 of sqrt(rate/exposure)",
             np.any((ratio < 0.5) | (ratio > 2), axis=1),

@@ -111,7 +111,7 @@ def test_two_candidates_are_refused_with_the_line_that_settles_it(mission, tmp_p
 @pytest.mark.parametrize(
     ("name", "column", "words"),
     [
-        ("EXPOSURE", lambda m: m.exposure / 3600, 'EXPOSURE = "s"'),
+        ("EXPOSURE", lambda m: m.exposure / 3600, 'EXPOSURE = "UNIT"'),
         ("RA", lambda m: m.position.ra.hourangle, 'RA = "deg"'),
         ("DEC", lambda m: m.position.dec.rad, 'DEC = "deg"'),
         ("RA", lambda m: m.position.ra.to_string(unit="hourangle", sep=":"), 'RA = "hourangle"'),
@@ -332,6 +332,27 @@ def test_a_revolution_that_is_not_in_the_table(mission, tmp_path):
     assert "not in the revolution table" in refusal([path], revolutions=few)
 
 
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("livetime_ks", 1e3), ("EXPOSURE_S", 1.0), ("Exposure [h]", 3600.0), ("ONTIME (min)", 60.0)],
+)
+def test_the_unit_of_the_exposure_is_in_its_name(mission, tmp_path, name, seconds):
+    path = saved(plain(mission, EXPOSURE=None, **{name: mission.exposure / seconds}), tmp_path)
+    done = convert([path])
+    assert_allclose(done.scws.exposure, mission.exposure)
+    assert any(note.startswith(f"unit of {name}: ") for note in done.notes)
+
+
+@pytest.mark.parametrize("name", ["EXPOSURE", "EXPOSURE_s"])
+def test_exposures_of_an_unclear_unit_are_refused_without_a_wrong_remedy(mission, tmp_path, name):
+    table = plain(mission, EXPOSURE=None)
+    table[name] = mission.exposure / 1000
+    path = saved(table, tmp_path)
+    assert f'{name} = "UNIT"  (s, ks, min, h, d) under [units]' in refusal([path])
+    done = convert([path], Mapping(units={name: "ks"}))
+    assert_allclose(done.scws.exposure, mission.exposure)
+
+
 def test_the_command(mission, tmp_path):
     path, _ = write(mission, tmp_path, Dialect())
 
@@ -357,3 +378,17 @@ def test_the_command(mission, tmp_path):
     assert "TO DO" in ambiguous.stdout
     assert 'exposure = "EXPOSURE"' in ambiguous.stdout
     assert "exposure" not in parse_mapping(ambiguous.stdout).columns
+
+
+def test_what_is_guessed_can_be_edited(mission, tmp_path):
+    """The mapping of one file does not number it; where the time is to do, so is what it counts from."""
+    path = saved(plain(mission, MJD=None, WHEN=mission.mjd), tmp_path)
+    text = call("convert", path, "--guess").stdout
+    assert "TO DO" in text
+    assert "file = " not in text
+    begin = text.index("# [time]")
+    block = "\n".join(line.removeprefix("# ") for line in text[begin:].splitlines()[:3])
+    edited = text[:begin] + block + "\n" + "\n".join(text[begin:].splitlines()[3:])
+    read = parse_mapping(edited.replace("\n[columns]\n", '\n[columns]\ntime = "WHEN"\n'))
+    assert (read.system, read.scale) == ("mjd", "tt")
+    assert_allclose(convert([path], read).scws.mjd, mission.mjd)

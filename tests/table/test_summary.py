@@ -55,6 +55,17 @@ def test_numbers_of_a_small_table():
     assert json.loads(json.dumps(s)) == s
 
 
+def test_rates_that_no_detector_has_are_suspicious():
+    scws = make_scws()
+    wrong = dataclasses.replace(
+        scws, rate=scws.rate * 1000, stat_err=scws.stat_err * 1000, exposure=scws.exposure / 1000
+    )
+    found = [item for what, item in suspicions(wrong).items() if "more than ISGRI sends" in what]
+    assert [item["count"] for item in found] == [int((wrong.rate > 1e4).any(axis=1).sum())]
+    assert found[0]["count"] > 0
+    assert not any("ISGRI sends" in what for what in suspicions(scws))
+
+
 def test_latitudes():
     # Five revolutions of eight ScWs: with 0, 1, 4, 5 and 8 of them at high latitude, the first below 20°.
     lat = np.full(40, 3.0)
