@@ -71,6 +71,8 @@ def _plain(text: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)``, or the list of known names when none is near.
 
+    Names that differ in nothing but their signs are all offered: L20 may be L+20 or L-20.
+
     Parameters
     ----------
     name
@@ -79,9 +81,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
         The names that exist.
     """
     known = list(known)
+    unsigned = [k for k in known if _unsigned(k) == _unsigned(name)]
+    if len(unsigned) > 1:
+        return f" (did you mean {' or '.join(map(repr, unsigned))}?)"
     folded = {k.casefold(): k for k in known}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5) if len(name) < 100 else []
     if close:
         return f" (did you mean '{folded[close[0]]}'?)"
     more = f", … {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     return f" (known: {', '.join(known[:_MOST_NAMES])}{more})" if known else ""
+
+
+def _unsigned(name: str) -> str:
+    return name.casefold().replace("+", "").replace("-", "")

@@ -15,6 +15,8 @@ _OTHER_NAMES = {
 }
 """Options that are not named after their argument."""
 
+_ITEM = re.compile(r"'([^']*)': ([^,}]+)")
+
 
 def options_of(command: click.Command) -> dict[str, str]:
     """Return the option of each argument that a command can give: ``overwrite`` → ``--overwrite``.
@@ -35,6 +37,8 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
 
     Examples
     --------
+    >>> in_options("such as crab_rate={'A01': 119, 'A02': …}", {"crab_rate": "--crab-rate"})
+    'such as --crab-rate A01=119 --crab-rate A02=…'
     >>> in_options("give other scws=..., or overwrite=True", {"overwrite": "--overwrite", "scws": "--scws"})
     'give other --scws, or --overwrite'
     >>> in_options("take quantity='fov'", {"quantity": "--quantity"})
@@ -47,11 +51,19 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
         option, value = options.get(found["name"]), found["value"]
         if option is None:
             return found[0]
+        if items := _ITEM.findall(value):
+            return " ".join(f"{option} {_word(f'{name}={one}')}" for name, one in items)
         return option if value in ("True", "...") else f"{option} {value.strip(chr(39))}"
 
     return re.sub(
-        r"(?<![\w.'-])(?P<name>[a-z_]+) ?= ?(?P<value>True\b|\.\.\.|'[^']*'|-?[\d.]*\d)", named, message
+        r"(?<![\w.'-])(?P<name>[a-z_]+) ?= ?(?P<value>True\b|\.\.\.|'[^']*'|{[^{}]*}|-?[\d.]*\d)",
+        named,
+        message,
     )
+
+
+def _word(text: str) -> str:
+    return f"'{text}'" if " " in text else text
 
 
 def say_in_options(text: str) -> None:

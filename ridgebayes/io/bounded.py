@@ -130,7 +130,8 @@ def one_line(path: Path, what: str) -> Iterator[None]:
         if "verification failed" in reason:
             raise InputError(
                 f"{path}: its checksum does not fit: the file was damaged, or changed by a program that left "
-                f"the checksum as it was: write it again, or accept it: "
+                f"the checksum as it was: write it again (a ScW table in Python: "
+                f"rb.write_scws(scws.select(…), …)), or accept it: "
                 f"fitscheck --write --force {shlex.quote(str(path))}"
             ) from error
         raise InputError(f"{path}: not {what} ({reason[:160]}): check the file, or write it again") from error

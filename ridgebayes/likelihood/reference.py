@@ -201,9 +201,10 @@ def reference_crab(
         return np.array(found)
     missing = [name for name in names if name not in (given or {})]
     if given is None or missing:
+        form = ", ".join(f"'{name}': {'…' if k else 119}" for k, name in enumerate(missing))
         raise InputError(
             f"{source}: no ScW contains the Crab (SOURCE = Crab) and no Crab rate is given for "
-            f"{', '.join(missing)}: give the rate of each band in cts/s (crab_rate=... for {missing[0]})"
+            f"{', '.join(missing)}: give the rate of each band in cts/s, such as crab_rate={{{form}}}"
         )
     rates = np.array([float(given[name]) for name in names])
     if not (np.isfinite(rates) & (rates > 0)).all():

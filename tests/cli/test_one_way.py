@@ -159,7 +159,8 @@ def test_errors_name_options_on_the_command_line(tmp_path):
     (tmp_path / "run" / "checkpoint").mkdir(parents=True)
     words = in_options("x=...: choose out=... or overwrite=True, n=3", options_of(main.commands["fit"]))
     assert words == "x=...: choose --out or --overwrite, n=3"
-    assert in_options("crab_rate=... for A01", options_of(main.commands["fit"])) == "--crab-rate for A01"
+    words = in_options("such as crab_rate={'A 1': 119, 'A02': …}", options_of(main.commands["fit"]))
+    assert words == "such as --crab-rate 'A 1=119' --crab-rate A02=…"
     words = in_options("a table of revolutions=...", options_of(main.commands["convert"]))
     assert words == "a table of --revolution-table"
     for name, command in COMMANDS:

@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from ridgebayes import read_scws, write_scws
 from ridgebayes.errors import InputError
@@ -184,6 +185,20 @@ def test_fits_files_have_checksums_that_are_checked(tmp_path):
     fitscheck = [sys.executable, "-c", "from astropy.io.fits.scripts.fitscheck import main; main()"]
     subprocess.run([*fitscheck, "--write", "--force", tmp_path / "a.fits"], check=True)
     assert len(read_scws(tmp_path / "a.fits")) == len(few())
+
+
+def test_a_table_that_astropy_changed_says_how_to_change_it(tmp_path):
+    write_scws(few(), tmp_path / "a.fits")
+    table = Table.read(tmp_path / "a.fits", hdu="SCW")
+    table["EXPOSURE"] *= 2
+    table.write(tmp_path / "b.fits")
+    with pytest.raises(InputError, match=r"checksum does not fit: .*rb.write_scws\(scws.select\(…\), …\)"):
+        read_scws(tmp_path / "b.fits")
+    for key in ("CHECKSUM", "DATASUM"):  # as docs/scw-table.md says
+        table.meta.pop(key)
+    table.write(tmp_path / "c.fits")
+    with fits.open(tmp_path / "c.fits", checksum=True) as hdus:
+        assert hdus[1].data["EXPOSURE"] == pytest.approx(2 * few().exposure)
 
 
 def test_a_damaged_part_of_the_event_lists_is_measured_again(tmp_path):

@@ -246,7 +246,7 @@ CASES = {
         lambda f, **_: model().with_extras("outliers"),
     ),
     "no Crab": (
-        r"no Crab rate is given for A01: .*\(crab_rate=\.\.\. for A01\)",
+        r"no Crab rate is given for A01: .*such as crab_rate={'A01': 119}",
         lambda f, **_: meet(model(), few().take_bands("A01")),
         lambda f, **_: meet(model(), few().take_bands("A01"), crab_rate={"A01": 113.0}),
     ),

@@ -125,6 +125,13 @@ def test_weights_and_nodes_belong_together():
     assert same.mean() > 0.99
 
 
+def test_a_region_without_its_sign_is_either():
+    with pytest.raises(InputError, match=r"'L20' \(did you mean 'L-20' or 'L\+20'\?\)"):
+        sky.load("coarse").select("L20")
+    with pytest.raises(InputError, match=r"did you mean 'GB'\?"):
+        sky.load("coarse").select("Gb")
+
+
 def test_select_and_without():
     model = sky.load("coarse")
     two = model.select(["L+20", "GB"])
