@@ -9,7 +9,7 @@ WORKERS ?= 2
 .PHONY: help demo docs linkcheck pipeline test test-slow test-long test-all coverage lint bench bench-peers check-readers clean
 
 help:
-	@echo "make demo       fit the bundled simulated mission (figures in runs/demo)"
+	@echo "make demo       fit the bundled simulated mission (figures in runs/demo, which is replaced as a whole)"
 	@echo "make pipeline   the seven steps on that fit: tables, maps, spectra and figures in runs/demo/products"
 	@echo "make check-readers  exports that fit and reads it with Gammapy, Sherpa, 3ML, healpy, fitsverify ..."
 	@echo "make test       the quick tests, five minutes on two cores"

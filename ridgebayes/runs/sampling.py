@@ -72,7 +72,7 @@ def sample(
     workers
         Chains that a process runs at a time; by default as many as it has cores.
     overwrite
-        Replace an existing run directory.
+        Replace an existing run directory, with the products, checks and report in it.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
     max_time

@@ -76,6 +76,12 @@ def test_what_writes_can_be_told_where_and_to_replace(name, command):
         assert "--overwrite" in flags
 
 
+@pytest.mark.parametrize("name", ["fit", "demo", "update"])
+def test_who_replaces_a_run_says_what_goes_with_it(name):
+    told = next(p.help for p in main.commands[name].params if p.name == "overwrite")
+    assert "whole run directory, with the products, checks and report" in told
+
+
 def test_no_word_is_a_command_and_a_model():
     assert not set(main.commands) & set(MODELS)
 

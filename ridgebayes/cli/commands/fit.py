@@ -19,7 +19,6 @@ from ridgebayes.cli.commands.options import (
     draws_option,
     max_time_option,
     model_option,
-    overwrite_option,
     quiet_option,
     redistribution_option,
     run_argument,
@@ -86,7 +85,11 @@ def run_out_option(default: Path | None = None) -> Callable[[Callable], Callable
             **({"required": True} if default is None else {"default": default, "show_default": True}),
             help="Run directory to write.",
         ),
-        overwrite_option,
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace the whole run directory, with the products, checks and report in it.",
+        ),
         quiet_option,
     )
 
