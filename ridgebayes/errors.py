@@ -57,6 +57,17 @@ def command(*words: object) -> str:
     return shlex.join(["ridgebayes", *map(str, words)])
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun, in the plural unless it is one.
+
+    Examples
+    --------
+    >>> counted(1, "band"), counted(0, "band"), counted(3, "independent fit")
+    ('1 band', '0 bands', '3 independent fits')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _plain(text: str) -> str:
     """Join lines, spell out what is not printable, and leave out the middle of what is too long."""
     if not text.isprintable():

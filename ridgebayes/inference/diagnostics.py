@@ -9,6 +9,7 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 
+from ridgebayes.errors import counted
 from ridgebayes.inference.advice import enough, more_draws
 from ridgebayes.inference.mixing import MAX_R_HAT, MIN_ESS
 
@@ -71,7 +72,7 @@ class Diagnosis:
     def __str__(self) -> str:
         r_hat, bulk, tail = self.worst
         worst = f"worst R-hat {r_hat:.4f}, bulk ESS {bulk:.0f}, tail ESS {tail:.0f}"
-        return "\n".join([f"{worst}; {self.divergences} divergences", *self.warnings])
+        return "\n".join([f"{worst}; {counted(self.divergences, 'divergence')}", *self.warnings])
 
     def __repr__(self) -> str:
         return str(self)

@@ -12,7 +12,7 @@ import numpyro.distributions as dist
 from numpy.typing import NDArray
 
 from ridgebayes import markup
-from ridgebayes.errors import InputError, nearest
+from ridgebayes.errors import InputError, counted, nearest
 from ridgebayes.likelihood.design import CRAB_ORDER, LATITUDE, TERMS, FitData
 from ridgebayes.model.components import TRACER_BANDS
 from ridgebayes.model.extensions import EXTRAS, opened
@@ -163,7 +163,7 @@ class Model:
         return markup.page(title, markup.table(head, rows), markup.lines([axes]))
 
     def __str__(self) -> str:
-        title = f"{self.name}: {len(self.sky.names)} sky regions ({self.sky.name})"
+        title = f"{self.name}: {counted(len(self.sky.names), 'sky region')} ({self.sky.name})"
         extras = f", with {', '.join(self.extras)}" if self.extras else ""
         sizes = {
             "region": len(self.sky.names),

@@ -21,7 +21,7 @@ from astropy.table import QTable
 
 from ridgebayes import markup
 from ridgebayes.environment import peak_memory_gib
-from ridgebayes.errors import InputError, command
+from ridgebayes.errors import InputError, command, counted
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.instrument.response import RadialTable
 from ridgebayes.io.atomic import make_room, whole_file
@@ -163,9 +163,10 @@ class Run:
             f"run of model {self.record['model']['name']!r}{': simulated data' if self.simulated else ''}",
             f"path: {self.path or 'in memory'}",
             f"data: {data['path'] or 'in memory'}, bands {', '.join(data['bands'])}{_tracers(data)}",
-            f"{sampling['chains']} chains of {sampling['draws']} draws, seed {sampling['seed']}",
+            f"{counted(sampling['chains'], 'chain')} of {sampling['draws']} draws, seed {sampling['seed']}",
             calibration_words(self),
-            f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {self.diagnosis.divergences} divergences",
+            f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, "
+            f"{counted(self.diagnosis.divergences, 'divergence')}",
         ]
         lines += [f"warning: {warning}" for warning in self.diagnosis.warnings[:3]]
         return "\n".join([*lines, self.verdict])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.progress import wanted
 from ridgebayes.inference.runner import Clock, run_chains
@@ -231,7 +231,11 @@ def _sampled(
     parts = independent(model, prepared.data)
     device = resolve_device(len(parts) * settings.chains, workers, settings.devices)
     logger.info(
-        "%d independent fits of %d chains on %s, seed %d", len(parts), settings.chains, device, settings.seed
+        "%s of %s on %s, seed %d",
+        counted(len(parts), "independent fit"),
+        counted(settings.chains, "chain"),
+        device,
+        settings.seed,
     )
     posterior = Posterior(model, parts[0])
     clock.lap("prepare")

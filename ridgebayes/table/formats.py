@@ -126,7 +126,7 @@ def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = F
     >>> rb.write_scws(scws.select(scws.revolution > 2000), "late.fits")
     >>> rb.write_scws(scws, "late.fits")
     Traceback (most recent call last):
-    ridgebayes.errors.InputError: late.fits: exists already: choose another name or set overwrite
+    ridgebayes.errors.InputError: late.fits: exists already: choose another name, or overwrite=True
     """
     path = Path(path).expanduser()
     kind = _format(path)
@@ -137,7 +137,7 @@ def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = F
     sides = {"fits": [], "ecsv": [truth_file(path)]}.get(kind, [truth_file(path), ebounds_file(path)])
     for file in (path, *sides):
         if file.exists() and not overwrite:
-            raise InputError(f"{file}: exists already: choose another name or set overwrite")
+            raise InputError(f"{file}: exists already: choose another name, or overwrite=True")
     if not path.parent.is_dir():
         raise InputError(f"{path}: folder {path.parent} does not exist: create it first")
     truth = truth_text(scws, path)

@@ -17,7 +17,7 @@ from astropy.table import Column, Table
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes import markup
-from ridgebayes.errors import InputError, nearest
+from ridgebayes.errors import InputError, counted, nearest
 from ridgebayes.table.arrays import floats, integers, texts, truths
 from ridgebayes.typing import Bools, Floats, Ints
 
@@ -112,7 +112,7 @@ class ScWTable:
     ...     ra=[266.4], dec=[-28.9], rate=[[76.0]], stat_err=[[0.2]], bands=[Band("A01", 25.0, 60.0)],
     ... )
     >>> one
-    <ScWTable: 1 ScWs of 1 revolutions, bands A01>
+    <ScWTable: 1 ScW of 1 revolution, bands A01>
     >>> bool(np.hypot(one.lon, one.lat)[0] < 0.1)  # towards the Galactic centre
     True
     """
@@ -178,15 +178,10 @@ class ScWTable:
         return self.scw_id.size
 
     def __repr__(self) -> str:
-        kind = "simulated " if self.meta["simulated"] else ""
-        return (
-            f"<ScWTable: {len(self)} {kind}ScWs of {np.unique(self.revolution).size} revolutions, "
-            f"bands {', '.join(self.band_names)}>"
-        )
+        return f"<ScWTable: {self._size}, bands {', '.join(self.band_names)}>"
 
     def _repr_html_(self) -> str:
-        kind = "simulated " if self.meta["simulated"] else ""
-        title = f"ScWTable: {len(self)} {kind}ScWs of {np.unique(self.revolution).size} revolutions"
+        title = f"ScWTable: {self._size}"
         about: dict[str, object] = {"file": self.meta["path"] or "in memory"}
         if len(self):
             about["revolutions"] = f"{self.revolution.min()} to {self.revolution.max()}"
@@ -204,6 +199,11 @@ class ScWTable:
         ]
         head = ("band", "keV", "median rate, cts/s", "median error, cts/s")
         return markup.page(title, markup.facts(about), markup.table(head, rows))
+
+    @property
+    def _size(self) -> str:
+        scws = counted(len(self), "simulated ScW" if self.meta["simulated"] else "ScW")
+        return f"{scws} of {counted(np.unique(self.revolution).size, 'revolution')}"
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from astropy_healpix import HEALPix
 from scipy.ndimage import median
 from scipy.spatial import cKDTree
 
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 from ridgebayes.markup import SIMULATED
 from ridgebayes.robust import SD_OVER_MAD, sd_about_zero
 from ridgebayes.table.orbit import mjd_at
@@ -111,7 +111,7 @@ def page(s: dict[str, Any]) -> str:
         ("file", s["path"]),
         ("origin", s["origin"]),
         ("OSA version", s["osa_version"]),
-        ("ScWs", f"{s['scws']} in {rev['count']} revolutions ({rev['first']} to {rev['last']})"),
+        ("ScWs", f"{s['scws']} in {counted(rev['count'], 'revolution')} ({rev['first']} to {rev['last']})"),
         (
             "time",
             f"MJD {time['mjd'][0]:.2f} to {time['mjd'][1]:.2f} TT ({time['date'][0]} to {time['date'][1]})",

@@ -73,6 +73,12 @@ def steps_after(*words):
     return [line[6:].partition("  ")[0] for line in lines[first:]]
 
 
+def test_one_is_no_plural(small_mission, tmp_path):
+    write_scws(small_mission.take_bands("A01"), tmp_path / "one.fits")
+    result = call("convert", tmp_path / "one.fits", "--out", tmp_path / "again.fits")
+    assert result.stdout.splitlines()[-2].endswith(" simulated ScWs in 1 band")
+
+
 def test_inspect_offers_what_can_be_done(small_mission, tmp_path):
     clean = small_mission.select((small_mission.phase > 0.1) & (small_mission.phase < 0.9))
     odd = dataclasses.replace(clean, exposure=np.where(np.arange(len(clean)) < 3, 200.0, clean.exposure))

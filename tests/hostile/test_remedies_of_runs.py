@@ -177,7 +177,7 @@ CASES = {
         lambda f, **_: read_scws(f / "a.fits", format="fits"),
     ),
     "write over a table": (
-        "choose another name or set overwrite",
+        "choose another name, or overwrite=True",
         lambda f, **_: write_scws(few(), f / "a.fits"),
         lambda f, **_: write_scws(few(), f / "a.fits", overwrite=True),
     ),

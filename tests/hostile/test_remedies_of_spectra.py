@@ -170,7 +170,7 @@ CASES = {
     ),
     # files of other programs
     "a response over a response": (
-        r"a\.rsp: exists already: choose another name or set overwrite",
+        r"a\.rsp: exists already: choose another name, or overwrite=True",
         lambda f, **_: [write_rmf(f / "a.rsp", BANDS, simulated=True) for _ in range(2)],
         lambda f, **_: (
             write_rmf(f / "b.rsp", BANDS, simulated=True),

@@ -93,7 +93,7 @@ def test_nothing_is_overwritten_unless_asked(tmp_path, name):
     write_scws(make_scws(seed=1), path)
     before = path.read_bytes()
     other = make_scws(seed=2)
-    with pytest.raises(InputError, match="exists already: choose another name or set overwrite"):
+    with pytest.raises(InputError, match="exists already: choose another name, or overwrite=True"):
         write_scws(other, path)
     assert path.read_bytes() == before
     write_scws(other, path, overwrite=True)

@@ -218,8 +218,8 @@ def test_composition_of_the_real_programme():
 
 
 def test_one_scw():
-    assert "1 in 1 revolutions" in summary(make_scws(1))
-    assert "1 in 1 revolutions" in summary(make_scws(1, crab=[True]))
+    assert "1 in 1 revolution " in summary(make_scws(1))
+    assert "1 in 1 revolution " in summary(make_scws(1, crab=[True]))
 
 
 def test_nothing_to_summarise():

@@ -8,7 +8,7 @@ import click
 
 from ridgebayes.cli.commands.options import FILE, table_out_option
 from ridgebayes.cli.ending import check_new, say_next
-from ridgebayes.errors import command
+from ridgebayes.errors import command, counted
 
 
 @click.command()
@@ -55,5 +55,6 @@ def append(
         new_to = [text for text in cut["log"].split("; ") if text.startswith("not applied")]
         if new_to:
             click.echo(f"{name}: {'; '.join(new_to)}: {command('screen', out, '--out', 'NEW.fits')}")
-    click.echo(f"wrote {out}: {len(joined)} ScWs of {len(tables)} tables, {dropped} duplicates left out")
+    size = f"{counted(len(joined), 'ScW')} of {counted(len(tables), 'table')}"
+    click.echo(f"wrote {out}: {size}, {counted(dropped, 'duplicate')} left out")
     say_next((f"ridgebayes inspect {out}", "what is in it"))

@@ -10,7 +10,7 @@ import click
 from ridgebayes.cli.commands.options import FILE, revolution_table_option, table_out_option
 from ridgebayes.cli.ending import check_new, say_next
 from ridgebayes.cli.wording import in_options, options_of
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 
 
 @click.command()
@@ -78,5 +78,6 @@ def convert(
         click.echo(line)
     write_scws(done.scws, out, overwrite=overwrite)
     kind = "simulated " if done.scws.meta["simulated"] else ""
-    click.echo(f"wrote {out}: {len(done.scws)} {kind}ScWs in {len(done.scws.bands)} bands")
+    size = f"{counted(len(done.scws), f'{kind}ScW')} in {counted(len(done.scws.bands), 'band')}"
+    click.echo(f"wrote {out}: {size}")
     say_next((f"ridgebayes inspect {out}", "what is in it, and what looks suspicious"))

@@ -32,7 +32,7 @@ from ridgebayes.cli.commands.options import (
     workers_option,
 )
 from ridgebayes.cli.ending import end_with, said_at_the_end, same_command, say_next
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 
 if TYPE_CHECKING:
     from ridgebayes.model import Model
@@ -249,7 +249,7 @@ def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     with said_at_the_end():
         result = _drawn(bring_up_to_date(old, file, progress=not quiet, **options))
     told = result.record["update"]
-    lines = [f"{told['new_scws']} new ScWs"]
+    lines = [counted(told["new_scws"], "new ScW")]
     for part, how in told["how"].items():
         worth = f"worth {told['efficiency'][part]:.0%} of them, Pareto k {told['pareto_k'][part]:.2f}"
         lines.append(f"{part}: {how}" + (f" ({worth})" if how != CHAINS else ""))
@@ -294,7 +294,8 @@ def _report(run: Any, lines: Iterable[str] = ()) -> None:
     r_hat, ess, _ = run.diagnosis.worst
     seconds = sum(run.record["seconds"].values())
     click.echo(
-        f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, {run.diagnosis.divergences} divergences; "
+        f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, "
+        f"{counted(run.diagnosis.divergences, 'divergence')}; "
         f"{seconds:.0f} s, {run.record['peak_memory_gib']:.1f} GiB"
     )
     click.echo(calibration_words(run))
@@ -306,7 +307,7 @@ def _report(run: Any, lines: Iterable[str] = ()) -> None:
         click.echo(f"WARNING: no ScW sees {region}: its intensity is prior only")
     for warning in run.diagnosis.warnings:
         click.echo(f"WARNING: {warning}")
-    verdict = run.verdict + (f"; {len(unseen)} regions are prior only" if unseen else "")
+    verdict = run.verdict + (f"; prior only: {counted(len(unseen), 'region')}" if unseen else "")
     click.echo(f"verdict: {verdict}")
     more = together(finding.advice for finding in run.diagnosis.failures)
     if more:

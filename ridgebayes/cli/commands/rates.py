@@ -15,7 +15,7 @@ from ridgebayes.cli.commands.options import (
     table_out_option,
 )
 from ridgebayes.cli.ending import check_new, say_next, say_written
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 
 
 @click.command()
@@ -134,7 +134,7 @@ def rates(
     write_scws(scws, out, overwrite=overwrite)
     skipped = f", {len(outcome.skipped)} event lists skipped" if outcome.skipped else ""
     again = f", {outcome.reused} of them measured before" if outcome.reused else ""
-    click.echo(f"{len(scws)} ScWs in {len(scws.bands)} bands{again}{skipped}")
+    click.echo(f"{counted(len(scws), 'ScW')} in {counted(len(scws.bands), 'band')}{again}{skipped}")
     written = [out]
     for name, side in (("report", ev.report), ("sources", ev.source_report)):
         content = side(outcome.rates, energy)

@@ -17,7 +17,7 @@ from ridgebayes.cli.commands.options import (
     table_out_option,
 )
 from ridgebayes.cli.ending import check_new, fit_command, say_next
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 
 
 @click.command()
@@ -119,7 +119,7 @@ def simulate(
     scws = sim.mission(pointings, truth, sky=regions, world=world, seed=seed)
     scws = replace(scws, truth=(scws.truth or {}) | told)
     write_scws(scws, out, overwrite=overwrite)
-    click.echo(f"wrote {out}: {len(scws)} simulated ScWs in {len(scws.bands)} bands")
+    click.echo(f"wrote {out}: {counted(len(scws), 'simulated ScW')} in {counted(len(scws.bands), 'band')}")
     say_next(
         (f"ridgebayes inspect {out}", "what is in it"),
         (fit_command(out), "sample the posterior"),

@@ -65,7 +65,7 @@ def write_all(files: dict[Path, fits.HDUList], overwrite: bool) -> None:
         if path.is_dir():
             raise InputError(f"{path}: is a directory: name a file to write")
         if path.exists() and not overwrite:
-            raise InputError(f"{path}: exists already: choose another name or set overwrite")
+            raise InputError(f"{path}: exists already: choose another name, or overwrite=True")
         if not path.parent.is_dir():
             raise InputError(f"{path}: folder {path.parent} does not exist: create it first")
     with whole_files(*files) as scratch:
