@@ -12,7 +12,7 @@ import pytest
 import ridgebayes
 from ridgebayes.cli.completion import complete_extras, complete_models, complete_skies
 from ridgebayes.cli.ending import Products, say_next
-from ridgebayes.cli.main import SECTIONS, main
+from ridgebayes.cli.main import SECTIONS, SHORT, main
 from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.errors import InputError
 from ridgebayes.model.extensions import EXTRAS
@@ -80,6 +80,15 @@ def test_what_writes_can_be_told_where_and_to_replace(name, command):
 def test_who_replaces_a_run_says_what_goes_with_it(name):
     told = next(p.help for p in main.commands[name].params if p.name == "overwrite")
     assert "whole run directory, with the products, checks and report" in told
+
+
+def test_no_command_is_cut_off_in_the_list():
+    assert set(SHORT) == set(main.commands)
+    shown = call("--help").output
+    for name, words in SHORT.items():
+        assert len(words) <= 60, name
+        assert re.search(rf"^  {name} +{re.escape(words)}$", shown, re.MULTILINE), name
+    assert "..." not in shown.partition("A first look")[2]
 
 
 def test_no_word_is_a_command_and_a_model():
