@@ -52,7 +52,7 @@ def check(
     scws
         The ScW table that was fitted, or where it is now; by default where it was.
     draws
-        Replicates, each from another draw of the posterior.
+        Replicates, each from another draw of the posterior: ``--replicates`` of ``ridgebayes check``.
     seed
         Everything random follows from it.
     trials
@@ -72,7 +72,7 @@ def check(
     Examples
     --------
     >>> import ridgebayes as rb
-    >>> checks = rb.check(rb.Run.open("runs/first"), draws=30)
+    >>> checks = rb.check(rb.open_run("runs/first"), draws=30)
     >>> checks.found  # subjects in which something was found
     ()
     """

@@ -171,7 +171,7 @@ def loo(
     Examples
     --------
     >>> import ridgebayes as rb
-    >>> found = rb.loo(rb.Run.open("runs/first"))
+    >>> found = rb.loo(rb.open_run("runs/first"))
     >>> found.method, found.table.sizes["revolution"]
     ('PSIS', 24)
     """
@@ -220,7 +220,7 @@ def kfold(
     Examples
     --------
     >>> import ridgebayes as rb
-    >>> found = rb.kfold(rb.Run.open("runs/first"), folds=2)
+    >>> found = rb.kfold(rb.open_run("runs/first"), folds=2)
     >>> found.method
     '2-fold'
     """

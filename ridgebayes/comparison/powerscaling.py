@@ -70,7 +70,7 @@ def sensitivity(
     Examples
     --------
     >>> import ridgebayes as rb
-    >>> table, fits = rb.sensitivity(rb.Run.open("runs/first"))
+    >>> table, fits = rb.sensitivity(rb.open_run("runs/first"))
     >>> bool((table["prior"][:-1] >= table["prior"][1:]).all())  # the most sensitive to the prior first
     True
     """

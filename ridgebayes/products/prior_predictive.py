@@ -53,7 +53,7 @@ def prior_predictive(
         The ScW rate table, or its file: its pointings, times and errors are kept, its rates only compared
         with. The two reference scales, background level and Crab rate, are read off them.
     draws
-        Sets of parameters to draw.
+        Sets of parameters to draw: ``--prior-draws`` of ``ridgebayes prior``.
     seed
         Everything random follows from it.
     response, crab_rate

@@ -59,7 +59,8 @@ def run_sbc(
     response, crab_rate
         As in `ridgebayes.sample`.
     draws
-        Posterior draws to rank a truth among. Chains are at least five times longer.
+        Posterior draws to rank a truth among: ``--rank-draws`` of ``ridgebayes sbc``. Chains are at least
+        five times longer.
     settings
         Seed, warm-up, and NUTS's acceptance and tree depth.
     scheduler

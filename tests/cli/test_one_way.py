@@ -10,6 +10,7 @@ import click
 import pytest
 
 import ridgebayes
+import ridgebayes as rb
 from ridgebayes.cli.completion import complete_extras, complete_models, complete_skies
 from ridgebayes.cli.ending import Products, say_next
 from ridgebayes.cli.main import SECTIONS, SHORT, main
@@ -80,6 +81,16 @@ def test_what_writes_can_be_told_where_and_to_replace(name, command):
 def test_who_replaces_a_run_says_what_goes_with_it(name):
     told = next(p.help for p in main.commands[name].params if p.name == "overwrite")
     assert "whole run directory, with the products, checks and report" in told
+
+
+@pytest.mark.parametrize(
+    ("function", "option"),
+    [(rb.check, "--replicates"), (rb.prior_predictive, "--prior-draws"), (rb.sbc.run_sbc, "--rank-draws")],
+)
+def test_python_says_which_option_its_draws_are(function, option):
+    assert any(option in parameter.opts for _, parameter in options())
+    assert re.search(rf"    draws\n(?: {{8}}.*\n)*?.*``{option}``", function.__doc__)
+    assert "Run.open" not in function.__doc__
 
 
 def test_no_command_is_cut_off_in_the_list():
