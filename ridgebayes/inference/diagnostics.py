@@ -70,12 +70,17 @@ class Diagnosis:
     findings: tuple[Finding, ...]
 
     def __str__(self) -> str:
-        r_hat, bulk, tail = self.worst
-        worst = f"worst R-hat {r_hat:.4f}, bulk ESS {bulk:.0f}, tail ESS {tail:.0f}"
-        return "\n".join([f"{worst}; {counted(self.divergences, 'divergence')}", *self.warnings])
+        return "\n".join([self.in_short, *self.warnings])
 
     def __repr__(self) -> str:
         return str(self)
+
+    @property
+    def in_short(self) -> str:
+        """The worst numbers in one line."""
+        r_hat, ess, _ = self.worst
+        agree = f"worst R-hat {r_hat:.4f}" if np.isfinite(r_hat) else "no R-hat"
+        return f"{agree}, worst bulk ESS {ess:.0f}, {counted(self.divergences, 'divergence')}"
 
     @property
     def warnings(self) -> tuple[str, ...]:

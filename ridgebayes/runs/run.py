@@ -158,15 +158,13 @@ class Run:
     def __str__(self) -> str:
         """Summary of the run in some ten lines; the last is the verdict on its convergence."""
         data, sampling = self.record["data"], self.record["sampling"]
-        r_hat, ess, _ = self.diagnosis.worst
         lines = [
             f"run of model {self.record['model']['name']!r}{': simulated data' if self.simulated else ''}",
             f"path: {self.path or 'in memory'}",
             f"data: {data['path'] or 'in memory'}, bands {', '.join(data['bands'])}{_tracers(data)}",
             f"{counted(sampling['chains'], 'chain')} of {sampling['draws']} draws, seed {sampling['seed']}",
             calibration_words(self),
-            f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, "
-            f"{counted(self.diagnosis.divergences, 'divergence')}",
+            self.diagnosis.in_short,
         ]
         lines += [f"warning: {warning}" for warning in self.diagnosis.warnings[:3]]
         return "\n".join([*lines, self.verdict])

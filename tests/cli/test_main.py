@@ -83,8 +83,12 @@ def test_inspect_offers_what_can_be_done(small_mission, tmp_path):
     clean = small_mission.select((small_mission.phase > 0.1) & (small_mission.phase < 0.9))
     odd = dataclasses.replace(clean, exposure=np.where(np.arange(len(clean)) < 3, 200.0, clean.exposure))
     nocrab = clean.select(~clean.crab)
-    for name, scws in {"odd": odd, "no crab": nocrab}.items():
+    wrong = dataclasses.replace(clean, rate=1000 * clean.rate, stat_err=1000 * clean.stat_err)
+    for name, scws in {"odd": odd, "no crab": nocrab, "wrong": wrong}.items():
         write_scws(scws, tmp_path / f"{name}.fits")
+    assert steps_after("inspect", tmp_path / "wrong.fits") == [
+        f"ridgebayes inspect {tmp_path / 'wrong.fits'}"
+    ]
     screen, fit = steps_after("inspect", tmp_path / "odd.fits")
     assert screen == f"ridgebayes screen {tmp_path / 'odd.fits'} --out {tmp_path / 'odd_screened.fits'}"
     assert fit == f"ridgebayes fit {tmp_path / 'odd.fits'} --out runs/odd"

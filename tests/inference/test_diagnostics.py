@@ -120,9 +120,11 @@ def test_the_draws_that_are_advised_mend_the_warning(rng):
 
 
 def test_one_chain_does_not_disagree(rng):
-    found = diagnose(bad_trees(rng)["one chain"]).warnings
-    assert found[0].startswith("one chain")
-    assert not any("disagree" in warning for warning in found)
+    found = diagnose(bad_trees(rng)["one chain"])
+    assert found.warnings[0].startswith("one chain")
+    assert not any("disagree" in warning for warning in found.warnings)
+    assert str(found).splitlines() == [found.in_short, *found.warnings]
+    assert "nan" not in str(found)
 
 
 def test_what_is_no_number_fails(rng):

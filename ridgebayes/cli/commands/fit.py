@@ -291,13 +291,8 @@ def _report(run: Any, lines: Iterable[str] = ()) -> None:
     if len(shown) < len(table):
         click.echo(f"… {len(table) - len(shown)} more rows, of the other regions, in {run.path / TABLE}")
     click.echo(f"\n{CXB_NOTE}")
-    r_hat, ess, _ = run.diagnosis.worst
     seconds = sum(run.record["seconds"].values())
-    click.echo(
-        f"worst R-hat {r_hat:.4f}, worst bulk ESS {ess:.0f}, "
-        f"{counted(run.diagnosis.divergences, 'divergence')}; "
-        f"{seconds:.0f} s, {run.record['peak_memory_gib']:.1f} GiB"
-    )
+    click.echo(f"{run.diagnosis.in_short}; {seconds:.0f} s, {run.record['peak_memory_gib']:.1f} GiB")
     click.echo(calibration_words(run))
     for line in lines:
         click.echo(line)

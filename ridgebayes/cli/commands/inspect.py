@@ -26,7 +26,9 @@ def inspect(file: Path) -> None:
     found = summarise(scws)
     click.echo(page(found))
     steps = []
-    if found["suspicious"] and found["left_out"] is None:
+    if any(item["count"] > len(scws) / 2 for item in found["suspicious"]):
+        steps = [(command("inspect", file), "again, when the table is mended: most ScWs are suspicious")]
+    elif found["suspicious"] and found["left_out"] is None:
         screened = file.with_name(f"{file.name.split('.')[0]}_screened.fits")
         steps = [(command("screen", file, "--out", screened), "flag what is suspicious; then inspect again")]
     if found["crab_scws"]:
