@@ -54,7 +54,8 @@ def captions(
     for result, stem in zip(results, stems, strict=True):
         lines.append(f"- **{stem}**: {_spectrum(result)}")
     lines += [
-        "- **crab**, **background**: rate of the Crab and level of the background over the mission.",
+        "- **crab**, **background**: rate of the Crab over the mission, and background of an average "
+        "revolution whose tracer is at its slow trend, with 94 % intervals.",
         "- **regions.tex**: spectral fits of the regions side by side.",
         "",
         CXB_NOTE,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,8 @@ class Truth(NamedTuple):
     mjd
         Times, (T,) d.
     crab_rate, level
-        Crab rate and background level, band → (T,) cts/s.
+        Crab rate and background level, band → (T,) cts/s. As the level of a fit, it is the background where
+        the tracer is at the slow trend that the fit takes from the data.
     scatter
         Scatter from ScW to ScW over the level, band → number.
     """
@@ -44,7 +46,8 @@ def read_truth(run: Run, path: Path | None = None) -> Truth | None:
     Returns
     -------
     Truth or None
-        None for real data, and for a table that does not hold it.
+        None for real data, and for a table that does not hold it; without level for a table of an earlier
+        version, which does not hold the trend of the tracer.
 
     Raises
     ------
@@ -61,12 +64,42 @@ def read_truth(run: Run, path: Path | None = None) -> Truth | None:
         return None
     if truth is None or not {"mjd", "crab_rate", "level", "sigma", "bands"} <= set(truth):
         return None
-    rate, level = (np.asarray(truth[name], float) for name in ("crab_rate", "level"))
+    mjd, rate = (np.asarray(truth[name], float) for name in ("mjd", "crab_rate"))
+    level = level_at_trend(run, truth)
     column = {name: k for k, name in enumerate(truth["bands"])}
     bands = [str(band) for band in run.record["data"]["bands"] if band in column]
     return Truth(
-        np.asarray(truth["mjd"], float),
+        mjd,
         {band: rate[:, column[band]] for band in bands},
-        {band: level[:, column[band]] for band in bands},
+        {} if level is None else {band: level[:, column[band]] for band in bands},
         {band: float(truth["sigma"][column[band]]) for band in bands},
     )
+
+
+def level_at_trend(run: Run, truth: Mapping[str, Any]) -> Floats | None:
+    r"""Return the true background where the tracer is at the slow trend that the fit takes from the data.
+
+    .. math:: L_k(t) [1 + α_k (\hat H(t)/H(t) − 1)]
+
+    with the true trend H and that of the fit, Ĥ. Ĥ differs from H by the errors of its estimate, per cent,
+    and by what it is too smooth for. The level L, at H, cannot be told from the data.
+
+    Parameters
+    ----------
+    run
+        The run.
+    truth
+        As `ridgebayes.simulate.record.record` makes it.
+
+    Returns
+    -------
+    (T, K), cts/s; None where the truth does not hold the trend of the tracer.
+    """
+    level = np.asarray(truth["level"], float)
+    if "tracer" not in truth:
+        return None
+    if truth["tracer"] is None:
+        return level
+    constant = run.tree["constant_data"].dataset
+    fitted = np.interp(truth["mjd"], constant["mjd"].values, constant["tracer_trend"].values)
+    return level * (1 + np.outer(fitted / np.asarray(truth["tracer"], float) - 1, truth["alpha"]))

@@ -36,7 +36,8 @@ def record(
         ``intensity``: region → mCrab/deg² (K,); ``fov``: region → mCrab (K,); ``gb_fov``: at l = b = 0 (K,);
         ``alpha`` (K,), ``tau`` (K, 3), ``sigma`` (K,): relative to the level;
         ``crab_scatter``: relative to the Crab;
-        ``mjd`` (T,), ``level`` (T, K) and ``crab_rate`` (T, K): L_k(t) and C_k(t) in cts/s.
+        ``mjd`` (T,), ``level`` (T, K), ``crab_rate`` (T, K) and ``tracer`` (T,), or None without one:
+        L_k(t), C_k(t) and H(t) in cts/s.
     """
     values = truth.values()
     count = 2 + int(np.ptp(scws.mjd) / _STEP_D)
@@ -59,6 +60,7 @@ def record(
         "mjd": _plain(mjd, 3),
         "level": _plain(truth.level_mjd(mjd)),
         "crab_rate": _plain(world.crab_factor(mjd)[:, None] * truth.crab_mjd(mjd)),
+        "tracer": None if truth.tracer is None else _plain(truth.tracer_mjd(mjd)),
     }
 
 

@@ -7,12 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy import stats
 
-from ridgebayes import InputError, read_table
+from ridgebayes import InputError, read_table, simulate
+from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.plots import background as plots
 from ridgebayes.plots.style import STYLE
 from ridgebayes.products import background as products
 from ridgebayes.products.monitor import Monitor, read_monitor
-from ridgebayes.products.truth import Truth
+from ridgebayes.products.truth import Truth, level_at_trend
+from ridgebayes.simulate import draw
 from tests.helpers.cli import call, one_line
 from tests.helpers.step_run import MJD, REVOLUTION, coefficients, step_run
 
@@ -20,6 +22,34 @@ from tests.helpers.step_run import MJD, REVOLUTION, coefficients, step_run
 @pytest.fixture(scope="module")
 def run():
     return step_run(2)
+
+
+# --- the truth ---------------------------------------------------------------------------------------------
+
+
+def test_true_level_is_the_background_at_the_trend_of_the_fit(small_run, small_mission, three_regions):
+    """A mission without terms of revolutions: its background, linear in the tracer, at the fit's trend."""
+    truth = simulate.Truth(bands=simulate.BANDS[:2], template=None, tau=(0, 0, 0))
+    programme = small_mission.select(np.argsort(small_mission.scw_id))
+    parts = draw.expected(programme, truth, sky=three_regions, response=Trapezoid(), seed=3)
+    level = level_at_trend(small_run, small_mission.truth)
+    constant = small_run.tree["constant_data"].dataset
+    moved = []
+    for i, number in enumerate(constant["revolution"].values):
+        here = programme.revolution == number
+        trend = float(constant["tracer_trend"][i])
+        for k in range(2):
+            line = np.polynomial.Polynomial.fit(parts.tracer[here], parts.background[here, k], 1)
+            want = line(trend)
+            got = np.interp(float(constant["mjd"][i]), small_mission.truth["mjd"], level[:, k])
+            assert got == pytest.approx(want, rel=3e-3)
+            moved.append(want / parts.level[here, k].mean() - 1)
+    assert np.std(moved) > 5e-3  # far beyond the tolerance
+    # Tables of earlier versions do not hold the trend, and tables without a tracer need none.
+    old = {name: value for name, value in small_mission.truth.items() if name != "tracer"}
+    assert level_at_trend(small_run, old) is None
+    still = level_at_trend(small_run, small_mission.truth | {"tracer": None})
+    np.testing.assert_array_equal(still, small_mission.truth["level"])
 
 
 # --- tables ------------------------------------------------------------------------------------------------

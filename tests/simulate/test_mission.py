@@ -41,6 +41,7 @@ def test_what_a_mission_says_of_itself(simulated, coarse):
     assert (truth["seed"], truth["world"], truth["sky"]) == (1, {}, "coarse")
     assert np.shape(truth["tau"]) == (3, 3)
     assert np.shape(truth["level"]) == np.shape(truth["crab_rate"]) == (len(truth["mjd"]), 3)
+    np.testing.assert_allclose(truth["tracer"], simulate.Truth().tracer_mjd(truth["mjd"]), rtol=1e-7)
 
 
 def test_revolutions_share_their_coefficients(staring):
