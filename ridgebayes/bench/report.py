@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ridgebayes.errors import InputError
 from ridgebayes.io.atomic import whole_file
-from ridgebayes.plots.style import BLUE, CHAINS, GREY, ORANGE, VERMILLION, new_figure
+from ridgebayes.plots.style import BLUE, CHAINS, GREY, ORANGE, VERMILLION, in_style, new_figure
 
 BEGIN, END = "<!-- ridgebayes bench: begin -->", "<!-- ridgebayes bench: end -->"
 
@@ -158,6 +158,7 @@ def insert(text: str, path: Path) -> None:
         new.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
+@in_style
 def scaling_figure(results: Sequence[Result]) -> Figure:
     """Draw gradient, wall time, ESS a second and memory against the number of ScWs."""
     found = done(results)

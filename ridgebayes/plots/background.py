@@ -19,6 +19,7 @@ from ridgebayes.plots.style import (
     finish,
     group,
     history,
+    in_style,
     known_band,
     legend_below,
     new_figure,
@@ -62,6 +63,7 @@ def residual_figure(run: Run) -> Figure:
     return distribution_figure(run, title, quiet_residuals(run))
 
 
+@in_style
 def scatter_figure(run: Run, truth: Truth | None = None) -> Figure:
     """Draw the scatter from ScW to ScW of every band."""
     table = scatter_table(run, truth)

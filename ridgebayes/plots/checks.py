@@ -21,6 +21,7 @@ from ridgebayes.plots.style import (
     chosen_bands,
     each_band,
     finish,
+    in_style,
     known_range,
     legend_below,
     longitude_axis,
@@ -48,6 +49,7 @@ def figures(run: Run, checks: Checks) -> dict[str, Callable[[], Figure]]:
     return made | {name: lambda name=name: curve_figure(run, checks, name) for name in checks.curves}
 
 
+@in_style
 def overview(run: Run, checks: Checks) -> Figure:
     """Draw how far out every statistic of each band is, in standard deviations of the replicates."""
     names = list(dict.fromkeys(result.statistic for result in checks.results))

@@ -16,6 +16,7 @@ from ridgebayes.plots.style import (
     ORANGE,
     VERMILLION,
     finish,
+    in_style,
     legend_below,
     new_figure,
     year_axis,
@@ -26,6 +27,7 @@ _MARKS = "osD^v<"
 _HEAVY = 20  # a linear axis shows nothing where the largest difference is so many times the typical one
 
 
+@in_style
 def difference_figure(comparison: Comparison) -> Figure:
     """Draw the log predictive densities of the models less those of the best, summed up and one by one.
 

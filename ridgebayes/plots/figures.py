@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ridgebayes.plots import crab, fit
-from ridgebayes.plots.style import each_band, group, legend_below, new_figure, write_figure
+from ridgebayes.plots.style import each_band, group, in_style, legend_below, new_figure, write_figure
 from ridgebayes.products.truth import read_truth
 from ridgebayes.runs.run import Run
 
@@ -66,6 +66,7 @@ def _figures(run: Run) -> dict[str, Callable[[Run], Figure]]:
     }
 
 
+@in_style
 def _traces(run: Run) -> Figure:
     """Trace and histogram of the worst sampled parameters and of the hyperparameters."""
     scalars = fit.worth_tracing(run)

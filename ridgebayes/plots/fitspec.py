@@ -16,6 +16,7 @@ from ridgebayes.plots.style import (
     ORANGE,
     VERMILLION,
     finish,
+    in_style,
     legend_below,
     new_figure,
 )
@@ -39,6 +40,7 @@ _ENERGIES = 120
 _TICKS = np.array([10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000])
 
 
+@in_style
 def fitspec_figure(run: Run, result: RegionFit) -> Figure:
     """Draw E² dN/dE with its components, the bands, their pulls, and shape parameters over their priors."""
     spectrum, fit = result.spectrum, result.fit

@@ -20,7 +20,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from ridgebayes.plots.style import GREY, band_title, chosen_bands, finish, legend_below, new_figure
+from ridgebayes.plots.style import GREY, band_title, chosen_bands, finish, in_style, legend_below, new_figure
 from ridgebayes.products.mapfiles import galactic_wcs, plane_wcs
 from ridgebayes.products.maps import BandMap, Reprojection
 from ridgebayes.runs.run import Run
@@ -200,6 +200,7 @@ def residual_figure(run: Run, maps: Sequence[BandMap], radius: float, *, plane: 
     return _figure(run, maps, title, residual_layers, plane, f"no ScW points within {radius:g}°")
 
 
+@in_style
 def _figure(
     run: Run,
     maps: Sequence[BandMap],

@@ -21,6 +21,7 @@ from ridgebayes.plots.style import (
     VERMILLION,
     finish,
     group,
+    in_style,
     known_band,
     known_range,
     legend_below,
@@ -46,6 +47,7 @@ _DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)))
 _SLOPE_KEV = (60.0, 200.0)
 
 
+@in_style
 def longitude_figure(
     run: Run, band: str, table: QTable, points: QTable | None = None, column: Column = "single"
 ) -> Figure:
@@ -69,6 +71,7 @@ def longitude_figure(
     return _finished(run, band, figure, ax)
 
 
+@in_style
 def latitude_figure(
     run: Run, band: str, table: QTable, points: QTable | None = None, column: Column = "single"
 ) -> Figure:
@@ -117,6 +120,7 @@ def draw_latitude(run: Run, band: str, ax: Axes, *, table: QTable, points: QTabl
     return finish(run, ax, "")
 
 
+@in_style
 def spectrum_figure(run: Run, result: RegionFit, column: Column = "single") -> Figure:
     """Draw E² dN/dE of a region with its components, published fluxes, and published slopes."""
     figure, ax = _figure(column, 92.0)

@@ -18,7 +18,9 @@ from ridgebayes.plots.style import (
     MIDDLE,
     ORANGE,
     VERMILLION,
+    in_style,
     legend_below,
+    longitude_axis,
     new_figure,
     year_axis,
 )
@@ -29,6 +31,7 @@ _COLUMNS = 3
 _INNER = 0.5
 
 
+@in_style
 def prior_figure(tree: xr.DataTree) -> Figure:
     """Draw, for up to three bands side by side, the quantities that the model has.
 
@@ -55,6 +58,8 @@ def prior_figure(tree: xr.DataTree) -> Figure:
     for column, k in enumerate(chosen):
         for draw, ax in zip(panels, grid[:, column], strict=True):
             draw(tree, int(k), ax)
+            if chosen.size > 1 and ax.get_xlim() == (180, -180):
+                ax.set_xticks(range(-180, 181, 90))  # labels of closer ticks would meet
             if column:
                 ax.set_ylabel("")
         low, high = float(constant["e_min"][k]), float(constant["e_max"][k])
@@ -97,6 +102,9 @@ def draw_flux(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
     """Draw the FOV flux along the plane in band `k`, with published values and the truth, into `ax`."""
     constant, where = tree["constant_data"].dataset, plane_regions(tree)
     lon = (constant["lon"].values[where] + 180) % 360 - 180
+    around = lon.size > 2 and lon[0] + 360 - lon[-1] < 2 * np.diff(lon).max()
+    if around:  # the first follows the last
+        where, lon = where[[-1, *range(lon.size), 0]], np.array([lon[-1] - 360, *lon, lon[0] + 360])
     draws = tree["prior_predictive"].dataset["sky.fov_flux"].values[0, :, k][:, where]
     ends = (3 * lon[[0, -1]] - lon[[min(1, lon.size - 1), max(-2, -lon.size)]]) / 2 if lon.size > 1 else lon
     wide = np.array([min(ends[0], lon[0] - 5), *lon, max(ends[1], lon[-1] + 5)])
@@ -109,7 +117,10 @@ def draw_flux(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
         ax.errorbar(lon, value, error, fmt="o", ms=3.5, color=ORANGE, capsize=2, label="published", zorder=4)
     ax.axhline(0.0, color=GREY, lw=0.6)
     ax.set(xlabel="Galactic longitude [deg]", ylabel="FOV flux on the plane\n[mCrab]")
-    ax.set_xlim(min(180.0, wide[-1]), max(-180.0, wide[0]))
+    if around:
+        longitude_axis(ax)
+    else:
+        ax.set_xlim(min(180.0, wide[-1]), max(-180.0, wide[0]))
     return ax
 
 

@@ -18,6 +18,7 @@ from ridgebayes.plots.style import (
     band_title,
     each_band,
     finish,
+    in_style,
     legend_below,
     new_figure,
 )
@@ -59,6 +60,7 @@ def distribution_figure(
     return each_band(title, panel, narrow=True)(run)
 
 
+@in_style
 def spread_figure(run: Run, title: str, values: Mapping[str, Floats]) -> Figure:
     """Draw mean and root mean square of the normalised residuals of all bands, however many."""
     figure = new_figure(title, height_mm=70)

@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ridgebayes.plots.style import BLUE, GREY, LIGHT, VERMILLION, legend_below, new_figure
+from ridgebayes.plots.style import BLUE, GREY, LIGHT, VERMILLION, in_style, legend_below, new_figure
 from ridgebayes.sbc import Band, Ranks, simultaneous_band, uniformity
 from ridgebayes.sbc.uniformity import counts_below
 
 _COLUMNS = 3
 
 
+@in_style
 def sbc_figure(ranks: Ranks) -> Figure:
     """Draw the difference of each quantity's distribution of ranks from the uniform one, a panel a parameter.
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
 from ridgebayes.comparison.powerscaling import SHIFT, prior_weights
-from ridgebayes.plots.style import BLUE, VERMILLION, finish, legend_below, new_figure
+from ridgebayes.plots.style import BLUE, VERMILLION, finish, in_style, legend_below, new_figure
 from ridgebayes.runs.run import Run
 
 _PANELS = 6
@@ -19,6 +19,7 @@ _STYLES = (VERMILLION, "--"), (BLUE, "-.")
 _WORDS = {SHIFT[0]: f"weaker prior (power {SHIFT[0]:g})", SHIFT[1]: f"stronger prior (power {SHIFT[1]:g})"}
 
 
+@in_style
 def sensitivity_figure(run: Run, table: QTable, fits: list[xr.DataTree]) -> Figure:
     """Draw posteriors as they are, and reweighted to weaker and stronger priors of the strongest group.
 

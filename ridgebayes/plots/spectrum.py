@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ridgebayes.instrument.crab_spectrum import CrabSpectrum, mean_energy
-from ridgebayes.plots.style import BLUE, GREY, MIDDLE, ORANGE, finish, legend_below, new_figure
+from ridgebayes.plots.style import BLUE, GREY, MIDDLE, ORANGE, finish, in_style, legend_below, new_figure
 from ridgebayes.products.spectrum import Kind, Spectrum, interval
 from ridgebayes.runs.intensity import CI_PROB, INNER_PROB
 from ridgebayes.runs.run import Run
@@ -31,6 +31,7 @@ _FALL = 0.2  # of the smallest value: where a logarithmic axis ends
 _NAMED = 4  # bands; more of them are told by their energies only
 
 
+@in_style
 def spectrum_figure(run: Run, spectrum: Spectrum) -> Figure:
     """Draw a spectrum in E² dN/dE and over the Crab, and beside them the correlation between its bands."""
     name = {"fov": "FOV flux", "intensity": "intensity"}[spectrum.quantity]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import matplotlib.style
 import numpy as np
@@ -55,6 +58,7 @@ STYLE = {
     "ps.fonttype": 42,
 }
 
+P = ParamSpec("P")
 Panel = Callable[[Run, str, Axes], Axes]
 """Draws one band of a run into axes, which it returns."""
 
@@ -68,7 +72,7 @@ def write_figure(make: Callable[[], Figure], path: Path) -> Path:
         When the file cannot be written.
     """
     path = Path(path)
-    with matplotlib.style.context(STYLE, after_reset=True), whole_file(path) as scratch:
+    with _style(), whole_file(path) as scratch:
         figure = make()
         if path.suffix.lower() == ".png":
             figure.set_dpi(DPI)
@@ -77,6 +81,26 @@ def write_figure(make: Callable[[], Figure], path: Path) -> Path:
         else:
             figure.savefig(scratch)
     return path
+
+
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.style.context(STYLE, after_reset=True)
+
+
+def in_style(make: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Let a function make its figure in the common style, whatever that of the caller is."""
+
+    @wraps(make)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with _style():
+            figure = make(*args, **kwargs)
+            for ax in figure.axes:
+                for axis in (ax.xaxis, ax.yaxis):
+                    # Made when first asked for, of which later ticks are copies: now, in this style.
+                    _ = axis.majorTicks, axis.minorTicks
+            return figure
+
+    return styled
 
 
 def new_figure(title: str, height_mm: float) -> Figure:
@@ -102,6 +126,7 @@ def legend_below(figure: Figure, most: int = 5) -> None:
 def each_band(title: str, panel: Panel, *, narrow: bool = False) -> Callable[[Run], Figure]:
     """Return what makes a figure with one panel a band; narrow panels stand side by side."""
 
+    @in_style
     def make(run: Run) -> Figure:
         bands, total = chosen_bands(run), len(run.record["data"]["bands"])
         columns = min(len(bands), 3) if narrow else 1 if len(bands) <= 3 else 2

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 import ridgebayes as rb
@@ -176,6 +177,35 @@ def test_plane_regions_run_along_the_plane(tree):
     lon = tree["constant_data"].dataset["lon"].values[plane_regions(tree)]
     np.testing.assert_array_equal((lon + 180) % 360 - 180, [-20, 0, 20])
     np.testing.assert_allclose(interval(np.arange(101.0)), [3, 97])
+
+
+def test_the_longitude_axis_goes_round():
+    """A region across 180° is drawn at both ends; the axis is that of the profiles."""
+    lon = np.array([0.0, 60.0, 120.0, 180.0, -120.0, -60.0])
+    draws = np.arange(6.0) * np.ones((1, 40, 1, 1))
+    unknown = {
+        name: (("band", "region"), np.full((1, 6), np.nan)) for name in ("published", "published_error")
+    }
+    constant = {"lon": ("region", lon), "lat": ("region", np.zeros(6)), "e_min": ("band", [25.0]),
+                "e_max": ("band", [60.0]), "mjd": ("revolution", [55000.0, 56000.0])}  # fmt: skip
+    predictive = {"sky.fov_flux": (("chain", "draw", "band", "region"), draws),
+                  "revolution_rate": (("chain", "draw", "band", "revolution"), draws[..., :2])}  # fmt: skip
+    tree = xr.DataTree.from_dict({
+        "constant_data": xr.Dataset(constant | unknown, {"band": ["A01"]}),
+        "prior_predictive": xr.Dataset(predictive),
+        "observed_data": xr.Dataset({"revolution_rate": (("band", "revolution"), np.ones((1, 2)))}),
+        "prior": xr.Dataset(),
+    })  # fmt: skip
+    tree.attrs |= {"model": "regions", "extras": [], "simulated": False}
+    ax = prior_figure(tree).axes[1]
+    assert ax.get_xlim() == (180, -180)
+    np.testing.assert_array_equal(ax.get_xticks(), np.arange(-180, 181, 60))
+    step = next(line for line in ax.lines if line.get_label() == "prior, median")
+    x, y = step.get_xdata(), step.get_ydata()
+    assert x.min() <= -180
+    assert x.max() >= 180
+    for at, index in ((-180, 3), (-120, 4), (0, 0), (120, 2), (180, 3)):
+        assert y[np.flatnonzero(x == at)[0]] == index
 
 
 def test_too_few_draws(small_mission, three_regions):
