@@ -7,6 +7,7 @@ import xarray as xr
 from astropy.table import QTable, Row
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import gaussian_kde
 
 from ridgebayes.comparison.powerscaling import SHIFT, prior_weights
@@ -60,6 +61,7 @@ def draw_posterior(row: Row, fit: xr.DataTree, ax: Axes) -> Axes:
     ax.set_title(name, loc="left")
     unit = f" [{row['unit'].replace(' / ', '/').replace('deg2', 'deg²')}]" if row["unit"] else ""
     ax.set_xlabel(f"{row['parameter'].split('.')[-1]}{unit}")
+    ax.xaxis.set_major_locator(MaxNLocator(3, min_n_ticks=3))  # labels such as 0.0025 are long
     ax.set_yticks([])
     ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the note
     ax.text(

@@ -1,5 +1,7 @@
 """Power scaling against a posterior that is Gaussian, where everything follows from linear algebra."""
 
+from itertools import pairwise
+
 import matplotlib.style
 import numpy as np
 import pytest
@@ -159,6 +161,11 @@ def test_figure(found):
     first = table[0]
     assert drawn[0].get_title("left") == f"{first['parameter']} {first['element']} {first['band']}"
     for ax, row in zip(drawn, table, strict=True):
+        labels = [text.get_window_extent() for text in ax.get_xticklabels() if text.get_text()]
+        inside = sorted((box for box in labels if ax.bbox.x0 <= (box.x0 + box.x1) / 2 <= ax.bbox.x1),
+                        key=lambda box: box.x0)  # fmt: skip
+        assert 2 <= len(inside) <= 4
+        assert all(left.x1 < right.x0 for left, right in pairwise(inside))
         for line in ax.lines:
             x, density = line.get_data()
             assert np.trapezoid(density, x) == pytest.approx(1.0, abs=0.03)
