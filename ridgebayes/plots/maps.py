@@ -32,8 +32,8 @@ EMPTY = "#D4D4D4"
 
 SIGNED = "RdBu_r"
 """Colours of what can be negative: white at zero, which is the middle of the scale."""
-NOWHERE = "#F2F2F2"
-"""Sky that belongs to no region."""
+HATCH = "/////"
+"""Sky that belongs to no region: hatched, for grey could be taken for a value, or for `EMPTY`."""
 
 _STEP = 0.45  # degrees a pixel of the all-sky picture
 _MERIDIANS = (120, 60, 0, -60, -120)
@@ -174,10 +174,13 @@ def draw_layer(run: Run, band: str, layer: Layer, ax: Axes, project: Reprojectio
     low, high = layer.limits
     high = high if high > low else low + 1.0
     empty = project(layer.empty.astype(float))
-    for where, colour in ((np.isnan(image) & (empty <= 0.5), NOWHERE), (empty > 0.5, EMPTY)):
-        if where.any():
-            plain = np.where(where, 1.0, np.nan)
-            ax.imshow(plain, cmap=ListedColormap([colour]), interpolation="nearest", origin="lower")
+    if (empty > 0.5).any():
+        plain = np.where(empty > 0.5, 1.0, np.nan)
+        ax.imshow(plain, cmap=ListedColormap([EMPTY]), interpolation="nearest", origin="lower", gid="empty")
+    nowhere = np.isnan(image) & (empty <= 0.5)
+    if nowhere.any():
+        lines = ax.contourf(nowhere, levels=[0.5, 1.5], colors="none", hatches=[HATCH], gid="nowhere")
+        lines.set(edgecolor=GREY, linewidth=0.0)
     shown = ax.imshow(image, cmap=layer.colours, vmin=low, vmax=high, interpolation="nearest", origin="lower")
     above, below = (finite > high * (1 + 1e-9)).any(), (finite < low).any()
     extend = "both" if above and below else "max" if above else "min" if below else "neither"
@@ -233,11 +236,12 @@ def _figure(
                 ax.coords[1].set_ticklabel_visible(False)
             if column:
                 ax.set_title(layer.title, loc="left")
-    every = [layer for found in of_band for layer in found]
-    if any(layer.empty.any() for layer in every):
+    drawn = {artist.get_gid() for artist in figure.findobj()}
+    if "empty" in drawn:
         figure.axes[0].plot([], [], "s", color=EMPTY, label=empty)
-    if any((np.isnan(layer.values) & ~layer.empty).any() for layer in every):
-        figure.axes[0].plot([], [], "s", color=NOWHERE, label="in no region")
+    if "nowhere" in drawn:
+        figure.axes[0].fill_between([], [], facecolor="white", edgecolor=GREY, hatch=HATCH, lw=0.3,
+                                    label="in no region")  # fmt: skip
     legend_below(figure)
     return figure
 

@@ -1,5 +1,7 @@
 """Figures of sky maps: what is shown is where it is."""
 
+from dataclasses import replace
+
 import matplotlib.style
 import numpy as np
 import pytest
@@ -58,14 +60,33 @@ def test_graticule_is_labelled_where_it_is(run, maps):
 def test_unseen_regions_are_grey(sky, draws, scws):
     run = sky_run(sky, draws, scws=scws, unseen=["east"])
     figure = plots.intensity_figure(run, sky_maps(run, nside=NSIDE, bands=["E01"]), plane=True)
-    nowhere, grey, image = figure.axes[0].images
-    assert nowhere.cmap(0)[:3] == pytest.approx(matplotlib.colors.to_rgb(plots.NOWHERE))
+    grey, image = figure.axes[0].images
     where = (image.get_array().shape[0] // 2, round((90 - 10) / 0.25))
     assert grey.get_array()[where] == 1
     assert grey.cmap(0)[:3] == pytest.approx(matplotlib.colors.to_rgb(plots.EMPTY))
     assert image.get_array().mask[where]
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "seen by no ScW: prior only", "in no region"]  # fmt: skip
+
+
+def test_sky_in_no_region_is_hatched_and_named_where_it_shows(run, maps):
+    """Light grey would be taken for an intensity near zero."""
+    figure = plots.intensity_figure(run, maps[:1])
+    ax = figure.axes[0]
+    (lines,) = ax.collections[:1]
+    assert lines.hatches == [plots.HATCH]
+    nowhere = np.isnan(ax.images[-1].get_array().filled(np.nan))
+    middle = round((ax.images[-1].get_array().shape[1] - 1) / 2)
+    column = np.flatnonzero(nowhere[:, middle])
+    for row in (column[len(column) // 2 // 2], column[-1]):
+        assert lines.get_paths()[0].contains_point((middle, row))
+    handle = figure.legends[0].legend_handles[0]
+    assert handle.get_hatch() == plots.HATCH
+    # All of this cut-out is in a region.
+    whole = replace(
+        maps[0], intensity=np.nan_to_num(maps[0].intensity), centre_sd=np.nan_to_num(maps[0].centre_sd)
+    )
+    assert not plots.intensity_figure(run, [whole], plane=True).legends
 
 
 def test_a_region_hardly_seen_sets_no_scale(sky, draws, scws):
