@@ -33,7 +33,7 @@ _LABEL = {
     "cutoff.temperature": "kT of the cut-off [keV]",
     "powerlaw.index": "Photon index Γ",
 }
-_UNIT = {"fov": "keV/cm²/s", "intensity": "keV/cm²/s/sr"}
+_E2 = {"fov": "E² dN/dE in the field of view\n[keV/cm²/s]", "intensity": "E² dN/dE per sr\n[keV/cm²/s/sr]"}
 _REACH = 6.0  # sd to either side of a posterior that is narrow for its prior
 _BOTTOM = 0.03  # of the largest value: where the axis of E² dN/dE ends
 _ENERGIES = 120
@@ -107,7 +107,7 @@ def draw_model(run: Run, result: RegionFit, ax: Axes) -> Axes:
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylabel(f"E² dN/dE\n[{_UNIT[spectrum.quantity]}]")
+    ax.set_ylabel(_E2[spectrum.quantity])
     failed = ", chains not converged" if result.warnings else ""
     return finish(run, ax, "" if result.joint else f"Posterior predictive p = {fit.p_value:.2f}{failed}")
 

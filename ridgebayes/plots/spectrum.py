@@ -19,7 +19,7 @@ from ridgebayes.typing import Floats
 
 _WORDS = {"fov": {"mean": ", mean of FOV", "per": ""}, "intensity": {"mean": "", "per": "/deg²"}}
 _LABEL: dict[Kind, str] = {
-    "e2": "E² dN/dE{mean}\n[keV² ph/cm²/s/keV/sr]",
+    "e2": "E² dN/dE per sr{mean}\n[keV² ph/cm²/s/keV/sr]",
     "energy_flux": "Energy flux in the band\n[erg/s/cm²{per}]",
     "mcrab": "Relative to the Crab\n[mCrab{per}]",
     "crab": "Fraction of the Crab{per}",

@@ -180,6 +180,7 @@ def test_figure_shows_posterior_and_prior(run, result, tmp_path):
     path = write_figure(lambda: fitspec_figure(run, result), tmp_path / "fit.png")
     assert path.stat().st_size > 10_000
     figure = fitspec_figure(run, result)
+    assert figure.axes[0].get_ylabel() == "E² dN/dE in the field of view\n[keV/cm²/s]"
     legends = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"model", "white dwarfs (68%)", "power law (68%)", "posterior", "prior"} <= set(legends)
     ax = draw_parameter(run, result, "whitedwarf.mass", new_figure("", 60).add_subplot())

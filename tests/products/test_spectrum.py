@@ -243,7 +243,7 @@ def test_what_is_drawn(run):
     factor = (rows["e2_mean"] / rows["mean"]).value
     np.testing.assert_allclose(truth[:, 0, 1], np.array(PUBLISHED) * factor)
     np.testing.assert_allclose(artist(ax, "published (1σ)")[0].get_ydata(), np.array(PUBLISHED) * factor)
-    assert "keV² ph/cm²/s/keV/sr" in ax.get_ylabel()
+    assert ax.get_ylabel() == "E² dN/dE per sr, mean of FOV\n[keV² ph/cm²/s/keV/sr]"
     assert "10 (E/keV)^-2.1" in ax.get_title("left")
 
 
