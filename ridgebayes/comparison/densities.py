@@ -13,10 +13,12 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 from numpyro import handlers
+from numpyro.distributions import Distribution, TransformedDistribution
 
 from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
+from ridgebayes.model.components import Scaling
 
 LogLikelihood = Callable[[ArrayLike, FitData], Array]
 """Of unconstrained draws (draw, parameter) and data: (draw, revolution), the bands of the data together."""
@@ -34,7 +36,11 @@ def log_likelihood(posterior: Posterior) -> LogLikelihood:
 
 
 def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]:
-    """Return the log prior density of every parameter in its own units, name → (draw,).
+    """Return the log prior density of every parameter, name → (draw,).
+
+    It is the density of what the prior is declared for: of the sky, intensity times Crab rate, and so for all
+    `ridgebayes.model.components.scaled`. The density of the intensity itself has the Crab rate as a factor,
+    once a region, so a power of it would be a strong prior on the Crab rate, which nobody has chosen.
 
     Parameters
     ----------
@@ -50,8 +56,15 @@ def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]
             fixed = handlers.substitute(posterior.model, data=posterior.constrain_one(z))
             trace = handlers.trace(handlers.seed(fixed, jax.random.key(0))).get_trace(data)
             prior = {n: s for n, s in trace.items() if s["type"] == "sample" and n != "rate"}
-            return {n: s["fn"].log_prob(s["value"]).sum() for n, s in prior.items()}
+            return {n: _declared(s["fn"], s["value"]) for n, s in prior.items()}
 
         return jax.lax.map(one, z)
 
     return each(z, data)
+
+
+def _declared(fn: Distribution, value: Array) -> Array:
+    """Log density of a parameter before it is scaled, if it is."""
+    density = fn.log_prob(value).sum()
+    last = fn.transforms[-1] if isinstance(fn, TransformedDistribution) else None
+    return density + last.log_abs_det_jacobian(value, value).sum() if isinstance(last, Scaling) else density

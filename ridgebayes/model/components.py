@@ -160,10 +160,10 @@ class scaled(Messenger):
             shape = fn.batch_shape + fn.event_shape
             shared = tuple(k for k in range(-sd.ndim, 0) if shape[k] == 1)
             sd = jnp.exp(jnp.log(sd).mean(shared, keepdims=True))
-            msg["fn"] = dist.TransformedDistribution(fn, _Scaling(0.0, sd, _of_each(fn.support)))
+            msg["fn"] = dist.TransformedDistribution(fn, Scaling(0.0, sd, _of_each(fn.support)))
 
 
-class _Scaling(AffineTransform):
+class Scaling(AffineTransform):
     """Multiplication by positive factors, which keeps the support: real or positive numbers."""
 
     @property

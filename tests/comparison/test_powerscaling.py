@@ -78,7 +78,7 @@ def test_log_prior_is_scipy_s(found):
     assert list(prior) == ["sky.intensity"]
     values = run.intensity().values[0, :7].reshape(7, -1)
     crab = FIXED["crab.rate"]
-    expected = stats.norm(PRIOR_MEAN / crab, PRIOR_SD / crab).logpdf(values).sum(1)
+    expected = stats.norm(PRIOR_MEAN, PRIOR_SD).logpdf(values * crab).sum(1)
     np.testing.assert_allclose(prior["sky.intensity"], expected, rtol=1e-10)
 
 
@@ -92,6 +92,12 @@ def test_log_prior_by_parameter(small_run, small_mission):
     np.testing.assert_allclose(prior["background.scatter"], scatter, rtol=1e-10)
     crab = stats.lognorm(0.5, scale=0.005).logpdf(posterior["crab.scatter"])
     np.testing.assert_allclose(prior["crab.scatter"], crab, rtol=1e-10)
+    # Of intensity times Crab rate: that of the intensity alone would be a prior on the Crab rate besides.
+    rate = posterior["crab.rate"].values[:, None]
+    for name in ("sky.intensity", "sky.latitude"):
+        sd = 2.0 if name == "sky.intensity" else 1.0
+        sky = stats.norm(0, sd).logpdf(posterior[name] * rate).sum(-1)
+        np.testing.assert_allclose(prior[name], sky, rtol=1e-10)
     drift = stats.norm().logpdf(posterior["background.drift"]).sum(-1)
     np.testing.assert_allclose(prior["background.drift"], drift, rtol=1e-10)
 
