@@ -18,6 +18,7 @@ from ridgebayes.plots.style import (
     finish,
     history,
     known_band,
+    mark_beyond,
     year_axis,
     years,
 )
@@ -90,4 +91,4 @@ def _draw_points(ax: Axes, points: QTable, low: float, high: float) -> int:
     bottom, top = min(low, *(e.min() for e in ends)), max(high, *(e.max() for e in ends))
     room = 0.05 * (top - bottom) or 1.0
     ax.set_ylim(bottom - room, top + room)
-    return int(((rate < bottom - room) | (rate > top + room)).sum())
+    return mark_beyond(ax, when, rate, (bottom - room, top + room))

@@ -23,7 +23,6 @@ from ridgebayes.plots.style import (
     GREY,
     LIGHT,
     MIDDLE,
-    ORANGE,
     PALE,
     VERMILLION,
     band_title,
@@ -34,9 +33,11 @@ from ridgebayes.plots.style import (
     known_band,
     known_range,
     longitude_axis,
+    mark_beyond,
     year_axis,
     years,
 )
+from ridgebayes.products.draws import told
 from ridgebayes.products.profile import PLANE_LAT
 from ridgebayes.runs.intensity import CI_PROB, INNER_PROB, fov_flux, summarise
 from ridgebayes.runs.run import Run
@@ -44,8 +45,8 @@ from ridgebayes.sky.regions import tiling_names, wrap
 
 Quantity = Literal["intensity", "fov_flux"]
 _AXIS = {"intensity": "Intensity [mCrab/deg²]", "fov_flux": "FOV flux [mCrab]"}
+_DERIVED = {"sky.intensity": "mCrab / deg2", "sky.fov_flux": "mCrab"}
 _TRUTH = {"intensity": "true_intensity", "fov_flux": "true_fov_flux"}
-_UNITS = {"sky.intensity": "mCrab/deg²", "background.drift_length": "yr"}
 
 
 def longitude_profile(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intensity") -> Axes:
@@ -136,11 +137,7 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
     off = (rate < low) | (rate > high)
     label = "revolution means, sky included"
     ax.plot(when[~off], rate[~off], ".", ms=2.5, color=GREY, label=label)
-    for edge, marker, beyond in ((high, "^", rate > high), (low, "v", rate < low)):
-        if beyond.any():
-            edges = np.full(beyond.sum(), edge)
-            ax.plot(when[beyond], edges, marker, ms=4, color=ORANGE, mec="none", clip_on=False, zorder=5,
-                    label="beyond the axis")  # fmt: skip
+    mark_beyond(ax, when, rate, (low, high))
     draw_history(ax, when, level, "background level without tracer term")
     year_axis(ax)
     ax.set(ylabel="Rate [cts/s]", ylim=(low, high))
@@ -200,7 +197,8 @@ def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
 
 def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
     """Draw the chains of one scalar, and their histograms into `side`; divergent draws at the bottom."""
-    draws = group(run, "posterior")[scalar.name].sel(scalar.where).transpose("chain", "draw").values
+    every = told(run, group(run, "posterior")[scalar.name])
+    draws = every.sel(scalar.where).transpose("chain", "draw").values
     edges = np.histogram_bin_edges(draws, 30)
     for number, chain in enumerate(draws):
         colour = CHAINS[number % len(CHAINS)]
@@ -214,8 +212,9 @@ def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
         foot = np.zeros(diverging.size)
         ax.plot(diverging, foot, "|", ms=7, mew=0.8, color=VERMILLION, label="divergent draw",
                 transform=ax.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
-    unit = f"[{_UNITS[scalar.name]}]" if scalar.name in _UNITS else ""
-    ax.set(xlabel="Draw", ylabel=unit, xlim=(0, max(draws.shape[1] - 1, 1)))
+    unit = str(every.attrs.get("units", _DERIVED.get(scalar.name, "")))
+    unit = unit.replace(" / ", "/").replace("deg2", "deg²")
+    ax.set(xlabel="Draw", ylabel=f"[{unit}]" if unit else "", xlim=(0, max(draws.shape[1] - 1, 1)))
     if side is not None:
         side.set(ylim=ax.get_ylim(), xlabel="Draws", xlim=(0, None))
         side.tick_params(labelleft=False)

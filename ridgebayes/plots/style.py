@@ -233,6 +233,15 @@ def draw_history(ax: Axes, when: NDArray, summary: xr.Dataset, what: str) -> Non
     ax.plot(when, summary["mean"], color=BLUE, lw=1.0, label=what)
 
 
+def mark_beyond(ax: Axes, x: NDArray, y: NDArray, ends: tuple[float, float]) -> int:
+    """Draw triangles on the edges of a vertical axis for points beyond its ends; return their number."""
+    for end, marker, beyond in ((ends[1], "^", y > ends[1]), (ends[0], "v", y < ends[0])):
+        if beyond.any():
+            ax.plot(x[beyond], np.full(beyond.sum(), end), marker, ms=4, color=ORANGE, mec="none",
+                    clip_on=False, zorder=5, label="beyond the axis")  # fmt: skip
+    return int(((y < ends[0]) | (y > ends[1])).sum())
+
+
 def finish(run: Run, ax: Axes, title: str) -> Axes:
     """Put the title on the panel, and on its figure, once, what the reader must know."""
     ax.set_title(title, loc="left")

@@ -94,7 +94,7 @@ def posterior_draws(
         found |= _history(run, histories, scws, every)
     for name in wanted:
         if name not in found:
-            found[name] = _derived(run, name, crab, every) if name in DERIVED else _told(run, kept[name])
+            found[name] = _derived(run, name, crab, every) if name in DERIVED else told(run, kept[name])
     dataset = xr.Dataset({_NAMED.get(name, name): found[name] for name in wanted})
     dataset = _with_axes(run, dataset)
     for name in wanted:
@@ -143,10 +143,10 @@ def _derived(run: Run, name: str, crab: CrabSpectrum, every: int) -> xr.DataArra
     return values.assign_attrs(units=str(unit))
 
 
-def _told(run: Run, draws: xr.DataArray) -> xr.DataArray:
+def told(run: Run, draws: xr.DataArray) -> xr.DataArray:
     """Add unit and meaning of a parameter, where the model is a shipped one: that of a user would be run."""
-    told = run.record.get("model", {})
-    if not told or told.get("source"):
+    model = run.record.get("model", {})
+    if not model or model.get("source"):
         return draws
     parameter = recorded_model(run.record, run.path or "the run", run.sky).parameters.get(str(draws.name))
     if parameter is None:

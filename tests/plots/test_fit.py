@@ -12,6 +12,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.plots import fit as plots
 from ridgebayes.plots.crab import draw_crab
 from ridgebayes.plots.style import known_range, years
+from ridgebayes.sky import load
 from tests.helpers.synthetic_run import (
     CHAINS,
     DRAWS,
@@ -286,6 +287,21 @@ def test_trace_draws_the_chains():
     fine = plots.Scalar("background.scatter", {"band": "E01"}, 1.0, 1000.0)
     other = plots.trace(run, fine, Figure().add_subplot())
     assert "divergent draw" not in other.get_legend_handles_labels()[1]
+
+
+def test_traces_have_the_units_of_the_model():
+    def change(groups):
+        rate = groups["posterior"]["crab.rate"]
+        groups["posterior"]["sky.latitude"] = rate.expand_dims(latitude=["width", "shift"], axis=-1)
+
+    run = make_run(change=change)
+    model = {"name": "template", "extras": [], "priors": {}, "options": {}, "source": ""}
+    run.record["model"], run.__dict__["sky"] = model, load("coarse")
+    where = {"band": "E01", "latitude": "width"}
+    ax = plots.trace(run, plots.Scalar("sky.latitude", where, 1.0, 1000.0), Figure().add_subplot())
+    assert ax.get_ylabel() == "[mCrab/deg²]"
+    ax = plots.trace(run, plots.Scalar("crab.rate", {"band": "E01"}, 1.0, 1000.0), Figure().add_subplot())
+    assert ax.get_ylabel() == ""
 
 
 def test_unknown_band(run, ax):

@@ -162,6 +162,19 @@ def test_few_scws_have_error_bars():
     assert not any("means" in label for label in ax.get_legend_handles_labels()[1])
 
 
+def test_scws_beyond_the_axis_are_triangles_on_its_edge():
+    run = step_run(1)
+    seen = np.flatnonzero(run.fit["CRAB"])
+    rate = run.fit["RATE"]
+    rate[seen[3]] = rate[seen[3]] * 20
+    ax = plots.draw_crab(run, "E01", Figure().add_subplot())
+    total = len(crab_points(run, "E01"))
+    assert f"1 of {total} ScWs beyond the axis" in ax.get_title("left")
+    (mark,) = [line for line in ax.lines if line.get_label() == "beyond the axis"]
+    assert mark.get_marker() == "^"
+    assert mark.get_ydata().tolist() == [ax.get_ylim()[1]]
+
+
 @context(STYLE, after_reset=True)
 @pytest.mark.slow
 def test_thirty_bands_fit_a_page():
