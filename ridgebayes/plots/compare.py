@@ -36,7 +36,7 @@ def difference_figure(comparison: Comparison) -> Figure:
     best, others = comparison.names[0], comparison.names[1 : 1 + len(_COLOURS)]
     left = len(comparison.names) - 1 - len(others)
     note = f" ({left} more are not drawn)" if left else ""
-    figure = new_figure(f"Predicting a revolution left out: models against {best}{note}", height_mm=120)
+    figure = new_figure(f"Predicting a revolution left out: models against “{best}”{note}", height_mm=120)
     top, bottom = figure.subplots(2, 1, sharex=True)
     draw_summed(comparison, top)
     draw_each(comparison, bottom)
@@ -56,7 +56,7 @@ def draw_summed(comparison: Comparison, ax: Axes) -> Axes:
     ax.set_ylabel("Difference of elpd,\nsummed up to here")
     year_axis(ax)
     best, method = comparison.names[0], comparison.loos[0].method
-    ax.set_title(f"below zero {best} is ahead ({method})", loc="right")
+    ax.set_title(f"below zero “{best}” is ahead ({method})", loc="right")
     return finish(comparison.runs[0], ax, "")
 
 
@@ -75,6 +75,11 @@ def draw_each(comparison: Comparison, ax: Axes) -> Axes:
         linear = max(min(typical), 0.1)
         ax.set_yscale("symlog", linthresh=linear)
         ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
+        # Matplotlib's margin, a share of the values, is nothing at the end of a logarithmic axis.
+        scale, ends = ax.yaxis.get_transform(), ax.dataLim.intervaly
+        low, high = scale.transform(ends)
+        room = 0.05 * (high - low)
+        ax.set_ylim(*scale.inverted().transform([low - room, high + room]))
     ax.set_ylabel("Difference of log predictive\ndensity, each revolution")
     year_axis(ax)
     return finish(comparison.runs[0], ax, "")

@@ -123,7 +123,23 @@ def test_figure(far, rng):
         np.testing.assert_allclose(line.get_ydata()[-1], comparison.difference(i).sum())
         np.testing.assert_allclose(points.get_ydata(), comparison.difference(i))
     assert [text.get_text() for text in figure.legends[0].texts] == ["b", "c"]
+    assert "“a”" in figure.get_suptitle()
+    assert "“a” is ahead" in top.get_title("right")
     assert any("simulated" in text.get_text() for text in figure.texts)
+
+
+def test_no_revolution_lies_on_the_edge_of_the_figure(far, rng):
+    """Where a few differ by far more than the others, too, which takes a logarithmic axis."""
+    _, runs, _ = far
+    near = rng.normal(-70, 0.1, 40)
+    other = near + rng.normal(0, 0.3, 40)
+    other[17] -= 60
+    comparison = Comparison(("a", "b"), (runs["near"],) * 2, (made(near), made(other)))
+    with matplotlib.style.context(STYLE, after_reset=True):
+        bottom = difference_figure(comparison).axes[1]
+    assert bottom.get_yscale() == "symlog"
+    place = bottom.transAxes.inverted().transform(bottom.transData.transform([(2010, other[17] - near[17])]))
+    assert 0.03 < place[0, 1] < 0.1
 
 
 def test_commands(far, tmp_path):
