@@ -165,10 +165,10 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
     figure = new_figure("What a fit costs (simulated data)", height_mm=130)
     axes = figure.subplots(2, 2, sharex=True).ravel()
     panels: tuple[tuple[str, Callable[[Result], float]], ...] = (
-        ("Gradient of one band (ms); ×: its arrays read once", lambda r: r["gradient_ms"]),
-        ("Wall time of `ridgebayes fit` (s)", lambda r: r["fit"]["wall_s"]),
+        ("Gradient of one band [ms]; ×: its arrays read once", lambda r: r["gradient_ms"]),
+        ("Wall time of `ridgebayes fit` [s]", lambda r: r["fit"]["wall_s"]),
         ("Worst ESS of an intensity a second", ess_per_second),
-        ("Peak memory (GiB)", lambda r: r["fit"]["peak_gib"]),
+        ("Peak memory [GiB]", lambda r: r["fit"]["peak_gib"]),
     )
     regions = sorted({r["case"]["regions"] for r in found})
     bands = sorted({r["case"]["bands"] for r in found})

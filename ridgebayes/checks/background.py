@@ -31,12 +31,12 @@ def background(design: Design) -> Views:
                   lambda r: kurtosis(r.coefficients[..., present]).mean(1), log_kurtosis),
     ]  # fmt: skip
     curves = [
-        Curve("phase", phases, "Orbital phase", "Mean residual (sd)", lambda r: by_phase.amplitude(r.cut)),
+        Curve("phase", phases, "Orbital phase", "Mean residual [sd]", lambda r: by_phase.amplitude(r.cut)),
         Curve(
             "level",
             _years(when),
             "Year",
-            "Constant of revolutions (sd)",
+            "Constant of revolutions [sd]",
             lambda r: by_time.amplitude(r.coefficients[:, 0, present]),
         ),
     ]
@@ -75,7 +75,7 @@ def _tracer(design: Design, tracer: NDArray, present: NDArray) -> Views:
                       lambda r: _along(r.cut, diluted))
         )  # fmt: skip
     curves = [
-        Curve("tracer", 100 * centre, "Tracer over its trend, less 1 (%)", "Mean residual (sd)",
+        Curve("tracer", 100 * centre, "Tracer over its trend, less 1 [%]", "Mean residual [sd]",
               lambda r: by_tracer.amplitude(r.cut))
     ]  # fmt: skip
     return statistics, curves

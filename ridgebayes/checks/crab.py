@@ -37,7 +37,7 @@ def crab(design: Design) -> Views:
                       lambda r: (r.cut[:, bright] ** 2).mean(1) / (r.cut[:, others] ** 2).mean(1), np.log, 1)
         )  # fmt: skip
     curves = [
-        Curve("crab", years, "Year", "What the fit leaves (% of the Crab)",
+        Curve("crab", years, "Year", "What the fit leaves [% of the Crab]",
               lambda r: by_time.amplitude(r.cut))
     ]  # fmt: skip
     return statistics, curves

@@ -57,10 +57,10 @@ def _latitude(design: Design, seen: NDArray, plane: NDArray, bare: NDArray) -> V
                   lambda r: by_longitude.chi2(r.cut), np.cbrt, 1),
     ]  # fmt: skip
     curves = [
-        Curve("latitude", middle(_STRIPS), "Galactic latitude (°)", "What the fit leaves (mCrab)",
+        Curve("latitude", middle(_STRIPS), "Galactic latitude [deg]", "What the fit leaves [mCrab]",
               lambda r: by_strip.amplitude(r.cut)),
-        Curve("longitude", middle(_LONGITUDES), "Galactic longitude (°)",
-              "What the fit leaves (mCrab)", lambda r: by_longitude.amplitude(r.cut)),
+        Curve("longitude", middle(_LONGITUDES), "Galactic longitude [deg]",
+              "What the fit leaves [mCrab]", lambda r: by_longitude.amplitude(r.cut)),
     ]  # fmt: skip
     return statistics, curves
 
@@ -124,7 +124,7 @@ def _change(design: Design, plane: NDArray, bare: NDArray) -> Views:
         )  # fmt: skip
     middle = (_LONGITUDES[1:] + _LONGITUDES[:-1]) / 2
     curves = [
-        Curve("variable", middle, "Galactic longitude (°)",
+        Curve("variable", middle, "Galactic longitude [deg]",
               "rms pull of half years", by_longitude)
     ]  # fmt: skip
     return statistics, curves
