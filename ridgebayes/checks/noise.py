@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
@@ -36,7 +38,7 @@ def noise(design: Design) -> Views:
         ),
     ]
     curves = [
-        Curve("distribution", middle, "Residual (sd)", "ScWs", lambda r: histogram(r.whole)),
+        Curve("distribution", middle, "Residual [sd]", "ScWs", lambda r: histogram(r.whole)),
         Curve(
             "pit", (np.arange(_PIT_BINS) + 0.5) / _PIT_BINS, "Probability of a lower rate, given the fit",
             "Share of ScWs × 20", lambda r: _pit(r) / n * _PIT_BINS,
@@ -74,7 +76,10 @@ def _scatter(design: Design) -> Views:
     def excess(r: Residuals) -> NDArray:
         return (r.cut**2 - (r.cut**2).mean(1, keepdims=True)) / np.sqrt(2)
 
-    scatter = lambda bins: lambda r: np.sqrt(np.maximum(bins.amplitude(r.cut**2), 0))  # noqa: E731
+    def scatter(bins: Bins) -> Callable[[Residuals], NDArray]:
+        """Scatter of each bin over that of all, as the statistics take it."""
+        return lambda r: np.sqrt(np.maximum(bins.amplitude(r.cut**2 / (r.cut**2).mean(1, keepdims=True)), 0))
+
     statistics = [
         Statistic(
             "scatter.years", "variance of the residuals from year to year (1: noise)",
@@ -90,12 +95,12 @@ def _scatter(design: Design) -> Views:
                   lambda r: _slope(excess(r), design.counting)),
     ]  # fmt: skip
     curves = [
-        Curve("scatter_years", years + 0.5, "Year", "rms residual (sd)", scatter(by_year)),
+        Curve("scatter_years", years + 0.5, "Year", "rms residual\nover that of all ScWs", scatter(by_year)),
         Curve(
             "scatter_level",
             100 * levels,
-            "Rate over its mean, less 1 (%)",
-            "rms residual (sd)",
+            "Rate over its mean, less 1 [%]",
+            "rms residual\nover that of all ScWs",
             scatter(by_level),
         ),
     ]

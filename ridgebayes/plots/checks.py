@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ridgebayes.checks.results import Checks, CurveResult, Result
-from ridgebayes.checks.verdicts import p_words
+from ridgebayes.checks.verdicts import SUBJECTS, p_words
 from ridgebayes.plots.style import (
     BLUE,
     LIGHT,
@@ -68,18 +68,21 @@ def overview(run: Run, checks: Checks) -> Figure:
 def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
     """Draw the statistics of one band, a row each; what lies beyond the axis is an arrow at its edge."""
     place = {name: -row for row, name in enumerate(names)}
-    ax.axvspan(-_MOST, _MOST, color=LIGHT, lw=0, label="94 % interval of replicates")
-    ax.axvspan(-_HALF, _HALF, color=MIDDLE, lw=0, label="50 % interval of replicates")
+    ax.axvspan(-_MOST, _MOST, color=LIGHT, lw=0, label="94% interval of replicates")
+    ax.axvspan(-_HALF, _HALF, color=MIDDLE, lw=0, label="50% interval of replicates")
     for found in (False, True):
         rows = [result for result in results if result.found is found]
         z = np.array([np.clip(result.z, -_REACH, _REACH) for result in rows])
         y = np.array([place[result.statistic] for result in rows])
         colour = VERMILLION if found else "black"
         for marker, which in (("o", np.abs(z) < _REACH), (">", z >= _REACH), ("<", z <= -_REACH)):
-            label = ("data: found" if found else "data") if marker == "o" else None
+            label = "data: found" if found else "data"
+            if marker != "o":
+                # An empty one would be in the legend, too.
+                label = f"{'found' if found else 'data'}, beyond ±{_REACH:g} sd" if which.any() else "_"
             ax.plot(z[which], y[which], marker, ms=4 if found else 3, color=colour, ls="none", label=label)
     ax.set(xlim=(-_REACH - 0.8, _REACH + 0.8), ylim=(-len(names) + 0.3, 0.7))
-    ax.set_xlabel("Distance from the replicates (sd)")
+    ax.set_xlabel("Distance from the replicates [sd]")
     ax.set_yticks(list(place.values()), [readable(name) for name in place])
     ax.tick_params(axis="y", length=0)
     return ax
@@ -92,7 +95,7 @@ def readable(statistic: str) -> str:
 
 
 def curve_figure(run: Run, checks: Checks, name: str) -> Figure:
-    """Draw one curve of every band, its verdict as the title."""
+    """Draw one curve of every band, with what was tested and the outcome as the title."""
     curve = checks.curves[name]
     subject = SUBJECT_OF.get(name, name)
     verdict = next(v for v in checks.verdicts if v.subject == subject)
@@ -106,7 +109,11 @@ def curve_figure(run: Run, checks: Checks, name: str) -> Figure:
         note += " (found)" if any(r.found for r in about) else ""
         return finish(run, ax, band_title(run, band, *([note] if note else [])))
 
-    return each_band(textwrap.fill(str(verdict), _WRAP), panel)(run)
+    text = str(verdict)
+    nothing = f"Nothing found: no p is below {checks.limit:.1g}"
+    outcome = f"Found: {text[0].lower()}{text[1:]}" if verdict.found else nothing
+    lines = f"Tested: {SUBJECTS[subject].quiet}", outcome
+    return each_band("\n".join(textwrap.fill(line, _WRAP) for line in lines), panel)(run)
 
 
 def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
@@ -119,14 +126,14 @@ def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
     x = curve.x[known]
     # A bar a bin: between them nothing is known.
     wide = float(np.clip(300 / max(x.size, 1), 4, 14))
-    ax.vlines(x, low[known], high[known], color=LIGHT, lw=wide, label="94 % interval of replicates")
-    ax.vlines(x, lower[known], upper[known], color=MIDDLE, lw=wide, label="50 % interval of replicates")
+    ax.vlines(x, low[known], high[known], color=LIGHT, lw=wide, label="94% interval of replicates")
+    ax.vlines(x, lower[known], upper[known], color=MIDDLE, lw=wide, label="50% interval of replicates")
     ax.plot(x, middle[known], "_", color=BLUE, ms=wide)
     out = known & ((observed < low) | (observed > high))
     ax.plot(x, observed[known], "-", color="black", lw=0.4)
     ax.plot(curve.x[known & ~out], observed[known & ~out], "o", color="black", ms=3, label="data")
     if out.any():
-        ax.plot(curve.x[out], observed[out], "D", color=VERMILLION, ms=3.5, label="data outside 94 %")
+        ax.plot(curve.x[out], observed[out], "D", color=VERMILLION, ms=3.5, label="data outside 94%")
     ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
     if x.size:
         ax.set_ylim(*known_range(low[known], high[known], observed[known]))
@@ -143,10 +150,8 @@ def _draw_distribution(ax: Axes, curve: CurveResult, band: int) -> Axes:
     """Draw numbers of ScWs on a logarithmic axis; none at all lies on its lower edge."""
     low, lower, _, upper, high = np.maximum(curve.replicated[:, band], 0.5)
     observed = curve.observed[band]
-    ax.fill_between(curve.x, low, high, color=LIGHT, lw=0, label="94 % interval of replicates", step="mid")
-    ax.fill_between(
-        curve.x, lower, upper, color=MIDDLE, lw=0, label="50 % interval of replicates", step="mid"
-    )
+    ax.fill_between(curve.x, low, high, color=LIGHT, lw=0, label="94% interval of replicates", step="mid")
+    ax.fill_between(curve.x, lower, upper, color=MIDDLE, lw=0, label="50% interval of replicates", step="mid")
     out = (observed < curve.replicated[0, band]) | (observed > curve.replicated[-1, band])
     some: NDArray = observed > 0
     ax.plot(curve.x[some & ~out], observed[some & ~out], "o", color="black", ms=3, label="data")
@@ -157,7 +162,7 @@ def _draw_distribution(ax: Axes, curve: CurveResult, band: int) -> Axes:
             "D",
             color=VERMILLION,
             ms=3.5,
-            label="data outside 94 %",
+            label="data outside 94%",
         )
     ax.set_yscale("log")
     ax.set(xlabel=f"{curve.x_label}; beyond the axis: in the first and last bin", ylabel=curve.y_label)
