@@ -1,9 +1,9 @@
 """Background of one band: tracer and orbital phase, revolution by revolution.
 
-A revolution is calibrated from its own ScWs off the plane in full (constant, phase, phase²) where it has
-enough of them, spread widely enough in phase; with its own constant on the mission's mean phase curve where
-it has a few; with the mean constant of its neighbours in time where it has none. What each of these costs is
-measured on the revolutions that can do better, and enters the error of the background.
+A revolution with enough ScWs off the plane, spread widely enough in phase, is calibrated in full (constant,
+phase, phase²). With fewer ScWs only its constant is fitted, and the phase curve is the mission's mean. With
+none it takes the mean constant of its neighbours in time. The errors of these approximations are measured on
+better calibrated revolutions and enter the error of the background.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ class Settings:
     min_latitude
         ScWs pointed farther than this from the plane calibrate the background, degrees.
     min_full
-        A revolution with at least this many of them gets all three terms of its own...
+        A revolution with at least this many such ScWs gets all three terms of its own...
     min_phase_span
-        ... if they span at least this part of the orbit.
+        ... if they span at least this fraction of the orbit.
     min_constant
-        With at least this many it gets its own constant, on the mission's mean phase curve.
+        With at least this many it gets its own constant and the mission's mean phase curve.
     neighbour_days
-        With fewer it takes the mean constant of the revolutions within so many days; 0 leaves it out.
+        With fewer it takes the mean constant of revolutions within this many days; 0 leaves it out.
     clip
         Outliers beyond this many standard deviations are left out.
     crab_order
-        Order of the polynomial in time of the Crab rate; the published method takes a cubic.
+        Order of the polynomial in time of the Crab rate; the published method uses a cubic.
     max_crab_error
-        The order is lowered until the relative error of the Crab rate is below this over the whole mission.
+        The order is reduced until the relative error of the Crab rate is below this at all times.
     min_crab_response
-        ScWs that contain the Crab count where its response is at least this.
+        ScWs that contain the Crab are used if the response at the Crab is at least this.
     galaxy_iterations
-        How often the Galaxy's own light is taken off the ScWs that calibrate background and Crab, as the
-        template scaled to the residuals of the plane; 0 ignores it, as the published method is described.
+        Number of iterations that subtract the template, scaled to the residuals of the plane, from the ScWs
+        that calibrate background and Crab. 0 neglects this emission, as the published method does.
 
     Raises
     ------
     InputError
-        A value without a meaning.
+        If a value is out of range.
     """
 
     min_latitude: float = 20.0
@@ -84,20 +84,20 @@ class Settings:
 
 
 class Rates(NamedTuple):
-    """One band of N ScWs, and what its background depends on.
+    """Rates of N ScWs in one band, and the predictors of their background.
 
     Attributes
     ----------
     rate, variance
-        cts/s and its counting variance, (N,).
+        Rate, cts/s, and its Poisson variance, (N,).
     tracer
-        Tracer less its mean over the mission, cts/s; zeros without one, (N,).
+        Tracer minus its mean over the mission, cts/s; zeros without a tracer, (N,).
     basis
-        Of `phase_basis`, (N, 3).
+        Phase terms from `phase_basis`, (N, 3).
     revolution
         Index of the revolution, (N,).
     quiet
-        ScWs that may calibrate the background, (N,).
+        True for ScWs that may calibrate the background, (N,).
     mjd
         Middle of each revolution, (R,).
     """
@@ -120,13 +120,13 @@ class Background:
     tracer, tracer_err
         Coefficient a, cts/s per cts/s of the tracer; 0 without a tracer.
     coefficients, covariance
-        Of the phase basis, (R, 3) and (R, 3, 3).
+        Coefficients of the phase terms, (R, 3), and their covariance, (R, 3, 3).
     kind
         NONE, BORROWED, CONSTANT or FULL, (R,).
     scatter
         Excess scatter from ScW to ScW.
     used
-        ScWs that calibrated it, outliers left out, (N,).
+        True for ScWs that calibrated it, without outliers, (N,).
     """
 
     tracer: float
@@ -138,9 +138,9 @@ class Background:
     used: Bools
 
     def at(self, rates: Rates) -> tuple[Floats, Floats]:
-        """Background of every ScW and its standard error, (N,) each; NaN where uncalibrated.
+        """Return the background of every ScW and its standard error, (N,) each; NaN where uncalibrated.
 
-        The error of the tracer coefficient is left out: it is a hundredth of the scatter.
+        The error of the tracer coefficient is neglected; it is a hundredth of the scatter.
         """
         phi, rho = rates.basis, rates.revolution
         value = self.tracer * rates.tracer + np.einsum("nj,nj->n", phi, self.coefficients[rho])
@@ -151,7 +151,7 @@ class Background:
 
 
 def phase_basis(phase: Floats) -> Floats:
-    """Shifted Legendre polynomials of degree 0 to 2, (N, 3): they span 1, P, P² and are less collinear."""
+    """Shifted Legendre polynomials of degree 0 to 2, (N, 3); less collinear than 1, P, P²."""
     return np.asarray(legendre.legvander(2 * phase - 1, 2), float)
 
 
@@ -160,12 +160,12 @@ def fit_background(rates: Rates, settings: Settings) -> Background:
 
     The tracer coefficient is fitted jointly with the terms of all revolutions, so only the variation within
     revolutions determines it. It is the coefficient of the *measured* tracer: counting noise in the tracer
-    dilutes it, which is right for predicting a rate from a measured tracer, and it is not corrected for that.
+    dilutes it. It is not corrected for that, because rates are predicted from the measured tracer.
 
     Parameters
     ----------
     rates
-        The band.
+        Rates of the band.
     settings
         Thresholds.
     """
@@ -175,23 +175,23 @@ def fit_background(rates: Rates, settings: Settings) -> Background:
         a, a_variance, own, covariance, fitted_variance = _solve(rates, used, kind, scatter2, phase)
         full = kind == FULL
         before = np.append(phase, scatter2)
-        # Mean and variance of the phase terms, (2, 2), from the revolutions that have their own.
+        # Mean and variance of the phase terms, (2, 2), over revolutions calibrated in full.
         phase = np.array([mean_and_excess(own[full, j], covariance[full, j, j], 5.0)[::2] for j in (1, 2)])
         calibrated = used & (kind[rates.revolution] > BORROWED)
         own_error2 = _quadratic(rates.basis, covariance[rates.revolution])
         residual = rates.rate - a * rates.tracer
         residual -= np.einsum("nj,nj->n", rates.basis, own[rates.revolution])
-        # Only where the phase curve is a revolution's own is the scatter all that is left.
+        # Residuals measure the scatter only in revolutions with a phase curve of their own.
         judged = FULL if full.any() else CONSTANT
         by = calibrated & (kind[rates.revolution] == judged)
         n_parameters = (1 if judged == CONSTANT else 3) * (kind == judged).sum() + 1
         scatter2 = excess_variance(residual[by] ** 2, rates.variance[by], by.sum() - n_parameters)
-        # The fit follows a point that it used, and not one that it did not.
+        # The fit is correlated with points that it used: their residuals are smaller.
         followed = np.where(full[rates.revolution], own_error2, fitted_variance[rates.revolution])
         expected2 = rates.variance + scatter2 + own_error2 - 2 * calibrated * followed
         beyond = residual**2 > settings.clip**2 * np.maximum(expected2, 1e-3 * rates.variance)
         kept = rates.quiet & ~(beyond & (kind[rates.revolution] > BORROWED))
-        # Constants on the mean phase curve, and weights, are those of the round before.
+        # This round used the phase curve and the scatter of the previous one: iterate until both agree.
         settled = np.allclose(np.append(phase, scatter2), before, rtol=1e-4, atol=1e-8)
         if settled and (kept == used).all():
             break
@@ -201,7 +201,7 @@ def fit_background(rates: Rates, settings: Settings) -> Background:
 
 
 def _rough_scatter(rates: Rates) -> float:
-    """Excess variance from differences of successive quiet ScWs: a start that outliers do not move."""
+    """Excess variance from differences of successive quiet ScWs: an initial value robust to outliers."""
     rows = np.flatnonzero(rates.quiet)
     rows = rows[np.lexsort((rates.basis[rows, 1], rates.revolution[rows]))]
     same = np.diff(rates.revolution[rows]) == 0
@@ -213,7 +213,7 @@ def _rough_scatter(rates: Rates) -> float:
 
 
 def _kinds(rates: Rates, used: Bools, settings: Settings) -> Ints:
-    """How each revolution can be calibrated by its own ScWs, (R,)."""
+    """Kind of calibration that the ScWs of each revolution allow, (R,)."""
     n_revolutions = rates.mjd.size
     rho, basis = rates.revolution[used], rates.basis[used]
     count = np.bincount(rho, minlength=n_revolutions)
@@ -222,7 +222,7 @@ def _kinds(rates: Rates, used: Bools, settings: Settings) -> Ints:
     np.maximum.at(high, rho, basis[:, 1])
     kind = np.where(count >= settings.min_constant, CONSTANT, NONE)
     wide = (count >= settings.min_full) & ((high - low) / 2 >= settings.min_phase_span)
-    # Twenty ScWs at two phases do not make a parabola, however far apart.
+    # ScWs at only two phases do not determine a parabola, however many they are.
     gram = np.array([[np.bincount(rho, basis[:, i] * basis[:, j], minlength=n_revolutions) for j in range(3)]
                      for i in range(3)]).transpose(2, 0, 1)  # fmt: skip
     kind[wide & (np.linalg.eigvalsh(gram)[:, 0] > _FLATTEST * count)] = FULL
@@ -236,16 +236,16 @@ def _quadratic(phi: Floats, covariance: Floats) -> Floats:
 def _solve(
     rates: Rates, used: Bools, kind: Ints, scatter2: float, phase: Floats
 ) -> tuple[float, float, Floats, Floats, Floats]:
-    """Weighted least squares for the tracer coefficient and each revolution's own terms.
+    """Solve weighted least squares for the tracer coefficient and the terms of each revolution.
 
-    The normal equations fall apart into one 3 × 3 block a revolution once `a` is eliminated (Schur
-    complement). Revolutions with their own constant alone have the mean phase curve taken off.
+    With `a` eliminated (Schur complement), the normal equations separate into one 3 × 3 block for each
+    revolution. The mean phase curve is subtracted where only the constant is fitted.
 
     Returns
     -------
     tuple
-        a, its variance, terms (R, 3), covariance (R, 3, 3) that includes the phase curve where it is not
-        their own, variance of the constant alone (R,).
+        a, its variance, terms (R, 3), their covariance (R, 3, 3), which includes the variance of the mean
+        phase curve where it is used, and the variance of the constant at a fixed curve (R,).
     """
     rho = rates.revolution[used]
     calibrated = kind[rho] > BORROWED
@@ -267,7 +267,7 @@ def _solve(
     of_value, of_tracer = (np.stack([total(x * phi[:, j]) for j in range(3)], -1) for x in (value, tracer))
     explained = np.einsum("rij,rj->ri", inverse, of_tracer)
     information = float(total(tracer**2).sum() - (explained * of_tracer).sum())
-    # Rounding leaves a little information where the tracer does not vary within revolutions.
+    # If the tracer does not vary within revolutions, only rounding errors remain here.
     if information > 1e-9 * float(total(tracer**2).sum()):
         a = float(total(tracer * value).sum() - (explained * of_value).sum()) / information
         a_variance = 1 / information
@@ -276,7 +276,7 @@ def _solve(
     terms = np.einsum("rij,rj->ri", inverse, of_value - a * of_tracer)
     covariance = inverse * (own[:, :, None] & own[:, None, :])
 
-    # One's own constant on a phase curve that is not: an error of the curve moves the constant the other way.
+    # A constant fitted on the mean phase curve is anticorrelated with errors of that curve.
     alone = kind == CONSTANT
     spread = np.diag(phase[:, 1])
     gauge = np.stack([total(all_terms[:, j]) for j in (1, 2)], -1)[alone] * inverse[alone, 0, 0][:, None]
@@ -294,9 +294,9 @@ def _complete(
     phase: Floats,
     settings: Settings,
 ) -> tuple[Floats, Floats, Ints]:
-    """Lend the mean constant of their neighbours to the revolutions without their own.
+    """Give revolutions without a constant the mean constant of their neighbours.
 
-    Its error is what the calibrated revolutions show when they are predicted from their neighbours.
+    Its error is estimated by predicting calibrated revolutions from their neighbours.
     """
     terms, covariance, kind = terms.copy(), covariance.copy(), kind.copy()
     source, target = np.flatnonzero(kind > BORROWED), np.flatnonzero(kind == NONE)
@@ -305,21 +305,21 @@ def _complete(
     constant, variance = terms[source, 0], covariance[source, 0, 0]
     away = np.abs(rates.mjd[:, None] - rates.mjd[source])
     near = (away <= settings.neighbour_days).astype(float)
-    near[source, np.arange(source.size)] = 0  # nobody is their own neighbour
+    near[source, np.arange(source.size)] = 0  # a revolution is not its own neighbour
     spread2 = float(np.var(constant))
-    for _ in range(4):  # the spread sets the weights
+    for _ in range(4):  # weights depend on the spread
         weight = 1 / (variance + spread2)
         total = near @ weight
         found = total > 0
         mean = np.divide(near @ (weight * constant), total, out=np.zeros(total.size), where=found)
-        # A mean of m neighbours, each with its own error and spread; (Σ w²(v + s²)) / (Σ w)².
+        # Variance of the mean of m neighbours with variances v + s²: (Σ w²(v + s²)) / (Σ w)².
         error2 = np.divide(1.0, total, out=np.zeros(total.size), where=found)
         known = found[source]
         if known.sum() < 3:
             return terms, covariance, kind
         measured = variance[known]
         difference = constant[known] - mean[source][known]
-        # Var(difference) = own error + spread · (1 + 1/m): solved for the spread with the errors known.
+        # Solve Var(difference) = own error + spread · (1 + 1/m) for the spread.
         share = 1 + error2[source][known] / max(spread2, 1e-30)
         spread2 = mean_and_excess(difference / np.sqrt(share), measured / share, 5.0)[2]
     lent = target[found[target]]

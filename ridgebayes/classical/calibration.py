@@ -1,4 +1,4 @@
-"""Calibrate background and Crab rate, and leave the residual of every ScW in mCrab."""
+"""Calibrate background and Crab rate, and compute the residual of every ScW in mCrab."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ class Calibration:
     Attributes
     ----------
     scws
-        The table, in the order given.
+        The table, in its original order.
     settings, response, template
-        What it was calibrated with; `template` is a sky of one region.
+        Settings, response and template of the calibration; `template` is a sky of one region.
     background, background_err
-        cts/s, (N, K); NaN where a revolution is not calibrated.
+        Background and its error, cts/s, (N, K); NaN where a revolution is not calibrated.
     crab_rate, crab_rate_err
-        cts/s per Crab at each ScW, (N, K).
+        Crab rate at each ScW and its error, cts/s per Crab, (N, K).
     scatter
         Excess scatter from ScW to ScW, cts/s, (K,).
     tracer, tracer_err
-        Coefficient of the tracer, (K,); 0 without one.
+        Coefficient of the tracer and its error, (K,); 0 without a tracer.
     revolutions
-        Their numbers, (R,).
+        Numbers of the revolutions, (R,).
     coefficients
-        Constant, phase and phase² terms (shifted Legendre polynomials), cts/s, (R, K, 3); NaN where none.
+        Constant, phase and phase² terms (shifted Legendre polynomials), cts/s, (R, K, 3); NaN where missing.
     kind
-        How a revolution is calibrated, (R, K): `background.FULL`, `CONSTANT`, `BORROWED` or `NONE`.
+        Kind of calibration, (R, K): `background.FULL`, `CONSTANT`, `BORROWED` or `NONE`.
     used
-        ScWs that calibrated the background, outliers left out, (N, K).
+        True for ScWs that calibrated the background, without outliers, (N, K).
     seen
-        What each ScW sees of the template, deg², (N,).
+        Exposure of the template in each ScW, deg², (N,).
     galaxy
-        Brightness of the template taken off the calibrating ScWs, mCrab/deg², (K,).
+        Brightness of the template that was subtracted from the calibrating ScWs, mCrab/deg², (K,).
     residual, error
-        1000 (rate − background) / Crab rate, mCrab, (N, K), NaN where uncalibrated; and its error: counting,
-        scatter and background in quadrature (that of the Crab rate, common to all, is not in it).
+        1000 (rate − background) / Crab rate, mCrab, (N, K), NaN where uncalibrated; and its error: counting
+        noise, scatter and background error in quadrature, without the common error of the Crab rate.
     left_out
-        Counts of what was left out.
+        Numbers of excluded ScWs and revolutions, by reason.
     """
 
     scws: ScWTable
@@ -93,7 +93,7 @@ def starlight_sky(lat_max: float = 30.0) -> Sky:
     Parameters
     ----------
     lat_max
-        Where it ends, degrees; 30 as in the shipped sets of regions.
+        Latitude at which it ends, degrees; 30 as in the shipped sets of regions.
     """
     whole = Region.cell("starlight", (-180.0, 180.0), Shape("starlight"), lat_max=lat_max)
     return build("starlight", [whole])
@@ -117,19 +117,20 @@ def calibrate(
     response
         Response of the instrument; the trapezoid by default.
     crab_rate
-        Crab rate of every band in cts/s, by band name; used, and required, where no ScW contains the Crab.
+        Crab rate of every band in cts/s, by band name; required if no ScW contains the Crab.
     template
-        A sky of one region: the shape of the Galactic emission, by which the Galaxy's light is taken off the
-        calibrating ScWs and by which fluxes are brought to a region's centre. By default the starlight.
+        A sky of one region with the shape of the Galactic emission, by default starlight. It is used to
+        subtract this emission from the calibrating ScWs and to convert fluxes to the centre of a region.
     settings
         Thresholds.
     cache
-        Keep the exposure of the template on disk for the next time.
+        Keep the exposure of the template on disk.
 
     Raises
     ------
     InputError
-        No ScW off the plane; no Crab and no Crab rate, or both; a template of several regions.
+        If no ScW is off the plane, neither or both of Crab ScWs and `crab_rate` are given, or the template
+        has several regions.
     """
     response, settings = response or Trapezoid(), settings or Settings()
     template = starlight_sky() if template is None else template
@@ -178,7 +179,7 @@ def calibrate(
 
 
 def _given_crab(scws: ScWTable, crab_rate: Mapping[str, float] | None, source: str) -> Floats | None:
-    """Crab rate as given, (K,), or None where the ScWs have it."""
+    """Return the Crab rate given by the user, (K,), or None if ScWs contain the Crab."""
     for name in crab_rate or {}:
         if name not in scws.band_names:
             raise InputError(f"crab rate: {source} has no band '{name}'{nearest(name, scws.band_names)}")
@@ -206,7 +207,7 @@ def _calibrate_band(
     """Fit background, Crab and the brightness of the Galaxy in turn."""
     galaxy, light = 0.0, np.zeros(len(scws))
     for turn in range(settings.galaxy_iterations + 1):
-        # The rates less the Galaxy calibrate; the rates themselves leave the residual.
+        # Calibrate with rates minus Galactic emission; compute residuals from the rates themselves.
         background = fit_background(rates._replace(rate=rates.rate - light), settings)
         value, error = background.at(rates)
         rest = rates.rate - value
@@ -242,9 +243,9 @@ def _calibrate_band(
 def _brightness(
     residual: Floats, noise: Floats, common: Floats, seen: Floats, revolution: Ints, plane: Bools, clip: float
 ) -> float:
-    """Brightness of the template in the residuals of the plane, mCrab/deg²; never negative.
+    """Fit the brightness of the template to residuals of the plane, mCrab/deg²; never negative.
 
-    ``noise`` is independent from ScW to ScW, ``common`` the error of the background, shared in a revolution.
+    ``noise`` is independent between ScWs; ``common`` is the error of the background, shared in a revolution.
     """
     rows = np.flatnonzero(plane & (seen > 0.05 * seen.max(initial=0.0)))
     if rows.size == 0:
@@ -258,7 +259,7 @@ def _brightness(
 
 
 def _left_out(scws: ScWTable, quiet: Bools, stacked: dict[str, Any], revolution: Ints) -> dict[str, int]:
-    """Count revolutions by how they are calibrated (in the first band), and what was left out."""
+    """Count revolutions by kind of calibration (in the first band), and excluded ScWs."""
     kind = stacked["kind"][:, 0]
     reached = quiet & (kind[revolution] > BORROWED)
     return {

@@ -1,4 +1,4 @@
-"""Crab rate over time: a low polynomial through the ScWs that still contain the Crab."""
+"""Crab rate over time: a polynomial of low order fitted to ScWs that contain the Crab."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def fit_crab(
     crab_seen: Floats,
     settings: Settings,
 ) -> Crab:
-    """Polynomial in time through the Crab rates of the revolutions.
+    """Fit a polynomial in time to the Crab rates of revolutions.
 
-    Within a revolution the error of the background is common: rates at different responses are combined by
-    generalised least squares, in which the ScWs with little Crab steady the background of those with much.
+    The error of the background is common to a revolution. Generalised least squares combine its ScWs at
+    different responses, so ScWs with little Crab also constrain the background of those with much Crab.
 
     Parameters
     ----------
     mjd, revolution
-        Of every ScW, (N,); the revolution as an index.
+        Time of every ScW, MJD, and index of its revolution, (N,).
     rest, variance
-        Rate less background, cts/s, and the variance of counting and scatter, (N,).
+        Rate minus background, cts/s, and its variance by counting noise and scatter, (N,).
     background_err
-        Error of the background, cts/s, NaN where there is none, (N,).
+        Error of the background, cts/s, NaN where it is not calibrated, (N,).
     crab_seen
         Response at the Crab where it was not removed, else 0, (N,).
     settings
@@ -51,7 +51,7 @@ def fit_crab(
     Raises
     ------
     InputError
-        No Crab ScW has a background, or the rate does not come out positive.
+        If no ScW with the Crab has a background, or the fitted rate is not positive everywhere.
     """
     rows = np.flatnonzero((crab_seen >= settings.min_crab_response) & np.isfinite(background_err))
     if rows.size == 0:
@@ -80,7 +80,7 @@ def fit_crab(
         design = legendre.legvander(everywhere, order)
         value = design @ fit.coefficients
         error = np.sqrt(np.einsum("ni,ij,nj->n", design, fit.covariance, design))
-        # Few Crabs, none late in the mission, a noisy band: less freedom rather than wild swings.
+        # Reduce the order if few or noisy Crab ScWs, or none late in the mission, leave it unconstrained.
         if value.min() > 0 and (error < settings.max_crab_error * value).all():
             break
     if not value.min() > 0:
@@ -91,7 +91,7 @@ def fit_crab(
 
 
 def _not_outlying(value: Floats, group: Ints, clip: float) -> Bools:
-    """Points within `clip` robust standard deviations of the median of their group."""
+    """Return True for points within `clip` robust standard deviations of the median of their group."""
     order = np.argsort(group, kind="stable")
     _, starts = np.unique(group[order], return_index=True)
     deviation = np.empty_like(value)

@@ -27,12 +27,12 @@ _TEMPLATE = (
     "; each revolution's mean is brought to the centre by what the template '{name}' shows there over what "
     "it shows to its pointings: the template's shape is assumed, its norm is not"
 )
-_FEW = 3  # revolutions, below which their scatter says little
+_FEW = 3  # revolutions; the scatter of fewer is uncertain
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a mean is wanted, and the pointings inside."""
+    """A region or bin, and the pointings inside."""
 
     lon: float
     lat: float
@@ -41,7 +41,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Mean:
-    """FOV flux and its error, mCrab, and what went in."""
+    """FOV flux and its error, mCrab, and the data used."""
 
     flux: float
     error: float
@@ -58,29 +58,29 @@ def fluxes(
     bootstrap: int = 0,
     seed: int = 0,
 ) -> QTable:
-    """FOV flux of every region: what a pointing at its centre sees.
+    """FOV flux of every region: the flux that a pointing at its centre sees.
 
     Parameters
     ----------
     calibration
-        Of `calibrate`.
+        Result of `calibrate`.
     sky
-        Regions; the pointings inside a region's core count (for a cell its longitudes at abs(b) < core_lat),
-        those that contain the Crab never.
+        Regions. Pointings inside the core of a region are used (for a cell, its longitudes at
+        abs(b) < core_lat), except those that contain the Crab.
     template
-        Bring the means to the region's centre with the template; otherwise they are plain means over the
-        pointings, as they fall.
+        Convert the means to the centre of the region with the template; otherwise they are plain means over
+        the pointings.
     bootstrap
-        So many resamples of the revolutions give the error, instead of the weights; 0 for none.
+        Number of bootstrap resamples of revolutions for the error; with 0 it follows from the weights.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     astropy.table.QTable
-        region, band, E_MIN, E_MAX (keV), flux, error (mCrab; the Crab rate's included), n_scws,
-        n_revolutions, note. A region without pointings has NaN and a note. Metadata: method, what was left
-        out, simulated.
+        region, band, E_MIN, E_MAX (keV), flux, error (mCrab, including that of the Crab rate), n_scws,
+        n_revolutions, note. A region without pointings has NaN and a note. Metadata: method, numbers of
+        excluded ScWs, simulated.
     """
     scws = calibration.scws
     places = [
@@ -107,19 +107,19 @@ def profile(
     lat_max: float = 5.0,
     template: bool = True,
 ) -> QTable:
-    """FOV flux against galactic longitude, from the pointings close to the plane.
+    """FOV flux against galactic longitude, from pointings close to the plane.
 
     Parameters
     ----------
     calibration
-        Of `calibrate`.
+        Result of `calibrate`.
     edges
-        Edges of the bins, rising, degrees; a bin holds its lower edge. They may run beyond ±180, over at most
-        one turn.
+        Increasing edges of the bins, degrees; a bin includes its lower edge. They may extend beyond ±180, but
+        span at most one turn.
     lat_max
-        Pointings at abs(b) < `lat_max` count, degrees.
+        Only pointings at abs(b) < `lat_max` are used, degrees.
     template
-        Bring the means to the middle of the bin at b = 0, as in `fluxes`.
+        Convert the means to the middle of the bin at b = 0, as in `fluxes`.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def profile(
     Raises
     ------
     InputError
-        Edges that do not rise, or span more than a turn.
+        If edges do not increase, or span more than a turn.
     """
     bounds = np.asarray(edges, float)
     if bounds.ndim != 1 or bounds.size < 2 or not (np.diff(bounds) > 0).all() or np.ptp(bounds) > 360:
@@ -183,7 +183,7 @@ def _filled(table: QTable, means: list[_Mean], calibration: Calibration, templat
 def _means(
     calibration: Calibration, places: Sequence[_Place], template: bool, bootstrap: int, seed: int
 ) -> list[_Mean]:
-    """Mean of every place and band, in this order."""
+    """Return means by place, then by band."""
     centre = calibration.template.fov_exposure(
         np.array([p.lon for p in places]), np.array([p.lat for p in places]), calibration.response
     )[:, 0]
@@ -203,7 +203,7 @@ def _mean(
     bootstrap: int,
     rng: np.random.Generator,
 ) -> _Mean:
-    """Weighted mean over revolutions of one region in one band."""
+    """Return the weighted mean of one place in one band over revolutions."""
     if not inside.any():
         return _Mean(np.nan, np.nan, 0, 0, "no pointing in the region")
     rows = np.flatnonzero(inside & np.isfinite(calibration.residual[:, k]))
@@ -221,13 +221,13 @@ def _mean(
             notes.append("the template is dark here: plain mean over the pointings")
     clip = calibration.settings.clip
 
-    # ScW by ScW: clipped about the median, by a width that is at least what the errors say.
+    # Clip ScWs about the median; the width is the scatter, but at least the errors.
     scaled = value * factor
     pull = (scaled - np.median(scaled)) / (sigma * factor)
     kept = np.abs(pull) <= clip * max(1.0, float(sd_about_zero(pull)))
     rows, value, sigma, common, factor = (x[kept] for x in (rows, value, sigma, common, factor))
 
-    # Revolution by revolution: independent noise averages down, the background's error does not.
+    # Average ScWs within revolutions: this reduces independent noise, not the error of the background.
     _, rho = np.unique(calibration.scws.revolution[rows], return_inverse=True)
     weight = 1 / (sigma**2 - common**2)
     norm = np.bincount(rho, weight)
@@ -235,7 +235,7 @@ def _mean(
     def average(x: Floats) -> Floats:
         return np.bincount(rho, weight * x) / norm
 
-    # Ratio of means: what the template shows to these pointings, together, over the centre.
+    # Ratio of means: template flux at the centre over its weighted mean over these pointings.
     ratio = 1 / average(1 / factor)
     mean = average(value) * ratio
     variance = (1 / norm + average(common) ** 2) * ratio**2

@@ -1,4 +1,4 @@
-"""Weighted means and polynomials with errors that include the observed scatter."""
+"""Weighted means and linear fits with errors that include the observed scatter."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ridgebayes.typing import Bools, Floats
 
 
 def excess_variance(squares: Floats, variance: Floats, dof: float) -> float:
-    """Variance that must be added to `variance` so that Σ squares / variance equals the degrees of freedom.
+    """Variance to add to `variance` so that Σ squares / variance equals the degrees of freedom.
 
     The moment estimate of Paule & Mandel 1982, J. Res. Natl. Bur. Stand. 87, 377.
 
     Parameters
     ----------
     squares, variance
-        (N,) squared residuals and the variance known of each.
+        (N,) squared residuals and their known variances.
     dof
-        N less the number of fitted parameters; at most 0 gives 0.
+        N minus the number of fitted parameters; the result is 0 if this is not positive.
 
     Returns
     -------
@@ -43,11 +43,11 @@ class Fit(NamedTuple):
     Attributes
     ----------
     coefficients, covariance
-        (p,) and (p, p), the excess scatter included in the weights.
+        (p,) and (p, p); the weights include the excess scatter.
     excess
-        Variance found beyond the given ones.
+        Excess variance over the given ones.
     used
-        (N,) False where clipped.
+        (N,) False for clipped points.
     """
 
     coefficients: Floats
@@ -57,18 +57,18 @@ class Fit(NamedTuple):
 
 
 def robust_fit(design: Floats, value: Floats, variance: Floats, clip: float, rounds: int = 20) -> Fit:
-    """Fit ``value = design @ coefficients``, with clipping and with excess scatter found from the residuals.
+    """Fit ``value = design @ coefficients`` with clipping; excess scatter is estimated from the residuals.
 
     Parameters
     ----------
     design
-        (N, p); a column of ones for a weighted mean.
+        (N, p) design matrix; a column of ones for a weighted mean.
     value, variance
-        (N,)
+        (N,) values and their variances.
     clip
-        Points farther than this many standard deviations (excess included) are left out, and may come back.
+        Points beyond this many standard deviations (including the excess) are left out of the next iteration.
     rounds
-        At most this many iterations of clipping.
+        Maximum number of clipping iterations.
     """
     used = np.ones(value.size, bool)
     excess = _first_guess(design, value, variance)
@@ -87,7 +87,7 @@ def robust_fit(design: Floats, value: Floats, variance: Floats, clip: float, rou
 
 
 def _first_guess(design: Floats, value: Floats, variance: Floats) -> float:
-    """Excess from the median of the squared residuals, which a few outliers do not move."""
+    """Estimate the excess variance from the median of the squared residuals, which is robust to outliers."""
     if value.size <= design.shape[1] + 1:
         return 0.0
     spread = float(median_abs_deviation(value, scale="normal"))
@@ -101,7 +101,7 @@ def _least_squares(design: Floats, value: Floats, variance: Floats) -> tuple[Flo
 
 
 def mean_and_excess(value: Floats, variance: Floats, clip: float) -> tuple[float, float, float]:
-    """Weighted mean, its variance, and the excess variance of the values; 0, 0, 0 for none."""
+    """Weighted mean, its variance, and the excess variance of the values; all 0 without values."""
     if value.size == 0:
         return 0.0, 0.0, 0.0
     fit = robust_fit(np.ones((value.size, 1)), value, variance, clip)

@@ -6,7 +6,7 @@
 (3, 3)
 
 `reading` opens an event list, `cuts` finds good time, noisy pixels and bursts, `pif` removes sources, `rates`
-joins them into one ScW, `many` does so for thousands of files, `table` makes them a ScWTable.
+joins them into one ScW, `many` runs this on thousands of files, `table` makes a ScWTable of the results.
 """
 
 from ridgebayes.events.many import Outcome, measure_files

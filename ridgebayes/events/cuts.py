@@ -11,17 +11,17 @@ from ridgebayes.robust import sd_about_zero
 from ridgebayes.typing import Bools, Floats
 
 _ROUNDS = 20
-_BASELINE = 301  # time bins of the running median that a burst stands out of
+_BASELINE = 301  # time bins of the running median that bursts are compared with
 
 
 def in_intervals(time: Floats, gti: Floats) -> Bools:
-    """Which times (N,) lie in sorted intervals (G, 2), their starts included."""
+    """Return True for times (N,) in sorted half-open intervals [start, stop), (G, 2)."""
     row = np.searchsorted(gti[:, 0], time, side="right") - 1
     return np.asarray((row >= 0) & (time < gti[np.maximum(row, 0), 1]))
 
 
 def overlap(edges: Floats, gti: Floats) -> Floats:
-    """Good time in every bin of `edges` (B + 1,), seconds (B,)."""
+    """Good time of each bin between `edges` (B + 1,), seconds (B,)."""
     before = np.concatenate([[0.0], np.cumsum(gti[:, 1] - gti[:, 0])])
     row = np.searchsorted(gti[:, 0], edges, side="right") - 1
     inside = np.clip(edges - gti[np.maximum(row, 0), 0], 0.0, (gti[:, 1] - gti[:, 0])[np.maximum(row, 0)])
@@ -29,24 +29,23 @@ def overlap(edges: Floats, gti: Floats) -> Floats:
 
 
 def upper_limit(expected: Floats, spread: float | Floats, sigma: float) -> Floats:
-    """Return counts that no more than one in ``1 / norm.sf(sigma)`` exceeds, (N,).
+    """Return the count that a normal pixel or bin exceeds with probability ``norm.sf(sigma)`` at most, (N,).
 
-    The larger of `sigma` times the measured spread above the expectation, and the Poisson quantile, which is
-    the larger one where counts are few.
+    It is the larger of the expectation plus `sigma` times the measured spread, and the Poisson quantile. The
+    quantile is larger at low counts.
     """
     expected = np.maximum(expected, 0.0)
-    grid = np.linspace(expected.min(), expected.max(), 257)  # quantiles of every pixel would take seconds
+    grid = np.linspace(expected.min(), expected.max(), 257)  # the quantile of every pixel would take seconds
     quantile = poisson.isf(norm.sf(sigma), grid)[np.searchsorted(grid, expected).clip(max=256)]
     return np.maximum(expected + sigma * spread, quantile)
 
 
 def noisy_pixels(images: Floats, on: Bools, pifs: Floats, sigma: float) -> Bools:
-    """Pixels that count too much, in any band, to be like the others.
+    """Find pixels with significantly more counts than the others in any band.
 
-    In each band what sources illuminate is fitted together with the level of each module
-    (`ridgebayes.events.pif`); a pixel is noisy when its count is above `upper_limit` of that fit, with the
-    median absolute deviation of the pixels as spread. The fit is repeated without the noisy ones until they
-    stay the same.
+    In each band, sources and the level of each module are fitted together (`ridgebayes.events.pif`). Pixels
+    are noisy if their count is above `upper_limit` of that fit; the spread is the median absolute deviation
+    of the pixels. The fit is repeated without noisy pixels until their set does not change.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def noisy_pixels(images: Floats, on: Bools, pifs: Floats, sigma: float) -> Bools
 
 
 def bursts(counts: Floats, good_s: Floats, bin_s: float, sigma: float) -> Bools:
-    """Time bins with a burst: counts far above the running median over 301 bins.
+    """Find time bins with a burst: counts far above the running median over 301 bins.
 
     Parameters
     ----------
@@ -102,6 +101,6 @@ def bursts(counts: Floats, good_s: Floats, bin_s: float, sigma: float) -> Bools:
     steady = median_filter(counts[whole], size=_BASELINE, mode="nearest")
     spread = float(sd_about_zero(counts[whole] - steady))
     index = np.flatnonzero(whole)
-    share = good_s / bin_s  # of a bin that is cut by the end of an interval
+    share = good_s / bin_s  # below 1 where a good time interval starts or ends in a bin
     expected = np.interp(np.arange(counts.size), index, steady) * share
     return np.asarray(filled & (counts > upper_limit(expected, spread * np.sqrt(share), sigma)))

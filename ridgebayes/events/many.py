@@ -1,7 +1,7 @@
-"""Many event lists at once: in parallel, resumable, a bad one reported and skipped.
+"""Rates of many event lists: in parallel and resumable; unusable files are reported and skipped.
 
-What an event list gave is kept in a file of its own, named after the event list, its size and date, the bands
-and the cuts; it appears complete or not at all. A run that was stopped at any moment goes on where it was.
+The rates of each event list are kept in a separate file, named after the event list, its size and date, the
+bands and the cuts. Files are written atomically, so a run that was stopped can be resumed.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from ridgebayes.parallel.scheduler import Scheduler
 from ridgebayes.parallel.tasks import run
 from ridgebayes.table.scw import Band
 
-_METHOD = 1  # counted up when the same cuts give other rates: what was kept is then not used again
+_METHOD = 1  # increase it when the same cuts give other rates: this invalidates kept results
 
 
 @dataclass
 class Outcome:
-    """What event lists gave.
+    """Results of many event lists.
 
     Parameters
     ----------
     rates
-        In the order of SCW_ID.
+        Rates in the order of SCW_ID.
     skipped
-        Event lists that gave nothing, and why, in one line each.
+        One line for each unusable event list, with the reason.
     reused
-        How many were done before.
+        Number of event lists whose rates were kept from an earlier run.
     """
 
     rates: list[ScWRates] = field(default_factory=list)
@@ -50,11 +50,11 @@ class Outcome:
 class _Job:
     bands: tuple[Band, ...]
     cuts: Cuts
-    pifs: Mapping[str, tuple[str, ...]]  # files of every ScW
+    pifs: Mapping[str, tuple[str, ...]]  # SCW_ID → PIF files
     folder: Path | None
 
     def __call__(self, path: Path) -> ScWRates | str:
-        """Measure one event list; say in one line why it cannot be."""
+        """Measure one event list, or return a one-line reason why it cannot be used."""
         try:
             events = read_events(path)
             chosen = [pif for file in self.pifs.get(events.scw_id, ()) for pif in read_pifs(file)]
@@ -62,7 +62,7 @@ class _Job:
             return measure(events, self.bands, pifs, self.cuts)
         except InputError as error:
             return str(error)
-        except Exception as error:  # whatever one file does, the others go on
+        except Exception as error:  # no error in one file may stop the others
             return f"{path}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
@@ -81,25 +81,25 @@ def measure_files(
     Parameters
     ----------
     paths
-        Event lists, one a ScW.
+        Event lists, one for each ScW.
     bands, cuts
         As for :func:`ridgebayes.events.rates.measure`.
     pifs
-        PIF files; each goes to the event list of the same SWID.
+        PIF files; each is used for the event list of the same SWID.
     folder
-        Where to keep what is done; made if need be. None: nowhere.
+        Folder for finished rates, created if missing. With None nothing is kept.
     scheduler
-        Where event lists are measured: by default in this process, ``"local"`` with a process on every core,
-        ``"local:4"`` with so many, or at the address of a Dask scheduler, whose workers must find the files
-        at the same place. One event list of an hour takes 0.5 GB.
+        Where event lists are measured: by default in this process; ``"local"``, a process on every core;
+        ``"local:4"``, four processes; or the address of a Dask scheduler, whose workers must find the files
+        under the same paths. An event list of one hour takes 0.5 GB of memory.
     progress
-        Called once an event list.
+        Called after each event list.
 
     Raises
     ------
     InputError
-        When a PIF file cannot be used (its sources would stay in), the folder cannot be written, or a process
-        was killed. An event list that cannot be used raises nothing.
+        If a PIF file cannot be used (its sources would not be removed), the folder cannot be written, or a
+        process was killed. Unusable event lists do not raise.
     """
     place = Scheduler.of(scheduler)
     job = _Job(tuple(bands), cuts or Cuts(), _by_scw(pifs), folder)
@@ -108,7 +108,7 @@ def measure_files(
     outcome = Outcome()
     found: dict[Path, ScWRates] = {}
     waiting = []
-    # Workers elsewhere run in folders of their own.
+    # Workers on other machines have other working directories.
     given = [Path(p).expanduser().absolute() if place.address else Path(p).expanduser() for p in paths]
     for path in dict.fromkeys(given):
         kept = _kept(job, path)
@@ -155,7 +155,7 @@ def _identity(path: str | Path) -> list[Any]:
 
 
 def _file(job: _Job, path: Path) -> Path:
-    """Name the file that keeps what an event list gave."""
+    """Return the name of the file that keeps the rates of an event list."""
     assert job.folder is not None
     bands = [[band.e_min, band.e_max] for band in job.bands]
     what = json.dumps([_METHOD, _identity(path), bands, dataclasses.asdict(job.cuts)])
@@ -164,7 +164,7 @@ def _file(job: _Job, path: Path) -> Path:
 
 
 def _kept(job: _Job, path: Path) -> ScWRates | None:
-    """Return what an event list gave before, with these PIFs; None where it must be measured."""
+    """Return the kept rates of an event list with the same PIFs, or None."""
     if job.folder is None:
         return None
     try:
@@ -187,7 +187,7 @@ def _keep(job: _Job, path: Path, rates: ScWRates) -> None:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 of what is kept: a damaged file is measured again."""
+    """SHA-256 of kept rates, to detect damaged files."""
     kept = json.dumps([content["pifs"], content["rates"]])
     return hashlib.sha256(kept.encode()).hexdigest()
 

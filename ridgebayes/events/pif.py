@@ -1,4 +1,4 @@
-"""Sources and how they illuminate the detector: pixel illumination fractions, removing sources."""
+"""Pixel illumination fractions of sources, and removal of sources from detector images."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _Z, _Y = np.divmod(np.arange(SHAPE[0] * SHAPE[1]), SHAPE[1])
 MODULES = (2 * np.digitize(_Z, _ROWS) + np.digitize(_Y, _COLUMNS) == np.arange(8)[:, np.newaxis]).astype(
     float
 )
-"""Which pixels belong to which module, (8, P)."""
+"""Return True for the pixels of each module, (8, P)."""
 
-_DISTINCT = 1e-8  # smallest eigenvalue of the Gram matrix, a mean square difference of PIFs, that is solved
+_DISTINCT = 1e-8  # eigenvalue of the Gram matrix below which sources count as indistinguishable
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Illumination:
     fraction
         (P,) from 0 to 1, P = 134 × 130 pixels.
     is_crab
-        The position of the source is that of the Crab.
+        True if the source is at the position of the Crab.
     """
 
     scw_id: str
@@ -52,7 +52,7 @@ def read_pifs(path: str | PathLike[str]) -> list[Illumination]:
     Raises
     ------
     InputError
-        One line: no such file, no such image, another shape, values outside 0–1, no SWID.
+        If the file or such an image is missing, an image has another shape, values outside 0–1 or no SWID.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -92,11 +92,11 @@ class SourceFit:
     Parameters
     ----------
     background
-        (8,) counts of a pixel of each module without sources; 0 of a module that is off.
+        (8,) counts per pixel of each module without sources; 0 for a module that is off.
     sources, sources_err
-        (S,) counts that a source would give in a fully illuminated pixel, and 1σ errors.
+        (S,) counts of each source in a fully illuminated pixel, and 1σ errors.
     cleaned, cleaned_err
-        Counts of the used pixels without the sources that were fitted, and its 1σ error.
+        Sum of counts over used pixels without the removed sources, and its 1σ error.
     model
         (P,) expected counts of all pixels.
     """
@@ -112,29 +112,30 @@ class SourceFit:
 def fit_sources(image: Floats, used: Bools, pifs: Floats, removed: Bools | None = None) -> SourceFit:
     """Fit an image as ``background of the module + Σ source × PIF`` and remove sources from its sum.
 
-    A level for each of the eight modules: they differ by some per cent, which one level for all would take
-    for sources where a PIF differs from module to module.
+    Each of the eight modules has its own level. Levels differ by some per cent; with a common level the fit
+    would mistake these differences for sources with PIFs that differ from module to module.
 
-    Unweighted least squares: weights from the counts themselves would bias the background low where counts
-    are few. Every result is a linear combination Σ w·n of the counts, so its error follows from the counting
-    variance n of each pixel. Pixels that differ from one another by more than counting (thresholds) mislead
-    the fit, not the sum: that excess variance s² enters as Σ (w − 1)² s², which is 0 without sources.
+    Least squares are unweighted: weights from the counts themselves would bias the background low at low
+    counts. Every result is a linear combination Σ w·n of the counts, so its error follows from the Poisson
+    variance n of each pixel. Pixels also differ by more than Poisson noise, for example by their thresholds.
+    This excess variance s² affects the fit but not the sum of counts; it enters as Σ (w − 1)² s², which is 0
+    without sources.
 
     Parameters
     ----------
     image
         (P,) counts.
     used
-        (P,) pixels to use.
+        (P,) True for pixels to use.
     pifs
         (S, P) illumination fractions, S may be 0.
     removed
-        (S,) which sources leave the sum; None: all.
+        (S,) True for sources to remove from the sum; by default all.
 
     Raises
     ------
     InputError
-        When sources cannot be told apart: two with the same PIF, or one that is flat over the pixels used.
+        If sources cannot be separated: two have the same PIF, or one is flat over the used pixels.
     """
     counts, n_sources = image[used], pifs.shape[0]
     lit = MODULES[:, used].any(axis=1)

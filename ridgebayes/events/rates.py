@@ -1,4 +1,4 @@
-"""Rates of one ScW: counts of an event list after all cuts, over its live time."""
+"""Rates of one ScW: counts of an event list after all cuts, divided by its live time."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from ridgebayes.table.scw import Band
 from ridgebayes.typing import Floats
 
 TRACER = Band("tracer", 600.0, 1000.0)
-_BIN_S = 1.0  # of the light curve that bursts are searched in
-_MIN_PER_PIXEL = 7.0  # one pixel in a thousand that is on then counts nothing
-_MIN_SHARE = 0.8  # a bin of the scatter must have this much live time
+_BIN_S = 1.0  # bins of the light curve in which bursts are searched
+_MIN_PER_PIXEL = 7.0  # at this mean one live pixel in a thousand has no counts
+_MIN_SHARE = 0.8  # least live fraction of a bin for the scatter
 _N_PIXELS = SHAPE[0] * SHAPE[1]
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """What is cut, and how counts become rates.
+    """Thresholds of the cuts, and the normalisation of rates.
 
     Parameters
     ----------
     noisy_sigma
-        A pixel this far above the others in any band used (the tracer's too) is noisy; 0: keep all.
+        Threshold for noisy pixels in any band or the tracer, standard deviations; 0 keeps all.
     burst_sigma
-        A second this far above its surroundings, in the range of the bands, is a burst; 0: keep all.
+        Threshold for bursts in bins of 1 s over the range of the bands, standard deviations; 0 keeps all.
     full_detector
-        Scale rates to 16384 pixels, as if all counted; otherwise rates are those of the pixels used.
+        Scale rates to all 16384 pixels; otherwise rates are those of the used pixels.
     scatter_s
         Length of the time bins in which the scatter within the ScW is measured, s.
     keep
-        Sources whose PIF is used but which stay in the rates, for example ``("Crab",)``; any case.
+        Sources that are fitted but not removed, for example ``("Crab",)``; upper or lower case.
     """
 
     noisy_sigma: float = 5.0
@@ -60,7 +60,7 @@ class Cuts:
 
 @dataclass(frozen=True)
 class ScWRates:
-    """Rates of one ScW and how they came about; plain numbers that JSON can hold.
+    """Rates of one ScW and diagnostics of their measurement; JSON can store all fields.
 
     Parameters
     ----------
@@ -69,26 +69,26 @@ class ScWRates:
     mjd
         Middle of the good time, MJD (TT).
     ra, dec, roll
-        Pointing, degrees; NaN where the header does not say.
+        Pointing, degrees; NaN if the header does not give it.
     good_s, burst_s, live
-        Good time; bursts cut from it, s; live fraction of the rest, None where the file does not give it.
+        Good time, s; time of bursts that were cut, s; live fraction of the rest, None if the file lacks it.
     pixels, noisy
-        Pixels that counted; noisy ones among them, which were cut.
+        Number of live pixels, and of noisy pixels that were cut.
     rate, stat_err
         (K,) source-cleaned rates and errors, cts/s of good time (not yet divided by the live fraction).
     tracer, tracer_err
-        600–1000 keV, likewise; sources are not removed there.
+        Rate in 600–1000 keV and its error, cts/s of good time; sources are not removed.
     scatter
-        (K + 1,) standard deviation of time bins beyond counting, as a fraction of the rate; the last one is
-        the tracer's. NaN with fewer than three bins.
+        (K + 1,) excess standard deviation of time bins over Poisson noise, relative to the rate; the last one
+        is the tracer's. NaN with fewer than three bins.
     sources, removed
-        (S,) sources fitted, and whether they were removed from the rates.
+        (S,) names of fitted sources, and True for those removed from the rates.
     flux, flux_err
-        (S, K) what the sources add to the rates, cts/s.
+        (S, K) rates of the sources and their errors, cts/s.
     crab
-        The Crab is among the sources: ``"removed"``, ``"kept"``, or ``""``.
+        ``"removed"``, ``"kept"``, or ``""`` if the Crab is not among the sources.
     simulated
-        The events are simulated.
+        True for simulated events.
     """
 
     source: str
@@ -116,7 +116,7 @@ class ScWRates:
 
     @property
     def exposure(self) -> float:
-        """Good time without bursts, s; times the live fraction it is the live time."""
+        """Good time without bursts, s; the live time is this times the live fraction."""
         return self.good_s - self.burst_s
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def parse_bands(text: str) -> tuple[Band, ...]:
     Raises
     ------
     InputError
-        When an entry is no interval LOW-HIGH.
+        If an entry is not an interval LOW-HIGH.
     """
     bands = []
     for number, entry in enumerate(text.split(","), start=1):
@@ -160,15 +160,15 @@ def measure(
     bands
         K energy bands, keV; the lower edge belongs to a band, the upper does not.
     pifs
-        Sources in the field, of this ScW.
+        PIFs of the sources in this ScW.
     cuts
         Thresholds; None: the defaults.
 
     Raises
     ------
     InputError
-        When nothing is left, events are too few to tell which pixels are off (below 7 a pixel), PIFs are of
-        another ScW, or sources cannot be told apart.
+        If no events are left, events are too few to identify dead pixels (below 7 a pixel), PIFs belong to
+        another ScW, or sources cannot be separated.
     """
     cuts = cuts or Cuts()
     bands = (*bands, TRACER)
@@ -231,7 +231,7 @@ def measure(
 
 @contextmanager
 def _naming(events: EventList) -> Iterator[None]:
-    """Put the file in front of a message that does not know it."""
+    """Put the file name in front of error messages."""
     try:
         yield
     except InputError as error:
@@ -266,7 +266,7 @@ def _quiet_seconds(
 def _scatter(
     events: EventList, good: NDArray[np.bool_], band: Band, edges: Floats, live_s: Floats, bin_s: float
 ) -> float:
-    """Return the scatter of time bins beyond counting, as a fraction of their mean rate."""
+    """Return the excess scatter of time bins over Poisson noise, relative to their mean rate."""
     coarse = np.append(np.arange(0.0, edges[-1], bin_s), np.inf)
     live = np.histogram(edges[:-1], coarse, weights=live_s)[0]
     counts = np.histogram(events.time[_in_band(events, good, band)], coarse)[0]

@@ -25,7 +25,7 @@ SHAPE = (134, 130)
 """Rows (DETZ) and columns (DETY) of a detector image; pixel (z, y) has the number 130 z + y."""
 
 FULL_DETECTOR = 128 * 128
-"""Pixels of the detector; the rest of an image is the gaps between its eight modules."""
+"""Number of detector pixels; the other pixels of an image lie in gaps between its eight modules."""
 
 EVENTS = "ISGR-EVTS-ALL"
 GTI = "IBIS-GNRL-GTI"
@@ -42,7 +42,7 @@ class EventList:
     Parameters
     ----------
     source
-        File, for messages.
+        File name, for messages.
     scw_id
         12 digits.
     time
@@ -50,20 +50,20 @@ class EventList:
     energy
         (N,) keV.
     pixel
-        (N,) number of the pixel, 130 DETZ + DETY.
+        (N,) pixel number, 130 DETZ + DETY.
     selected
-        (N,) SELECT_FLAG is 0: neither noisy pixel nor calibration event.
+        (N,) True where SELECT_FLAG is 0: neither a noisy pixel nor a calibration event.
     gti
         (G, 2) good time intervals, seconds since `start`, sorted, not overlapping.
     start
-        MJD (TT) of the first good moment.
+        Start of the first good time interval, MJD (TT).
     ra, dec, roll
         Pointing (spacecraft X axis) and position angle of the spacecraft Z axis, degrees; NaN where the
         header does not say.
     live
-        Live fraction of the good time (keywords DEADC, or LIVETIME and ONTIME); None where not given.
+        Live fraction of the good time (keywords DEADC, or LIVETIME and ONTIME); None if not given.
     simulated
-        Keyword SIMUL is T.
+        True if the keyword SIMUL is T.
     """
 
     source: str
@@ -82,7 +82,7 @@ class EventList:
 
     @property
     def mjd(self) -> float:
-        """Middle of the good time, from its first to its last moment, MJD (TT)."""
+        """Midpoint between the first and the last moment of good time, MJD (TT)."""
         return self.start + 0.5 * float(self.gti[0, 0] + self.gti[-1, 1]) / 86400.0
 
 
@@ -91,13 +91,13 @@ def read_events(path: str | PathLike[str]) -> EventList:
 
     Extension ISGR-EVTS-ALL with columns TIME, ISGRI_ENERGY, DETY, DETZ and (optional) SELECT_FLAG, keywords
     SWID, MJDREF, TIMESYS and (optional) SW_TYPE, RA_SCX, DEC_SCX, RA_SCZ, DEC_SCZ, DEADC, LIVETIME, ONTIME;
-    extension IBIS-GNRL-GTI with START and STOP. Without that one, all from TSTART to TSTOP is good.
+    extension IBIS-GNRL-GTI with START and STOP. Without this extension TSTART to TSTOP is good time.
 
     Raises
     ------
     InputError
-        One line: no such file, cut off, extension, column or keyword missing, no events, no good time, a
-        value that cannot be.
+        If the file is missing or truncated, lacks an extension, column or keyword, has no events or no good
+        time, or a value is impossible.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -150,7 +150,7 @@ def _read(path: Path) -> EventList:
 
 
 def _members(path: Path, hdus: Sequence[Any]) -> list[Path]:
-    """Files that a group of the ISDC names for events and good time which it does not hold itself."""
+    """Files with events and good time that an ISDC group refers to."""
     names = {hdu.name.upper() for hdu in hdus}
     group = next(
         (hdu for hdu in hdus if hdu.name.upper() == GROUP and isinstance(hdu, fits.BinTableHDU)), None
@@ -182,7 +182,7 @@ def _table(path: Path, hdus: Sequence[Any], name: str) -> fits.BinTableHDU:
 
 
 def _merged(path: Path, tables: Sequence[Any]) -> Any:
-    """Return the one of several lists of good time that holds all of them."""
+    """Return the list of good time that contains all others."""
     titles = [str(t.header.get("GTI_NAME") or "").strip().upper() for t in tables]
     merged = [t for t, title in zip(tables, titles, strict=True) if "MERGED" in title]
     isgri = [t for t in merged if "ISGRI" in str(t.header["GTI_NAME"]).upper()]
@@ -283,7 +283,7 @@ def _good_days(path: Path, hdus: Sequence[Any], header: Mapping[str, Any]) -> Fl
 
 
 def merged(spans: Floats) -> Floats:
-    """Sort intervals (G, 2), join those that touch, leave out those without length or not finite."""
+    """Sort intervals (G, 2), join those that touch, and drop empty or non-finite ones."""
     spans = spans[np.isfinite(spans).all(axis=1) & (spans[:, 1] > spans[:, 0])]
     joined: list[list[float]] = []
     for start, stop in spans[np.argsort(spans[:, 0], kind="stable")].tolist():
@@ -295,7 +295,7 @@ def merged(spans: Floats) -> Floats:
 
 
 def _pointing(path: Path, header: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Pointing and roll in degrees. FK5 and ICRS, milliarcseconds apart, are not told apart."""
+    """Pointing and roll in degrees. FK5 is taken for ICRS, as they differ by milliarcseconds."""
     ra, dec, ra_z, dec_z = (_number(path, header, k) for k in ("RA_SCX", "DEC_SCX", "RA_SCZ", "DEC_SCZ"))
     if ra is None or dec is None:
         return np.nan, np.nan, np.nan
@@ -307,7 +307,7 @@ def _pointing(path: Path, header: Mapping[str, Any]) -> tuple[float, float, floa
 
 
 def position_angle(ra: ArrayLike, dec: ArrayLike, to_ra: ArrayLike, to_dec: ArrayLike) -> Floats:
-    """Position angle of a direction seen from another, from north through east, degrees in [0, 360)."""
+    """Position angle of a second position seen from the first, north through east, degrees in [0, 360)."""
     a, d, b, e = (np.deg2rad(x) for x in (ra, dec, to_ra, to_dec))
     east = np.cos(e) * np.sin(b - a)
     north = np.sin(e) * np.cos(d) - np.cos(e) * np.sin(d) * np.cos(b - a)

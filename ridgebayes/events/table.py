@@ -1,4 +1,4 @@
-"""From rates of ScWs to the ScW table: what an event list does not say comes from tables of the user."""
+"""The ScW table from rates of ScWs and from the user's tables of pointings and revolutions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RATE = u.ct / u.s
 
 @dataclass(frozen=True, eq=False)
 class Pointings:
-    """What a pointing table says of ScWs: degrees, and the live fraction; NaN where it says nothing."""
+    """Columns of a pointing table: degrees, and the live fraction; NaN where missing."""
 
     scw_id: NDArray[np.str_]
     ra: Floats
@@ -41,7 +41,7 @@ class Pointings:
     live: Floats
 
     def row(self, scw_id: str) -> int | None:
-        """Row of a ScW, None where it is not in the table."""
+        """Row of a ScW, or None if it is not in the table."""
         place = int(np.searchsorted(self.scw_id, scw_id))
         return place if place < self.scw_id.size and self.scw_id[place] == scw_id else None
 
@@ -49,12 +49,12 @@ class Pointings:
 def read_pointings(path: str | PathLike[str]) -> Pointings:
     """Read a pointing table: SCW_ID, RA, DEC (ICRS), optional ROLL and DEADC (live fraction), FITS or text.
 
-    An index of science windows of the ISDC too: SWID, RA_SCX, DEC_SCX, RA_SCZ, DEC_SCZ, SW_TYPE.
+    An ISDC index of science windows also works: SWID, RA_SCX, DEC_SCX, RA_SCZ, DEC_SCZ, SW_TYPE.
 
     Raises
     ------
     InputError
-        When a column is missing, a ScW occurs twice or a value cannot be.
+        If a column is missing, a ScW occurs twice or a value is impossible.
     """
     from ridgebayes.convert.ids import pointings_only, scw_ids
     from ridgebayes.convert.sources import open_source
@@ -105,22 +105,22 @@ def assemble(
     Parameters
     ----------
     rates
-        One a ScW.
+        Rates, one for each ScW.
     bands
         The K bands they were measured in.
     revolutions
-        Start and end of revolutions (`ridgebayes.convert.times.read_revolutions`), from which phases follow.
+        Start and end of revolutions, for orbital phases (`ridgebayes.convert.times.read_revolutions`).
     pointings
-        What it says of a ScW goes before the header of the event list.
+        Pointings and live fractions; they take precedence over the header of the event list.
     live
-        Live fraction of ScWs for which neither the table nor the header gives one.
+        Live fraction where neither the table nor the header gives one.
     osa_version
-        Version of OSA that made the energies; an event list does not say.
+        Version of OSA that computed the energies; event lists do not contain it.
 
     Raises
     ------
     InputError
-        When a phase or a pointing cannot be known, or the live fraction is known of some ScWs only.
+        If a phase or a pointing is unknown, or live fractions are known for some ScWs only.
     """
     if revolutions is None:
         raise InputError(
@@ -201,7 +201,7 @@ def _live(rates: Sequence[ScWRates], pointings: Pointings | None, default: float
 
 
 def _sees_crab(ra: Floats, dec: Floats, roll: Floats) -> Bools:
-    """Which pointings have the Crab in their field of view."""
+    """Return True for pointings with the Crab in the field of view."""
     response = Trapezoid()
     turned = np.isfinite(roll)
     x, y = detector_offsets(CRAB_RA, CRAB_DEC, ra, dec, np.where(turned, roll, 0.0))
@@ -210,7 +210,7 @@ def _sees_crab(ra: Floats, dec: Floats, roll: Floats) -> Bools:
 
 
 def report(rates: Sequence[ScWRates], bands: Sequence[Band]) -> QTable:
-    """Tell how rates came about, a row a ScW: times, pixels, scatter within the ScW, sources."""
+    """Tabulate the measurement, one row per ScW: times, pixels, scatter within the ScW, sources."""
     names = [band.name for band in bands]
     table = QTable({"SCW_ID": [r.scw_id for r in rates], "FILE": [r.source for r in rates]})
     table["GOOD_TIME"] = [r.good_s for r in rates] * u.s
@@ -230,7 +230,7 @@ def report(rates: Sequence[ScWRates], bands: Sequence[Band]) -> QTable:
 
 
 def source_report(rates: Sequence[ScWRates], bands: Sequence[Band]) -> QTable:
-    """Tell what fitted sources add to the rates, a row a source and ScW; without dead time; maybe no rows."""
+    """Tabulate rates of fitted sources, one row each per ScW; not corrected for dead time; may be empty."""
     rows = [(r, s, name) for r in rates for s, name in enumerate(r.sources)]
     table = QTable({"SCW_ID": [r.scw_id for r, _, _ in rows], "NAME": [name for _, _, name in rows]})
     table["REMOVED"] = [r.removed[s] for r, s, _ in rows]
