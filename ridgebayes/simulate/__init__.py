@@ -6,7 +6,7 @@
 >>> scws.truth["fov"]["GB"]
 [154.886, 96.473, 102.207]
 
-Everything drawn here is marked as simulated.
+All tables that are drawn here are marked as simulated.
 """
 
 from ridgebayes.simulate.draw import Expected, expected, mission

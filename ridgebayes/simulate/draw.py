@@ -25,7 +25,7 @@ from ridgebayes.typing import Floats
 
 ORIGIN = "ridgebayes simulation"
 
-# One random stream a purpose, so that a switch or a band changes nothing else.
+# Each purpose has its own random stream: a switch or a band does not change other draws.
 _STREAMS = {
     name: number
     for number, name in enumerate(
@@ -38,7 +38,7 @@ _STREAMS = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What the rates of a mission are made of, before noise.
+    """Terms of the expected rates of a mission, without noise.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class Expected:
     crab_response
         Response at the Crab where it is left in, else zero, (N,).
     sky
-        What the ScW sees, the Crab and transients included, mCrab, (N, K).
+        Flux in the field of view, including the Crab and transients, mCrab, (N, K).
     coefficients
-        c_ρkj relative to the level, (revolutions, K, 3), revolutions in rising order.
+        c_ρkj relative to the level, (revolutions, K, 3), revolutions in ascending order.
     """
 
     tracer: Floats | None
@@ -91,31 +91,31 @@ def mission(
     Parameters
     ----------
     programme
-        Pointings: from :func:`ridgebayes.simulate.programme` or `read_programme`, or any ScW table, whose
-        rates are not looked at.
+        Pointings: from :func:`ridgebayes.simulate.programme` or `read_programme`, or any ScW table; its
+        rates are not used.
     truth
         Parameters; by default those of :class:`Truth`.
     sky
-        Regions for which the truth is given, and to which `truth.intensity` belongs; by default the shipped
-        ``milkyway``.
+        Regions that `truth.intensity` refers to, and for which the truth is recorded; by default the
+        shipped ``milkyway``.
     response
         By default the trapezoid.
     world
-        What differs from the model (nothing by default).
+        Differences from the model; none by default.
     seed
-        The same seed gives the same rates, whatever the order of the rows or the other bands.
+        Seed. Rates do not depend on the order of rows or on the other bands.
     cache
         Keep exposures on disk.
 
     Returns
     -------
     ScWTable
-        In the row order of the programme, marked as simulated, with its `truth`.
+        Rows in the order of the programme; marked as simulated, with its `truth`.
 
     Raises
     ------
     InputError
-        A truth that does not fit, or a level so low that a rate is not positive.
+        If the truth does not fit the sky or the bands, or the level is so low that a rate is not positive.
     """
     check_seed(seed)
     truth, world = truth or Truth(), world or World()
@@ -167,7 +167,7 @@ def expected(
     seed: int = 0,
     cache: bool = True,
 ) -> Expected:
-    """Return what the rates of `mission`, called alike, are made of; rows in rising order of SCW_ID."""
+    """Return the expected rates of `mission` for the same arguments; rows in ascending order of SCW_ID."""
     world = world or World()
     shining = true_sky(truth, sky, response, world)
     programme = programme.select(np.argsort(programme.scw_id, kind="stable"))
@@ -230,7 +230,7 @@ def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Floats:
     _, first, counts = np.unique(scws.revolution[order], return_index=True, return_counts=True)
     noise = np.empty_like(white)
     noise[order[first]] = white[order[first]]
-    # All revolutions at once, ScW by ScW.
+    # Vectorised over revolutions; the loop is over ScWs within them.
     for step in range(1, int(counts.max())):
         rows = first[counts > step] + step
         noise[order[rows]] = a * noise[order[rows - 1]] + np.sqrt(1 - a * a) * white[order[rows]]
@@ -238,7 +238,7 @@ def _excess(scws: ScWTable, truth: Truth, world: World, seed: int) -> Floats:
 
 
 def _outliers(spec: Outliers, bands: Sequence[Band], seed: int, n: int) -> Floats:
-    """How far outliers are off, in standard deviations, and 0 for other ScWs: (N, 1) or (N, K)."""
+    """Offsets of outliers in standard deviations, 0 for other ScWs, (N, 1) or (N, K)."""
 
     def one(rng: Generator) -> Floats:
         hit = rng.random(n) < spec.fraction
@@ -252,8 +252,8 @@ def _outliers(spec: Outliers, bands: Sequence[Band], seed: int, n: int) -> Float
 def _transients(
     scws: ScWTable, bands: Sequence[Band], response: Response, spec: Transients, rng: Generator
 ) -> Floats:
-    """Draw transient sources and return what they add, mCrab, (N, K)."""
-    early = 10 * spec.decay_d  # outbursts before the first ScW still glow
+    """Draw transient sources and return their flux in the field of view, mCrab, (N, K)."""
+    early = 10 * spec.decay_d  # earlier outbursts are still decaying at the first ScW
     start, stop = float(scws.mjd.min()) - early, float(scws.mjd.max())
     n = rng.poisson(spec.per_year * (stop - start) / 365.25)
     begin = rng.uniform(start, stop, n)
@@ -261,7 +261,7 @@ def _transients(
     lon, lat = rng.normal(0.0, 40.0, n), np.clip(rng.laplace(0.0, 1.5, n), -4.9, 4.9)
     position = SkyCoord(lon, lat, unit="deg", frame=Galactic()).icrs
     mean_energy = np.sqrt([band.e_min * band.e_max for band in bands])
-    softness = np.sqrt(38.7 / mean_energy)  # over the Crab, 1 in 25–60 keV
+    softness = np.sqrt(38.7 / mean_energy)  # spectrum over that of the Crab, 1 in 25–60 keV
     total = np.zeros(len(scws))
     for i in range(n):
         age = scws.mjd - begin[i]
@@ -280,7 +280,7 @@ def _rng(stream: str, seed: int, band: Band | None = None) -> Generator:
 def _per_band(stream: str, truth: Truth, seed: int, *shape: int, world: World | None = None) -> Floats:
     """Draw standard normals of shape (*shape, K), each band from its own stream.
 
-    In a world with shared noise the bands are correlated by a common part, which has a stream of its own.
+    In a world with shared noise a common part, which has its own stream, correlates the bands.
     """
     own = np.stack([_rng(stream, seed, band).standard_normal(shape) for band in truth.bands], axis=-1)
     if world is None or world.shared_noise is None:

@@ -1,4 +1,4 @@
-"""Programmes: what a mission points at and when, as a ScW table without bands. Reading one from a file."""
+"""Programmes: pointings and times of a mission as a ScW table without bands; reading one from a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 IJD_ZERO = 51544.0
 """MJD of IJD 0."""
 
-# Column names that mean the same, in any case; the first that is there counts.
+# Alternative names of columns, upper or lower case; the first one found is used.
 _NAMES = {
     "id": ("scw_id", "scw", "swid"),
     "revolution": ("revol", "revolution", "rev"),
@@ -47,7 +47,7 @@ _UNITS = {name: u.deg for name in ("ra", "dec", "lon", "lat", "roll")} | {
     "ijd": u.d,
     "exposure": u.s,
 }
-_CELL_DITHER_DEG = 2.5  # half of the cells on which estimated positions lie
+_CELL_DITHER_DEG = 2.5  # half the size of the cells of estimated positions
 
 
 def as_programme(*, origin: str, **columns: Any) -> ScWTable:
@@ -65,7 +65,7 @@ def check_seed(seed: int) -> None:
 
 
 def new_ids(revolution: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Return SCW_IDs ``RRRRPPPP0010`` (N,) that count the ScWs of each revolution in the order given."""
+    """Return SCW_IDs ``RRRRPPPP0010`` (N,), with PPPP counting the ScWs of each revolution in their order."""
     order = np.argsort(revolution, kind="stable")
     _, first, counts = np.unique(revolution[order], return_index=True, return_counts=True)
     pointing = np.empty(revolution.size, np.int64)
@@ -83,24 +83,24 @@ def read_programme(
 ) -> ScWTable:
     """Read pointings from any table that astropy reads (CSV, ECSV, FITS; also gzipped).
 
-    Columns, in any case: an id (``scw``, ``scw_id``); a position (``ra`` and ``dec``, or ``l`` and ``b`` or
-    ``lon`` and ``lat``, also ``ra_est``, ``l_est``, ...), degrees; where known a time (``mjd``, or IJD in
-    ``ijd`` or ``tmid_ijd_approx``), ``phase``, ``exposure`` and ``roll``. Time and phase follow from each
-    other with the calendar of `ridgebayes.table.orbit`; without both, the ScWs of a revolution are spread
-    evenly, in the order of their ids, over the usable part of the orbit. Missing lengths are drawn: 1600 to
-    3570 s, median 1900 s.
+    Required columns, upper or lower case, are an id (``scw``, ``scw_id``) and a position in degrees (``ra``
+    and ``dec``, or ``l`` and ``b`` or ``lon`` and ``lat``, also ``ra_est``, ``l_est``, ...). Optional are a
+    time (``mjd``, or IJD in ``ijd`` or ``tmid_ijd_approx``), ``phase``, ``exposure`` and ``roll``. Time and
+    phase are converted into each other with the calendar of `ridgebayes.table.orbit`. If both are missing,
+    the ScWs of a revolution are spread evenly, in the order of their ids, over the usable part of the orbit.
+    Missing lengths are drawn: 1600 to 3570 s, median 1900 s.
 
     Parameters
     ----------
     path
         The table.
     dither_deg
-        Move each position at random inside a square of this half-width, degrees. By default 2.5 where the
-        positions are estimates (columns ``*_est``, known to a 5° cell), else 0.
+        Half-width of a square in which each position is moved at random, degrees. By default 2.5 for
+        estimated positions (columns ``*_est``, known to a 5° cell), else 0.
     start, stop
         First and last revolution to keep.
     seed
-        The same seed gives the same programme.
+        Seed of all random draws.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def read_programme(
     Raises
     ------
     InputError
-        Naming the file and the column or row that cannot be used.
+        If a column or row cannot be used; the message names it.
     """
     check_seed(seed)
     path = Path(path).expanduser()
@@ -139,7 +139,7 @@ def read_programme(
             check_rows(str(path), ids, columns.name(name), given, good, must, "drop these ScWs")
     ra, dec, estimated = columns.position()
     mjd, phase = columns.times(ids, number)
-    order = np.argsort(ids)  # what is drawn goes by the id, so that the order of the rows changes nothing
+    order = np.argsort(ids)  # draw in the order of ids: the result does not depend on the order of rows
     length = columns.values("exposure") if columns.has("exposure") else _lengths(ids.size, rng)[_rank(order)]
     roll = columns.values("roll") if columns.has("roll") else None
     half = dither_deg if dither_deg is not None else (_CELL_DITHER_DEG if estimated else 0.0)
@@ -155,7 +155,7 @@ def read_programme(
 
 
 class _Columns:
-    """The table of a file, its columns found under any of their names."""
+    """Table of a file; finds columns under any of their alternative names."""
 
     def __init__(self, path: Path, table: Table) -> None:
         self.path, self.table = path, table
@@ -167,7 +167,7 @@ class _Columns:
         }
 
     def has(self, *keys: str) -> bool:
-        """Whether all of these are in the file."""
+        """Return True if the file has all these columns."""
         return all(self._found[key] is not None for key in keys)
 
     def name(self, key: str) -> str:
@@ -225,12 +225,12 @@ class _Columns:
 
 
 _PAST_THE_END = 1.5
-"""From the middle of a revolution: phases up to a whole revolution beyond 0 to 1 are squeezed (times
-interpolated by pointing number reach 1.95)."""
+"""Largest distance from the middle of a revolution of phases that are squeezed: one revolution beyond 0 to 1
+(times interpolated by pointing number reach 1.95)."""
 
 
 def _spread(revolution: NDArray[np.int64]) -> Floats:
-    """Phases evenly over the usable part of the orbit, in the order given."""
+    """Spread phases evenly over the usable part of the orbit, in the given order."""
     order = np.argsort(revolution, kind="stable")
     _, counts = np.unique(revolution, return_counts=True)
     rank = np.concatenate([np.arange(c) + 0.5 for c in counts])
@@ -240,14 +240,14 @@ def _spread(revolution: NDArray[np.int64]) -> Floats:
 
 
 def _rank(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Undo an order."""
+    """Invert a permutation."""
     return np.argsort(order)
 
 
 def _squeeze(phase: Floats, revolution: NDArray[np.int64]) -> Floats:
-    """Bring revolutions with a phase outside 0 to 1 into the usable part, their ScWs in the same order.
+    """Map revolutions with a phase outside 0 to 1 to the usable part of the orbit; keep the order of ScWs.
 
-    Times that were interpolated by pointing number run past the end of a revolution here and there.
+    Times interpolated by pointing number can exceed the end of a revolution.
     """
     numbers, row = np.unique(revolution, return_inverse=True)
     low, high = np.full(numbers.size, np.inf), np.full(numbers.size, -np.inf)
@@ -263,13 +263,13 @@ def _squeeze(phase: Floats, revolution: NDArray[np.int64]) -> Floats:
 
 
 def _lengths(n: int, rng: np.random.Generator) -> Floats:
-    """Lengths of ScWs, s: mostly 1750 to 2200 with a tail, some 3600."""
+    """Draw lengths of ScWs, s: mostly 1750 to 2200 with a tail, some 3600."""
     usual = rng.triangular(1450.0, 1850.0, 2300.0, n)
     return np.where(rng.random(n) < 0.12, rng.uniform(3500.0, 3600.0, n), usual)
 
 
 def _moved(ra: Floats, dec: Floats, half_deg: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Positions moved at random inside a square of the tangent plane."""
+    """Move positions at random inside a square of the tangent plane."""
     axis, west, north = detector_axes(ra, dec)
     x, y = (np.tan(np.deg2rad(rng.uniform(-half_deg, half_deg, ra.size)))[:, None] for _ in range(2))
     to = axis + x * west + y * north

@@ -1,4 +1,4 @@
-"""The truth that travels with a simulated table: a dict that JSON can hold."""
+"""The truth that is stored with a simulated table: a dict that JSON can represent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ridgebayes.simulate.world import World
 from ridgebayes.sky.skymap import Sky
 from ridgebayes.table.scw import ScWTable
 
-_STEP_D = 91.3125  # of the time series
+_STEP_D = 91.3125  # step of the time series
 
 
 def record(
@@ -65,7 +65,7 @@ def record(
 
 
 def _plain(values: ArrayLike, decimals: int | None = None) -> Any:
-    """Return nested lists of numbers, to eight significant digits or to some decimals."""
+    """Return nested lists of numbers, rounded to eight significant digits or to `decimals`."""
     array: NDArray[Any] = np.asarray(values, float)
     if array.ndim:
         return [_plain(v, decimals) for v in array]

@@ -1,9 +1,9 @@
-"""A programme of pointings of the simulator's own, composed like the real one.
+"""A simulated programme of pointings with the statistics of the real one.
 
-A revolution is a few blocks, each a 5 × 5 dither around a target that the Sun allows, or a scan of the plane.
-The numbers below were chosen to reproduce how the real ScWs since revolution 70 lie on the sky: their shares
-at high latitude, near the plane, in the bulge and near the Crab, and how many revolutions see no high
-latitude.
+A revolution consists of a few blocks, each a 5 × 5 dither around a target at an allowed angle to the Sun, or
+a scan of the plane. The numbers below reproduce the distribution of real ScWs since revolution 70 on the sky:
+their shares at high latitude, near the plane, in the bulge and near the Crab, and the share of revolutions
+without ScWs at high latitude.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ DITHER_DEG = 2.17
 
 _SLEW_S = 120.0
 _PATTERN = np.argsort((np.arange(25) // 5 - 2) ** 2 + (np.arange(25) % 5 - 2) ** 2, kind="stable")
-_EXTRAGALACTIC = 80  # targets, visited again and again
-_LIMIT_LAT = 25.5  # of extragalactic targets: a dither around them stays above |b| = 20° for most
+_EXTRAGALACTIC = 80  # number of targets, which are revisited
+_LIMIT_LAT = 25.5  # least |b| of extragalactic targets: most of their dither has |b| > 20°
 
-# What a revolution does, as shares of all revolutions: extragalactic only; a Galactic target and some
-# extragalactic ones; a Galactic target and one to four ScWs at high latitude; Galactic only.
+# Shares of the kinds of revolutions: extragalactic targets only; a Galactic target and extragalactic ones; a
+# Galactic target and one to four ScWs at high latitude; Galactic only.
 _KINDS = (0.155, 0.38, 0.07, 0.395)
 _MIXED = (1.1, 2.4)  # beta distribution of the extragalactic share in the second kind
 # Galactic blocks: bulge, the Crab, the plane elsewhere, 6° < |b| < 18°, scan along the plane.
@@ -47,7 +47,7 @@ _GALACTIC = {"bulge": 0.37, "crab": 0.145, "plane": 0.44, "middle": 0.10, "scan"
 
 
 class _Setting(NamedTuple):
-    """What is given when the blocks of a revolution are planned."""
+    """Conditions for planning the blocks of a revolution."""
 
     sun: Floats  # ICRS unit vector
     extragalactic: Floats  # targets, (n, 3) ICRS unit vectors
@@ -71,12 +71,13 @@ def programme(
     start
         First revolution.
     stop
-        Last revolution. With fewer revolutions than there are until then, one is taken at random from each of
-        `n_revolutions` equal parts. By default consecutive revolutions from `start`, or up to 2740.
+        Last revolution. If `n_revolutions` is less than the number of revolutions from `start` to `stop`, the
+        interval is divided into `n_revolutions` equal parts and one revolution is drawn from each. By default
+        consecutive revolutions from `start`, or up to 2740.
     seed
         The same seed gives the same programme.
     roll
-        Give position angles (:mod:`ridgebayes.instrument.response` says of what).
+        Include position angles (defined in :mod:`ridgebayes.instrument.response`).
 
     Returns
     -------
@@ -86,7 +87,8 @@ def programme(
     Raises
     ------
     InputError
-        Revolutions that the calendar or the four digits of a SCW_ID do not allow, or fewer than asked for.
+        If revolutions are outside the calendar or exceed the four digits of a SCW_ID, or there are fewer
+        than `n_revolutions`.
     """
     check_seed(seed)
     revolutions = _revolutions(n_revolutions, start, stop, seed)
@@ -133,12 +135,12 @@ def _revolutions(n: int | None, start: int, stop: int | None, seed: int) -> NDAr
             f"give 1 to {max(available, 1)}, or another stop"
         )
     edges = start + np.arange(count + 1) * available // count
-    # Whole parts, so that no revolution comes twice.
+    # Edges of parts are integers, so that no revolution is drawn twice.
     return np.random.default_rng([seed, 2]).integers(edges[:-1], edges[1:])
 
 
 def _extragalactic_targets(rng: Generator) -> Floats:
-    """Isotropic positions away from the plane, (n, 3) ICRS unit vectors."""
+    """Draw isotropic positions away from the plane, (n, 3) ICRS unit vectors."""
     sine = rng.uniform(np.sin(np.deg2rad(_LIMIT_LAT)), 1.0, _EXTRAGALACTIC) * rng.choice(
         [-1, 1], _EXTRAGALACTIC
     )
@@ -152,7 +154,7 @@ def _icrs(lon: Floats, lat: Floats) -> Floats:
 
 @cache
 def _galactic_axes() -> Floats:
-    """ICRS unit vectors of the galactic x, y and z axes, one a row."""
+    """ICRS unit vectors of the galactic x, y and z axes, one per row."""
     axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=Galactic()).transform_to(ICRS())
     return np.asarray(axes.cartesian.xyz.value.T)
 
@@ -167,7 +169,7 @@ def _times(seconds: float, rng: Generator) -> tuple[Floats, Floats]:
     n = max(min(wanted, int(usable / (nominal + _SLEW_S))), 1)
     cut_short = rng.random(n) < 0.08
     length = nominal * np.where(cut_short, rng.uniform(0.5, 0.95, n), rng.uniform(0.98, 1.0, n))
-    # What is left over is mostly a few long gaps: failed or unusable stretches.
+    # Most of the remaining time is in a few long gaps: failed or unusable parts of a revolution.
     gap = rng.gamma(0.15, size=n + 1) + 1e-9
     gap *= (usable - length.sum() - n * _SLEW_S) / gap.sum()
     end = orbit.USABLE[0] * seconds + np.cumsum(length + gap[:n] + _SLEW_S)
@@ -186,7 +188,7 @@ def _pointings(n: int, setting: _Setting) -> tuple[Floats, Floats]:
     low = n - high
     blocks = [_extragalactic(m, setting) for m in _split(high, rng)] if high else []
     galactic = [_galactic(m, setting) for m in _split(low, rng)] if low else []
-    # The high latitudes come first or last, so they calibrate one end of the orbit only.
+    # ScWs at high latitude come first or last, so they calibrate only one end of the orbit.
     blocks = [*blocks, *galactic] if rng.random() < 0.5 else [*galactic, *blocks]
     return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks])
 
@@ -233,7 +235,7 @@ def _target(kind: str, rng: Generator) -> Floats:
 
 
 def _scan(n: int, rng: Generator) -> Floats:
-    """Return a saw-tooth along the plane, 6° between pointings."""
+    """Return a zigzag scan along the plane, 6° between pointings."""
     step = np.arange(n)
     lon = rng.uniform(-60.0, 60.0) + np.minimum(6.0 * n, 60.0) * ((step / max(n, 1)) - 0.5)
     lat = 6.0 * np.abs((step + rng.uniform(0, 4)) % 4 - 2) - 6.0
@@ -241,7 +243,7 @@ def _scan(n: int, rng: Generator) -> Floats:
 
 
 def _dither(target: Floats, n: int, setting: _Setting) -> tuple[Floats, Floats]:
-    """Dither 5 × 5 around a target, from the middle outwards, as often as n pointings need."""
+    """Return n pointings of a 5 × 5 dither around a target, from the middle outwards, repeated if needed."""
     tilt = setting.rng.uniform(-3.0, 3.0)
     angle = _sun_angle(target, setting.sun) + tilt
     axis, right, up = detector_axes(*_lonlat(target), angle)[:, 0]
@@ -253,13 +255,13 @@ def _dither(target: Floats, n: int, setting: _Setting) -> tuple[Floats, Floats]:
 
 
 def _sun_angle(axis: Floats, sun: Floats) -> Floats:
-    """Position angle of the Sun, degrees: the spacecraft turns one side towards it, within 3°."""
+    """Position angle of the Sun, degrees; one side of the spacecraft faces the Sun within 3°."""
     _, west, north = detector_axes(*_lonlat(axis))
     return np.rad2deg(np.arctan2(-west @ sun, north @ sun))
 
 
 def _lonlat(vectors: Floats) -> tuple[Floats, Floats]:
-    """Degrees of unit vectors (..., 3)."""
+    """Longitude and latitude of unit vectors (..., 3), degrees."""
     lon = np.rad2deg(np.arctan2(vectors[..., 1], vectors[..., 0]))
     return lon % 360.0, np.rad2deg(np.arcsin(np.clip(vectors[..., 2], -1, 1)))
 

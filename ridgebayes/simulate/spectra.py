@@ -1,17 +1,18 @@
-"""What the simulator assumes band by band: background, Crab, sky and scatter as functions of energy.
+"""Spectral assumptions of the simulator: background, Crab, sky and scatter as functions of energy.
 
-Any set of bands between 15 and 1000 keV gets consistent numbers: densities per keV are integrated over each
-band. The anchors are measured or published; the curves between them are assumptions of the simulator:
+Densities per keV are integrated over each band, so any set of bands between 15 and 1000 keV is consistent.
+The anchors are measured or published; the curves between them are assumptions of the simulator:
 
 - Background: rates of one real ScW (255900280010, October 2022) in four bands, joined by a monotone
-  cumulative curve; 2 cts/s a keV below 25 keV. What sources leave in that ScW is taken to be 20 mCrab.
+  cumulative curve; 2 cts/s/keV below 25 keV. Residual flux of sources in that ScW is assumed to be 20 mCrab.
 - Crab: a power law of photon index 2.1 through an efficiency that falls smoothly above 100 keV, 119 cts/s in
   25–60 keV in the middle of the mission.
 - Sky: a thermal part (cut off exponentially) and a hard power law of photon index 1.55 (Bouchet et al. 2008,
   ApJ 679, 1315), over the Crab, with the three numbers that give the published fluxes of the Galactic bulge
   (Krivonos et al. 2024, arXiv:2409.20058).
 - Scatter from ScW to ScW: that of 300 s intervals in the same ScW.
-- Elasticity of the background to the tracer: rises with energy, as the share of the isotropic sky falls.
+- Elasticity of the background to the tracer: it rises with energy, because the share of isotropic sky
+  emission falls.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ _MEASURED = np.array([20.0, 74.09, 46.51, 275.99, 174.21, TRACER])  # cts/s betw
 _CENTRES = np.log([38.7, 69.3, 126.5, 346.4])  # geometric means of 25–60–80–200–600 keV
 _SCATTER = (0.008, 0.008, 0.005, 0.006)
 _ELASTICITY = (0.3, 0.5, 0.8, 0.9)
-_SOURCES = 0.020  # Crab: what the sources in the field of the measured ScW are taken to give
+_SOURCES = 0.020  # Crab: assumed flux of sources in the field of the measured ScW
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 def check(bands: Sequence[Band]) -> None:
-    """Raise an InputError for bands outside the energies that the simulator knows."""
+    """Raise an InputError for bands outside the energy range of the simulator."""
     if not bands:
         raise InputError("simulation: no energy bands: give at least one Band")
     for band in bands:
@@ -72,7 +73,7 @@ def background(bands: Sequence[Band], crab_now: ArrayLike) -> Floats:
     bands
         K bands.
     crab_now
-        Rate of the Crab in each band then, cts/s, from which the sources in the measured field follow.
+        Rate of the Crab in each band at that time, cts/s; it gives the flux of sources in the measured field.
     """
     cumulative = PchipInterpolator(np.log(_EDGES), np.concatenate([[0.0], np.cumsum(_MEASURED)]))
     low, high = _log_edges(bands)
@@ -101,7 +102,7 @@ def elasticity(bands: Sequence[Band]) -> Floats:
 
 
 def crab_ageing(bands: Sequence[Band]) -> Floats:
-    """How much the Crab's decline exceeds that in 25–60 keV, shape (K,): softer bands age more."""
+    """Decline of the Crab relative to that in 25–60 keV, shape (K,); softer bands decline more."""
     low, high = _log_edges(bands)
     return np.exp(-0.3 * ((low + high) / 2 - _CENTRES[0]))
 
@@ -111,7 +112,7 @@ def _crab_counts(energy: Floats) -> Floats:
 
 
 def _sky_terms(bands: Sequence[Band], kt: float) -> Floats:
-    """Crab-weighted means over the bands of the thermal and the hard part, shape (K, 2)."""
+    """Means of the thermal and the hard part over the bands, weighted with the Crab, shape (K, 2)."""
     thermal = _integral(lambda e: _crab_counts(e) * (e / 40) ** 1.1 * np.exp(-e / kt), bands)
     hard = _integral(lambda e: _crab_counts(e) * (e / 100) ** (2.1 - 1.55), bands)
     return np.stack([thermal, hard], axis=-1) / _integral(_crab_counts, bands)[:, None]
@@ -119,7 +120,7 @@ def _sky_terms(bands: Sequence[Band], kt: float) -> Floats:
 
 @lru_cache(maxsize=1)
 def _sky_spectrum() -> tuple[float, Floats]:
-    """Temperature in keV and the two amplitudes in mCrab that give the three published fluxes."""
+    """Solve for the temperature (keV) and the two amplitudes (mCrab) that give the three published fluxes."""
 
     def amplitude(kt: float) -> Floats:
         return np.linalg.solve(_sky_terms(BANDS, kt)[[0, 2]], np.array(GB_FOV)[[0, 2]])

@@ -22,7 +22,7 @@ from ridgebayes.sky.templates import interpolated, read_template
 from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.typing import Floats
 
-_NSIDE = 64  # of the pixels that exposures sum over
+_NSIDE = 64  # nside of the pixels for exposures
 _STARLIGHT = 128  # nside of the starlight map
 _UNCHANGED = WrongTemplate(stretch=1.0, shift_deg=0.0)
 _SAME_BAR = StrongBar(factor=1.0)
@@ -30,7 +30,7 @@ _SAME_BAR = StrongBar(factor=1.0)
 
 @dataclass(frozen=True)
 class TrueSky:
-    """What shines, and what that means for the regions of a model.
+    """Components of the true sky, and its true intensities and fluxes for the regions of a model.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class TrueSky:
     region_intensity
         Mean brightness over the core of each region of the model's sky, mCrab/deg², (M, K).
     region_fov
-        What a pointing at the centre of each region sees, averaged over roll, mCrab, (M, K).
+        Flux seen by a pointing at the centre of each region, averaged over roll, mCrab, (M, K).
     centre_fov
         The same at l = b = 0, (K,).
     """
@@ -50,7 +50,7 @@ class TrueSky:
     centre_fov: Floats
 
     def seen(self, pointings: Pointings, response: Response, *, cache: bool = True) -> Floats:
-        """Return what each ScW sees, mCrab, (N, K)."""
+        """Return the flux in the field of view of each ScW, mCrab, (N, K)."""
         total = np.zeros((len(pointings.ra), self.region_intensity.shape[1]))
         for part, intensity in self.components:
             total += exposure(pointings, part, response, cache=cache) @ intensity
@@ -63,20 +63,20 @@ def true_sky(truth: Truth, sky: Sky, response: Response, world: World | None = N
     Parameters
     ----------
     truth
-        Its template and intensities.
+        Truth, which gives template and intensities.
     sky
-        M regions: `truth.intensity` names them, and the truth is given for them.
+        M regions that `truth.intensity` refers to, and for which the true intensities are computed.
     response
         Sets the scale of the template, whose FOV flux at l = b = 0 is `truth.gb_fov`.
     world
-        Its `wrong_template` stretches and shifts template and regions in latitude; its `strong_bar` brightens
-        the bar of the template.
+        World: `wrong_template` stretches and shifts template and regions in latitude; `strong_bar` makes the
+        bar of the template brighter.
 
     Raises
     ------
     InputError
-        An intensity of a region that the sky does not have, or without one element a band; a strong bar
-        without a template.
+        If an intensity belongs to no region of the sky or does not have one element per band, or a strong bar
+        is asked for without a template.
     """
     world = world or World()
     wrong = world.wrong_template or _UNCHANGED
@@ -101,7 +101,7 @@ def true_sky(truth: Truth, sky: Sky, response: Response, world: World | None = N
         scale = values.gb_fov / _at(template.sky, np.zeros(1), np.zeros(1), response)[0]
         components.append((template.sky, scale[None]))
         own = own + np.array([template.core_mean(region) for region in sky.regions])[:, None] * scale
-    # Centres of the regions, then l = b = 0.
+    # Order: centres of the regions, then l = b = 0.
     lon, lat = np.append(sky.centre_lon, 0.0), np.append(sky.centre_lat, 0.0)
     fov = sum(
         (_at(part, lon, lat, response) @ i for part, i in components), np.zeros((lon.size, own.shape[1]))
@@ -110,7 +110,7 @@ def true_sky(truth: Truth, sky: Sky, response: Response, world: World | None = N
 
 
 class _Template:
-    """A map of relative brightness with another bar, stretched and shifted in latitude."""
+    """Map of relative brightness, with a modified bar, stretched and shifted in latitude."""
 
     def __init__(self, truth: Truth, wrong: WrongTemplate, bar: StrongBar) -> None:
         source = truth.template
@@ -171,7 +171,7 @@ def _share_of_bar(lon: u.Quantity, lat: u.Quantity) -> Floats:
 
 
 def _moved(sky: Sky, wrong: WrongTemplate) -> Sky:
-    """Move the flux of every region in latitude, keeping its amount."""
+    """Stretch and shift every region in latitude, conserving its flux."""
     if wrong == _UNCHANGED:
         return sky
     lon = np.rad2deg(np.arctan2(sky.nodes[:, 1], sky.nodes[:, 0]))

@@ -1,4 +1,4 @@
-"""What is true in a simulated mission."""
+"""True parameters of a simulated mission."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ridgebayes.table.scw import Band
 from ridgebayes.typing import Floats
 
 REFERENCE_MJD = 59864.0
-"""12 October 2022: levels and tracer are given for this day."""
+"""12 October 2022, the reference day of levels and tracer."""
 
 _MIDDLE, _HALF = (float(v) for v in np.array([[0.5, 0.5], [-0.5, 0.5]]) @ orbit.start_mjd([70, 2741]))
 _YEAR = 365.25
-_MAXIMUM_MJD = 55013.0  # mid-2009: monitors of cosmic rays peaked in 2009 and 2020, were low in 2003 and 2014
+_MAXIMUM_MJD = 55013.0  # mid-2009; cosmic rays had maxima in 2009 and 2020, minima in 2003 and 2014
 _CYCLE_YEARS = 11.0
 
 
@@ -39,7 +39,7 @@ class Values(NamedTuple):
 
 @dataclass(frozen=True)
 class Truth:
-    r"""Parameters of a simulated mission; None stands for the simulator's own value in every band.
+    r"""Parameters of a simulated mission; None selects the simulator's default in every band.
 
     The rate of ScW i in band k is normal about
 
@@ -58,13 +58,13 @@ class Truth:
     gb_fov
         FOV flux of the template at l = b = 0, mCrab, (K,).
     template_lat
-        The template is cut at this latitude, degrees, as in the shipped skies.
+        Latitude at which the template is cut, degrees, as in the shipped skies.
     intensity
-        More emission: intensities in mCrab/deg² (K,) by name of regions of the sky given to `mission`.
+        Additional emission: region of the sky given to `mission` → intensities, mCrab/deg², (K,).
     level
         Background in October 2022, cts/s, (K,).
     solar, ageing
-        Relative amplitude of the 11-year cycle; relative change a year (negative: the detector gets blunter).
+        Relative amplitude of the 11-year cycle; relative change per year (negative: efficiency declines).
     alpha
         Elasticity of the background to the tracer, (K,).
     tau
@@ -75,12 +75,12 @@ class Truth:
         Rate of the Crab in the middle of the mission, cts/s, (K,).
     crab_shape
         Coefficients of u, u², u³ of the Crab's relative rate, u = −1 at the start of revolution 70 and +1 at
-        the end of 2740; (3,) for 25–60 keV (harder bands decline less) or (K, 3).
+        the end of 2740; (3,) for 25–60 keV (scaled for other bands: harder ones decline less) or (K, 3).
     crab_scatter
-        Relative scatter of the Crab's rate from ScW to ScW, in each band its own: the middle of what the
-        models expect (`crab.scatter`).
+        Relative scatter of the Crab rate from ScW to ScW, independent in each band; by default the middle of
+        the models' prior of `crab.scatter`.
     crab_fraction
-        Share of the ScWs within `crab_radius` of the Crab in which it is left in.
+        Share of the ScWs within `crab_radius` of the Crab from which it is not removed.
     crab_radius
         Degrees.
     tracer
@@ -91,7 +91,7 @@ class Truth:
     Raises
     ------
     InputError
-        Lists that do not fit the number of bands, energies outside 15–1000 keV, values without a meaning.
+        If lists do not fit the number of bands, energies are outside 15–1000 keV, or values are out of range.
     """
 
     bands: Sequence[Band] = spectra.BANDS
@@ -128,7 +128,7 @@ class Truth:
             raise InputError(f"truth: tracer is {self.tracer:g}: give cts/s above 0, or None")
 
     def values(self) -> Values:
-        """Return every per-band parameter as an array."""
+        """Return all parameters that have one value per band, as arrays."""
         bands = self.bands
         crab_rate = self._per_band("crab_rate", spectra.crab, positive=True)
         shape = np.asarray(self.crab_shape, float)
@@ -157,7 +157,7 @@ class Truth:
         return values.crab_rate * _cubic(values.crab_shape, mjd)
 
     def trend(self, mjd: ArrayLike) -> Floats:
-        """Slow drift of background and tracer alike, relative to October 2022, shape (N,)."""
+        """Slow drift, common to background and tracer, relative to October 2022, shape (N,)."""
         time = np.asarray(mjd, float)
 
         def drift(t: Floats | float) -> Floats:
@@ -171,7 +171,7 @@ class Truth:
         return self.values().level * self.trend(mjd)[..., None]
 
     def tracer_mjd(self, mjd: ArrayLike) -> Floats:
-        """Trend of the tracer H(t), cts/s, shape (N,); not for a truth without tracer."""
+        """Trend of the tracer H(t), cts/s, shape (N,); needs a truth with a tracer."""
         assert self.tracer is not None
         return self.tracer * self.trend(mjd)
 

@@ -1,7 +1,7 @@
-"""Switches for what a model does not know: each makes the simulated world differ from it in one way.
+"""Switches for effects outside the model: each makes the simulated world differ from it in one way.
 
-All are off by default: the mission is then drawn from the model that is fitted. Any number can be on at once,
-and ``World.everything()`` has all of them on.
+All are off by default, so that the mission is drawn from the fitted model. They can be combined;
+``World.everything()`` turns all of them on.
 
 >>> World.on("correlated_noise", "crab_step")
 World(correlated_noise=CorrelatedNoise(coefficient=0.7), crab_step=CrabStep(size=0.04, mjd=57000.0))
@@ -25,16 +25,16 @@ def _check(name: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True)
 class Outliers:
-    """Some ScWs, those with the Crab included, are off by a fixed number of standard deviations.
+    """Some ScWs, including those with the Crab, are offset by a fixed number of standard deviations.
 
     Parameters
     ----------
     fraction
         Share of the ScWs.
     size
-        Standard deviations of the ScW: counting noise, excess scatter and scatter of the Crab together.
+        Offset in standard deviations of the ScW: counting noise, excess scatter and scatter of the Crab.
     together
-        Whether an outlier is off in all bands, up or down alike; otherwise each band has its own outliers.
+        If True, outliers are offset in all bands with the same sign; otherwise each band has its own.
     """
 
     fraction: float = 0.005
@@ -48,12 +48,12 @@ class Outliers:
 
 @dataclass(frozen=True)
 class CorrelatedNoise:
-    """The excess scatter of a ScW remembers that of the ScW before it in the same revolution.
+    """The excess scatter of successive ScWs of a revolution is correlated.
 
     Parameters
     ----------
     coefficient
-        Correlation from one ScW to the next (autoregressive, order one); the variance stays what it was.
+        Correlation of successive ScWs (autoregressive, order one); the variance does not change.
     """
 
     coefficient: float = 0.7
@@ -64,10 +64,10 @@ class CorrelatedNoise:
 
 @dataclass(frozen=True)
 class SharedNoise:
-    """Part of the excess scatter, and of the revolution terms, is the same in all bands.
+    """Part of the excess scatter and of the revolution terms is common to all bands.
 
-    Relative to the background level and in units of the standard deviation, that is: each band keeps its
-    variance. With `CorrelatedNoise` the shared part of the scatter, too, is correlated in time.
+    The common part is the same in units of the standard deviation, so the variance of each band does not
+    change. With `CorrelatedNoise` the common part of the scatter is also correlated in time.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class SharedNoise:
 
 @dataclass(frozen=True)
 class WrongTemplate:
-    """The sky is wider in latitude and shifted against the template that a fit uses; same flux of the bulge.
+    """The sky is wider in latitude than the template of the fit, and shifted; the bulge has the same flux.
 
     Parameters
     ----------
@@ -103,15 +103,15 @@ class WrongTemplate:
 
 @dataclass(frozen=True)
 class StrongBar:
-    """The bar of the Galaxy is brighter, relative to the disc, than in the template; same flux of the bulge.
+    """The ratio of bar to disc is larger than in the template; the bulge has the same flux.
 
-    Wherever the template shines, its brightness is multiplied by 1 + (factor − 1) s, with s the share of the
-    bar in the starlight model there.
+    The brightness of the template is multiplied by 1 + (factor − 1) s, with s the share of the bar in the
+    starlight model at each position.
 
     Parameters
     ----------
     factor
-        Brightness of the bar relative to the disc, over that of the template.
+        Ratio of bar to disc, relative to that of the template.
     """
 
     factor: float = 1.5
@@ -122,17 +122,17 @@ class StrongBar:
 
 @dataclass(frozen=True)
 class Transients:
-    """Unresolved transient sources near the plane that source cleaning leaves in.
+    """Unresolved transient sources near the plane that source cleaning does not remove.
 
-    They lie at abs(b) < 5°, thickest towards the Galactic centre. Each rises at once, decays exponentially,
-    and has a soft spectrum.
+    They lie at abs(b) < 5°, with the highest density towards the Galactic centre. Each rises instantly,
+    decays exponentially, and has a soft spectrum.
 
     Parameters
     ----------
     per_year
-        Outbursts a year over the whole plane.
+        Outbursts per year over the whole plane.
     peak_mcrab
-        Mean of their peak fluxes in 25–60 keV (exponential distribution).
+        Mean peak flux in 25–60 keV (exponential distribution).
     decay_d
         Decay time, days.
     """
@@ -149,14 +149,14 @@ class Transients:
 
 @dataclass(frozen=True)
 class CrabStep:
-    """The detector's rate of the Crab jumps: a step that no cubic follows.
+    """The Crab rate of the detector has a step, which a cubic in time cannot fit.
 
     Parameters
     ----------
     size
-        Relative change from `mjd` on.
+        Relative change after `mjd`.
     mjd
-        When, MJD (TT).
+        Time of the step, MJD (TT).
     """
 
     size: float = 0.04
@@ -168,17 +168,17 @@ class CrabStep:
 
 @dataclass(frozen=True)
 class NoisyTracer:
-    """The background follows the true tracer rate, not the measured one with its noise.
+    """The background depends on the true tracer rate, not on the measured one with its noise.
 
-    Without this switch the background follows the measured tracer exactly, as a fit assumes; with it the
-    elasticity is diluted within a revolution (less over the means of revolutions, which average the noise)
-    and the scatter grows.
+    Without this switch the background depends on the measured tracer, as a fit assumes. With it the fitted
+    elasticity within a revolution is too small, the scatter is larger, and means of revolutions are affected
+    less because they average the noise.
 
     Parameters
     ----------
     error
-        Error of the measured tracer, in units of its counting error: 1 for a tracer counted by the whole
-        detector, 3 by a ninth of it.
+        Error of the measured tracer in units of its counting error: 1 if the whole detector counts it, 3 for
+        a ninth of the detector.
     """
 
     error: float = 3.0
@@ -189,7 +189,7 @@ class NoisyTracer:
 
 @dataclass(frozen=True, repr=False)
 class World:
-    """Which differences from the model are on, and how large they are; None is off."""
+    """Differences from the model and their sizes; None turns one off."""
 
     outliers: Outliers | None = None
     correlated_noise: CorrelatedNoise | None = None
@@ -207,7 +207,7 @@ class World:
         Raises
         ------
         InputError
-            An unknown name; the nearest is given.
+            If a name is unknown; the message gives the nearest one.
         """
         wanted = SWITCHES if EVERYTHING in names else names
         for name in wanted:

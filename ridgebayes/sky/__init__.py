@@ -1,4 +1,4 @@
-"""The sky: regions from a file, starlight and user templates, and what each ScW sees of them.
+"""The sky: regions from a file, starlight and user templates, and the exposure of each ScW to them.
 
 >>> import ridgebayes.sky as sky
 >>> sky.load("coarse").names[8:10]

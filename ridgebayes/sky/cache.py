@@ -1,7 +1,8 @@
-"""Arrays kept on disk between runs, named by the content of what they were computed from.
+"""Arrays kept on disk between runs, named by a hash of their inputs.
 
-The folder is ``platformdirs.user_cache_dir("ridgebayes")``, or what the environment variable RIDGEBAYES_CACHE
-names. Deleting it is always safe. A cache that cannot be read or written costs time, never a result.
+The folder is that of the environment variable RIDGEBAYES_CACHE, or
+``platformdirs.user_cache_dir("ridgebayes")``. Deleting it is always safe. If the cache cannot be read or
+written, arrays are computed again.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def cached_array(
     Parameters
     ----------
     name
-        Start of the file name, for people.
+        Start of the file name.
     key
         :func:`content_key` of everything that the array depends on.
     shape
-        What the array must look like; a file that holds anything else is computed again.
+        Shape of the array; a file with another shape is computed again.
     compute
-        Called without arguments when there is no usable file.
+        Function without arguments that computes the array if there is no usable file.
     """
     path = cache_dir() / f"{name}-{key[:32]}.npy"
     kept = _read(path, shape)
@@ -83,7 +84,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
 
 
 def _write(path: Path, array: NDArray[np.float64]) -> None:
-    """Write the whole file or none, as another process may read it."""
+    """Write the file atomically, because another process may read it."""
     try:
         with whole_file(path) as scratch:
             np.save(scratch, array, allow_pickle=False)

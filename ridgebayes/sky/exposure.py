@@ -1,4 +1,4 @@
-"""A_im, what ScW i sees of region m: ∫ R dΩ weighted with the region's shape, in deg²."""
+"""Exposure A_im of ScW i to region m: ∫ R dΩ weighted with the shape of the region, in deg²."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ridgebayes.typing import Floats
 
 
 class Pointings(Protocol):
-    """What is needed of a :class:`ridgebayes.table.scw.ScWTable`."""
+    """Attributes of a :class:`ridgebayes.table.scw.ScWTable` that are used here."""
 
     @property
     def ra(self) -> NDArray[np.floating]:
@@ -40,24 +40,24 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
     Parameters
     ----------
     scws
-        N pointings: ``ra``, ``dec`` and ``roll`` (degrees, ICRS; :mod:`ridgebayes.instrument.response` says
-        what the roll is). With ``roll`` None the response is averaged over roll.
+        N pointings: ``ra``, ``dec`` and ``roll`` (degrees, ICRS; :mod:`ridgebayes.instrument.response`
+        defines roll). If ``roll`` is None the response is averaged over roll.
     sky
         M regions.
     response
-        R.
-    cache
-        Keep the result on disk and take it from there next time.
+        Response R.
+        cache
+        Keep the result on disk and reuse it.
 
     Returns
     -------
     ndarray
-        (N, M) deg²: multiplied with intensities in mCrab/deg² it gives what each ScW sees, in mCrab.
+        (N, M) deg²; times intensities in mCrab/deg² it gives the flux that each ScW sees, mCrab.
 
     Raises
     ------
     InputError
-        Pointings that are not finite.
+        If pointings are not finite.
     """
     ra, dec = np.asarray(scws.ra, float), np.asarray(scws.dec, float)
     roll = None if scws.roll is None else np.asarray(scws.roll, float)
@@ -79,7 +79,7 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
 
 
 def point_response(scws: Pointings, coord: SkyCoord, response: Response) -> Floats:
-    """Return R of every ScW at one position of the sky, for example the Crab.
+    """Return the response of every ScW at one position of the sky, for example the Crab.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def point_response(scws: Pointings, coord: SkyCoord, response: Response) -> Floa
     coord
         One position, in any frame.
     response
-        R, averaged over roll where ``scws.roll`` is None.
+        Response R, averaged over roll if ``scws.roll`` is None.
 
     Returns
     -------
@@ -113,14 +113,14 @@ def uncovered(a: ArrayLike, names: Sequence[str], *, tiny: float = 1e-4) -> list
     names
         Names of the M regions.
     tiny
-        A region counts as unseen if its largest exposure is at most this part of the largest of all.
+        A region counts as unseen if its largest exposure is at most this fraction of that of all regions.
     """
     best = np.asarray(a, float).max(axis=0, initial=0.0)
     return [name for name, value in zip(names, best, strict=True) if value <= tiny * best.max(initial=0.0)]
 
 
 def _to_galactic(vectors: Floats) -> Floats:
-    """Turn ICRS unit vectors (…, 3) into galactic ones."""
+    """Convert ICRS unit vectors (…, 3) to galactic ones."""
     basis = SkyCoord(CartesianRepresentation(np.eye(3)), frame=ICRS()).transform_to(Galactic())
     # Columns of the matrix are the images of the ICRS axes.
     return np.asarray(vectors @ basis.cartesian.xyz.value.T)

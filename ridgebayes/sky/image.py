@@ -23,11 +23,11 @@ def image_brightness(
     sky
         M regions.
     wcs
-        Galactic, in degrees.
+        WCS of the image, galactic, degrees.
     shape
         Rows and columns of the image.
     stretch, shift
-        In latitude, as of `ridgebayes.sky.build`.
+        Stretch and shift in latitude, as in `ridgebayes.sky.build`.
 
     Returns
     -------

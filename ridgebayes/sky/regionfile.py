@@ -24,8 +24,8 @@ A file may hold one tiling of the whole plane and any number of single regions::
     circle = {lon = 80, lat = 0, radius = 4}
 
 Shapes: ``starlight`` and its parts ``bar`` and ``disc``, ``sech2`` and ``gauss`` (with ``scale``),
-``uniform``, ``template`` (with ``file``, relative to the region file). ``lat_max`` (30) cuts a cell in
-latitude; a uniform cell ends at its core. Regions may overlap only where they follow different maps.
+``uniform``, ``template`` (with ``file``, relative to the region file). ``lat_max`` (by default 30) cuts a
+cell in latitude; a uniform cell ends at its core. Regions may overlap only if they follow different maps.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ def shipped() -> list[str]:
 
 
 def read_regions(source: str | Path) -> tuple[str, list[Region]]:
-    """Read a region file, or make the regions of a map.
+    """Read a region file, or create regions for a map.
 
     Parameters
     ----------
     source
         The name of a shipped file (``"milkyway"``) or a path. A FITS file is a map of surface brightness
-        (:mod:`ridgebayes.sky.templates`): the cells of ``milkyway`` then follow it in place of starlight.
+        (:mod:`ridgebayes.sky.templates`): the cells of ``milkyway`` then follow it instead of starlight.
 
     Returns
     -------
@@ -69,14 +69,14 @@ def read_regions(source: str | Path) -> tuple[str, list[Region]]:
     Raises
     ------
     InputError
-        Naming file, region, key and remedy.
+        If the file is wrong; the message names file, region, key and remedy.
     """
     if str(source).casefold().endswith(_MAPS):
         return _cells_of(Path(source))
     path, text = _text(source)
     try:
         content = tomllib.loads(text)
-    except (ValueError, RecursionError) as err:  # beside TOMLDecodeError: numbers and lists without end
+    except (ValueError, RecursionError) as err:  # besides TOMLDecodeError: endless numbers and nesting
         why = str(err).replace("at end of document", f"at line {len(text.splitlines()) or 1}, the end")
         raise InputError(f"{path}: not valid TOML: {why}; correct that line") from err
     top = _Table(path, "", content, ("name", "description", "tiling", "region"))
@@ -119,7 +119,7 @@ def _cells_of(path: Path) -> tuple[str, list[Region]]:
 
 
 def _text(source: str | Path) -> tuple[Path, str]:
-    """Path (for messages) and content of a shipped or a user's file."""
+    """Return path (for messages) and content of a shipped or user file."""
     path = Path(source)
     if str(source) in shipped():
         entry = resources.files("ridgebayes.data.regions") / f"{source}.toml"
@@ -139,7 +139,7 @@ def _text(source: str | Path) -> tuple[Path, str]:
 
 
 class _Table:
-    """A TOML table that knows where it stands, so that every error can say so."""
+    """A TOML table with its file and label, which error messages name."""
 
     def __init__(self, path: Path, label: str, content: dict[str, Any], known: tuple[str, ...]):
         self.path, self.label, self.content = path, label, content
@@ -237,7 +237,7 @@ def _tiling(entry: _Table) -> list[Region]:
 
 
 def _shape(entry: _Table) -> tuple[Shape, float, float]:
-    """Shape, lat_max and core_lat of a longitude cell."""
+    """Return shape, lat_max and core_lat of a longitude cell."""
     core_lat = entry.latitude("core_lat", _CORE_LAT)
     if core_lat <= 0:
         raise entry.error("core_lat", f"{core_lat:g} must be above 0 degrees")

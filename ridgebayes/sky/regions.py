@@ -1,6 +1,6 @@
-"""Regions of the sky: where they are, and how bright each point of them is relative to their core.
+"""Regions of the sky: their boundaries, and their surface brightness relative to that of the core.
 
-Boundaries are half open, [low, high), so that cells that touch share no point and leave none out.
+Boundaries are half open, [low, high), so adjacent cells have no common points and no gaps.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from astropy.coordinates import SkyCoord
 
 from ridgebayes.typing import Bools, Floats
 
-_STEP_DEG = 0.2  # size of the patches that a region is divided into
-_FEWEST = 10  # patches across a small region
+_STEP_DEG = 0.2  # size of the patches of a region
+_FEWEST = 10  # least number of patches across a region
 
 Kind = Literal["uniform", "starlight", "bar", "disc", "sech2", "gauss", "template"]
 MAPS = ("starlight", "bar", "disc", "template")
-"""Kinds that follow a map of the sky, in longitude and latitude."""
+"""Kinds that follow a map of the sky in longitude and latitude."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Shape:
 
     @property
     def map(self) -> str:
-        """The map that it follows, by name or file; empty for a shape that follows none."""
+        """Name or file of the map that it follows; empty for other shapes."""
         if self.kind not in MAPS:
             return ""
         return self.kind if self.file is None else self.file
 
     def profile(self, lon: Floats, lat: Floats, lookup: Callable[[Shape, Floats, Floats], Floats]) -> Floats:
-        """Evaluate at galactic positions in degrees; ``lookup`` interpolates the map of a map-like shape."""
+        """Evaluate at galactic positions in degrees; ``lookup`` interpolates the map of a shape."""
         if self.kind == "uniform":
             return np.ones_like(lat)
         if self.map:
@@ -61,7 +61,7 @@ class Shape:
         assert self.scale is not None
         if self.kind == "gauss":
             return np.exp(-0.5 * (lat / self.scale) ** 2)
-        e = np.exp(-2 * np.abs(lat / self.scale))  # sech² without the overflow of cosh
+        e = np.exp(-2 * np.abs(lat / self.scale))  # sech² without overflow of cosh
         return 4 * e / (1 + e) ** 2
 
 
@@ -72,17 +72,17 @@ class Region:
     Parameters
     ----------
     name
-        Unique in its sky.
+        Name, unique in its sky.
     centre_lon, centre_lat
         Galactic degrees, longitude in (−180, 180].
     lon, lat
         Ranges in degrees, half open. ``lon`` may run beyond ±180. Unused for a circle.
     core_lat
-        Range of latitude of the core, which has the region's whole range of longitude.
+        Range of latitude of the core. The core covers all longitudes of the region.
     radius
-        Degrees, for a circle around the centre; None otherwise. A circle is its own core.
+        Radius of a circle around the centre, degrees; None otherwise. The core of a circle is the circle.
     shape
-        Surface brightness inside.
+        Shape of the surface brightness.
     """
 
     name: str
@@ -119,9 +119,9 @@ class Region:
         return cls(name, wrap(lon), lat, radius=radius)
 
     def contains(self, lon: Floats, lat: Floats) -> Bools:
-        """Whether galactic positions (degrees) are in the region."""
+        """Return True for galactic positions (degrees) in the region."""
         if self.radius is not None:
-            # Haversine: exact for small circles, where the cosine of the distance is not.
+            # Haversine formula: the cosine of the distance loses digits for small circles.
             half_lat = np.sin(np.deg2rad(lat - self.centre_lat) / 2) ** 2
             half_lon = np.sin(np.deg2rad(lon - self.centre_lon) / 2) ** 2
             squared = half_lat + np.cos(np.deg2rad(lat)) * np.cos(np.deg2rad(self.centre_lat)) * half_lon
@@ -131,7 +131,7 @@ class Region:
         return np.asarray(in_lat & (np.mod(lon - self.lon[0], 360.0) < self.lon[1] - self.lon[0]))
 
     def sample(self) -> Sample:
-        """Divide the region into small patches that end exactly at its edges and at those of its core."""
+        """Divide the region into small patches whose edges include those of the region and its core."""
         if self.radius is not None:
             return self._sample_circle(self.radius)
         edges = _divide((*self.lat, *self.core_lat), self._step())
@@ -164,12 +164,12 @@ class Region:
         return Sample(np.concatenate(lon), np.concatenate(lat), joined, np.ones(joined.size, bool))
 
     def _step(self) -> float:
-        """Step in latitude: fine enough for a thin layer."""
+        """Step in latitude, small enough for a thin layer."""
         return _STEP_DEG if self.shape.scale is None else min(_STEP_DEG, self.shape.scale / 2)
 
 
 class Sample(NamedTuple):
-    """Patches of a region: galactic positions (degrees), solid angles (deg²), and which are in the core."""
+    """Patches of a region: galactic positions (degrees), solid angles (deg²), and True in the core."""
 
     lon: Floats
     lat: Floats
@@ -178,7 +178,7 @@ class Sample(NamedTuple):
 
 
 def _divide(ends: tuple[float, ...], step: float) -> Floats:
-    """Return edges that run through all of ``ends`` in order, at most ``step`` apart."""
+    """Return edges that include all of ``ends`` and are at most ``step`` apart."""
     stops = np.unique(ends)
     pieces = []
     for low, high in pairwise(stops):
@@ -188,14 +188,14 @@ def _divide(ends: tuple[float, ...], step: float) -> Floats:
 
 
 def wrap(lon: float) -> float:
-    """Bring a longitude in degrees into (−180, 180]."""
+    """Map a longitude in degrees to (−180, 180]."""
     return 180.0 - (180.0 - lon) % 360.0
 
 
 def tiling_names(width: float) -> list[tuple[str, float]]:
-    """Return name and centre of the cells of ``width`` degrees that tile the circle, in order of longitude.
+    """Return names and centres of cells of ``width`` degrees that tile the circle, in order of longitude.
 
-    The cell around l = 0 is ``GB``, the others are ``L-20``, ``L+20``, …, ``L+180`` after their centre.
+    The cell at l = 0 is ``GB``; the others are named after their centre, ``L-20``, ``L+20``, …, ``L+180``.
     """
     centres = sorted(wrap(i * width) for i in range(round(360 / width)))
     return [("GB" if lon == 0 else f"L{lon:+g}", lon) for lon in centres]

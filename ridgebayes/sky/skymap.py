@@ -1,4 +1,4 @@
-"""The sky of a model: its regions, and the flux that a unit intensity of each puts into each pixel."""
+"""The sky of a model: its regions, and the flux of each region in each pixel for a unit intensity."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.typing import Floats
 
 _STARLIGHT = 128  # nside of the starlight map, interpolated to the patches
-_FINEST = 256  # nside to which finer templates are averaged: the size of the patches
-_OVERLAP = 0.01  # share of the smaller region that two may have in common: slivers of hand-written edges
+_FINEST = 256  # finer templates are averaged to this nside, the size of the patches
+_OVERLAP = 0.01  # accepted overlap, relative to the smaller region: rounded edges in region files
 
 
 @dataclass(frozen=True, eq=False)
 class Sky:
     """Regions of the sky and their pixels.
 
-    Region m with intensity I (mCrab/deg²) puts ``weights[m, p] * I`` mCrab into pixel p. Inside a region the
-    surface brightness follows its shape; the mean over its core is I.
+    Region m with intensity I (mCrab/deg²) has a flux of ``weights[m, p] * I`` mCrab in pixel p. Inside a
+    region the surface brightness follows its shape; the mean over its core is I.
 
     Parameters
     ----------
     name
-        For messages and products.
+        Name, for messages and products.
     regions
         The M regions.
     weights
         (M, 12 nside²) sparse, deg²; HEALPix RING order in the galactic frame.
     nodes
-        (weights.nnz, 3) galactic unit vectors: where in its pixel the flux of each stored element of
-        ``weights`` has its centre. Used instead of the pixel centres, they make nside 64 fine enough.
+        (weights.nnz, 3) galactic unit vectors: centroid of the flux of each stored element of ``weights``
+        within its pixel. Nside 64 is sufficient with centroids instead of pixel centres.
     """
 
     name: str
@@ -68,12 +68,12 @@ class Sky:
 
     @cached_property
     def solid_angles(self) -> Floats:
-        """(M,) deg²: flux of the whole region in mCrab for an intensity of 1 mCrab/deg²."""
+        """(M,) deg²: flux of each whole region in mCrab for an intensity of 1 mCrab/deg²."""
         return np.asarray(self.weights.sum(axis=1), float).ravel()
 
     @cached_property
     def stars(self) -> Floats:
-        """(M,) mean starlight over the core of every region, whatever its shape, 1 in the brightest."""
+        """(M,) mean starlight over the core of every region, for any shape; 1 in the brightest."""
         bright = core_brightness(self.regions, Shape("starlight"))
         return bright / max(bright.max(initial=0.0), 1e-300)
 
@@ -81,7 +81,7 @@ class Sky:
     def templates(self) -> dict[str, Floats]:
         """Template → (M,) brightness of the core of every region, 1 in the brightest, 0 where it has no part.
 
-        All regions that follow one map are one template, named after the map; any other region is its own.
+        All regions that follow one map are one template, named after the map; any other region is one itself.
         """
         bright = core_brightness(self.regions)
         found: dict[str, Floats] = {}
@@ -109,7 +109,7 @@ class Sky:
         return f"Sky({self.name!r}, {len(self)} regions: {', '.join(self.names)})"
 
     def index(self, name: str) -> int:
-        """Return the number of a region, or raise an InputError that names the nearest."""
+        """Return the index of a region; an unknown name raises an InputError that gives the nearest one."""
         if name not in self.names:
             raise InputError(f"sky '{self.name}' has no region '{name}'{nearest(name, self.names)}")
         return self.names.index(name)
@@ -120,7 +120,7 @@ class Sky:
         Raises
         ------
         InputError
-            An unknown name, or none.
+            If a name is unknown, or none is given.
         """
         rows = [self.index(name) for name in ([names] if isinstance(names, str) else names)]
         if not rows:
@@ -139,7 +139,7 @@ class Sky:
 
     @cached_property
     def key(self) -> str:
-        """Hash of all that exposures depend on."""
+        """Hash of all inputs of exposures."""
         w = self.weights
         return content_key("sky", w.data, w.indices.astype(np.int64), w.indptr.astype(np.int64), self.nodes)
 
@@ -148,7 +148,7 @@ class Sky:
         return build(self.name, self.regions, nside=self.nside, stretch=stretch, shift=shift)
 
     def record(self) -> dict[str, Any]:
-        """Return all that is needed to build this sky again, TOML-ready (see `from_record`)."""
+        """Return a record, for TOML, from which `from_record` builds this sky again."""
         return {
             "name": self.name,
             "nside": self.nside,
@@ -162,25 +162,25 @@ class Sky:
         Parameters
         ----------
         response
-            Averaged over roll.
+            Response averaged over roll.
 
         Returns
         -------
         ndarray
-            (M, M) deg²: a pointing at the centre of region r sees ``fov_matrix @ intensity`` mCrab of the
-            whole sky model.
+            (M, M) deg². Element r of ``fov_matrix @ intensity`` is the flux of the whole sky model, mCrab, in
+            the field of view of a pointing at the centre of region r.
         """
         return self.fov_exposure(self.centre_lon, self.centre_lat, response)
 
     def fov_exposure(self, lon: Floats, lat: Floats, response: Averaged) -> Floats:
-        """Exposure of pointings anywhere, response averaged over roll.
+        """Exposure of arbitrary pointings; the response is averaged over roll.
 
         Parameters
         ----------
         lon, lat
             (N,) galactic degrees.
         response
-            Averaged over roll.
+            Response averaged over roll.
 
         Returns
         -------
@@ -198,12 +198,13 @@ def load(source: Sky | str | Path, *, nside: int = 64) -> Sky:
     source
         Name or path; the format is described in :mod:`ridgebayes.sky.regionfile`. A sky is returned as it is.
     nside
-        Of ``Sky.weights``: a power of 2 up to 128. 64 keeps exposures to 0.2 % of a region's largest.
+        Nside of ``Sky.weights``, a power of 2 up to 128. With 64, exposures are exact to 0.2 % of the largest
+        exposure of a region.
 
     Raises
     ------
     InputError
-        A region file that is missing or wrong, regions that overlap, a region without any brightness.
+        If the region file is missing or wrong, regions overlap, or a region has no brightness.
     """
     if isinstance(source, Sky):
         return source
@@ -215,12 +216,12 @@ def load(source: Sky | str | Path, *, nside: int = 64) -> Sky:
 
 
 def from_record(record: Mapping[str, Any]) -> Sky:
-    """Build the sky that `Sky.record` described.
+    """Build the sky of a record from `Sky.record`.
 
     Raises
     ------
     InputError
-        When it cannot be built, or comes out different: a template file was changed or is gone.
+        If it cannot be built, or differs because a template file was changed or is missing.
     """
     try:
         regions = []
@@ -228,11 +229,11 @@ def from_record(record: Mapping[str, Any]) -> Sky:
             given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
             regions.append(Region(**given | {"shape": Shape(**entry["shape"])}))
         sky = build(record["name"], regions, nside=record["nside"])
-        # Not to the last bit: another processor rounds differently.
+        # With a tolerance, because processors differ in rounding.
         same = np.allclose(sky.solid_angles, record["solid_angles"], rtol=1e-6)
     except InputError:
         raise
-    except Exception as error:  # of a record that was changed, whatever is missing or odd in it
+    except Exception as error:  # a modified record can fail in many ways
         raise InputError(f"the sky of the record cannot be built ({error!r}): fit again") from error
     if not same:
         raise InputError(
@@ -249,17 +250,17 @@ def build(
     Parameters
     ----------
     name, regions
-        Of the sky; no regions make an empty one, for a model without a sky.
+        Name and regions of the sky. Without regions the sky is empty, for a model without a sky.
     nside
-        Of ``Sky.weights``.
+        Nside of ``Sky.weights``.
     stretch, shift
-        Factor on the latitude of all that has a shape in latitude, and degrees by which it then moves north;
-        an intensity stays the mean over the core, which neither stretches nor moves.
+        Factor on latitude for shapes that depend on latitude, then a shift to the north, degrees. The core
+        does not change, and the intensity is still the mean over it.
 
     Raises
     ------
     InputError
-        Regions that overlap; a region that is dark in its core.
+        If regions overlap, or a region is dark in its core.
     """
     if nside < 1 or nside & (nside - 1) or nside > _FINEST // 2:
         raise InputError(f"sky '{name}': nside {nside} is not a power of 2 up to {_FINEST // 2}: take 64")
@@ -287,7 +288,7 @@ def build(
         occupied, inverse = np.unique(pixel, return_inverse=True)
         total = np.bincount(inverse, flux).astype(float)
         centroid = np.stack([np.bincount(inverse, flux * part) for part in unit_vectors(lon, lat).T], axis=-1)
-        lit = total > 1e-9 * total.max()  # the far wings of a thin layer cost time and change nothing
+        lit = total > 1e-9 * total.max()  # skip the far wings of a thin layer: their flux is negligible
         reach.append(occupied)
         pixels.append(occupied[lit])
         weights.append(total[lit])
@@ -297,7 +298,7 @@ def build(
 
 
 def core_brightness(regions: Sequence[Region], shape: Shape | None = None) -> Floats:
-    """Mean of a shape over the core of every region, (M,); by default that of each region's own."""
+    """Mean of a shape over the core of every region, (M,); by default the shape of each region."""
     lookup, means = Lookup(), []
     for region in regions:
         lon, lat, area, core = region.sample()
@@ -313,11 +314,11 @@ def _rows(columns: Sequence[NDArray[np.int64]], values: Floats, width: int) -> s
 
 
 def _check_overlap(regions: Sequence[Region], samples: Sequence[Sample], reach: sparse.csr_array) -> None:
-    neighbours = sparse.triu(reach @ reach.T, k=1).tocoo()  # the only pairs that may overlap
+    neighbours = sparse.triu(reach @ reach.T, k=1).tocoo()  # only these pairs can overlap
     for i, j in zip(neighbours.row, neighbours.col, strict=True):
         maps = {regions[i].shape.map, regions[j].shape.map}
         if len(maps) == 2 and "" not in maps:
-            continue  # two maps that may be told apart by their shapes
+            continue  # the shapes of two different maps can separate them
         small, large = sorted((i, j), key=lambda k: float(samples[k].area.sum()))
         patches = samples[small]
         common = float(patches.area[regions[large].contains(patches.lon, patches.lat)].sum())
@@ -329,7 +330,7 @@ def _check_overlap(regions: Sequence[Region], samples: Sequence[Sample], reach: 
 
 
 def _plain(value: Any) -> Any:
-    """Leave out what is None, which TOML does not have."""
+    """Leave out None, which TOML does not have."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if v is not None}
     return list(value) if isinstance(value, tuple) else value
@@ -340,7 +341,7 @@ def _clipped(lat: tuple[float, float], stretch: float, shift: float) -> tuple[fl
 
 
 class Lookup:
-    """Interpolates the maps of map-like shapes; reads each once."""
+    """Interpolates maps; reads each map once."""
 
     def __init__(self) -> None:
         self._maps: dict[str, Floats] = {}
@@ -369,14 +370,14 @@ class Lookup:
 
 
 def _degraded(values: Floats) -> Floats:
-    """Average a RING map that is finer than the patches down to their size."""
+    """Average a RING map to the size of the patches if it is finer."""
     nside = round((values.size / 12) ** 0.5)
     if nside <= _FINEST:
         return values
     nested = values[nested_to_ring(np.arange(values.size), nside)]
     finer = nested.reshape(12 * _FINEST**2, -1)
     there = (~np.isnan(finer)).sum(axis=1)
-    with np.errstate(invalid="ignore"):  # where no finer pixel has data
+    with np.errstate(invalid="ignore"):  # for pixels without data
         mean = np.nansum(finer, axis=1) / there
     ring = np.empty_like(mean)
     ring[nested_to_ring(np.arange(mean.size), _FINEST)] = mean

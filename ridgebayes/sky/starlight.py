@@ -1,6 +1,6 @@
 """Near-infrared starlight: the bar and holed disc of Freudenreich (1998), integrated along lines of sight.
 
-Source: H. T. Freudenreich 1998, ApJ 492, 495, "COBE's Galactic Bar and Disk". What each number rests on:
+Source: H. T. Freudenreich 1998, ApJ 492, 495, "COBE's Galactic Bar and Disk". Origin of the numbers:
 
 - Disc scale length and height, bar semi-axes, tilt, C⊥, C∥, sech² profile, height of the Sun: quoted from the
   paper by later work.
@@ -15,8 +15,8 @@ Source: H. T. Freudenreich 1998, ApJ 492, 495, "COBE's Galactic Bar and Disk". W
   checked**, not the paper's. It matters only where bar and disc share a region, or where a model scales the
   whole map with one number.
 
-The paper's warp of the outer disc is left out (it moves the disc by less than the field of view), and there
-is no extinction: this is where the stars are, not how they look.
+The paper's warp of the outer disc is neglected; it moves the disc by less than the field of view. Extinction
+is not included: the map is the intrinsic starlight.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from ridgebayes.typing import Floats
 
 Component = Literal["all", "bar", "disc"]
 
-_NODES = 64  # Gauss-Legendre nodes a line of sight: better than 0.1 % everywhere
-_LINES = 20_000  # lines of sight at a time: 10 MB an array
+_NODES = 64  # Gauss-Legendre nodes per line of sight: exact to 0.1 % everywhere
+_LINES = 20_000  # lines of sight at a time: 10 MB per array
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Freudenreich:
     bar_end, bar_fall
         Beyond cylindrical radius ``bar_end`` the bar is multiplied by exp(−((R − bar_end)/bar_fall)²).
     bar_to_disc
-        Emissivity of the bar over that of the disc, both at the centre and the disc without its hole.
+        Emissivity of the bar over that of the disc without its hole, both at the centre.
     """
 
     sun: float = 8.5
@@ -82,7 +82,7 @@ class Freudenreich:
     bar_to_disc: float = 1.5
 
     def disc(self, x: Floats, y: Floats, z: Floats) -> Floats:
-        """Emissivity of the disc, 1 at its centre if it had no hole."""
+        """Emissivity of the disc; without the hole it would be 1 at the centre."""
         radius = np.hypot(x, y)
         beyond = np.maximum(radius - self.edge, 0.0)
         slope = np.exp(-(radius - beyond) / self.disc_length - beyond / self.edge_length)
@@ -135,7 +135,7 @@ class Freudenreich:
         reach: float,
         top: float,
     ) -> Floats:
-        """∫ ds where a line of sight is inside the cylinder R < reach, |z| < top around the centre."""
+        """Integrate along lines of sight inside the cylinder R < reach, |z| < top around the centre."""
         node, weight = np.polynomial.legendre.leggauss(_NODES)
         cos_lat, sin_lat = np.cos(lat), np.sin(lat)
         # Chord through the circle in the plane, then the two planes z = ±top; all as distances in the plane.
@@ -168,11 +168,11 @@ def starlight(
     Parameters
     ----------
     nside
-        Of the HEALPix map. 128 (0.46° pixels) resolves the plane; 256 takes four times as long.
+        Nside of the HEALPix map. 128 (0.46° pixels) resolves the plane; 256 takes four times as long.
     component
         ``"bar"``, ``"disc"`` or both (``"all"``).
     model
-        Other parameters than the defaults of :class:`Freudenreich`.
+        Parameters; by default those of :class:`Freudenreich`.
     cache
         Keep the map on disk.
 

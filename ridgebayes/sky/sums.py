@@ -1,8 +1,7 @@
-"""Sums over the pixels of the regions, weighted with the response, pointing by pointing.
+"""Sums over the pixels of regions, weighted with the response of each pointing.
 
-Pointings are taken in groups that lie in the same cell of the sky, so that a group shares its short list of
-pixels. One core is enough, and ``einsum`` keeps to one: on such small arrays the threads of ``@`` cost ten
-times what they save on a busy machine.
+Pointings in the same cell of the sky form a group with a common short list of pixels. ``einsum`` uses a
+single core. On a busy machine the threads of ``@`` are ten times slower for these small arrays.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from scipy import sparse
 from ridgebayes.instrument.response import Averaged, Response
 from ridgebayes.typing import Floats
 
-_CELLS = 8  # nside of the cells that group pointings: 7.3°
-_CELL_RADIUS_DEG = 6.9  # no point of such a cell is farther from its centre
-_GROUP = 96  # pointings at a time: 96 × 3000 pixels fit the processor's cache, and memory stays below 0.1 GB
+_CELLS = 8  # nside of the cells of groups: 7.3°
+_CELL_RADIUS_DEG = 6.9  # largest distance of a point of a cell from its centre
+_GROUP = 96  # pointings at a time: 96 × 3000 pixels fit the processor cache and need below 0.1 GB of memory
 
 
 class Pixels(Protocol):
-    """What is needed of a :class:`ridgebayes.sky.Sky`."""
+    """Attributes of a :class:`ridgebayes.sky.Sky` that are used here."""
 
     @property
     def weights(self) -> sparse.csr_array:
@@ -42,8 +41,8 @@ class Pixels(Protocol):
 
 def roll_averaged(sky: Pixels, axis: Floats, response: Averaged) -> Floats:
     """Exposures of pointings given as galactic unit vectors (N, 3), averaged over roll: (N, M) deg²."""
-    # A table with even steps in the cosine: an index instead of an arc cosine and a search. A step changes R
-    # by less than 1e-4.
+    # A table with equal steps in the cosine needs no arc cosine and no search. R changes by less than 1e-4 in
+    # a step.
     steps = 1 << 16
     lowest = np.cos(np.deg2rad(response.radius_deg))
     cosines = lowest + (1 - lowest) * (np.arange(steps + 1) - 0.5).clip(0) / (steps - 1)
@@ -65,7 +64,7 @@ def rolled(sky: Pixels, axes: Floats, response: Response) -> Floats:
 
     def seen(group: NDArray[np.int64], nodes: Floats) -> Floats:
         depth = _project(axes[0, group], nodes)
-        # Behind the detector, or on its horizon, the tangent plane has no place: anything far outside does.
+        # Positions at 90° or more have no tangent-plane coordinates: use any far outside the field of view.
         np.maximum(depth, 1e-3, out=depth)
         np.divide(np.rad2deg(1.0), depth, out=depth)
         x, y = _project(axes[1, group], nodes), _project(axes[2, group], nodes)
@@ -87,7 +86,7 @@ def _sum(
         near = np.flatnonzero(centre @ nodes > np.cos(np.deg2rad(radius_deg + _CELL_RADIUS_DEG)))
         if near.size == 0:
             continue
-        # Nodes are in order of region: those of one region are a slice.
+        # Nodes are sorted by region, so those of one region are a slice.
         present, first = np.unique(region[near], return_index=True)
         slices = [slice(*ends) for ends in pairwise([*first, near.size])]
         places, weights = np.ascontiguousarray(nodes[:, near]), sky.weights.data[near]
@@ -104,7 +103,7 @@ def _project(directions: Floats, nodes: Floats) -> Floats:
 
 
 def _groups(axis: Floats) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
-    """Centres of the cells that hold pointings, and the numbers of the pointings in each."""
+    """Centres of the cells with pointings, and indices of the pointings in each."""
     if not len(axis):
         return
     cells = HEALPix(_CELLS, order="nested")

@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 _UNSEEN = -1.6375e30  # HEALPix's mark for "no data"
 _FRAMES = {"G": "galactic", "C": "icrs", "Q": "icrs"}
 _CYLINDRICAL = ("CAR", "CEA", "CYP", "MER")
-_CUBES = ("CSC", "TSC", "QSC")  # whose faces may lie on either side of the middle one
-_NEAR = 4.0  # pixels, on the sky, to a neighbour in the image: projections of the whole sky stretch them
+_CUBES = ("CSC", "TSC", "QSC")  # their faces may lie on either side of the middle one
+_NEAR = 4.0  # largest distance of neighbours in the image, pixels: all-sky projections stretch pixels
 _NSIDE_OF_IMAGES = (64, 256)
 
 
 def read_template(path: str | Path) -> Floats:
-    """Read a map of surface brightness (any unit per solid angle; only its shape will count).
+    """Read a map of surface brightness (any unit per solid angle; only its shape is used).
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def read_template(path: str | Path) -> Floats:
     Raises
     ------
     InputError
-        No such file, not FITS, neither HEALPix nor celestial image, nothing positive in it.
+        If the file is missing, not FITS, neither HEALPix nor a celestial image, or has no positive pixel.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,7 +78,7 @@ def _read(path: Path, hdus: fits.HDUList) -> Floats:
         shape = np.shape(hdu.data) if hdu.is_image else ()
         if len(shape) > 1 and all(size == 1 for size in shape[:-2]):  # further axes of one element
             image = np.array(hdu.data, float).reshape(shape[-2:])
-            return _image(path, image, hdu.header)  # astropy makes BLANK of integers NaN
+            return _image(path, image, hdu.header)  # astropy converts BLANK integers to NaN
     raise InputError(f"{path}: no HEALPix table (with ORDERING) and no two-dimensional image in it")
 
 
@@ -115,12 +115,12 @@ def _healpix(path: Path, hdu: fits.BinTableHDU) -> Floats:
 
 
 def _known(values: Floats) -> Floats:
-    """Give NaN to what is no surface brightness: not finite, UNSEEN, or another mark for "no data"."""
+    """Replace values without data by NaN: not finite, UNSEEN, or another mark for "no data"."""
     return np.where(np.isfinite(values) & ~no_value(values) & (values > 0.99 * _UNSEEN), values, np.nan)
 
 
 def interpolated(values: Floats, neighbours: NDArray[np.int64], weights: Floats) -> Floats:
-    """Weighted mean of neighbours, of those that have data.
+    """Weighted mean of neighbours that have data.
 
     Parameters
     ----------
@@ -145,18 +145,18 @@ def _image(path: Path, image: Floats, header: fits.Header) -> Floats:
     wcs = WCS(header)
     if not wcs.has_celestial:
         raise InputError(f"{path}: the image has no celestial WCS (CTYPE): add one or give a HEALPix map")
-    wcs = wcs if wcs.naxis == 2 else wcs.celestial  # which has longitude first, whatever the image has
+    wcs = wcs if wcs.naxis == 2 else wcs.celestial  # `celestial` puts longitude first
     frame: BaseCoordinateFrame = wcs_to_celestial_frame(wcs)
     image = _known(image)
     scale = float(np.mean(np.abs(proj_plane_pixel_scales(wcs))))
     coarsest, finest = _NSIDE_OF_IMAGES
     block = int(HEALPix(finest).pixel_resolution.to_value(u.deg) // scale)
     if block > 1:
-        # The last block may be of fewer pixels than the others, but no pixel is lost.
+        # Pad the image to whole blocks, so that no pixel is lost.
         short = [-size % block for size in image.shape]
         whole = np.pad(image, [(0, n) for n in short], constant_values=np.nan)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of blocks without any data
+            warnings.simplefilter("ignore", RuntimeWarning)  # blocks without data
             image = np.asarray(block_reduce(whole, block, func=np.nanmean))
         wcs = wcs[: whole.shape[0] : block, : whole.shape[1] : block]
         scale *= block
@@ -171,17 +171,17 @@ def _image(path: Path, image: Floats, header: fits.Header) -> Floats:
     turn = _turn(wcs)
     if turn is not None:
         x, y = _in_image(image.shape, x, y, turn)
-        if np.abs(np.abs(turn) - [image.shape[1], 0]).max() < 0.01:  # goes on at its other side
+        if np.abs(np.abs(turn) - [image.shape[1], 0]).max() < 0.01:  # periodic
             image = np.pad(image, ((0, 0), (1, 1)), mode="wrap")
             x, wcs = x + 1, _shifted(wcs)
         lon, _ = _centres(wcs, image.shape)
         if str(wcs.wcs.ctype[wcs.wcs.lng])[-3:] in _CYLINDRICAL and np.isfinite(image[np.isnan(lon)]).any():
-            wcs.wcs.bounds_check(False, True)  # pixels more than half a turn from CRVAL are pixels too
+            wcs.wcs.bounds_check(False, True)  # accept pixels more than half a turn from CRVAL
     return _sampled(image, wcs, where, x, y, scale)
 
 
 def _turn(wcs: WCS) -> tuple[float, float] | None:
-    """Pixels (x, y) of a full turn in an image of a cylindrical projection or a cube; None for another."""
+    """Return the pixels (x, y) of a full turn for a cylindrical projection or a cube; None for others."""
     lon = wcs.wcs.lng
     kind = str(wcs.wcs.ctype[lon])[-3:]
     if kind not in (*_CYLINDRICAL, *_CUBES):
@@ -196,7 +196,7 @@ def _turn(wcs: WCS) -> tuple[float, float] | None:
 def _in_image(
     shape: tuple[int, ...], x: Floats, y: Floats, turn: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Move positions by a turn where that brings them into an image, which may start at any longitude."""
+    """Shift positions by a full turn if this moves them into the image, which may start at any longitude."""
     for k in (-1, 1):
         moved = x + k * turn[0], y + k * turn[1]
         better = ~_inside(shape, x, y) & _inside(shape, *moved)
@@ -205,7 +205,7 @@ def _in_image(
 
 
 def _shifted(wcs: WCS) -> WCS:
-    """Return the WCS of an image with one column more on its left."""
+    """Return the WCS of an image with an additional column on the left."""
     wcs = wcs.deepcopy()
     wcs.wcs.crpix += [1.0, 0.0]
     return wcs
@@ -217,7 +217,7 @@ def _inside(shape: tuple[int, ...], x: Floats, y: Floats) -> NDArray[np.bool_]:
 
 
 def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Return longitudes and latitudes of the pixels of an image, of its shape; NaN off the sky."""
+    """Return longitudes and latitudes of the pixels, in the shape of the image; NaN off the sky."""
     row, column = np.indices(shape)
     world = wcs.wcs_pix2world(column.ravel(), row.ravel(), 0)
     lon, lat = (world[axis].reshape(shape) for axis in (wcs.wcs.lng, wcs.wcs.lat))
@@ -226,7 +226,7 @@ def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
 
 
 def _sampled(image: Floats, wcs: WCS, where: SkyCoord, x: Floats, y: Floats, scale: float) -> Floats:
-    """Interpolate bilinearly among the pixels that are neighbours on the sky, and not only in the image."""
+    """Interpolate bilinearly between pixels that are neighbours on the sky as well as in the image."""
     rows, columns = image.shape
     inside = _inside(image.shape, x, y)
     values = np.full(x.shape, np.nan)
@@ -253,16 +253,16 @@ def _sampled(image: Floats, wcs: WCS, where: SkyCoord, x: Floats, y: Floats, sca
 def _over_seams(
     values: Floats, inside: NDArray[np.bool_], image: Floats, wcs: WCS, where: SkyCoord, scale: float
 ) -> Floats:
-    """Fill positions at the edge of a projection, whose neighbours in the image are not on the sky.
+    """Fill positions at the edge of a projection, where neighbours in the image are off the sky.
 
-    The nearest pixel on the sky counts, also across the seam; where it has no data there are none.
+    The value is that of the nearest pixel on the sky, also across the seam; NaN if that has no data.
     """
     gaps = np.flatnonzero(inside & np.isnan(values))
     if gaps.size == 0 or np.isnan(image).all():
         return values
     lon, lat = (np.ravel(angle) for angle in _centres(wcs, image.shape))
     real = np.flatnonzero(np.isfinite(lon))
-    if real.size == image.size:  # no edge of a projection
+    if real.size == image.size:  # the projection has no edge
         return values
     spherical = where[gaps].spherical
     tree = cKDTree(unit_vectors(lon[real], lat[real]))
