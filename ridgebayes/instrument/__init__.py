@@ -1,1 +1,1 @@
-"""ISGRI: its response, the Crab spectrum it is calibrated with, OGIP files for spectral fits."""
+"""ISGRI: its response, the Crab spectrum for its calibration, OGIP files for spectral fits."""

@@ -1,17 +1,17 @@
-"""From mCrab to physical units: what the Crab is assumed to be.
+"""Conversion of mCrab to physical units: the assumed spectrum of the Crab.
 
-A rate in mCrab is relative to the Crab's in the same band and detector, and needs no assumption. Everything
-in erg or photons does, and it is made here and nowhere else: a :class:`CrabSpectrum`, which
-:meth:`CrabSpectrum.describe` puts in words for the meta of a table, and which a user can change:
+A rate in mCrab is relative to the Crab in the same band and detector and needs no assumption. All values in
+erg or photons use a :class:`CrabSpectrum`, which users can change. :meth:`CrabSpectrum.describe` describes it
+for the meta of tables:
 
 >>> from ridgebayes.instrument.crab_spectrum import crab_spectrum
 >>> float(crab_spectrum("norm=9.7,index=2.1").erg_per_mcrab(25, 60).round(14))  # erg/s/cm²
 9.44e-12
 
-The conversions hold for a source with the Crab's spectral shape inside the band. A thermal one,
-exp(-E/8 keV)/E, has 16 % less energy flux in 25–60 keV than its mCrab suggest, one with photon index 1.55
-3.5 % more; in 25–35 keV it is 2.3 % and 0.5 %. A fit through the response of
-:mod:`ridgebayes.instrument.ogip` is free of this.
+The conversions are exact for sources with the spectral shape of the Crab in the band. In 25–60 keV the energy
+flux of a thermal source, exp(-E/8 keV)/E, is 16 % less than the converted value, that of a source with photon
+index 1.55 is 3.5 % more; in 25–35 keV the differences are 2.3 % and 0.5 %. A fit through the response of
+:mod:`ridgebayes.instrument.ogip` does not have them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ERG_PER_KEV = float((1 * u.keV).to_value(u.erg))
 DEG2_PER_SR = float((1 * u.sr).to_value(u.deg**2))
 
 _KEYS = ("norm", "index", "break", "index2", "label")
-_STEEPEST, _FARTHEST = 10.0, 1e10  # beyond them powers overflow, and no spectrum is
+_STEEPEST, _FARTHEST = 10.0, 1e10  # limits of the index, and of norm and break: powers must not overflow
 _REMEDY = "give e.g. 'norm=10,index=2.1' or 'norm=9.11,index=2.07,break=100,index2=2.27'"
 
 
@@ -46,18 +46,18 @@ class CrabSpectrum:
     norm
         Photons/cm²/s/keV at 1 keV.
     index
-        Photon index, positive where the spectrum falls; below the break where there is one.
+        Photon index, positive for a falling spectrum; with a break, the index below it.
     e_break
         Energy of the break in keV, above 1; None for a single power law.
     index2
         Photon index above the break; None for a single power law.
     label
-        Where it comes from, in plain ASCII: it goes into the headers of products.
+        Origin of the values, in plain ASCII for the headers of products.
 
     Raises
     ------
     InputError
-        A value that is not finite or out of range, or a break without an index above it.
+        If a value is not finite or out of range, or a break has no index above it.
     """
 
     norm: float
@@ -118,9 +118,9 @@ class CrabSpectrum:
     def kev2(self, e_min: ArrayLike, e_max: ArrayLike) -> Floats:
         """E² dN/dE of an intensity of 1 mCrab/deg², keV² ph/cm²/s/keV/sr.
 
-        The mean of E² dN/dE over ln E: the energy flux in the band over ln(e_max/e_min). The area below a
-        plot against log E is then the energy flux, and the value belongs to no one energy; draw it at
-        :func:`mean_energy` with the whole band as its width.
+        This is the mean of E² dN/dE over ln E, that is, the energy flux in the band over ln(e_max/e_min). The
+        area below a plot against log E is the energy flux. The value applies to the whole band: draw it at
+        :func:`mean_energy` with the band as its width.
 
         Parameters
         ----------
@@ -144,12 +144,12 @@ class CrabSpectrum:
         return f"Crab spectrum assumed: {shape}; {self.label}; {unit}"
 
     def to_dict(self) -> dict[str, float | str]:
-        """Return what :func:`crab_spectrum` reads back."""
+        """Return a mapping that :func:`crab_spectrum` reads."""
         values = (self.norm, self.index, self.e_break, self.index2, self.label)
         return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 
     def _moment(self, power: int, e_min: ArrayLike, e_max: ArrayLike) -> Floats:
-        """∫ E^power dN/dE dE over bands, from the closed form."""
+        """∫ E^power dN/dE dE over bands, in closed form."""
         low, high = _edges(e_min, e_max)
         if self.e_break is None or self.index2 is None:
             return self.norm * _integral(power - self.index, low, high)
@@ -161,19 +161,19 @@ class CrabSpectrum:
 
 
 CRAB = CrabSpectrum(10.0, 2.1, label="the default of ridgebayes")
-"""Default: 10 E^-2.1, the photon index that the simulator takes too.
+"""Default: 10 E^-2.1, with the photon index of the simulator.
 
-The round normalisation is a choice, checked against one published number: it gives 9.73e-12 erg/s/cm² a mCrab
-in 25–60 keV. Krivonos et al. 2012 (A&A 537, A92) equate 1.25e-10 erg/s/cm² with 12.8 mCrab, that is 9.77e-12
-(9.69e-12 to 9.84e-12 within the rounding of the two).
+The normalisation is a round number that agrees with a published one: it gives 9.73e-12 erg/s/cm² per mCrab in
+25–60 keV. Krivonos et al. 2012 (A&A 537, A92) equate 1.25e-10 erg/s/cm² with 12.8 mCrab, that is 9.77e-12
+(9.69e-12 to 9.84e-12 given the rounding of both).
 """
 
 ATEL4869 = CrabSpectrum(
     6.6e-4 * 100**2.07, 2.07, 100.0, 2.27, label="SPI in March 2013 (Jourdain and Natalucci, ATel 4869)"
 )
-"""An alternative that was fitted: INTEGRAL/SPI, 6.6e-4 ph/cm²/s/keV at the break at 100 keV.
+"""A fitted alternative: INTEGRAL/SPI, 6.6e-4 ph/cm²/s/keV at the break at 100 keV.
 
-Over the default it gives 1.7 % more energy flux in 25–60 keV, 3.5 % in 60–80 and 0.1 % in 80–200.
+Its energy flux exceeds that of the default by 1.7 % in 25–60 keV, 3.5 % in 60–80 and 0.1 % in 80–200.
 """
 
 NAMED = {"default": CRAB, "atel4869": ATEL4869}
@@ -181,24 +181,24 @@ NAMED = {"default": CRAB, "atel4869": ATEL4869}
 
 
 def mean_energy(e_min: ArrayLike, e_max: ArrayLike) -> Floats:
-    """Geometric mean of the edges of bands, keV: where :meth:`CrabSpectrum.kev2` is drawn."""
+    """Geometric mean of the edges of bands, keV, at which :meth:`CrabSpectrum.kev2` is plotted."""
     low, high = _edges(e_min, e_max)
     return np.sqrt(low * high)
 
 
 def crab_spectrum(source: str | Mapping[str, Any] | CrabSpectrum | None = None) -> CrabSpectrum:
-    """Read the assumption about the Crab that a user made.
+    """Return the Crab spectrum that a user specified.
 
     Parameters
     ----------
     source
-        ``"norm=10,index=2.1"`` with, optionally, ``break``, ``index2`` and ``label``; a mapping of the same
-        keys, as TOML gives it; a name in `NAMED`; or None for the default.
+        ``"norm=10,index=2.1"``, optionally with ``break``, ``index2`` and ``label``; a mapping with these
+        keys, for example from TOML; a name in `NAMED`; or None for the default.
 
     Raises
     ------
     InputError
-        An unknown name or key, a key given twice or missing, a value that is no number or out of range.
+        If a name or key is unknown, a key is repeated or missing, or a value is not a number or out of range.
     """
     if source is None:
         return CRAB
@@ -255,6 +255,6 @@ def _edges(e_min: ArrayLike, e_max: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _integral(power: float, low: Floats, high: Floats) -> Floats:
-    """∫ E^power dE; exprel keeps it smooth through power = -1, where it is a logarithm."""
+    """∫ E^power dE; exprel makes it continuous at power = -1, where it is a logarithm."""
     length = np.log(high / low)
     return low ** (power + 1) * length * exprel((power + 1) * length)

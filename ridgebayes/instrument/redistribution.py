@@ -1,17 +1,17 @@
-r"""How the detector spreads photons of one energy over measured energies, where that is not left out.
+r"""Energy redistribution: the distribution of measured energies for photons of one energy.
 
-A band sees photons of neighbouring energies. With the area S_k(E) that photons of energy E find in band k, a
-spectrum f gives, relative to the Crab,
+A band also contains photons of neighbouring energies. Let S_k(E) be the effective area of band k for photons
+of energy E. A spectrum f then has, relative to the Crab, the rate
 
 .. math:: 1000 \int f S_k \, dE \,/\, \int N_{Crab} S_k \, dE \quad \mathrm{mCrab}
 
-Only the shape of S_k counts. It is a Gaussian of a stated width, or a matrix in OGIP files:
+Only the shape of S_k matters. It is a Gaussian of given width, or a matrix in OGIP files:
 
 >>> from ridgebayes.instrument.redistribution import redistribution
 >>> redistribution("fwhm=0.08,at=60,power=-0.5").describe()
 'Gaussian, FWHM 8% at 60 keV, as E^-0.5; even area'
 
-Without either S_k is 1 inside the band and 0 outside.
+By default S_k is 1 inside the band and 0 outside.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from ridgebayes.instrument.rmf import read_arf, read_rmf
 from ridgebayes.typing import Floats
 
 E_MIN, E_MAX = 10.0, 1000.0
-"""Photon energies that are looked at, keV: those of the table of white dwarfs."""
+"""Range of photon energies, keV: that of the table of white dwarfs."""
 
-_STEP = 0.0115  # in ln E between the energies of photons
+_STEP = 0.0115  # step of photon energies in ln E
 _NARROWEST = 0.02
 _PER_FWHM = 2 * np.sqrt(2 * np.log(2))
 _KEYS = ("fwhm", "at", "power", "rmf", "arf", "sha256")
@@ -44,14 +44,14 @@ _REMEDY = "give e.g. 'fwhm=0.08,at=60,power=-0.5', or a file: 'rmf=isgri.rmf,arf
 
 
 class Redistribution(Protocol):
-    """What all have.
+    """Interface of all redistributions.
 
     Attributes
     ----------
     energy, width
-        (N,) energies of photons, keV, and what each stands for in an integral over energy, keV.
+        (N,) photon energies, keV, and their weights in an integral over energy, keV.
     spec
-        Text from which :func:`redistribution` makes it again.
+        Text from which :func:`redistribution` builds it again.
     """
 
     @property
@@ -62,17 +62,17 @@ class Redistribution(Protocol):
     def spec(self) -> str: ...  # noqa: D102
 
     def area(self, low: ArrayLike, high: ArrayLike) -> Array:
-        """(K, N) area that photons find in bands of (K,) edges in keV, in any unit."""
+        """(K, N) effective area of bands with (K,) edges in keV, in any unit."""
         ...
 
     def describe(self) -> str:
-        """Put it in words, in plain ASCII."""
+        """Describe it in plain ASCII."""
         ...
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Measured energies scatter about the true one; the area is even.
+    """Measured energies have a Gaussian distribution about the true one; the area is constant.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Gaussian:
     Raises
     ------
     InputError
-        A width that no detector has, or so small that it is best left out.
+        If the width is out of range, or so small that redistribution should be neglected.
     """
 
     fwhm: float
@@ -124,7 +124,7 @@ class Gaussian:
 
     @property
     def spec(self) -> str:
-        """Text that makes it again."""
+        """Text from which it is built again."""
         return f"fwhm={self.fwhm:g},at={self.at:g},power={self.power:g}"
 
     def area(self, low: ArrayLike, high: ArrayLike) -> Array:
@@ -142,7 +142,7 @@ class Gaussian:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """A redistribution matrix with an area.
+    """A redistribution matrix with an effective area.
 
     Attributes
     ----------
@@ -151,9 +151,9 @@ class Matrix:
     edges
         (C + 1,) edges of the channels, keV.
     cumulative
-        (N, C + 1) area of the channels below each edge.
+        (N, C + 1) cumulative area of the channels below each edge.
     spec, name
-        Text that makes it again, with what the files hold; what to call it.
+        Text from which it is built again, with a hash of the files; name for messages.
     """
 
     energy: Floats
@@ -164,7 +164,7 @@ class Matrix:
     name: str
 
     def area(self, low: ArrayLike, high: ArrayLike) -> Array:
-        """(K, N) area in bands; inside a channel photons are taken to be spread evenly."""
+        """(K, N) area in bands; photons are assumed uniform within a channel."""
         below = []
         for edge in (low, high):
             edge = jnp.asarray(edge, float)
@@ -187,7 +187,7 @@ def mcrab_weights(found: Redistribution, low: ArrayLike, high: ArrayLike, crab: 
 
 
 def check_bands(found: Redistribution, edges: ArrayLike) -> None:
-    """Raise an InputError where a matrix knows nothing of a band; edges are (2, K) in keV."""
+    """Raise an InputError if a matrix does not cover a band; edges are (2, K) in keV."""
     if isinstance(found, Matrix):
         for low, high in np.asarray(edges, float).T:
             if low < found.edges[0] * (1 - 1e-6) or high > found.edges[-1] * (1 + 1e-6):
@@ -198,19 +198,19 @@ def check_bands(found: Redistribution, edges: ArrayLike) -> None:
 
 
 def redistribution(source: str | Redistribution) -> Redistribution:
-    """Read what a user states of the redistribution of energies.
+    """Return the redistribution of energies that a user specified.
 
     Parameters
     ----------
     source
-        ``"fwhm=0.08,at=60,power=-0.5"``: see :class:`Gaussian`. ``"rmf=FILE"``, or the file alone: an OGIP
-        matrix (MATRIX or SPECRESP MATRIX, with EBOUNDS), and ``arf=FILE`` the area that goes with the
-        former. With ``sha256=…`` the files must be those that they were.
+        ``"fwhm=0.08,at=60,power=-0.5"``: see :class:`Gaussian`. ``"rmf=FILE"``, or the file name alone: an
+        OGIP matrix (MATRIX or SPECRESP MATRIX, with EBOUNDS); ``arf=FILE`` gives the area for a MATRIX. With
+        ``sha256=…`` the content of the files must have this hash.
 
     Raises
     ------
     InputError
-        An unknown key, a value that is no number, a file that is missing, is no such matrix or was changed.
+        If a key is unknown, a value is not a number, or a file is missing, no such matrix, or was changed.
     """
     if not isinstance(source, str):
         return source
@@ -248,7 +248,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _matrix(rmf: str, arf: str, known: str) -> Matrix:
-    """Read a matrix and its area, unless these very files were read before."""
+    """Read a matrix and its area; files with the same content are read once."""
     paths = [Path(name).expanduser() for name in (rmf, arf) if name]
     for path in paths:
         if not path.is_file():
@@ -261,7 +261,7 @@ def _matrix(rmf: str, arf: str, known: str) -> Matrix:
 
 @lru_cache(maxsize=8)
 def _read(rmf: str, arf: str, digest: str) -> Matrix:
-    """Read a matrix and its area, and sum neighbouring photon energies to steps of `_STEP`."""
+    """Read a matrix and its area, and average neighbouring photon energies over steps of `_STEP`."""
     paths = [Path(name).expanduser() for name in (rmf, arf) if name]
     low, high, edges, area = read_rmf(paths[0])
     if arf:
@@ -272,7 +272,7 @@ def _read(rmf: str, arf: str, digest: str) -> Matrix:
         raise InputError(f"{paths[0]}: no area from {E_MIN:g} to {E_MAX:g} keV: give the matrix of ISGRI")
     step = np.floor(np.log(low / low[0]) / _STEP).astype(int)
     starts = np.flatnonzero(np.diff(step, prepend=-1))
-    # Photons of a step are taken to be as many a keV at all of its energies.
+    # Average over a step with a constant number of photons per keV.
     width = high - low
     total = np.add.reduceat(width, starts)
     area = np.add.reduceat(area * width[:, None], starts) / total[:, None]

@@ -1,4 +1,4 @@
-"""Response of the detector to a point of the sky: 1 on axis, 0 outside the field of view.
+"""Response of the detector to a point source: 1 on axis, 0 outside the field of view.
 
 The response is a function R(x, y) of the position in the *tangent plane* of the pointing, in the axes of the
 detector: x = degrees(tan θx), the coordinates of a gnomonic (TAN) image. These are also the coordinates in
@@ -6,9 +6,9 @@ which the shadow of a coded mask moves linearly, so a separable trapezoid is nat
 axis the difference to the angle itself is 0.33°.
 
 Axes and roll: ``roll`` is the position angle of the detector's +y axis, in degrees, from north through east
-in ICRS; +x points to position angle roll − 90°. So with roll 0, north up and east to the left, x grows to the
-right and y upwards. The trapezoid is unchanged by a quarter turn and by a reflection, so for it the position
-angle of any of the four half-axes may be given.
+in ICRS; +x points to position angle roll − 90°. So with roll 0, north up and east to the left, x increases to
+the right and y upwards. The trapezoid is invariant under rotation by 90° and reflection, so for it the
+position angle of any of the four half-axes can be used.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from ridgebayes.io.bounded import one_line, open_fits
 from ridgebayes.table.missing import no_value
 from ridgebayes.typing import Floats
 
-# Spacing of the table of the roll average: its slope is below 0.1 a degree, so interpolation errs by < 1e-4.
+# Spacing of the table of the roll average. Its slope is below 0.1 per degree: interpolation errors are <
+# 1e-4.
 _TABLE_STEP_DEG = 0.02
 _TABLE_ROLLS = 720
-_INSIDE = 0.1  # of the response on axis: a pixel beside one above it lies in the field of view
+_INSIDE = 0.1  # pixels next to one above this fraction of the response on axis lie in the field of view
 
 
 class Averaged(Protocol):
@@ -50,17 +51,17 @@ class Averaged(Protocol):
 
 
 class Response(Averaged, Protocol):
-    """What the rest of the package asks of a response."""
+    """Interface of a response."""
 
     def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Floats:
         """R at tangent-plane detector coordinates, in degrees."""
 
     def key(self) -> str:
-        """Text that is equal for equal responses and only for these (part of the names of cached results)."""
+        """Text that identifies the response (part of the names of cached results)."""
 
 
 class _RollAverage(ABC):
-    """``averaged`` of any R(x, y) with a ``radius_deg``."""
+    """Computes ``averaged`` for any R(x, y) with a ``radius_deg``."""
 
     radius_deg: float
 
@@ -80,7 +81,7 @@ class _RollAverage(ABC):
         Parameters
         ----------
         offset_deg
-            Angle (not tangent-plane distance) from the pointing axis, in degrees; any shape.
+            Angle (not tangent-plane distance) from the pointing axis, degrees; any shape.
 
         Returns
         -------
@@ -106,7 +107,7 @@ class Trapezoid(_RollAverage):
     Raises
     ------
     InputError
-        Unless 0 ≤ flat_deg < edge_deg ≤ 45.
+        If 0 ≤ flat_deg < edge_deg ≤ 45 does not hold.
     """
 
     flat_deg: float = 4.07
@@ -124,7 +125,7 @@ class Trapezoid(_RollAverage):
         return self._side(x_deg) * self._side(y_deg)
 
     def _side(self, u_deg: ArrayLike) -> Floats:
-        # In place after the first step: exposures call this on some 10⁸ offsets.
+        # In place after the first step, because exposures evaluate about 10⁸ offsets.
         t = np.abs(np.asarray(u_deg, float))
         t = np.subtract(self.edge_deg, t, out=t) if t.ndim else self.edge_deg - t
         t /= self.edge_deg - self.flat_deg
@@ -132,7 +133,7 @@ class Trapezoid(_RollAverage):
 
     @property
     def radius_deg(self) -> float:  # type: ignore[override]
-        """Angle from the axis of the corners of the field of view, in degrees; beyond it R is 0."""
+        """Angle of the corners of the field of view from the axis, degrees; beyond it R is 0."""
         return float(np.rad2deg(np.arctan(np.sqrt(2) * np.deg2rad(self.edge_deg))))
 
     def key(self) -> str:
@@ -165,13 +166,13 @@ class ImageResponse(_RollAverage):
         The pixel scale comes from the header (CDELT or a CD or PC matrix; the orientation there is that of
         one pointing and is not used) unless ``scale_deg`` is given; the axis is at CRPIX, else in the middle
         of the image. The image is divided by its mean within 2° of the axis, so R is 1 on axis; negative
-        pixels, and those without a value around the field of view, count as 0.
+        pixels, and pixels without a value outside the field of view, are set to 0.
 
         Raises
         ------
         InputError
-            No such file, not a FITS image, no pixel scale, nothing positive in the middle of the image, a
-            pixel without a value within the field of view.
+            If the file is missing or not a FITS image, has no pixel scale or no positive value near the axis,
+            or has a pixel without a value in the field of view.
         """
         with one_line(Path(path), "a FITS image of the response"):
             return cls._from_fits(Path(path), scale_deg)
@@ -197,7 +198,7 @@ class ImageResponse(_RollAverage):
                 f"{path}: nothing positive within 2 deg of the axis at pixel ({centre[0] + 1:g}, "
                 f"{centre[1] + 1:g}): check CRPIX and the pixel scale"
             )
-        # Around the field of view nothing is known, and nothing is needed; inside, 0 would be wrong.
+        # Missing pixels are 0 outside the field of view; inside, this would be wrong.
         inside = missing & (maximum_filter(data, 3) > _INSIDE * peak)
         if inside.any():
             row, column = np.argwhere(inside)[0]
@@ -210,7 +211,7 @@ class ImageResponse(_RollAverage):
     def __call__(self, x_deg: ArrayLike, y_deg: ArrayLike) -> Floats:
         """R at tangent-plane detector coordinates ``x_deg``, ``y_deg`` (degrees; they broadcast)."""
         x, y = np.broadcast_arrays(np.asarray(x_deg, float), np.asarray(y_deg, float))
-        # Clipped because what lies behind the detector has infinite offsets; any pixel outside does for it.
+        # Positions behind the detector have infinite offsets: clip to a pixel outside the image.
         column = np.clip(x / self.scale_deg + self.centre[0], -9, 1e6)
         row = np.clip(y / self.scale_deg + self.centre[1], -9, 1e6)
         inside = map_coordinates(self.image, [np.ravel(row), np.ravel(column)], order=1, cval=0.0)
@@ -231,7 +232,7 @@ class ImageResponse(_RollAverage):
 
 @dataclass(frozen=True, eq=False)
 class RadialTable:
-    """A response averaged over roll, as a run keeps it: R at angles from the axis, in degrees."""
+    """A response averaged over roll as runs store it: R at angles from the axis, in degrees."""
 
     angle: Floats
     value: Floats
@@ -276,15 +277,15 @@ def detector_axes(ra: ArrayLike, dec: ArrayLike, roll: ArrayLike | None = None) 
 def detector_offsets(
     ra: ArrayLike, dec: ArrayLike, scw_ra: ArrayLike, scw_dec: ArrayLike, roll: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Tangent-plane detector coordinates of sky positions, pointing by pointing.
+    """Tangent-plane detector coordinates of sky positions for each pointing.
 
     Parameters
     ----------
     ra, dec
         Sky positions, ICRS degrees.
     scw_ra, scw_dec, roll
-        Pointings, ICRS degrees, and the position angle of +y (see the module's text). All five broadcast to
-        one dimension.
+        Pointings, ICRS degrees, and the position angle of +y (see the docstring of this module). All five
+        broadcast to one dimension.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Reading of OGIP matrices (CAL/GEN/92-002): redistribution of energies, and the area that goes with it."""
+"""Reading of OGIP redistribution matrices and effective areas (CAL/GEN/92-002)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ridgebayes.typing import Floats
 
 
 def read_rmf(path: Path) -> tuple[Floats, Floats, Floats, Floats]:
-    """Read a redistribution matrix, with or without area.
+    """Read a redistribution matrix, which may include the effective area.
 
     Returns
     -------
     low, high
-        (N,) edges of the energies of photons, keV, rising.
+        (N,) edges of photon energies, keV, ascending.
     edges
-        (C + 1,) edges of the channels, keV, rising.
+        (C + 1,) edges of the channels, keV, ascending.
     matrix
-        (N, C) MATRIX, or SPECRESP MATRIX.
+        (N, C) values of MATRIX or SPECRESP MATRIX.
 
     Raises
     ------
     InputError
-        A file that is no such matrix, or one whose channels or energies do not adjoin.
+        If the file is not such a matrix, or its channels or energies are not contiguous.
     """
     with one_line(path, "an OGIP matrix"), open_fits(path) as hdus:
         by_name = {hdu.name: hdu for hdu in hdus}
@@ -52,12 +52,12 @@ def read_rmf(path: Path) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _unpacked(path: Path, table: Any, channels: int) -> Floats:
-    """(N, C) of the groups of channels of every row (CAL/GEN/92-002)."""
+    """Expand the groups of channels of every row, (N, C) (CAL/GEN/92-002)."""
     columns = [table.columns.names.index(n) for n in ("N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
                if n in table.columns.names]  # fmt: skip
     if len(columns) < 4:
         raise InputError(f"{path}: {table.name}: needs N_GRP, F_CHAN, N_CHAN and MATRIX")
-    # TLMIN of F_CHAN says how channels are counted; the standard's default is 1.
+    # TLMIN of F_CHAN is the number of the first channel; the default of the standard is 1.
     first = int(table.header.get(f"TLMIN{columns[1] + 1}", 1))
     groups, begins, counts, values = (table.data.field(k) for k in columns)
     out = np.zeros((len(groups), channels))
@@ -76,12 +76,12 @@ def _unpacked(path: Path, table: Any, channels: int) -> Floats:
 
 
 def read_arf(path: Path, low: Floats, high: Floats) -> Floats:
-    """Read the area at the energies of a matrix, (N,).
+    """Read the effective area at the energies of a matrix, (N,).
 
     Raises
     ------
     InputError
-        A file without SPECRESP, or of other energies.
+        If the file has no SPECRESP, or other energies.
     """
     with one_line(path, "an OGIP area"), open_fits(path) as hdus:
         table = next((hdu for hdu in hdus if hdu.name == "SPECRESP"), None)

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, opened with bounds."""
+"""Files: atomic writing, and reading with bounds on memory."""

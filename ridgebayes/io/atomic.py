@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: tables, products, figures and checkpoints are written by these."""
+"""Atomic writing of tables, products, figures and checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ridgebayes.errors import InputError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is there at the end takes the place of `path`.
+    """Yield a path to write to; the file that is written there replaces `path` at the end.
 
     Raises
     ------
@@ -26,11 +26,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_files(*paths: Path) -> Iterator[list[Path]]:
-    """Give paths to write to, for files of one folder that belong together.
+    """Yield paths to write to, for files of one folder that belong together.
 
-    All are on disk in full before the first takes its place; they do so one by one, in the order given, so
-    the one that names the others comes last. Of those before it, one that is not written is removed where it
-    stood: it belonged to the old ones.
+    All files are on disk before the first is replaced. They are replaced in the given order, so the file
+    that refers to the others must come last. An old file, other than the last, is deleted if no new one is
+    written.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def whole_files(*paths: Path) -> Iterator[list[Path]]:
     folder = paths[-1].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A process that is killed leaves this folder behind, hidden, and everything else as it was.
+        # A process that is killed leaves only this hidden folder behind.
         with TemporaryDirectory(prefix=f".{paths[-1].stem}-", dir=folder) as scratch:
             written = [Path(scratch) / path.name for path in paths]
             yield written
@@ -61,21 +61,21 @@ def whole_files(*paths: Path) -> Iterator[list[Path]]:
 
 @contextmanager
 def whole_folder(path: Path, mark: str, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a folder to write into; what is there at the end takes the place of `path`.
+    """Yield a folder to write into; it replaces `path` at the end.
 
     Parameters
     ----------
     path
-        The folder to come.
+        The final folder.
     mark
-        A file that is in every such folder: without it a folder is another's and is never replaced.
+        Name of a file that all such folders contain; folders without it are never replaced.
     overwrite
-        Replace one that exists.
+        Replace an existing folder.
 
     Raises
     ------
     InputError
-        When it exists and may not be replaced, or cannot be written.
+        If it exists and may not be replaced, or cannot be written.
     """
     path = Path(path)
     check_folder(path, mark, overwrite=overwrite)
@@ -95,7 +95,7 @@ def whole_folder(path: Path, mark: str, *, overwrite: bool = False) -> Iterator[
 
 
 def check_folder(path: Path, mark: str, *, overwrite: bool = False) -> None:
-    """Refuse a folder that `whole_folder` would refuse, before minutes are spent on it."""
+    """Raise the errors of `whole_folder` early, before a long computation."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not (path / mark).is_file():
@@ -105,12 +105,12 @@ def check_folder(path: Path, mark: str, *, overwrite: bool = False) -> None:
 
 
 def make_room(path: Path, size: int) -> None:
-    """Find out whether a file of so many bytes can be written: HDF5 crashes where a disk gets full under it.
+    """Test whether a file of `size` bytes can be written; HDF5 crashes if the disk is full.
 
     Raises
     ------
     OSError
-        When there is no room for it.
+        If there is not enough space.
     """
     if not hasattr(os, "posix_fallocate"):
         return
@@ -120,6 +120,6 @@ def make_room(path: Path, size: int) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file is on disk, so that a power cut after it has its name does not empty it."""
+    """Wait until a file is on disk: without this a power failure after renaming can empty it."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Opening files of others: what is unpacked is bounded, checksums are checked, every error is one line."""
+"""Opening untrusted files: bounded decompression, verified checksums, errors of one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from astropy.io import fits
 from ridgebayes.errors import InputError
 
 UNPACKED_LIMIT = 8 * 2**30
-"""Bytes that the content of a compressed file may have."""
+"""Maximum size of the content of a compressed file, bytes."""
 
 _GZIP = b"\x1f\x8b"
 _PACKED = (
@@ -30,8 +30,8 @@ _PACKED = (
 _CARD = 80
 _MOST = 999
 _COUNTS = {name: re.compile(rf"{name:<8}= +\+?0*([1-9][0-9]*)".encode()) for name in ("NAXIS", "TFIELDS")}
-"""What a header says of how many axes or columns there are: astropy makes a list of so many. A pattern each:
-a fixed beginning is searched for six times faster."""
+"""Patterns for the numbers of axes and columns in a header, for which astropy allocates lists. Separate
+patterns, each with a fixed beginning, are six times faster than one."""
 
 
 def unpacked(path: Path) -> bytes:
@@ -40,17 +40,17 @@ def unpacked(path: Path) -> bytes:
     Raises
     ------
     InputError
-        When the content is larger than `UNPACKED_LIMIT` (found before it is held), was cut off, or is packed
-        twice or by anything but gzip.
+        If the content is larger than `UNPACKED_LIMIT` (detected before it is in memory), truncated,
+        compressed twice, or compressed by anything but gzip.
     """
     content = path.read_bytes()
     if content.startswith(_GZIP):
-        if len(content) * 1032 > UNPACKED_LIMIT:  # deflate packs no tighter
+        if len(content) * 1032 > UNPACKED_LIMIT:  # largest ratio of deflate
             _count_unpacked(path, content)
-        content = gzip.decompress(content)  # astropy takes a gzip file that was cut off for a shorter one
+        content = gzip.decompress(content)  # astropy does not detect truncated gzip files
         if content.startswith(_GZIP):
             raise InputError(f"{path}: compressed twice: unpack it first")
-    if content.startswith(_PACKED):  # which astropy would unpack without a limit
+    if content.startswith(_PACKED):  # astropy would unpack these without a limit
         raise InputError(f"{path}: compressed, and not by gzip: unpack it first")
     return content
 
@@ -66,7 +66,7 @@ def _count_unpacked(path: Path, content: bytes) -> None:
 
 
 def text_of(path: Path) -> io.BytesIO:
-    """Read a text file as `unpacked` does, for astropy, which would unpack it without a limit."""
+    """Read a text file with `unpacked`, because astropy would decompress it without a limit."""
     return io.BytesIO(unpacked(path).removeprefix(b"\xef\xbb\xbf"))
 
 
@@ -74,7 +74,7 @@ def text_of(path: Path) -> io.BytesIO:
 def open_fits(path: Path) -> Iterator[fits.HDUList]:
     """Open a FITS file, gzipped or not; to be used inside `one_line`.
 
-    Checksums (CHECKSUM, DATASUM), where there are any, are checked. That finds a changed byte.
+    Checksums (CHECKSUM, DATASUM) are verified if present.
     """
     content = unpacked(Path(path))
     for name, count in _COUNTS.items():
@@ -82,19 +82,19 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
             if card.start() % _CARD == 0 and int(card[1][:5]) > _MOST:
                 raise InputError(f"{path}: {name} in its header is above {_MOST}, the most that FITS allows")
     with fits.open(io.BytesIO(content), memmap=False, character_as_bytes=False, checksum=True) as hdus:
-        len(hdus)  # reads all, so that a later part which was damaged is found too
+        len(hdus)  # read all extensions, so that damage in any of them is found
         yield hdus
 
 
 def write_fits(hdus: fits.HDUList, path: Path) -> None:
-    """Write a FITS file (gzipped where its name says so) with checksums.
+    """Write a FITS file with checksums, gzipped if its name ends so.
 
-    Without the dates that astropy and gzip add: the same data make the same file. It is made in memory, as
-    astropy, on a disk that is full, leaves a part of a file and says nothing.
+    The dates that astropy and gzip add are left out, so the same data give the same file. The file is
+    composed in memory, because astropy silently leaves a partial file on a full disk.
     """
     content = io.BytesIO()
     hdus.writeto(content)
-    # Opened again, as only the bytes that are in the file have the checksum that a reader will find.
+    # Open it again: the checksum must be that of the bytes in the file.
     content.seek(0)
     with fits.open(content, memmap=False) as written:
         for hdu in written:
@@ -107,19 +107,19 @@ def write_fits(hdus: fits.HDUList, path: Path) -> None:
 
 @contextmanager
 def one_line(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever a reader throws at a broken file into one line.
+    """Convert all errors of a reader on a broken file to an InputError of one line.
 
     Parameters
     ----------
     path
         The file, for the message.
     what
-        What it should have been, with its article.
+        Expected kind of file, with its article.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of units and headers: what matters is checked later
-            # With these two, astropy would pass over a part of a file that was cut off.
+            warnings.simplefilter("ignore")  # about units and headers, which are checked later
+            # With these two warnings astropy ignores part of a truncated file.
             warnings.filterwarnings("error", message=".*truncated|Error validating header")
             warnings.filterwarnings("error", message="(Checksum|Datasum) verification failed")
             yield

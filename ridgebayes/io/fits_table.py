@@ -1,7 +1,7 @@
-"""A table extension of a FITS file as an astropy table, with all that is missing masked.
+"""A table extension of a FITS file as an astropy table, with all missing values masked.
 
-astropy compares the null of an integer column (TNULL) with the numbers after TSCAL and TZERO, takes the null
-of a logical column for False, and an empty field of an ASCII table for 0. Here the bytes of the file decide.
+astropy compares the null of an integer column (TNULL) with the numbers after TSCAL and TZERO, reads the null
+of a logical column as False, and an empty field of an ASCII table as 0. This module uses the stored bytes.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ridgebayes.errors import InputError
 
 _TYPES = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _TRUE, _FALSE = ord("T"), ord("F")
-_J2000 = 2451545.0  # a day that every scale knows, below a mask
+_J2000 = 2451545.0  # placeholder under a mask; valid in all time scales
 
 
 def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
     """Read a table extension; to be used inside `ridgebayes.io.bounded.one_line`.
 
-    Null (TNULL, as it is stored), the smallest number of a signed integer, logical values that are neither T
-    nor F, and empty fields of ASCII tables are masked. Arrays of variable length that are all equally long
-    become a column of vectors.
+    Masked are nulls (TNULL, compared with stored values), the smallest number of signed integers, logical
+    values other than T and F, and empty fields of ASCII tables. Arrays of variable length that all have the
+    same length become a column of vectors.
 
     Raises
     ------
     InputError
-        A column of arrays of different lengths.
+        If arrays of a column have different lengths.
     """
     nulls = {name: _null(hdu, name) for name in hdu.columns.names}
     raw = hdu.data.view(np.ndarray)
@@ -46,9 +46,9 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
         else:
             masks[name] = _stored(hdu, raw[name], name, null)
     for column in hdu.columns:
-        column.null = None  # astropy fails on the null of unsigned integers, and masks what it should not
+        column.null = None  # astropy fails on the null of unsigned integers, and masks wrong elements
         if isinstance(column.bzero, float) and column.bzero.is_integer():
-            column.bzero = int(column.bzero)  # it fails on unsigned integers of TZERO 32768.0, too
+            column.bzero = int(column.bzero)  # it also fails on unsigned integers with TZERO 32768.0
     table = Table.read(hdu)
     for name in table.colnames:
         old, mask = table[name], masks.get(name)
@@ -66,7 +66,7 @@ def fits_table(hdu: fits.BinTableHDU | fits.TableHDU) -> Table:
 
 
 def _times(hdu: Any, table: Table, name: str) -> Time | None:
-    """Return a Time column as astropy writes it: Julian dates in two parts of the scale TCTYP; NaN masked."""
+    """Return a Time column that astropy wrote: two-part Julian dates in the scale TCTYP; NaN masked."""
     scale = str(hdu.header.get(f"TCTYP{hdu.columns.names.index(name) + 1}", "")).strip().lower()
     if scale not in Time.SCALES or table[name].shape != (len(table), 2) or table[name].dtype.kind != "f":
         return None
@@ -79,14 +79,14 @@ def _times(hdu: Any, table: Table, name: str) -> Time | None:
 
 
 def stored_nulls(hdu: fits.BinTableHDU, name: str) -> NDArray[np.bool_] | None:
-    """Where a column of a binary table is null (see `fits_table`); None where it cannot be."""
+    """Mask of nulls in a column of a binary table (see `fits_table`); None if it cannot have nulls."""
     return (
         None if _varies(hdu, name) else _stored(hdu, hdu.data.view(np.ndarray)[name], name, _null(hdu, name))
     )
 
 
 def _null(hdu: Any, name: str) -> Any:
-    """TNULL of a column; also of a column of floats, where FITS does not know it and some write it."""
+    """TNULL of a column; also of floats, where FITS does not define it but some programs write it."""
     number = hdu.columns.names.index(name) + 1
     null = hdu.columns[name].null
     return hdu.header.get(f"TNULL{number}") if null is None else null
@@ -97,7 +97,7 @@ def _varies(hdu: Any, name: str) -> bool:
 
 
 def _stored(hdu: Any, values: NDArray[Any], name: str, null: Any) -> NDArray[np.bool_] | None:
-    """Mask of numbers as they are stored in a binary table; None where nothing can be missing."""
+    """Mask of stored numbers of a binary table; None if none can be missing."""
     column = hdu.columns[name]
     code = _code(hdu, name)
     if code == "L":
@@ -107,14 +107,14 @@ def _stored(hdu: Any, values: NDArray[Any], name: str, null: Any) -> NDArray[np.
     mask = np.zeros(values.shape, dtype=np.bool_)
     if isinstance(null, int | float) and not isinstance(null, bool):
         mask |= values == null
-    # With a TZERO of half the range the smallest number is the 0 of unsigned integers.
+    # If TZERO is half the range, the smallest number is 0 of unsigned integers.
     if code in ("I", "J", "K") and not column.bzero:
         mask |= values == np.iinfo(values.dtype).min
     return mask
 
 
 def _code(hdu: Any, name: str) -> str:
-    """Letter of the type of a column, or of the elements of its arrays."""
+    """Type code of a column, or of the elements of its arrays."""
     letters = hdu.columns[name].format.lstrip("0123456789")
     return letters[1:2] if letters[:1] in ("P", "Q") else letters[:1]
 
@@ -122,9 +122,9 @@ def _code(hdu: Any, name: str) -> str:
 def _stacked(
     hdu: Any, raw: NDArray[Any], name: str, null: Any
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Arrays of variable length as one array (N, K), and its mask.
+    """Return arrays of variable length as one array (N, K), and its mask.
 
-    From the bytes: astropy 8.0 scales some rows of them, and not others.
+    It reads the bytes, because astropy 8.0 scales only some of the rows.
     """
     code = _code(hdu, name)
     if code not in _TYPES:
@@ -153,7 +153,7 @@ def _stacked(
 
 
 def _printed(hdu: Any, raw: NDArray[Any], name: str, null: Any) -> NDArray[np.bool_] | None:
-    """Mask of a column of an ASCII table: fields that are empty, or the null."""
+    """Mask of empty and null fields in a column of an ASCII table."""
     if hdu.columns[name].format.lstrip().startswith("A"):
         return None
     text = np.char.strip(

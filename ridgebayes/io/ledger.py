@@ -1,7 +1,7 @@
-"""A folder that fills up while a long job runs: what the job is, in TOML, and a line of JSON for each result.
+"""The folder of a long job: a record of the job in TOML, and a line of JSON for each result.
 
-A line is written whole when its result is there: a process that is killed loses what it was working on, no
-more. The order of the lines means nothing.
+Each line is written as a whole when its result is complete, so a process that is killed loses only results in
+progress. The order of the lines has no meaning.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ LOCK = ".lock"
 
 
 class Ledger:
-    """The folder of a job that runs; only one process at a time has it.
+    """The folder of a running job, locked by one process at a time.
 
     Parameters
     ----------
     path
-        The folder; made where there is none.
+        The folder, created if missing.
     name
-        Of the record, such as ``sbc.toml``.
+        File name of the record, such as ``sbc.toml``.
     table
-        Name of the file with the lines.
+        File name of the results.
     record
-        What the job is.
+        Record of the job.
     check
-        Called with the record of a job that was begun there before: refuses another one, and tells whether
-        the new record takes its place, as that of a larger job.
+        Function of the existing record, if any. It raises if that is another job, and returns True if the
+        new record should replace it, for example for a larger job.
 
     Raises
     ------
     InputError
-        When another process has it, it cannot be written, or it holds another job.
+        If another process has locked it, it cannot be written, or it contains another job.
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Ledger:
             with whole_file(file) as new:
                 new.write_text(text, encoding="utf-8")
         if self.table.exists():
-            # The end of a line that was being written when the process was killed.
+            # Remove an incomplete last line of a process that was killed.
             with self.table.open("r+b") as lines:
                 lines.truncate(len(_whole_lines(lines.read())))
 
     def add(self, result: Mapping[str, Any]) -> None:
-        """Write the line of a result; what is not a finite number becomes null."""
+        """Append a result; numbers that are not finite become null."""
         with self.table.open("ab", buffering=0) as file:
             file.write(json.dumps(_finite(result), allow_nan=False).encode() + b"\n")
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Unlock the folder."""
         self._lock.release()
 
 
@@ -100,7 +100,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When it cannot be read.
+        If it cannot be read.
     """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def read_record(path: Path, name: str, begin: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When it cannot be read, or there is none: `begin` is the command that begins such a job.
+        If it is missing or cannot be read; the message gives `begin`, the command that starts such a job.
     """
     if not (path / name).is_file():
         raise InputError(f"{path}: is no campaign ({name} is missing): run `{begin}`")
@@ -122,12 +122,12 @@ def read_record(path: Path, name: str, begin: str) -> dict[str, Any]:
 
 
 def read_lines(table: Path) -> list[dict[str, Any]]:
-    """Read the results that are there; the job may still be running.
+    """Read all complete results; the job may still be running.
 
     Raises
     ------
     InputError
-        When a line is not a table of JSON.
+        If a line is not a JSON object.
     """
     if not table.exists():
         return []

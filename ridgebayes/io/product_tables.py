@@ -1,7 +1,7 @@
-"""Tables of results as ECSV and FITS: written so that astropy reads them as it is, read again with all units.
+"""Tables of results as ECSV and FITS, which plain astropy can read, and reading with all units.
 
-astropy has no mCrab and warns of units that it does not know. So a column in mCrab has no unit in the file:
-its unit stands in description and meta of the column, and `read_table` gives it back.
+astropy does not know mCrab and warns of unknown units. So a column in mCrab has no unit in the file. Its unit
+is in the description and meta of the column, and `read_table` restores it.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from ridgebayes.io.fits_table import fits_table
 from ridgebayes.units import MCRAB
 
 UNIT = "unit"
-"""Key of the meta of a column (ECSV) that holds a unit which astropy does not have."""
+"""Key in the meta of a column (ECSV) for a unit that astropy does not know."""
 
 _MEANING = "mCrab: thousandth of the Crab's detector rate in the same band"
 _IN_COMMENT = re.compile(r"\[([^\[\]]*mCrab[^\[\]]*)\]")
 
 
 def write_ecsv(table: Table, path: str | PathLike[str]) -> None:
-    """Write a table of results as ECSV, whole or not at all.
+    """Write a table of results as ECSV, atomically.
 
     Raises
     ------
     InputError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     with whole_file(Path(path)) as scratch:
         readable_by_all(table).write(scratch, format="ascii.ecsv")
 
 
 def readable_by_all(table: Table) -> Table:
-    """Return a copy in which the columns in mCrab have no unit, but say it in description and meta."""
+    """Return a copy with the units of columns in mCrab moved to their description and meta."""
     plain = table.copy(copy_data=False)
     for name in table.colnames:
         unit = getattr(table[name], "unit", None)
@@ -57,7 +57,7 @@ def readable_by_all(table: Table) -> Table:
 
 
 def in_mcrab(unit: Any) -> bool:
-    """Whether a unit is one that others cannot read."""
+    """Return True for a unit with mCrab, which other programs cannot read."""
     return unit is not None and MCRAB in getattr(unit, "bases", ())
 
 
@@ -69,7 +69,7 @@ def _values(column: Any) -> Any:
 
 
 def read_table(path: str | PathLike[str], *, extension: str | None = None) -> QTable:
-    """Read a table of results, of any version, with the units of all columns.
+    """Read a table of results of any version, with the units of all columns.
 
     Parameters
     ----------
@@ -81,12 +81,12 @@ def read_table(path: str | PathLike[str], *, extension: str | None = None) -> QT
     Returns
     -------
     astropy.table.QTable
-        Columns with a unit are quantities, also those in mCrab.
+        Columns with a unit, including mCrab, are quantities.
 
     Raises
     ------
     InputError
-        When there is no such file or table, or it cannot be read.
+        If there is no such file or table, or it cannot be read.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def _from_fits(path: Path, extension: str | None) -> QTable:
             raise InputError(f"{path}: no table '{wanted}' (there: {known}): name another extension")
         hdu = tables[wanted]
         comments = [hdu.header.comments[f"TTYPE{k + 1}"] for k in range(len(hdu.columns))]
-        units = [column.unit for column in hdu.columns]  # before they are read: astropy lacks some
+        units = [column.unit for column in hdu.columns]  # before reading, because astropy drops unknown units
         table = QTable(fits_table(hdu))
         for name, comment, unit in zip(table.colnames, comments, units, strict=True):
             said = _IN_COMMENT.search(comment)
