@@ -1,4 +1,4 @@
-"""Campaigns: simulated missions of several worlds, fitted with several models; the truth beside the fits.
+"""Campaigns: simulated missions of several worlds, fitted with several models and compared with the truth.
 
 ::
 

@@ -1,4 +1,4 @@
-"""One fit of a campaign: a mission is simulated and fitted, and FOV fluxes are compared with the truth."""
+"""One fit of a campaign: simulate and fit a mission, and compare FOV fluxes with the truth."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from ridgebayes.table.scw import ScWTable
 
 ESTIMATES = ("posterior", "calibrated", "classical")
 NORMAL = float(stats.norm.ppf((1 + CI_PROB) / 2))
-"""Half an interval of the classical estimate, in its errors."""
+"""Half width of an interval of the classical estimate, in units of its error."""
 HOW = ("r_hat", "ess_bulk", "ess_tail", "divergences", "converged")
 Values = dict[str, NDArray]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The fits of a campaign, as they are sent to workers.
+    """The fits of a campaign, in a form for workers.
 
     Attributes
     ----------
     plan
         The campaign.
     truth
-        Of the missions; by default the simulator's own.
+        Truth of the missions; by default that of the simulator.
     key
-        Names it among all that a worker does.
+        Key that identifies the campaign on a worker.
     """
 
     plan: Plan
@@ -62,9 +62,9 @@ class Measure:
         Returns
         -------
         dict
-            Plain values: the case, diagnostics, seconds, and of each estimate the error (mean − truth), the
-            sd (mCrab), and whether the 94 % interval holds the truth, each (region, band), bands followed by
-            their sums and differences. Where the fit refuses, ``note`` says why and there are no values.
+            Plain values: the case, diagnostics, seconds, and for each estimate its error (mean − truth), its
+            sd (mCrab), and True where the 94 % interval contains the truth, each (region, band), with sums
+            and differences after the bands. If a fit raises an InputError, ``note`` gives the reason instead.
         """
         plan = self.plan
         on, programme, truth = made(self.key, self._prepared)
@@ -94,7 +94,7 @@ class Measure:
                 values |= measured_classically(scws, on, plan.compared)
             except InputError as error:
                 row["note"] = "; ".join(filter(None, [row["note"], f"no classical estimate: {error}"]))
-        jax.clear_caches()  # a worker may fit hundreds of shapes
+        jax.clear_caches()  # free memory: a worker may fit hundreds of shapes
         return row | {name: x.tolist() for name, x in values.items()}
 
     def _prepared(self) -> tuple[Sky, ScWTable, simulate.Truth]:
@@ -106,7 +106,7 @@ class Measure:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Say nothing of single fits: their rows do."""
+    """Suppress messages of single fits; their rows contain the diagnostics."""
     log = logging.getLogger("ridgebayes")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -119,12 +119,12 @@ def _silent() -> Iterator[None]:
 
 
 def columns(estimate: str) -> tuple[str, str, str]:
-    """Names of the columns of an estimate: error, sd, whether the interval covers."""
+    """Names of the columns of an estimate: error, sd, coverage."""
     return f"error_{estimate}", f"sd_{estimate}", f"covered_{estimate}"
 
 
 def labels(bands: Sequence[str]) -> list[str]:
-    """Names of bands, and of their sums and differences, in the order of `in_pairs`.
+    """Names of bands, their sums and differences, in the order of `in_pairs`.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def labels(bands: Sequence[str]) -> list[str]:
 
 
 def in_pairs(flux: xr.DataArray) -> xr.DataArray:
-    """Add the sum and the difference of every two bands, along the axis of the bands."""
+    """Append the sum and the difference of every two bands along the band axis."""
     pairs = list(combinations(flux["band"].values, 2))
     parts = [flux]
     for sign, number in (("+", 1.0), ("-", -1.0)):
@@ -148,13 +148,13 @@ def in_pairs(flux: xr.DataArray) -> xr.DataArray:
 
 
 def measured(run: Run, regions: Sequence[str]) -> Values:
-    """Compare FOV fluxes with the truth, by the posterior and, where there are these, by calibrated draws.
+    """Compare FOV fluxes of the posterior, and of calibrated draws if available, with the truth.
 
     Returns
     -------
     dict
-        For either its error (mean − truth) and sd, mCrab, and whether the 94 % interval covers the truth:
-        each (region, band), bands followed by sums and differences.
+        For each estimate its error (mean − truth) and sd, mCrab, and True where the 94 % interval contains
+        the truth, each (region, band), with sums and differences after the bands.
     """
     true = run.tree["constant_data"].dataset["true_fov_flux"].sel(region=list(regions))
     true = in_pairs(true).transpose("region", "band")
@@ -171,7 +171,7 @@ def measured(run: Run, regions: Sequence[str]) -> Values:
 
 
 def measured_classically(scws: ScWTable, on: Sky, regions: Sequence[str]) -> Values:
-    """Compare the classical estimate with the truth, as `measured`; errors of two bands are independent."""
+    """Compare the classical estimate with the truth, as `measured`; bands have independent errors."""
     table = classical.fluxes(classical.calibrate(scws), on)
     shape = (len(on), len(scws.bands))
     rows = [on.names.index(name) for name in regions]

@@ -1,4 +1,4 @@
-"""What a campaign does, as a TOML file says it."""
+"""The plan of a campaign and its TOML file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ridgebayes.table.scw import Band
 
 CLEAN = "clean"
 GROWS = ("missions", "first_seed", "worlds", "fits")
-"""Of a plan: what may change when a campaign goes on."""
+"""Attributes of a plan that may change when a campaign is extended."""
 
 
 class Case(NamedTuple):
@@ -30,9 +30,9 @@ class Case(NamedTuple):
     world
         ``clean``, names of switches joined by ``+``, or ``everything``.
     fit
-        Label of what is fitted.
+        Label of the fit.
     seed
-        Of the mission and of the fit.
+        Seed of the mission and of the fit.
     """
 
     world: str
@@ -45,18 +45,18 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """What is fitted to a mission.
+    """Model and options of a fit.
 
     Attributes
     ----------
     model
         Name of a shipped model, or a Python file.
     extras
-        Those that are opened; ``auto``: those that help.
+        Extras of the model; ``auto`` selects those that help.
     priors
-        Those that are changed, as text.
+        Changed priors, as text.
     worlds
-        Only missions of these; empty for all.
+        Worlds whose missions are fitted; empty for all.
     """
 
     model: str = "regions"
@@ -66,7 +66,7 @@ class Fit:
 
     @property
     def label(self) -> str:
-        """Such as ``regions + outliers``."""
+        """Label, such as ``regions + outliers``."""
         changed = [f"{name}={prior}" for name, prior in self.priors.items()]
         return " + ".join([self.model, *self.extras, *changed])
 
@@ -83,26 +83,26 @@ class Plan:
     Attributes
     ----------
     fits
-        What is fitted to each mission.
+        Fits of each mission.
     worlds
-        Of the simulator, each by itself; names joined by ``+`` are one world.
+        Worlds of the simulator; names joined by ``+`` are one world.
     missions, first_seed
-        So many of each world, with seeds from the first. Missions of one seed have the same noise in all
-        worlds.
+        Number of missions of each world, and their first seed. Missions with the same seed have the same
+        noise in all worlds.
     revolutions
-        Of a mission; the pointings are the same for all.
+        Number of revolutions of a mission; all missions have the same pointings.
     bands
         Names of the simulator's bands.
     sky, regions
-        Of the models, and those of its regions at which FOV fluxes are compared; where none is named, all.
+        Sky of the models, and its regions at which FOV fluxes are compared; by default all.
     outlier_fraction
-        Of the ScWs, in worlds with outliers; by default the simulator's.
+        Share of outliers in worlds with outliers; by default that of the simulator.
     classical
-        Measure with the classical estimate too.
+        Include the classical estimate.
     check
-        Make the posterior predictive checks of each fit.
+        Run the posterior predictive checks of each fit.
     settings
-        Of the fits, as those of `ridgebayes.sample`.
+        Settings of the fits, as in `ridgebayes.sample`.
     """
 
     fits: tuple[Fit, ...] = (Fit(),)
@@ -125,7 +125,7 @@ class Plan:
         return [Case(w, fit.label, seed) for seed, w, fit in each if not fit.worlds or w in fit.worlds]
 
     def fit_of(self, case: Case) -> Fit:
-        """Return what a case fits."""
+        """Return the fit of a case."""
         return next(fit for fit in self.fits if fit.label == case.fit)
 
     def world_of(self, case: Case) -> simulate.World:
@@ -143,21 +143,21 @@ class Plan:
         return self.regions or tuple(sky.load(self.sky).names)
 
     def recorded(self) -> dict[str, Any]:
-        """Return it as plain values, for a TOML file."""
+        """Return plain values for a TOML file."""
         return {name: _plain(value) for name, value in asdict(self).items() if value is not None}
 
     def checked(self) -> Plan:
-        """Refuse what would fail hours later.
+        """Check the plan before hours of computing.
 
         Raises
         ------
         InputError
-            Naming what is wrong.
+            If a value is wrong; the message names it.
         """
         for name in ("missions", "revolutions"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)}: must be at least 1")
-        # The seed is that of the mission.
+        # The seed of a fit is that of its mission.
         _check_names("setting", self.settings, [f.name for f in fields(Settings) if f.name != "seed"])
         Settings(**self.settings)
         on = sky.load(self.sky)
@@ -186,7 +186,7 @@ def read_plan(path: str | Path) -> Plan:
     Raises
     ------
     InputError
-        For a file that cannot be read, a key that is not known, or a value that cannot be.
+        If the file cannot be read, a key is unknown, or a value is impossible.
     """
     path = Path(path)
     try:
@@ -202,7 +202,7 @@ def read_plan(path: str | Path) -> Plan:
 
 
 def plan_of(told: Mapping[str, Any]) -> Plan:
-    """Make a plan of the plain values that a TOML file holds."""
+    """Build a plan from the plain values of a TOML file."""
     given = _known("", told, Plan)
     if "fits" in given:
         given["fits"] = tuple(Fit(**_known("fits: ", fit, Fit)) for fit in given["fits"])
@@ -224,7 +224,7 @@ _KIND: dict[str, Any] = {what: kind for kind, what in _KINDS.items()} | {"a numb
 
 
 def _known(where: str, told: Any, kind: Any) -> dict[str, Any]:
-    """Check keys and kinds of values against the fields of a class; lists become tuples."""
+    """Check keys and types of values against the fields of a class; convert lists to tuples."""
     if not isinstance(told, Mapping):
         raise InputError(f"{where}{told!r}: must be a table")
     example = kind()

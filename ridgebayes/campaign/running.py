@@ -1,4 +1,4 @@
-"""A campaign in its folder: what is left to do, and the table of what was found."""
+"""A campaign in its folder: run remaining fits, and tabulate the results."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ RECORD, TABLE, SUMMARY = "campaign.toml", "fits.jsonl", "summary.ecsv"
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a campaign has found so far.
+    """Results of a campaign so far.
 
     Attributes
     ----------
     plan
-        What it does.
-    results
-        A row a fit, those of the plan, in its order (see `ridgebayes.campaign.measure.Measure`).
+        Plan of the campaign.
+        results
+            One row per finished fit, in the order of the plan (see `ridgebayes.campaign.measure.Measure`).
     """
 
     plan: Plan
@@ -60,25 +60,25 @@ def run_campaign(
 ) -> Campaign:
     """Simulate and fit all missions of a plan.
 
-    What is in `out` already is not done again: a campaign that was stopped goes on, and so does one with more
-    missions, worlds or fits than before.
+    Results in `out` are reused: a campaign that was stopped continues, and a plan may have more missions,
+    worlds or fits than before.
 
     Parameters
     ----------
     plan
-        Such as `ridgebayes.campaign.read_plan` gives.
+        Plan, for example from `ridgebayes.campaign.read_plan`.
     out
         Folder of the campaign.
     scheduler
-        Where fits run: ``"local"`` (the default), a process on every core of this machine; ``"local:4"``, so
-        many; or the address of a Dask scheduler.
+        Where fits run: ``"local"`` (the default), a process on every core of this machine; ``"local:4"``,
+        four processes; or the address of a Dask scheduler.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
 
     Raises
     ------
     InputError
-        When `out` holds another campaign, or was begun with other versions of the software.
+        If `out` contains another campaign, or one of other versions of the software.
     """
     out, place, cases = Path(out), Scheduler.of(scheduler), plan.checked().cases()
     versions = software()
@@ -111,12 +111,12 @@ def run_campaign(
 
 
 def open_campaign(out: str | Path) -> Campaign:
-    """Read what a campaign has found so far; it may still be running.
+    """Read the results of a campaign so far; it may still be running.
 
     Raises
     ------
     InputError
-        When the folder holds none, or no fit has ended.
+        If the folder has no campaign, or no fit has finished.
     """
     out = Path(out)
     record = read_record(out, RECORD, command("campaign", "FILE.toml", "--out", out))
@@ -131,7 +131,7 @@ def _done(out: Path) -> dict[Case, dict[str, Any]]:
 
 
 def _refuse_other(then: dict[str, Any], plan: Plan, out: Path) -> bool:
-    """Refuse a folder whose fits are not those of the plan, and tell whether there are to be others."""
+    """Raise if the fits of a folder differ from the plan; return True if the plan has additional ones."""
     old, new = then["plan"], plan.recorded()
     for name in dict.fromkeys((*old, *new)):
         if name not in GROWS and old.get(name) != new.get(name):

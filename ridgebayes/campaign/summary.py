@@ -1,4 +1,4 @@
-"""The table of a campaign: bias, scatter, coverage, convergence and time, a row for each way to estimate."""
+"""The table of a campaign: bias, scatter, coverage, convergence and time of each estimate."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def summary(results: Rows, bands: Sequence[str]) -> QTable:
     Parameters
     ----------
     results
-        A row a fit, as `ridgebayes.campaign.measure.Measure` gives them.
+        One row per fit, from `ridgebayes.campaign.measure.Measure`.
     bands
-        Of the missions.
+        Bands of the missions.
 
     Returns
     -------
     QTable
-        A row for each world, fit and estimate: missions; bias, the mean of z = (value − truth) / sd over
-        bands, and its rms in each band, in sums and in differences of two bands; how many 94 % intervals of
-        bands, and of sums and differences, hold the truth (covered, covered_pairs), of how many (intervals,
-        pairs); median sd over that of the posterior; fits not converged, and those without a result; median
-        seconds of CPU and of wall time; and what checks found, in how many fits.
+        One row for each world, fit and estimate: missions; bias, the mean of z = (value − truth) / sd over
+        bands, and its rms in each band, in sums and in differences of two bands; numbers of 94 % intervals
+        of bands, and of sums and differences, that contain the truth (covered, covered_pairs) and their
+        totals (intervals, pairs); median sd over that of the posterior; numbers of fits that have not
+        converged or have no result; median seconds of CPU and of wall time; and findings of checks with the
+        numbers of fits.
     """
     names = labels(bands)
     groups = {name: [k] for k, name in enumerate(bands)}
@@ -59,7 +60,7 @@ def summary(results: Rows, bands: Sequence[str]) -> QTable:
 
 
 def _scores(rows: Rows, estimate: str, groups: dict[str, list[int]], bands: int) -> dict[str, Any]:
-    # What is not finite was kept as null.
+    # Numbers that are not finite were stored as null.
     error, sd, covered = (np.array([row[name] for row in rows], float) for name in columns(estimate))
     z = error / sd  # (mission, region, band)
     found: dict[str, Any] = {"bias": float(np.nanmean(z[:, :, :bands]))}
@@ -94,7 +95,7 @@ def _rms(z: NDArray) -> float:
 
 
 def compatible(n: int) -> tuple[int, int]:
-    """Return how few and how many of n independent 94 % intervals hold the truth, with 95 % probability.
+    """Return the 95 % range of the number of n independent 94 % intervals that contain the truth.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def compatible(n: int) -> tuple[int, int]:
 
 
 def markdown(table: QTable) -> str:
-    """Lay out a summary in Markdown; in brackets the counts that are compatible with 94 %."""
+    """Format a summary in Markdown, with the counts that are compatible with 94 % in brackets."""
     rms = [name for name in table.colnames if name.startswith("rms_")]
     head = [
         "world",

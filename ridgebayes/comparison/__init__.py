@@ -1,6 +1,6 @@
-"""Which model predicts better: leave-one-revolution-out, K-fold, and what the priors do to the answer.
+"""Comparison of models by leave-one-revolution-out and K-fold, and sensitivity to priors.
 
-Not called `loo` or `compare`, which are functions of `ridgebayes`.
+The package has another name than the functions `loo` and `compare` of `ridgebayes`.
 """
 
 from ridgebayes.comparison.leaveout import Loo, kfold, loo

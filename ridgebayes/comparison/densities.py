@@ -1,8 +1,8 @@
-"""Log likelihood of each revolution, and log prior of each parameter, for many draws.
+"""Log likelihood of each revolution and log prior of each parameter for posterior draws.
 
-A revolution is the natural unit to leave out: ScWs of one share its terms, revolutions share only parameters
-of the model. With the terms integrated out its density is exact. Draws are taken one after the other, so what
-a ScW contributes is never kept.
+The unit to leave out is a revolution: its ScWs share its terms, and given the parameters revolutions are
+independent. With the terms integrated out its density is exact. Draws are evaluated in sequence and summed
+over ScWs, which saves memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.model.components import Scaling
 
 LogLikelihood = Callable[[ArrayLike, FitData], Array]
-"""Of unconstrained draws (draw, parameter) and data: (draw, revolution), the bands of the data together."""
+"""Unconstrained draws (draw, parameter), data → log likelihood summed over bands, (draw, revolution)."""
 
 
 def log_likelihood(posterior: Posterior) -> LogLikelihood:
@@ -30,7 +30,7 @@ def log_likelihood(posterior: Posterior) -> LogLikelihood:
     Raises
     ------
     InputError
-        When it is called, for a model that samples the revolution terms.
+        When called, if the model samples the revolution terms.
     """
     return jax.jit(posterior.log_likelihoods)
 
@@ -45,8 +45,8 @@ def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]
     Parameters
     ----------
     posterior, data
-        What was fitted.
-    z
+        Fitted posterior and its data.
+        z
         Unconstrained draws, (draw, parameter).
     """
 

@@ -1,4 +1,4 @@
-"""The density of revolutions left out, given the others: fits that are tasks of their own."""
+"""Predictive density of left-out revolutions given the others; each fit is a separate task."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class LeftOut:
     Attributes
     ----------
     part
-        Which of the independent fits.
+        Index of the independent fit.
     revolutions
-        True for those left out, (revolution,).
+        True for left-out revolutions, (revolution,).
     seed
-        Everything random follows from it.
-    name
-        For messages.
+        Seed of all random draws.
+        name
+        Name, for messages.
     """
 
     part: int
@@ -45,14 +45,14 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Fits of a run without some revolutions, as they are sent to workers.
+    """Fits of a run without some revolutions, in a form for workers.
 
     Attributes
     ----------
     sent
         Model and data.
     starts
-        Where to look for the mode of each independent fit, (parameter,).
+        Start of the search for the mode of each independent fit, (parameter,).
     """
 
     sent: Sent
@@ -60,13 +60,13 @@ class HeldOut:
 
     @classmethod
     def of(cls, run: Run, again: Reopened, likelihood: LogLikelihood) -> HeldOut:
-        """Take them from a run that was opened again; in this process nothing is compiled twice."""
+        """Take model and data from a reloaded run; this process reuses its compiled functions."""
         sent = Sent.of(run.record, again.model.sky, again.parts)
         sent.keep((Refit(again.posterior, again.parts[0]), likelihood, again.parts))
         return cls(sent, tuple(z.mean((0, 1)) for z in again.z))
 
     def __call__(self, task: LeftOut) -> NDArray:
-        """Return the log predictive density of the revolutions left out, given the others."""
+        """Return the log predictive density of the left-out revolutions given the others."""
         fit, likelihood, parts = self.sent.made(_compiled)
         data = parts[task.part]
         start = self.starts[task.part]

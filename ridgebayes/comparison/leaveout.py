@@ -1,10 +1,10 @@
-"""How well a model predicts a revolution that it has not seen.
+"""Predictive accuracy of a model for left-out revolutions.
 
-elpd is the sum over revolutions of the log predictive density of each, given all others. Pareto-smoothed
-importance sampling (PSIS: Vehtari, Gelman & Gabry 2017, Statistics and Computing 27, 1413; Vehtari et al.
-2024, JMLR 25, 72) takes it from the draws of one fit; its k̂ tells for each revolution whether that worked.
-Where it did not, the revolution is left out and the rest fitted again. K-fold refits for tenths of the
-revolutions, and is the check.
+elpd is the sum over revolutions of the log predictive density of each revolution given all others.
+Pareto-smoothed importance sampling (PSIS: Vehtari, Gelman & Gabry 2017, Statistics and Computing 27, 1413;
+Vehtari et al. 2024, JMLR 25, 72) estimates it from the draws of one fit. Its k̂ shows for each revolution
+whether the estimate is reliable; if not, the model is refitted without that revolution. K-fold refits the
+model without each tenth of the revolutions, as an independent check.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _MOST_REFITS = 20
 
 @dataclass(frozen=True, eq=False)
 class Loo:
-    """Predictive density of every revolution left out.
+    """Predictive density of every left-out revolution.
 
     Attributes
     ----------
     table
-        Variables elpd, p_loo, pareto_k (NaN where a refit gave the answer) and exact (True there), axes fit
-        and revolution; coordinate mjd. Fits are the bands where each was sampled by itself, else one.
+        Variables elpd, p_loo, pareto_k (NaN where elpd is from a refit) and exact (True where it is), axes
+        fit and revolution; coordinate mjd. Bands that were sampled independently are separate fits.
     method
-        ``PSIS`` or such as ``10-fold``.
+        ``PSIS``, or for example ``10-fold``.
     threshold
-        k̂ above which PSIS cannot be trusted: min(1 − 1/log10(draws), 0.7).
+        k̂ above which PSIS is unreliable: min(1 − 1/log10(draws), 0.7).
     """
 
     table: xr.Dataset
@@ -84,17 +84,17 @@ class Loo:
 
     @property
     def pointwise(self) -> NDArray:
-        """Log predictive density of each revolution, all bands together, (revolution,)."""
+        """Log predictive density of each revolution, summed over bands, (revolution,)."""
         return self.table["elpd"].sum("fit").values
 
     @property
     def elpd(self) -> float:
-        """Sum over revolutions."""
+        """Sum of `pointwise` over revolutions."""
         return float(self.pointwise.sum())
 
     @property
     def se(self) -> float:
-        """Standard error of `elpd`: what another set of revolutions would change."""
+        """Standard error of `elpd` from its variation between revolutions."""
         return standard_error(self.pointwise)
 
     @property
@@ -109,18 +109,18 @@ class Loo:
 
     @property
     def bad_revolutions(self) -> list[int]:
-        """Revolutions that some fit cannot leave out by PSIS."""
+        """Revolutions for which PSIS is unreliable in some fit."""
         return [int(r) for r in self.table["revolution"].values[self.bad.any(0)]]
 
     @property
     def worst_k(self) -> float:
-        """Largest k̂; NaN where all was refitted."""
+        """Largest k̂; NaN if every revolution was refitted."""
         k = self.table["pareto_k"].values
         return float(np.nanmax(k)) if np.isfinite(k).any() else float("nan")
 
     @property
     def advice(self) -> str:
-        """What to do about high k̂; empty where nothing."""
+        """Advice for high k̂; empty if none is high."""
         numbers = self.bad_revolutions
         if not numbers:
             return ""
@@ -148,25 +148,25 @@ def loo(
 ) -> Loo:
     """Leave out one revolution at a time, by PSIS.
 
-    The result is kept in the run directory (loo.nc), and read from there the next time.
+    The result is kept in the run directory (loo.nc) and reused.
 
     Parameters
     ----------
     run
         The run, or its directory.
     scws
-        The ScW table that was fitted, or where it is now; by default where it was.
-    refit
-        Fit again without each revolution whose k̂ is too high.
+        The fitted ScW table, or its current path; by default its original path.
+        refit
+            Refit without each revolution whose k̂ is too high.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
     scheduler
-        Where the fits run, as that of `ridgebayes.sample`.
+        Where fits run, as in `ridgebayes.sample`.
 
     Raises
     ------
     InputError
-        When the table is not there, or the model samples the revolution terms.
+        If the table is not found, or the model samples the revolution terms.
 
     Examples
     --------
@@ -198,24 +198,24 @@ def kfold(
     progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Loo:
-    """Leave out a share of the revolutions at a time, and fit again to the others.
+    """Leave out a share of the revolutions at a time, and refit to the others.
 
-    Each fit sees fewer revolutions than leave-one-out, so elpd is lower by a little. Kept in the run
-    directory, as that of `loo`.
+    Fits use fewer revolutions than in leave-one-out, so elpd is slightly lower. The result is kept in the
+    run directory like that of `loo`.
 
     Parameters
     ----------
     run, scws, progress, scheduler
-        As those of `loo`.
+        As in `loo`.
     folds
-        Number of shares, drawn at random: the same for all runs of one table.
+        Number of random shares, which are the same for all runs of one table.
     seed
-        Everything random follows from it.
+        Seed of all random draws.
 
     Raises
     ------
     InputError
-        As `loo`; fewer than two folds, or more than revolutions.
+        As in `loo`, and if there are fewer than two folds, or more folds than revolutions.
 
     Examples
     --------
@@ -256,10 +256,10 @@ def kfold(
 
 
 def pointwise_table(run: Run, found: Sequence[Loo]) -> QTable:
-    """Lay out one or more ways to leave revolutions out, a row a revolution.
+    """Tabulate one or more leave-out results, one row per revolution.
 
-    Columns REVOL, MJD (d), and for each way and fit (such as A01) elpd, p_loo, and of PSIS pareto_k and exact
-    (True where a refit took its place).
+    Columns are REVOL, MJD (d), and for each method and fit (such as A01) elpd and p_loo, for PSIS also
+    pareto_k and exact (True where elpd is from a refit).
     """
     first = found[0].table
     table = QTable({"REVOL": first["revolution"].values, "MJD": first["mjd"].values}, units={"MJD": "d"})
@@ -279,7 +279,7 @@ def pointwise_table(run: Run, found: Sequence[Loo]) -> QTable:
 
 
 def format_loo(run: Run, found: Sequence[Loo]) -> str:
-    """Lay out one or more ways to leave revolutions out for the terminal, and how they differ."""
+    """Format one or more leave-out results, and their differences, for the terminal."""
     first = found[0]
     lines = [f"{'':<10}{'elpd':>22}{'p_loo':>10}{'max k̂':>10}{'high k̂':>10}"]
     for way in found:
@@ -309,13 +309,13 @@ def _draws_of(again: Reopened, likelihood: LogLikelihood) -> Iterator[NDArray]:
 
 def psis(draws: NDArray) -> dict[str, NDArray]:
     """PSIS of log likelihoods (chain, draw, revolution)."""
-    # A revolution that no parameter reaches has no tail to smooth: it is predicted as it is.
+    # If no parameter affects a revolution, its weights are constant: there is no tail to smooth.
     reached = np.ptp(draws, (0, 1)) > 1e-8
     result = {"elpd": draws[0, 0].copy(), "p_loo": np.zeros(reached.size), "pareto_k": np.zeros(reached.size)}
     if not reached.any():
         return result
     array = xr.DataArray(draws[:, :, reached], dims=("chain", "draw", "revolution"))
-    # How much the chain repeats itself only sets how many draws make the tail: one number is enough.
+    # Autocorrelation affects only the size of the tail, so one number for all revolutions is enough.
     efficiency = float(np.clip(array.azstats.ess(method="mean", relative=True).mean(), 0.05, 1.0))
     for name, values in zip(("elpd", "pareto_k", "p_loo"), array.azstats.loo(r_eff=efficiency), strict=True):
         result[name][reached] = values
@@ -331,7 +331,7 @@ def _refitted(
     progress: bool,
     scheduler: str | None = None,
 ) -> Loo:
-    """Replace what PSIS could not do by exact refits."""
+    """Replace unreliable PSIS results by exact refits."""
     table = found.table.copy(deep=True)
     number = table["revolution"].values
     tasks = [
@@ -368,7 +368,7 @@ def _table(run: Run, method: str, results: list[dict[str, NDArray]], **attribute
         },
         {**_identity(run), **attributes, "method": method},
     )
-    # A handful of draws is never enough for PSIS.
+    # PSIS is never reliable with very few draws.
     threshold = min(1 - 1 / math.log10(max(draws, 11)), 0.7)
     return Loo(table, method, threshold)
 
@@ -382,7 +382,7 @@ def _file(run: Run, method: str) -> Path | None:
 
 
 def _read(run: Run, method: str) -> Loo | None:
-    """Return what is kept in the run directory, where it is of this run."""
+    """Return the result in the run directory if it belongs to this run."""
     path = _file(run, method)
     if path is None or not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Models of one table compared by how well they predict revolutions that they have not seen."""
+"""Comparison of models of one table by their prediction of left-out revolutions."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from ridgebayes.runs.run import Run, as_run
 from ridgebayes.table.scw import ScWTable
 
 CLEAR = 4.0
-"""Differences of elpd below this are small, whatever their error says (Sivula, Magnusson & Vehtari 2020,
+"""Differences of elpd below this are small, regardless of their error (Sivula, Magnusson & Vehtari 2020,
 arXiv:2008.10296)."""
 SIGMA = 2.0
 FEW = 100
-"""With fewer revolutions the error of a difference is too small (same source)."""
+"""With fewer revolutions the error of a difference is underestimated (same source)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Models in order, the best first.
+    """Models in order of elpd, best first.
 
     Attributes
     ----------
     names
-        What each is called.
+        Names of the models.
     runs, loos
-        The fits, and how each predicts.
+        The fits and their leave-out results.
     """
 
     names: tuple[str, ...]
@@ -43,16 +43,16 @@ class Comparison:
     loos: tuple[Loo, ...]
 
     def difference(self, i: int) -> NDArray:
-        """Log predictive density of model `i` less that of the best, (revolution,)."""
+        """Log predictive density of model `i` minus that of the best, (revolution,)."""
         return self.loos[i].pointwise - self.loos[0].pointwise
 
     def ratio(self, i: int) -> float:
-        """Difference of model `i` to the best over its standard error: negative, zero for the best."""
+        """Difference of elpd of model `i` to the best, over its standard error; negative, 0 for the best."""
         error = standard_error(self.difference(i))
         return float(self.difference(i).sum()) / error if error > 0 else 0.0
 
     def clear(self, i: int) -> bool:
-        """Tell whether the best is better than model `i` by more than chance."""
+        """Return True if the best model is significantly better than model `i`."""
         return float(-self.difference(i).sum()) >= CLEAR and -self.ratio(i) >= SIGMA
 
     def __str__(self) -> str:
@@ -70,10 +70,10 @@ class Comparison:
 
     @property
     def table(self) -> QTable:
-        """A row a model, the best first.
+        """Table with one row per model, best first.
 
         Columns model, run, elpd, se, elpd_diff, diff_se (paired by revolution), p_loo, k_max, k_bad (number
-        of revolutions above the limit) and refits; all pure numbers (natural logarithms of densities).
+        of revolutions above the limit) and refits; all dimensionless (natural logarithms of densities).
         """
         pairs = [self.difference(i) for i in range(len(self.loos))]
         table = QTable(
@@ -106,7 +106,7 @@ class Comparison:
         return table
 
     def pointwise_table(self) -> QTable:
-        """Lay out REVOL, MJD (d) and the log predictive density under each model, a row a revolution."""
+        """Tabulate REVOL, MJD (d) and the log predictive density under each model, one row per revolution."""
         first = self.loos[0].table
         columns = {"REVOL": first["revolution"].values, "MJD": first["mjd"].values}
         table = QTable(columns, units={"MJD": "d"})
@@ -116,7 +116,7 @@ class Comparison:
         return table
 
     def sentences(self) -> list[str]:
-        """Say in plain words which model predicts better, by how much, and where that comes from."""
+        """Say in words which model predicts better, by how much, and which revolutions matter most."""
         said = []
         for i in range(1, len(self.names)):
             difference, best, other = -self.difference(i), self.names[0], self.names[i]
@@ -134,7 +134,7 @@ class Comparison:
 
     @staticmethod
     def _where(difference: NDArray, number: NDArray, top: int = 3) -> list[str]:
-        """Name the revolutions without which the answer would be another."""
+        """Name the revolutions without which the conclusion would change."""
         order = np.argsort(-np.abs(difference))[:top]
         share = np.abs(difference[order]).sum()
         if share < max(0.5 * np.abs(difference).sum(), CLEAR):
@@ -152,27 +152,27 @@ def compare(
     progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Comparison:
-    """Compare fits of one table by how well they predict revolutions left out.
+    """Compare fits of one table by their prediction of left-out revolutions.
 
     Parameters
     ----------
     runs
-        Two or more, or their directories; called by their keys, or by their directories.
+        Two or more runs, or their directories; named by their keys or directories.
     scws
-        The ScW table that was fitted, or where it is now; by default where it was.
+        The fitted ScW table, or its current path; by default its original path.
     folds
-        Refit so many times to all but a share of the revolutions, in place of PSIS.
+        Use K-fold with this number of folds instead of PSIS.
     refit
-        Fit again without each revolution for which PSIS does not do.
+        Refit without each revolution for which PSIS is unreliable.
     progress
         Show progress bars on stderr; by default in a terminal and in a notebook.
     scheduler
-        Where fits run, as that of `ridgebayes.sample`.
+        Where fits run, as in `ridgebayes.sample`.
 
     Raises
     ------
     InputError
-        Fewer than two runs; runs of other data, of other bands, or that sample the revolution terms.
+        If there are fewer than two runs, their data or bands differ, or they sample the revolution terms.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def compare(
 
 
 def _named(runs: list[Run]) -> dict[str, Run]:
-    """Call runs by their directories (by as much of the path as tells them apart) or models."""
+    """Name runs by their directories (with as much of the path as is unique) or models."""
     paths = [run.path.resolve() if run.path else None for run in runs]
     for depth in range(1, max((len(p.parts) for p in paths if p), default=1) + 1):
         names = [
@@ -225,7 +225,7 @@ def _check_same(first: str, a: Run, name: str, b: Run) -> None:
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """Lay out a comparison for the terminal: table, sentences, advice."""
+    """Format a comparison for the terminal: table, sentences, advice."""
     table = comparison.table
     width = max(len("model"), *map(len, comparison.names)) + 2
     lines = [

@@ -1,9 +1,9 @@
-"""What the priors do to the answer, by power scaling.
+"""Sensitivity of the posterior to the priors, by power scaling.
 
-Prior or likelihood to a power near one, α: how fast a posterior changes with log2 α is its sensitivity
-(Kallioinen, Paananen, Bürkner & Vehtari 2023, Statistics and Computing 34, 57). Draws are reweighted, nothing
-is fitted again. 0.05 is as much as when a normal posterior moves by a quarter of its standard deviation for
-twice the prior.
+Prior or likelihood are raised to a power α near one. The sensitivity is the rate of change of the posterior
+with log2 α (Kallioinen, Paananen, Bürkner & Vehtari 2023, Statistics and Computing 34, 57). Draws are
+reweighted; no refit is needed. A sensitivity of 0.05 corresponds to a shift of a normal posterior by a
+quarter of its standard deviation for a prior to the power 2.
 """
 
 from __future__ import annotations
@@ -28,44 +28,43 @@ from ridgebayes.table.scw import ScWTable
 THRESHOLD = 0.05
 CONFLICT, STRONG = "possible prior-data conflict", "strong prior, weak likelihood"
 SHIFT = (0.8, 1.25)
-"""Powers of the prior that figures show."""
+"""Powers of the prior in figures."""
 _SAMPLE = ("chain", "draw")
 _DERIVED = {"sky.fov_flux": "mCrab", "sky.intensity": "mCrab / deg2"}
 _WEIGHTS_OF_FUNCTIONS = {
     "mode",
     "crab_mode",
     "revolution",
-}  # axes along which no element means much by itself
+}  # axes whose single elements have little meaning
 
 
 def sensitivity(
     run: Run | str | Path, scws: ScWTable | str | Path | None = None
 ) -> tuple[QTable, list[xr.DataTree]]:
-    """Work out how sensitive every parameter is to priors and likelihood.
+    """Compute the sensitivity of every parameter to priors and likelihood.
 
     Parameters
     ----------
     run
         The run, or its directory.
     scws
-        The ScW table that was fitted, or where it is now; by default where it was.
+        The fitted ScW table, or its current path; by default its original path.
 
     Returns
     -------
     table
-        A row for each element of each parameter and of the FOV flux, the most sensitive to the prior first:
+        One row for each element of each parameter and of the FOV flux, the most sensitive to the prior first:
         parameter, element (such as the region), band, mean, sd (in `unit`), prior, likelihood
-        (sensitivities), strongest (the group of priors that matters most: the first part of their names) and
-        strongest_prior (its sensitivity), diagnosis in words (empty where there is nothing to say), fit and
-        place (where it stands in `fits`). What is sampled together is scaled together: bands by themselves
-        where they share no parameter.
+        (sensitivities), strongest (the group of priors with the largest effect, by the first part of their
+        names) and strongest_prior (its sensitivity), diagnosis in words (may be empty), fit and place (its
+        position in `fits`). Bands that share no parameter are scaled separately.
     fits
-        For each of those fits groups posterior (what the table lists), log_prior and log_likelihood.
+        For each fit the groups posterior (quantities of the table), log_prior and log_likelihood.
 
     Raises
     ------
     InputError
-        When the table is not there, or the model samples the revolution terms.
+        If the table is not found, or the model samples the revolution terms.
 
     Examples
     --------
@@ -83,7 +82,7 @@ def sensitivity(
         flat = z.reshape(-1, z.shape[-1])
         priors = {n: np.asarray(x).reshape(shape) for n, x in log_prior(again.posterior, flat, data).items()}
         total = np.asarray(likelihood(flat, data)).sum(1).reshape(shape)
-        # About the largest: exponentials of it all would overflow.
+        # Relative to the largest, so that exponentials do not overflow.
         densities = {"log_prior": priors, "log_likelihood": {"rate": total - total.max()}}
         groups = {
             name: xr.Dataset({n: (_SAMPLE, x) for n, x in values.items()})
@@ -106,7 +105,7 @@ def sensitivity(
 
 
 def _quantities(run: Run, band: int | None) -> xr.Dataset:
-    """Posterior of what the table lists, of one band or of all."""
+    """Posterior of the quantities of the table, of one band or of all."""
     stored = run.tree["posterior"].dataset
     each = stored.data_vars.items()
     chosen = stored[[n for n, x in each if not _WEIGHTS_OF_FUNCTIONS & set(x.dims) and float(x.std()) > 0]]
@@ -152,34 +151,34 @@ def _rows(fit: xr.DataTree, part: int) -> Iterator[dict]:
 
 
 def diagnose(prior: float, likelihood: float) -> str:
-    """Say what two sensitivities mean together; empty where the prior matters little."""
+    """Interpret the two sensitivities in words; empty if the prior matters little."""
     if prior < THRESHOLD:
         return ""
     return CONFLICT if likelihood >= THRESHOLD else STRONG
 
 
 def prior_weights(fit: xr.DataTree, group: str, alpha: float) -> tuple[NDArray, float]:
-    """Weights (draw,) of a posterior whose priors of a group are taken to a power, and the k̂ of them."""
+    """Weights (draw,) of a posterior with the priors of a group to the power `alpha`, and their k̂."""
     priors = fit["log_prior"].to_dataset()
     names = [name for name in priors if str(name).split(".")[0] == group]
     density = priors[names].to_dataarray().sum("variable")
-    # psislw takes the log likelihood that is to be left out: the negative of log weights.
+    # psislw expects the log likelihood to leave out, which is minus the log weights.
     log_weight, k = ((1.0 - alpha) * density).azstats.psislw(dim=list(_SAMPLE))
     weight = np.exp(log_weight.transpose(*_SAMPLE).values.ravel())
     return weight / weight.sum(), float(k)
 
 
 def format_sensitivity(table: QTable, *, simulated: bool, most: int = 20) -> str:
-    """Lay out the rows to look at for the terminal: those with a diagnosis, or else the first few.
+    """Format rows with a diagnosis, or else the first few, for the terminal.
 
     Parameters
     ----------
     table
-        Of `sensitivity`.
+        Table from `sensitivity`.
     simulated
-        Say so in the title.
+        Mark the title as simulated.
     most
-        Rows at most.
+        Maximum number of rows.
     """
     found = table[table["diagnosis"] != ""]
     rows = (found if len(found) else table)[:most]

@@ -1,4 +1,4 @@
-"""A posterior sampled again without some revolutions."""
+"""Posterior of a model without some revolutions."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _MAX_R_HAT = 1.05
 
 
 def without(data: FitData, left_out: NDArray) -> FitData:
-    """Empty the cells of revolutions (revolution,): same shapes, so that nothing is compiled again."""
+    """Mask the cells of left-out revolutions (revolution,); shapes stay the same, to avoid compilation."""
     kept = ~jnp.asarray(left_out)[data.block_revolution]
     return replace(data, filled=data.filled & kept[:, None])
 
 
 class Refit:
-    """Samples a posterior for other data of the same shapes; compiled once.
+    """Samples a posterior for several data of the same shapes; compiled once.
 
     Parameters
     ----------
     posterior
         Log density of the model.
     data
-        Data of these shapes; by default those of the first fit.
+        Data with these shapes; by default those of the first fit.
     chains, warmup, draws
-        Chains, adaptive iterations and kept draws of each.
+        Number of chains, and adaptive iterations and kept draws of each.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class Refit:
         Parameters
         ----------
         data
-            What to fit.
-        seed
-            Everything random follows from it.
-        start
-            Where to look for the mode, (parameter,); the medians of the prior by default.
-        what
-            What this fit is, for a warning that the chains do not agree.
+            Data to fit.
+            seed
+                Seed of all random draws.
+            start
+                Start of the search for the mode, (parameter,); by default the medians of the prior.
+            what
+                Name of this fit for a warning that chains have not converged.
         """
         key = jax.random.key(seed)
         if self._sampler is None:

@@ -1,11 +1,11 @@
-"""Which known unknowns the data ask for: each is tried by how well revolutions are predicted with it.
+"""Choice of extras: each is tried by the prediction of left-out revolutions with it.
 
-One fault shows in many statistics, so that the first that a check names may be the wrong one. Here a model is
-fitted with each extra in turn. Its nonlinear parameters are held at their mode, and groups of revolutions are
-left out one at a time and predicted from the others, the linear parameters (sky, level, drift, tracer)
-integrated out. What an extra adds to the sum of these log densities, less the number of nonlinear parameters
-that it takes (Akaike 1974, IEEE Transactions on Automatic Control 19, 716), is its gain. Of a long mission
-some revolutions are enough.
+One fault affects many statistics, so the first that a check finds may have another cause. Here a model is
+fitted with each extra in turn. Nonlinear parameters are fixed at their mode; groups of revolutions are left
+out one at a time and predicted from the others, with linear parameters (sky, level, drift, tracer) integrated
+out. The gain of an extra is the increase of the sum of these log densities, minus the number of its nonlinear
+parameters (Akaike 1974, IEEE Transactions on Automatic Control 19, 716). For a long mission a subset of
+revolutions is enough.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.table.scw import ScWTable
 
 MOST_SCWS = 8_000
-"""Of a longer table every so-many-th revolution is tried."""
+"""For longer tables trials use equally spaced revolutions with about this number of ScWs."""
 _LEAST_GAIN, _STANDARD_ERRORS = 4.0, 2.0
-"""An extra helps where its gain is larger than this, and than so many of its standard errors."""
+"""An extra helps if its gain exceeds the first number and the second times its standard error."""
 FEWEST_REVOLUTIONS = 4
 _GROUPS = 30
-"""Groups of revolutions that are left out: their scatter gives the standard error."""
+"""Number of groups of left-out revolutions; their scatter gives the standard error."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What an extra adds to the prediction of revolutions left out.
+    """Effect of an extra on the prediction of left-out revolutions.
 
     Attributes
     ----------
     extra
-        Its name.
+        Name of the extra.
     beside
-        The extras that the model had already.
+        Extras of the model in both fits.
     gain, se
-        Gain in log density, all bands together, and its standard error.
+        Gain in log density, summed over bands, and its standard error.
     revolutions
-        How many were predicted, in groups.
+        Number of predicted revolutions.
     """
 
     extra: str
@@ -66,11 +66,11 @@ class Trial:
 
     @property
     def helps(self) -> bool:
-        """Whether the data ask for it."""
+        """True if the gain is significant."""
         return self.gain > max(_LEAST_GAIN, _STANDARD_ERRORS * self.se)
 
     def recorded(self) -> dict[str, Any]:
-        """Return it as plain numbers and texts, for a record."""
+        """Return plain numbers and texts for a record."""
         numbers = {"gain": round(self.gain, 2), "se": round(self.se, 2), "revolutions": self.revolutions}
         return {"extra": self.extra, "beside": list(self.beside), **numbers}
 
@@ -86,20 +86,20 @@ class Trials:
     Parameters
     ----------
     model
-        The model, with the extras that it has already.
+        The model, which may have extras.
     scws
         The ScW rate table.
     response, crab_rate
-        As those of `ridgebayes.sample`.
+        As in `ridgebayes.sample`.
     scales
-        Reference scales of a run; by default read off the data.
+        Reference scales of a run; by default estimated from the data.
     most_scws
-        Of a table with more ScWs every so-many-th revolution is taken.
+        Maximum number of ScWs; longer tables are reduced to equally spaced revolutions.
 
     Raises
     ------
     InputError
-        Fewer than four revolutions.
+        If there are fewer than four revolutions.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Trials:
         self._densities: dict[frozenset[str], NDArray] = {}
 
     def candidates(self) -> list[str]:
-        """Extras that the model could have and does not have."""
+        """Extras that can be added to the model."""
         return [name for name in EXTRAS if name not in self.model.extras and self._possible(name)]
 
     def _possible(self, name: str) -> bool:
@@ -144,26 +144,26 @@ class Trials:
         ----------
         name
             The extra.
-        beside
-            Extras that are opened in both fits.
+            beside
+                Further extras in both fits.
         """
         opened = (*self.model.extras, *beside)
         gain = self._density({*opened, name}) - self._density(opened)
         return Trial(name, tuple(opened), float(gain.sum()), standard_error(gain), self.revolutions)
 
     def ranked(self, *, progress: bool = False) -> list[Trial]:
-        """Try all, each by itself, and return those with the largest gain first."""
+        """Try all extras separately; sort by decreasing gain."""
         names = tqdm(self.candidates(), disable=not progress, desc="extras tried", unit="")
         return sorted((self.of(name) for name in names), key=lambda trial: -trial.gain)
 
     def steps(self, *, progress: bool = False) -> Iterator[list[Trial]]:
-        """Open what helps most, try the others beside it, and so on until nothing helps.
+        """Add the extra with the largest gain, try the others with it, and repeat until none helps.
 
         Yields
         ------
         list of Trial
-            Of each step, the largest gain first. Where the first helps, it is opened in the next step. What
-            made no difference or a worse prediction in one step is not tried in the next.
+            Trials of each step, by decreasing gain. If the first one helps, the next step includes it. Extras
+            without a positive gain are not tried again.
         """
         names = self.candidates()
         beside: list[str] = []
@@ -177,7 +177,7 @@ class Trials:
             names = [trial.extra for trial in tried[1:] if trial.gain > 0]
 
     def _density(self, extras: Collection[str]) -> NDArray:
-        """Log density of each group of revolutions left out, (group,)."""
+        """Log density of each left-out group of revolutions, (group,)."""
         opened = frozenset(extras)
         if opened not in self._densities:
             names = [name for name in EXTRAS if name in opened and name not in self.model.extras]
@@ -187,7 +187,7 @@ class Trials:
 
 @one_blas_thread()
 def _left_out(model: Model, scws: ScWTable, **how: Any) -> NDArray[np.float64]:
-    """Log density of each group of revolutions given the others, less its share of the parameters."""
+    """Log density of each group of revolutions given the others, minus its share of the parameters."""
     model, prepared = meet(model, scws, **how)
     parts = independent(model, prepared.data)
     posterior = Posterior(model, parts[0])
@@ -209,5 +209,5 @@ def _left_out(model: Model, scws: ScWTable, **how: Any) -> NDArray[np.float64]:
 
 
 def _without(data: FitData, revolutions: NDArray[np.int64]) -> jax.Array:
-    """Cells of the other revolutions, (block, width)."""
+    """Mask of cells of the other revolutions, (block, width)."""
     return data.filled & ~jnp.isin(data.block_revolution, revolutions)[:, None]
