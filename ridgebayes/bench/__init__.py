@@ -1,5 +1,5 @@
-"""What a fit costs: missions of growing size, each in processes of its own.
+"""Benchmarks of fits for missions of increasing size, in separate processes.
 
-`cases` says what is measured; `gradient` and `ridgebayes.cli.measured` measure, in a process of their own;
-`suite` starts them and keeps what they found; `report` makes the table and the figure.
+`cases` defines the cases; `gradient` and `ridgebayes.cli.measured` measure in their own processes; `suite`
+starts them and stores results; `report` makes the table and the figure.
 """

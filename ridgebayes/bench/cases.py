@@ -1,4 +1,4 @@
-"""What is measured: missions of so many ScWs, skies of so many regions, so many bands."""
+"""Cases of the benchmark: numbers of ScWs, sky regions and bands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REGIONS = (10, 40, 100)
 BANDS = (1, 3, 30)
 
 SCWS_A_REVOLUTION = {False: 64.0, True: 66.4}
-"""Mean of the simulator's own programme, and (True) of the real pointings."""
+"""Mean of the simulated programme, and (True) of real pointings."""
 
 
 @dataclass(frozen=True, order=True)
@@ -24,11 +24,11 @@ class Case:
     Attributes
     ----------
     scws
-        About so many ScWs: whole revolutions, spread evenly over the mission.
+        Approximate number of ScWs, in whole revolutions spread evenly over the mission.
     regions
-        Equal bins of longitude along the plane.
+        Number of equal bins of longitude along the plane.
     bands
-        1: 25–60 keV; 3: the published ones; else so many of equal width in log energy, 20–200 keV.
+        Number of bands. 1: 25–60 keV; 3: the published ones; else equal in log energy, 20–200 keV.
     """
 
     scws: int
@@ -45,20 +45,20 @@ class Case:
 
     @property
     def name(self) -> str:
-        """For folders."""
+        """Name for folders."""
         return f"{self.scws}-{self.regions}-{self.bands}"
 
     @property
     def chosen_bands(self) -> list[str]:
-        """Options of a fit that choose the bands."""
+        """Options of a fit that select the bands."""
         return ["--band", "A01"] if self.bands == 1 else []
 
     def mission(self, folder: Path) -> Path:
-        """Where the table is; one band is taken out of three."""
+        """Path of the table; cases with one band use a table with three."""
         return folder / f"mission-{self.scws}-{max(self.bands, 3)}.fits"
 
     def simulation(self, folder: Path, programme: Path | None) -> list[str]:
-        """Arguments of the command line that write the table."""
+        """Arguments of the command that writes the table."""
         revolutions = max(1, round(self.scws / SCWS_A_REVOLUTION[programme is not None]))
         command = ["simulate", "--out", str(self.mission(folder)), "--overwrite"]
         command += ["--revolutions", str(revolutions), "--seed", "1"]
@@ -67,7 +67,7 @@ class Case:
         return [*command, "--programme", str(programme.absolute())] if programme else command
 
     def sky(self, folder: Path) -> Path:
-        """Write the file of the sky regions, and say where it is."""
+        """Write the file of sky regions and return its path."""
         path = folder / f"sky-{self.regions}.toml"
         width = 360 / self.regions
         path.write_text(
@@ -87,12 +87,12 @@ def read_case(text: str) -> Case:
 
 
 QUICK = (Case(5_000, 10, 1), Case(5_000, 40, 1), Case(5_000, 40, 3), Case(20_000, 40, 1))
-"""A minute or two."""
+"""Cases that take a minute or two."""
 
 
 def grid(
     scws: Iterable[int] = SCWS, regions: Iterable[int] = REGIONS, bands: Iterable[int] = BANDS
 ) -> list[Case]:
-    """Return all combinations, the cheap ones first."""
+    """Return all combinations, cheapest first."""
     cases = [Case(*sizes) for sizes in itertools.product(scws, regions, bands)]
     return sorted(cases, key=lambda c: (c.scws * c.bands, c.regions))

@@ -1,4 +1,4 @@
-"""How often JAX compiled, what, and how long it took."""
+"""Numbers and times of JAX compilations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _MISSED = "/jax/compilation_cache/cache_misses"
 
 
 class Compilations:
-    """Counts within a ``with`` block, over all threads.
+    """Counts compilations of all threads within a ``with`` block.
 
     Attributes
     ----------
     programs
-        Name of the function, such as ``jit(advance)`` → how often it was compiled, or read from the cache on
-        disk.
+        Name of a function, such as ``jit(advance)`` → number of times that it was compiled or read from the
+        cache on disk.
     seconds
-        Time of lowering and compiling, summed over threads: with several it may exceed the wall time.
+        Time of lowering and compiling, s, summed over threads, so it may exceed the wall time.
     missed
-        Programs that the cache on disk did not hold; zero without such a cache.
+        Number of programs that the cache on disk did not contain; zero without a cache.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Compilations:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Older versions of JAX have no public way to take a listener away; left there, it only counts on.
+        # Older versions of JAX cannot remove a listener; it then continues counting, which does no harm.
         for undo, listener in (
             ("unregister_event_duration_listener", self._duration),
             ("unregister_event_listener", self._event),

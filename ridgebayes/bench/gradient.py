@@ -1,8 +1,8 @@
-"""Time one gradient of the log posterior, and beside it the floor: reading the arrays of the fit once.
+"""Time of one gradient of the log posterior, and of its lower limit: reading the arrays of the fit once.
 
 ``python -m ridgebayes.bench.gradient RESULT.json RUN_DIRECTORY``
 
-JAX returns before it has computed: every reading of the clock waits for the result.
+JAX computes asynchronously, so every timing waits for the result.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from ridgebayes.runs.metadata import recorded_model, recorded_response
 from ridgebayes.runs.run import Run
 
 ROUNDS = 7
-"""Gradient and floor are timed in turn, so that other work on the machine falls on both."""
+"""Number of rounds. Gradient and floor alternate, so that other load on the machine affects both."""
 SECONDS = 0.4
-"""About so long is each timed in a round."""
+"""Approximate time of each per round, s."""
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """Time gradient and floor of one band of a run, and say how well it was sampled."""
+    """Time gradient and floor of one band of a run, and add its sampling diagnostics."""
     record = run.record
     model = recorded_model(record, run.path)
     scws = run.data()
@@ -78,7 +78,7 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def columns_read(posterior: Posterior, z: Array, data: Any, n_scws: int) -> list[Array]:
-    """Arrays with an element a ScW or more that the density reads."""
+    """Arrays with at least one element per ScW that the density reads."""
     traced = jax.make_jaxpr(posterior.potential)(z, data).jaxpr
     used = {id(v) for equation in traced.eqns for v in equation.invars}
     given = jax.tree.leaves((z, data))
@@ -94,7 +94,7 @@ def _by_row(arrays: list[Array]) -> list[Array]:
 
 
 def in_turn(calls: list[Callable[[], Any]]) -> np.ndarray:
-    """Seconds a call, (call, round): each in turn, round after round, every result waited for."""
+    """Seconds per call, (call, round); calls alternate, and each result is waited for."""
     repeats = []
     for call in calls:
         jax.block_until_ready(call())

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown and as a figure."""
+"""Benchmark results as Markdown and as a figure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NOTE = (
 
 
 def ess_per_second(result: Result) -> float:
-    """Effective draws of the worst sky intensity in a second of the whole command."""
+    """Smallest ESS of a sky intensity per second of the whole command."""
     return result["worst_ess_sky"] / result["fit"]["wall_s"]
 
 
@@ -58,7 +58,7 @@ def done(results: Sequence[Result]) -> list[Result]:
 
 
 def format_results(results: Sequence[Result]) -> str:
-    """Format as Markdown: where and with what, the table, the time by stage, what did not finish."""
+    """Format as Markdown: machine and versions, table, time by stage, unfinished cases."""
     lines = [_heading(results), "", _NOTE, ""]
     found = done(results)
     if found:
@@ -85,7 +85,7 @@ def format_results(results: Sequence[Result]) -> str:
 
 
 def _heading(results: Sequence[Result]) -> str:
-    """Machine, versions, commit and dates; results of one call share all but the dates."""
+    """Return machine, versions, commit and dates; results of one call share all but the dates."""
     if not results:
         return "Nothing was measured."
     last = results[-1]
@@ -128,12 +128,12 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def around(path: Path) -> tuple[str, str]:
-    """Return what stands before and after the marks in a Markdown file; without marks, all and a line end.
+    """Return the text before and after the marks in a Markdown file; without marks, all text and a newline.
 
     Raises
     ------
     InputError
-        When there is no such file, or only one of the marks.
+        If the file is missing, or has only one of the marks.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file: give a Markdown file")
@@ -146,12 +146,12 @@ def around(path: Path) -> tuple[str, str]:
 
 
 def insert(text: str, path: Path) -> None:
-    """Put a text into a Markdown file in place of what its marks enclose; at its end where it has none.
+    """Replace the text between the marks of a Markdown file; without marks, append it.
 
     Raises
     ------
     InputError
-        As `around`.
+        As in `around`.
     """
     before, after = around(path)
     with whole_file(path) as new:
@@ -160,7 +160,7 @@ def insert(text: str, path: Path) -> None:
 
 @in_style
 def scaling_figure(results: Sequence[Result]) -> Figure:
-    """Draw gradient, wall time, ESS a second and memory against the number of ScWs."""
+    """Plot gradient, wall time, ESS per second and memory against the number of ScWs."""
     found = done(results)
     figure = new_figure("What a fit costs (simulated data)", height_mm=130)
     axes = figure.subplots(2, 2, sharex=True).ravel()
@@ -177,7 +177,7 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
     styles = dict(zip(bands, ("o-", "s--", "^:", "v-.", "D-"), strict=False))
     for ax, (label, value) in zip(axes, panels, strict=True):
         for (n_regions, n_bands), rows in _lines(found).items():
-            # A gradient is that of one band, however many the case has: those of most cases are enough.
+            # A gradient is that of one band for any number of bands, so one series of cases is enough.
             if ax is axes[0] and n_bands != most:
                 continue
             x, colour = [r["scws"] for r in rows], colours.get(n_regions, GREY)
@@ -198,7 +198,7 @@ def scaling_figure(results: Sequence[Result]) -> Figure:
 
 
 def _lines(results: Sequence[Result]) -> dict[tuple[int, int], list[Result]]:
-    """(regions, bands) → results in order of ScWs."""
+    """Group results: (regions, bands) → results in order of ScWs."""
     lines: dict[tuple[int, int], list[Result]] = {}
     for r in sorted(results, key=lambda r: (r["case"]["bands"], r["case"]["regions"], r["scws"])):
         lines.setdefault((r["case"]["regions"], r["case"]["bands"]), []).append(r)

@@ -1,4 +1,4 @@
-"""Start the processes of every case, one after the other, and keep what they found as a line of JSON."""
+"""Run the processes of all cases in sequence, and store each result as a line of JSON."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ RESULTS = "results.jsonl"
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure.
+    """Settings of the measurement.
 
     Attributes
     ----------
     programme
-        Table of real pointings; by default the simulator's own programme.
+        Table of real pointings; by default a simulated programme.
     options
         Further arguments of ``ridgebayes fit``.
     again
-        Fit a second time, with what the first left in the cache.
+        Fit a second time, with the cache of the first fit.
     limit_s
-        A process that takes longer is stopped, and the case recorded as unfinished.
+        Time limit of a process, s; beyond it the process is stopped and the case recorded as unfinished.
     """
 
     programme: Path | None = None
@@ -54,24 +54,23 @@ class Settings:
 def measure(
     cases: Sequence[Case], folder: Path, settings: Settings, *, demo: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Measure one case after the other; every result is appended to ``results.jsonl`` before it is returned.
+    """Measure all cases in sequence; each result is appended to ``results.jsonl``.
 
     Parameters
     ----------
     cases
-        What to measure. A case that the file holds, of this commit, machine and settings, is not measured
-        again.
-    folder
-        Where missions, runs and results go.
-    settings
-        How to measure.
-    demo
-        Measure ``ridgebayes demo`` too, always twice.
+        Cases. Results in the file with the same commit, machine and settings are reused.
+        folder
+            Folder for missions, runs and results.
+        settings
+            Settings of the measurement.
+        demo
+            Also measure ``ridgebayes demo``, always twice.
 
     Raises
     ------
     InputError
-        When the folder cannot be written, or the programme is not there.
+        If the folder cannot be written, or the programme is not found.
     """
     if settings.programme is not None and not settings.programme.is_file():
         raise InputError(f"{settings.programme}: no such file: give a table of pointings")
@@ -109,7 +108,7 @@ def measure(
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Read ``results.jsonl``; empty where there is none."""
+    """Read ``results.jsonl``; empty if it is missing."""
     path = folder / RESULTS
     if not path.exists():
         return []
@@ -120,7 +119,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that may be used, and memory."""
+    """Return processor, number of usable cores, and memory."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -137,13 +136,13 @@ class _Unfinished(Exception):
 
 
 def _same(old: dict[str, Any], new: dict[str, Any], settings: Settings) -> bool:
-    """Tell whether an old result is what would be measured now: a changed source tree is another one."""
+    """Return True if an old result can be reused; any change of the source tree invalidates it."""
     done = "failed" not in old and not (settings.again and "again" not in old)
     return done and not new["commit"].endswith("+") and all(old.get(key) == new[key] for key in new)
 
 
 def _one(case: Case, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Simulate where needed, fit, judge."""
+    """Simulate if needed, fit, and collect measurements."""
     mission, sky = case.mission(folder), case.sky(folder)
     made_from = mission.with_suffix(".command")
     simulation = case.simulation(folder, settings.programme)
@@ -172,14 +171,14 @@ def _demo(folder: Path, settings: Settings) -> dict[str, Any]:
 
 
 def _command(arguments: list[str], folder: Path, cache: Path, limit_s: float) -> dict[str, Any]:
-    """Run a command of the command line in a process of its own; what it cost, with the wall time."""
+    """Run a ridgebayes command in its own process; return its measurements and wall time."""
     start = time.monotonic()
     cost = _python("ridgebayes.cli.measured", arguments, folder, cache, limit_s)
     return cost | {"wall_s": round(time.monotonic() - start, 2)}
 
 
 def _python(module: str, arguments: list[str], folder: Path, cache: Path, limit_s: float) -> dict[str, Any]:
-    """Run a module that leaves JSON."""
+    """Run a module that writes its result as JSON."""
     with TemporaryDirectory(prefix="result-", dir=folder) as scratch:
         result = Path(scratch).absolute() / "result.json"
         command = [sys.executable, "-m", module, str(result), *arguments]
@@ -190,7 +189,7 @@ def _python(module: str, arguments: list[str], folder: Path, cache: Path, limit_
             )
         except subprocess.TimeoutExpired:
             raise _Unfinished(f"{module} {arguments[0]}: not finished after {limit_s:g} s") from None
-        # What did not converge cost what it cost; its ESS is in the table.
+        # Fits that have not converged count too; the table shows their ESS.
         if ended.returncode not in (0, NOT_CONVERGED) or not result.exists():
             said = (ended.stderr.strip() or ended.stdout.strip() or "nothing").splitlines()[-1]
             raise _Unfinished(f"{module} {arguments[0]}: exit code {ended.returncode}: {said}")

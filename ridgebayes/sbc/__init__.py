@@ -1,8 +1,9 @@
-"""Simulation-based calibration: whether the posteriors of a model are right for data of that model.
+"""Simulation-based calibration: a test of the posteriors of a model on data simulated from it.
 
-Parameters are drawn from the prior, data from the model, and the posterior given these data is sampled as
-any other. If everything is right, the rank of the true value among posterior draws is uniform (Talts et al.
-2018, arXiv:1804.06788). Whatever is not, of the density, its gradient, the start or the sampler, shows.
+Parameters are drawn from the prior and data from the model, and the posterior given these data is sampled. If
+all is correct, the rank of the true value among posterior draws is uniform (Talts et al. 2018,
+arXiv:1804.06788). Errors of the density, its gradient, the initial values or the sampler make ranks
+non-uniform.
 
 >>> import ridgebayes as rb
 >>> model = rb.sbc.campaign_priors(rb.models.regions(rb.sky.load("coarse")))

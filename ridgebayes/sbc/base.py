@@ -1,4 +1,4 @@
-"""What a campaign simulates where nothing else is said: a small mission, and truths that look like a sky."""
+"""Defaults of a campaign: a small mission, and priors that give realistic skies."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PRIORS = {
     "crab.rate": "Normal(1, 0.1)",
     "crab.shape": "Normal(0, 0.1)",
 }
-"""Priors of a campaign in place of shipped ones that are wide so as to say little.
+"""Priors of a campaign that replace wide shipped priors.
 
-Truths drawn from the shipped ones are several times the bulge in every region. No mission is like that, and
-the posteriors of such data are like those of no fit: the product of intensity and Crab rate is known to a
-thousandth and each of them to a few per cent, on a narrow, curved ridge."""
+With the shipped priors, simulated intensities are several times that of the bulge in every region. Posteriors
+of such unrealistic data are narrow curved ridges: the product of intensity and Crab rate is known to a
+thousandth, each factor only to a few per cent."""
 
 
 def campaign_priors(model: Model) -> Model:
-    """Return the model with `PRIORS` where it has the shipped ones; priors that were changed stay."""
+    """Replace shipped priors of a model by `PRIORS`; priors that a user changed stay."""
     shipped = {name: spell(parameter.prior) for name, parameter in SHIPPED.items()}
     return model.with_priors(
         {
@@ -38,14 +38,14 @@ def campaign_priors(model: Model) -> Model:
 
 
 def base_mission(model: Model, revolutions: int = REVOLUTIONS) -> ScWTable:
-    """Simulate revolutions over the years, some of the Crab, some off the plane; 24 have about 1,500 ScWs.
+    """Simulate revolutions over the mission, including the Crab and high latitudes; 24 have about 1,500 ScWs.
 
     Parameters
     ----------
     model
-        One band is enough where its bands share no parameter; otherwise there are three.
+        The model. If its bands share no parameter the mission has one band, otherwise three.
     revolutions
-        How many.
+        Number of revolutions.
     """
     bands = simulate.BANDS[:1] if model.bands_apart else simulate.BANDS
     programme = simulate.programme(revolutions, stop=2740, seed=11)

@@ -1,4 +1,4 @@
-"""A campaign of simulation-based calibration: what is left to do, and keeping what comes of it."""
+"""A campaign of simulation-based calibration: run remaining simulations and store their results."""
 
 from __future__ import annotations
 
@@ -40,45 +40,45 @@ def run_sbc(
     scheduler: str | None = None,
     progress: bool | None = None,
 ) -> Ranks:
-    """Simulate data from the prior of a model, fit them, and rank the truths among the draws, many times.
+    """Simulate data from the prior of a model, fit them, and rank the truths among posterior draws.
 
-    What is in `out` already is not done again, so that a campaign goes on where it was stopped, or to more
-    simulations. Ranks depend on the seed and the number of a simulation alone.
+    Simulations in `out` are reused, so a campaign can be resumed or extended. Ranks depend only on the seed
+    and the number of a simulation.
 
     Parameters
     ----------
     model
-        Such as ``ridgebayes.models.regions(sky)``. Its priors are what is simulated from.
+        Model, such as ``ridgebayes.models.regions(sky)``. Truths are drawn from its priors.
     simulations
-        How many there are to be in the end.
+        Total number of simulations.
     out
         Folder of the campaign.
     scws
-        Pointings, times and errors to simulate for; of its rates only the two reference scales are used. By
+        Table with pointings, times and errors; its rates are used only for the two reference scales. By
         default a small simulated mission.
     response, crab_rate
         As in `ridgebayes.sample`.
     draws
-        Posterior draws to rank a truth among: ``--rank-draws`` of ``ridgebayes sbc``. Chains are at least
+        Number of posterior draws for the ranks: ``--rank-draws`` of ``ridgebayes sbc``. Chains are at least
         five times longer.
     settings
-        Seed, warm-up, and NUTS's acceptance and tree depth.
+        Seed, warm-up, and acceptance and tree depth of NUTS.
     scheduler
         Where simulations run: ``"local"`` (the default), a process on every core of this machine;
-        ``"local:4"``, so many; or the address of a Dask scheduler. Processes are started afresh, so that a
-        script which calls this must do so under ``if __name__ == "__main__"``.
+        ``"local:4"``, four processes; or the address of a Dask scheduler. Processes are spawned, so scripts
+        must call this function under ``if __name__ == "__main__"``.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
 
     Returns
     -------
     Ranks
-        Of all simulations of the campaign.
+        Ranks of all simulations of the campaign.
 
     Raises
     ------
     InputError
-        When `out` holds a campaign of another model, of other data or of other versions of the software.
+        If `out` contains a campaign of another model, other data or other versions of the software.
     """
     if simulations < 1 or draws < 1:
         raise InputError(f"simulations = {simulations}, draws = {draws}: must be at least 1")
@@ -118,7 +118,7 @@ def make_task(
     draws: int = DRAWS,
     settings: Settings | None = None,
 ) -> Task:
-    """Make a campaign ready to be sent to workers; arguments as those of `run_sbc`."""
+    """Prepare a campaign for workers; arguments as in `run_sbc`."""
     settings = settings or Settings()
     table = base_mission(model) if scws is None else scws
     model, prepared = meet(model, table, response=response, crab_rate=crab_rate)

@@ -1,4 +1,4 @@
-"""A campaign on disk: `sbc.toml` says what is simulated and fitted, `simulations.jsonl` what came of it.
+"""A campaign on disk: `sbc.toml` records model and data, `simulations.jsonl` the results.
 
 See `ridgebayes.io.ledger`.
 """
@@ -25,18 +25,18 @@ _SAME = ("model", "sky", "response", "sbc")
 
 @dataclass(frozen=True)
 class Ranks:
-    """What a campaign has found so far, in order of the simulations.
+    """Results of a campaign so far, in order of the simulations.
 
     Attributes
     ----------
     record
-        What is simulated and fitted.
-    quantities
-        Such as ``sky.intensity[A01,GB]``.
+        Record of model and data.
+        quantities
+            Names of quantities, such as ``sky.intensity[A01,GB]``.
     values
-        Draws below the truth, (simulation, quantity), each from 0 to `draws`; without those that failed.
+        Numbers of draws below the truth, 0 to `draws`, (simulation, quantity), without failed simulations.
     results
-        What came of every simulation, those included that failed.
+        Results of all simulations, including failed ones.
     """
 
     record: dict[str, Any]
@@ -46,17 +46,17 @@ class Ranks:
 
     @property
     def draws(self) -> int:
-        """Posterior draws among which a truth is ranked."""
+        """Number of posterior draws for the ranks."""
         return int(self.record["sbc"]["draws"])
 
     @property
     def failures(self) -> dict[int, str]:
-        """Simulation → why it has no ranks."""
+        """Failed simulation → reason."""
         return {r.number: r.failed for r in self.results if r.failed}
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Parameters and derived quantities, elements apart."""
+        """Names of parameters and derived quantities, without elements."""
         return tuple(dict.fromkeys(parameter_of(name) for name in self.quantities))
 
     def of(self, parameter: str) -> dict[str, NDArray[np.intp]]:
@@ -69,22 +69,22 @@ class Ranks:
 
 
 def parameter_of(quantity: str) -> str:
-    """``sky.intensity`` of ``sky.intensity[A01,GB]``."""
+    """Return ``sky.intensity`` for ``sky.intensity[A01,GB]``."""
     return quantity.partition("[")[0]
 
 
 def read_ranks(path: str | Path) -> Ranks:
-    """Read what a campaign has found so far; it may still be running.
+    """Read the results of a campaign so far; it may still be running.
 
     Parameters
     ----------
     path
-        Its folder.
+        Folder of the campaign.
 
     Raises
     ------
     InputError
-        When it holds no campaign, or no simulation that succeeded.
+        If it contains no campaign, or no successful simulation.
     """
     path = Path(path)
     record = read_record(path, RECORD, command("sbc", "--out", path))
@@ -99,39 +99,39 @@ def read_ranks(path: str | Path) -> Ranks:
 
 
 class Folder:
-    """A campaign that runs; only one process at a time has it.
+    """The folder of a running campaign, locked by one process at a time.
 
     Parameters
     ----------
     path
-        The folder; made where there is none.
+        The folder, created if missing.
     record
-        What is to be simulated and fitted.
+        Record of model and data.
 
     Raises
     ------
     InputError
-        When another process has it, it cannot be written, or it holds another campaign.
+        If another process has locked it, it cannot be written, or it contains another campaign.
     """
 
     def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
         self.ledger = Ledger(path, RECORD, TABLE, record, lambda then: _check_same(then, record, path))
 
     def done(self) -> set[int]:
-        """Return the numbers of the simulations that are there."""
+        """Return the numbers of finished simulations."""
         return {result.number for result in _read(self.ledger.table)}
 
     def add(self, result: Result) -> None:
-        """Write the line of a simulation."""
+        """Append the result of a simulation."""
         self.ledger.add(result._asdict())
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Unlock the folder."""
         self.ledger.close()
 
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> bool:
-    """Refuse another campaign; the record stays that of the beginning."""
+    """Raise if the folder contains another campaign; the existing record is kept."""
     remedy = "give another folder"
     for what in _SAME:
         if not _alike(then[what], now[what]):
@@ -145,12 +145,12 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> 
 
 
 def _alike(then: Any, now: Any) -> bool:
-    """Compare as text: there may be NaN (the Crab rate of a model that needs none)."""
+    """Compare as text, because values may be NaN (the Crab rate of a model that needs none)."""
     return json.dumps(then, sort_keys=True) == json.dumps(now, sort_keys=True)
 
 
 def _difference(then: Mapping[str, Any], now: Mapping[str, Any], what: str) -> str:
-    """Say what differs, as closely as a line can."""
+    """Describe the difference in one line."""
     old, new = then[what], now[what]
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in [*old, *(n for n in new if n not in old)]:

@@ -24,32 +24,32 @@ from ridgebayes.parallel.cores import one_blas_thread
 from ridgebayes.runs.fitted import DERIVED
 
 LIKELIHOOD = "log_likelihood"
-"""Log density of all rates: sensitive to what no single parameter shows (Modrák et al. 2023)."""
+"""Log density of all rates: sensitive to errors that no single parameter shows (Modrák et al. 2023)."""
 THINNING = 5
-"""A chain is at least so many times longer than the draws that are kept of it."""
+"""Least ratio of the length of a chain to its kept draws."""
 LONGEST = 8
-"""A chain that mixes slowly grows up to so many times that length."""
+"""Chains that mix slowly are extended up to this factor."""
 
 
 class Result(NamedTuple):
-    """What came of one simulation.
+    """Result of one simulation.
 
     Attributes
     ----------
     number
-        Which simulation.
+        Number of the simulation.
     ranks
         Quantity (such as ``sky.intensity[A01,GB]``) → number of draws below the truth.
     ess
-        Smallest bulk ESS of a parameter: as many as the draws that are kept, or more, are independent.
+        Smallest bulk ESS of a parameter; kept draws are independent if it is at least their number.
     length
-        Draws of the chain before thinning.
+        Length of the chain before thinning.
     divergences, steps
-        Divergent draws, and the mean number of leapfrog steps.
+        Number of divergent draws, and mean number of leapfrog steps.
     seconds
         Wall time.
     failed
-        Why there are no ranks; empty where there are.
+        Reason of a failure, or empty.
     """
 
     number: int
@@ -70,14 +70,14 @@ class Fitter:
     model
         The model.
     data
-        Arrays of the fit; everything but the rates is what simulated data have too, the two reference scales
-        included: they are part of the model.
+        Arrays of the fit. Simulated data differ only in their rates; the two reference scales are part of
+        the model and stay the same.
     warmup
         Adaptive iterations of the chain.
     draws
-        Draws to keep: ranks go from 0 to this.
+        Number of draws to keep; ranks range from 0 to this.
     target_accept, max_tree_depth
-        Of NUTS.
+        Settings of NUTS.
     """
 
     def __init__(
@@ -118,16 +118,16 @@ class Fitter:
         self._quantities = jax.jit(quantities)
 
     def simulate(self, key: Array, data: FitData) -> tuple[dict[str, Array], FitData]:
-        """Draw parameters from the prior, and the data of the model given these."""
+        """Draw parameters from the prior, and data from the model given the parameters."""
         truth, rate = self._simulate(key, data)
         return truth, replace(data, rate=rate)
 
     @one_blas_thread()
     def sample(self, key: Array, data: FitData) -> tuple[NDArray, dict[str, NDArray], float]:
-        """Sample the posterior: a chain, (draw, parameter), its statistics, and its smallest ESS.
+        """Sample the posterior; return a chain (draw, parameter), its statistics, and its smallest ESS.
 
-        The chain grows until it holds as many independent draws as are to be kept. Its length is chosen by
-        the draws alone, never by the truth.
+        The chain is extended until its ESS reaches the number of kept draws. Its length depends on the draws
+        only, never on the truth.
         """
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         begun = self._sampler.begin(key, data, rng)
@@ -154,9 +154,9 @@ class Fitter:
         Parameters
         ----------
         key
-            Everything random follows from it.
-        data
-            Arrays of the fit, whose rates are not used.
+            Key of all random draws.
+            data
+                Arrays of the fit; their rates are not used.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class Fitter:
         Raises
         ------
         ArithmeticError
-            When rates or draws are not finite.
+            If rates or draws are not finite.
         """
         key_data, key_fit, key_ties = jax.random.split(key, 3)
         truth, simulated = self.simulate(key_data, data)
@@ -191,12 +191,12 @@ class Fitter:
 
 
 def rank(truth: NDArray, draws: NDArray, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Count the draws (draw, ...) below the truth (...); among equal ones its place is drawn at random."""
+    """Count the draws (draw, ...) below the truth (...); ties are broken at random."""
     return (draws < truth).sum(0) + rng.integers(0, (draws == truth).sum(0), endpoint=True)
 
 
 def smallest_ess(z: NDArray) -> float:
-    """Smallest bulk ESS of any parameter of one chain (draw, parameter); 0 where that cannot be told."""
+    """Smallest bulk ESS of any parameter of one chain (draw, parameter); 0 if it is undefined."""
     ess = array_stats.ess(z[None], chain_axis=0, draw_axis=1)
     return float(np.nan_to_num(ess).min(initial=np.inf))
 
@@ -204,14 +204,14 @@ def smallest_ess(z: NDArray) -> float:
 def simulation(
     number: int, fitter: Fitter, parts: tuple[FitData, ...], labels: Mapping[str, Any], seed: int
 ) -> Result:
-    """Run simulation `number` of a campaign: all that is random follows from it and the seed.
+    """Run simulation `number` of a campaign; random draws depend only on this number and the seed.
 
     Parameters
     ----------
     number, seed
-        Which simulation of which campaign.
+        Number of the simulation, and seed of the campaign.
     fitter
-        For data of the shape of each part.
+        Fitter for data with the shapes of the parts.
     parts
         Independent fits (bands).
     labels
@@ -241,7 +241,7 @@ def simulation(
 
 
 def named_elements(name: str, values: NDArray, labels: Mapping[str, Any]) -> dict[str, int]:
-    """Name the elements of a quantity: ``sky.intensity[A01,GB]``; by number where it has axes of its own."""
+    """Name the elements of a quantity: ``sky.intensity[A01,GB]``; axes without labels use numbers."""
     axes = labels["dims"].get(name, ("band", "region") if name in DERIVED else ("band",)[: np.ndim(values)])
     places = [labels["coords"][axis] for axis in axes]
     if np.shape(values) != tuple(len(p) for p in places):

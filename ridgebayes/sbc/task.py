@@ -1,4 +1,4 @@
-"""What a worker needs to run simulations of a campaign, here or on another machine."""
+"""Data that a worker needs to run simulations of a campaign, on this or another machine."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ridgebayes.sky import Sky
 
 @dataclass(frozen=True)
 class Task:
-    """A campaign as it is sent to workers: plain arrays, and the record that its model is built from.
+    """A campaign in a form for workers: plain arrays, and the record from which the model is built.
 
     Attributes
     ----------
     record
-        What is simulated and fitted (`sbc.toml`).
+        Record of model and data (`sbc.toml`).
     sky
         Sky regions of the model.
     parts
@@ -32,7 +32,7 @@ class Task:
     labels
         ``coords``: axis → names along it; ``dims``: parameter → axes.
     key
-        Names it among all that a worker does.
+        Key that identifies the campaign on a worker.
     """
 
     record: dict[str, Any]

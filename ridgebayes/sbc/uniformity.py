@@ -1,11 +1,10 @@
-"""Whether ranks are uniform: bands for their empirical distribution that hold everywhere at once.
+"""Test of the uniformity of ranks: simultaneous bands for their empirical distribution.
 
-Of N uniform ranks from 0 to S, the number R_i that lie below i is Binomial(N, z_i) with z_i = i / (S + 1).
-What the R_i do together follows exactly: they are the counts of a Poisson process that is known to end at N.
-So both the band that all of them stay inside with a given probability, and the p-value of the largest
-excursion, are a few convolutions. Band: Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522), who get it from
-the binomial distribution of R_{i+1} given R_i, which is the same. Nothing is simulated, and there are no bins
-to choose.
+For N uniform ranks from 0 to S, the number R_i of ranks below i is Binomial(N, z_i) with z_i = i / (S + 1).
+The joint distribution of the R_i is that of the counts of a Poisson process conditional on its total N. A few
+convolutions therefore give, exactly, both the band that contains all R_i with a given probability and the
+p-value of the largest excursion. Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522) derive the same band
+from the binomial distribution of R_{i+1} given R_i. No simulation and no binning is needed.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from ridgebayes.sbc.folder import Ranks
 
 PROB = 0.95
 FEW = 100
-"""With fewer simulations, a posterior 1.5 times too narrow is found in 6 of 10 cases, or less often."""
+"""With fewer simulations, a posterior 1.5 times too narrow is detected in 60 % of cases or fewer."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """Where the counts of uniform ranks lie, all at once.
+    """Simultaneous band for the counts of uniform ranks.
 
     Attributes
     ----------
     simulations, draws
-        N ranks from 0 to `draws`.
+        Number N of ranks, and their largest value.
     z
-        Share of uniform ranks below 1, 2, … `draws`: (draws,).
+        Expected share of ranks below 1, 2, … `draws`, (draws,).
     lower, upper
-        Least and greatest number of ranks below these, (draws,).
+        Smallest and largest number of ranks below 1, 2, … `draws` in the band, (draws,).
     coverage
-        Probability that uniform ranks stay inside everywhere.
+        Probability that uniform ranks lie inside at all fractions.
     """
 
     simulations: int
@@ -50,33 +49,33 @@ class Band:
     coverage: float
 
     def holds(self, ranks: ArrayLike) -> bool:
-        """Tell whether ranks (simulation,) stay inside."""
+        """Return True if ranks (simulation,) lie inside at all fractions."""
         counts = counts_below(ranks, self.draws)
         return bool(np.all((self.lower <= counts) & (counts <= self.upper)))
 
 
 def counts_below(ranks: ArrayLike, draws: int) -> NDArray[np.intp]:
-    """Count the ranks below 1, 2, … `draws`: (draws,)."""
+    """Count the ranks below 1, 2, … `draws`, (draws,)."""
     return np.bincount(np.asarray(ranks), minlength=draws + 1).cumsum()[:-1]
 
 
 @lru_cache(maxsize=16)
 def simultaneous_band(simulations: int, draws: int, prob: float = PROB) -> Band:
-    """Return the narrowest band that uniform ranks stay inside with at least probability `prob`.
+    """Return the narrowest band that contains uniform ranks with at least probability `prob`.
 
-    At every fraction it has the same (two-sided, binomial) tail probability.
+    The two-sided binomial tail probability is the same at every fraction.
 
     Parameters
     ----------
     simulations
-        How many ranks there are.
+        Number of ranks.
     draws
-        Their largest value.
-    prob
-        Least probability.
+        Largest possible rank.
+        prob
+            Least probability.
     """
     low, high = 0.0, 1.0 - prob
-    # The coverage is a falling step function of the tail probability that is left outside at each fraction.
+    # The coverage is a decreasing step function of the tail probability at each fraction.
     for _ in range(40):
         middle = (low + high) / 2
         inside = _coverage(*_limits(simulations, draws, middle), simulations, draws)
@@ -93,12 +92,12 @@ def simultaneous_band(simulations: int, draws: int, prob: float = PROB) -> Band:
 
 
 def p_value(ranks: ArrayLike, draws: int) -> float:
-    """Probability that the counts of uniform ranks go as far out, at any fraction, as those of `ranks`.
+    """Probability that uniform ranks have an excursion, at any fraction, at least as large as `ranks`.
 
     Parameters
     ----------
     ranks
-        From 0 to `draws`, (simulation,).
+        Ranks from 0 to `draws`, (simulation,).
     draws
         Draws among which each truth was ranked.
     """
@@ -117,7 +116,7 @@ def _fractions(draws: int) -> NDArray[np.float64]:
 def _limits(n: int, draws: int, tail: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the first and last count, at each fraction, whose two-sided tail probability is above `tail`."""
     z = _fractions(draws)
-    # A hair's breadth, so that a count is not inside the limits that its own tail probability defines.
+    # The factor excludes, despite rounding, a count whose tail probability is exactly `tail`.
     half = tail / 2 * (1 + 1e-9)
     lower = binom.ppf(half, n, z)  # the least k with P(≤ k) ≥ half
     upper = binom.isf(half, n, z)  # the least k with P(> k) ≤ half, so P(≥ k) > half
@@ -127,7 +126,7 @@ def _limits(n: int, draws: int, tail: float) -> tuple[NDArray[np.intp], NDArray[
 def _coverage(lower: NDArray[np.intp], upper: NDArray[np.intp], n: int, draws: int) -> float:
     """Probability that the counts of n uniform ranks lie in [lower, upper] at all fractions."""
     step = poisson.pmf(np.arange(n + 1), n / (draws + 1))
-    first, weight = 0, np.array([1.0])  # of the counts from `first` on
+    first, weight = 0, np.array([1.0])  # probabilities of the counts from `first` on
     for low, high in zip(lower, upper, strict=True):
         weight = np.convolve(weight, step)[low - first : high + 1 - first]
         first = int(low)
@@ -137,22 +136,22 @@ def _coverage(lower: NDArray[np.intp], upper: NDArray[np.intp], n: int, draws: i
 
 @dataclass(frozen=True)
 class Uniformity:
-    """How uniform the ranks of a campaign are.
+    """Result of the test of uniformity for a campaign.
 
     Attributes
     ----------
     table
-        A row a quantity: p, p_adjusted (Holm's, over all quantities), inside (its own band), and where the
-        truths lie: mean of the ranks over their range (0.5 if uniform), spread, their variance over that of
-        uniform ones (1 if uniform).
+        One row per quantity: p, p_adjusted (by Holm's method over all quantities), inside (True if in its own
+        band), mean, the mean rank over the range (0.5 if uniform), and spread, the variance of ranks over
+        that of uniform ranks (1 if uniform).
     simulations
-        Simulations with ranks.
+        Number of simulations with ranks.
     draws
         Draws among which each truth was ranked.
     failures
-        Simulations without.
+        Number of failed simulations.
     short
-        Simulations whose chain had fewer independent draws than are ranked among.
+        Number of simulations whose ESS is below `draws`.
     prob
         Probability of a band, and one minus the level of the verdict.
     """
@@ -166,12 +165,12 @@ class Uniformity:
 
     @property
     def uniform(self) -> bool:
-        """True where no quantity is further from uniform than chance allows among so many."""
+        """True if no quantity departs significantly from uniformity, corrected for their number."""
         return bool(self.table["p_adjusted"].min() >= 1 - self.prob)
 
     @property
     def departures(self) -> dict[str, str]:
-        """Quantity → what is wrong with it, in words, the worst first."""
+        """Quantity → description of its departure, worst first."""
         rows = self.table[np.argsort(self.table["p"], kind="stable")]
         rows = rows[rows["p_adjusted"] < 1 - self.prob]
         return {str(row["quantity"]): _words(row["mean"], row["spread"], self.simulations) for row in rows}
@@ -213,14 +212,14 @@ class Uniformity:
 
 
 def uniformity(ranks: Ranks, prob: float = PROB) -> Uniformity:
-    """Judge the ranks of a campaign.
+    """Test the ranks of a campaign for uniformity.
 
     Parameters
     ----------
     ranks
-        As of `run_sbc` or `read_ranks`.
+        Ranks from `run_sbc` or `read_ranks`.
     prob
-        Probability of the bands; the verdict allows one minus this for a false alarm anywhere.
+        Probability of the bands; one minus this is the probability of a false alarm for any quantity.
     """
     n, draws = len(ranks.values), ranks.draws
     band = simultaneous_band(n, draws, prob)
@@ -240,7 +239,7 @@ def uniformity(ranks: Ranks, prob: float = PROB) -> Uniformity:
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjust p-values for their number (Holm 1979), whatever their correlations."""
+    """Adjust p-values for their number (Holm 1979); valid for any correlations."""
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
@@ -249,7 +248,7 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _words(mean: float, spread: float, n: int) -> str:
-    """Say how a posterior is wrong: by mean or variance of the ranks, whichever is more clearly off."""
+    """Describe the error of a posterior by mean or variance of ranks, whichever is more significant."""
     shift = (mean - 0.5) / np.sqrt(1 / 12 / n)
     width = (spread - 1) / np.sqrt(0.8 / n)  # the standard errors are those of uniform ranks
     if max(abs(shift), abs(width)) < 2:
