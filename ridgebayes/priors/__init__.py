@@ -1,4 +1,4 @@
-"""Priors: parameters of a model, priors as text, files of priors."""
+"""Priors: parameters of models, priors as text, files of priors."""
 
 from ridgebayes.priors.parameters import (
     Parameter,

@@ -1,4 +1,4 @@
-"""Parameters of a model: their priors, units and shapes; changing them, and files of priors."""
+"""Parameters of a model: priors, units and shapes; changes of priors, and files of priors."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class Parameter:
     Attributes
     ----------
     prior
-        A NumPyro distribution, one `Shared` along axes, or a number: the parameter is then fixed.
+        A NumPyro distribution, a `Shared` prior, or a number, which fixes the parameter.
     unit
-        Its unit, as astropy spells it; empty for a pure number.
+        Unit in the notation of astropy; empty for a dimensionless parameter.
     dims
-        Its axes, among band, region, revolution, term, order and mode.
+        Axes, among band, region, revolution, term, order and mode.
     meaning
-        What it is, in a few words.
+        Short description.
     within
-        Where its values must lie. Not given: what the first prior says, so that a scale, positive by default,
-        stays so; a share (0 to 1) too; anything else may be any number.
+        Range of allowed values. By default positive numbers or 0 to 1 if the first prior has this support,
+        as for scales and shares; otherwise any number.
     nonlinear
-        True for a parameter on the whole line that multiplies others, as the Crab rate does the intensities,
-        or does not come linearly into the rates. Only the speed of sampling depends on it.
+        True for a parameter with unbounded support in which the rates are not linear, for example because it
+        multiplies others as the Crab rate does. It affects only the speed of sampling.
     """
 
     prior: Prior
@@ -68,7 +68,7 @@ class Parameter:
     def __post_init__(self) -> None:
         if self.within is None:
             low, high = _range(self.prior)
-            # A number says little: one that is positive is a scale, and zero or a negative one anything.
+            # Without a distribution: a positive number is taken for a scale; others may have any value.
             positive = low > 0 if self.fixed else low >= 0
             share = not self.fixed and (low, high) == (0.0, 1.0)
             within = (0.0 if positive else -np.inf, 1.0 if share else np.inf)
@@ -76,12 +76,12 @@ class Parameter:
 
     @property
     def fixed(self) -> bool:
-        """True where the parameter is a number."""
+        """True if the prior is a number."""
         return not isinstance(self.prior, dist.Distribution | Shared)
 
 
 def _range(prior: Prior) -> tuple[float, float]:
-    """Least and largest value that a prior allows, of all its elements."""
+    """Return the smallest and largest value that a prior allows for any of its elements."""
     if isinstance(prior, Shared):
         return _range(prior.prior)
     if not isinstance(prior, dist.Distribution):
@@ -96,7 +96,7 @@ def _range(prior: Prior) -> tuple[float, float]:
 
 
 def with_priors(parameters: Mapping[str, Parameter], changes: Mapping[str, Any]) -> dict[str, Parameter]:
-    """Return `parameters` with other priors.
+    """Return `parameters` with changed priors.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def with_priors(parameters: Mapping[str, Parameter], changes: Mapping[str, Any])
     Raises
     ------
     InputError
-        For an unknown name (with the nearest real one), a prior that is none, or one that allows values which
+        If a name is unknown (the message gives the nearest one), a prior is invalid, or it allows values that
         the parameter cannot have.
     """
     changed = dict(parameters)
@@ -125,7 +125,7 @@ def with_priors(parameters: Mapping[str, Parameter], changes: Mapping[str, Any])
 
 
 def _check(name: str, parameter: Parameter, prior: Prior) -> None:
-    """Refuse a prior for values that the parameter cannot have, and axes that it does not."""
+    """Raise if a prior allows values, or has axes, that the parameter cannot have."""
     start = f"prior '{name}' = {describe(prior)}:"
     if isinstance(prior, Shared):
         for axis in prior.axes:
@@ -167,10 +167,10 @@ def _number(name: str, value: Any) -> Prior:
 
 
 class Parameters:
-    """How a model asks for its parameters: ``p("background.scatter")``, shaped by its dims.
+    """Parameters of a model: ``p("background.scatter")`` returns an array with the shape of its dims.
 
-    ``"plane.flares" in p`` tells whether the model has a parameter. Each is drawn once, however often it is
-    asked for.
+    ``"plane.flares" in p`` is True if the model has this parameter. Each parameter is drawn once, at its
+    first use.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class Parameters:
     sizes
         Axis → length.
     known
-        Values that are drawn already.
+        Values that were drawn before.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class Parameters:
 
 
 def _spread(name: str, prior: dist.Distribution, shape: tuple[int, ...], dims: tuple[str, ...]):
-    """Repeat the prior over the parameter's axes; a prior with axes of its own fits the last ones."""
+    """Expand a prior over the axes of its parameter; axes of the prior itself match the last ones."""
     own, event = prior.batch_shape + prior.event_shape, prior.event_shape
     if not _fits(own, shape) or event != shape[len(shape) - len(event) :]:
         raise InputError(
@@ -250,8 +250,8 @@ def read_priors(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path
-        Names quoted and flat (``"background.scatter" = "HalfNormal(0.02)"``) or in tables (``[background]``,
-        ``scatter = "HalfNormal(0.02)"``). A text is a prior; a number or an array of numbers fixes.
+        File with quoted names (``"background.scatter" = "HalfNormal(0.02)"``) or tables (``[background]``,
+        ``scatter = "HalfNormal(0.02)"``). Text is a prior; a number or an array fixes the parameter.
 
     Returns
     -------
@@ -261,7 +261,7 @@ def read_priors(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        Names the file and the key.
+        If the file is wrong; the message names file and key.
     """
     path = Path(path)
     try:
@@ -269,7 +269,7 @@ def read_priors(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text"
         raise InputError(f"{path}: cannot be read ({reason})") from error
-    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: numbers and lists without end
+    except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: endless numbers and nesting
         raise InputError(f"{path}: not TOML ({error})") from error
     priors: dict[str, Any] = {}
     for name, value in _flat(found, ""):
@@ -289,7 +289,7 @@ def read_priors(path: str | Path) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    """Name and value of every entry, tables within tables joined by dots."""
+    """Return name and value of every entry; names of nested tables are joined by dots."""
     found: list[tuple[str, Any]] = []
     for key, value in table.items():
         found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
@@ -297,9 +297,9 @@ def _flat(table: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 
 def priors_toml(parameters: Mapping[str, Parameter]) -> str:
-    """Write priors as the TOML that `read_priors` reads back, units and meanings as comments.
+    """Write priors as TOML for `read_priors`, with units and meanings as comments.
 
-    A prior that has no text (see `spell`) stands there as a comment: the model's own holds.
+    A prior without text (see `spell`) is a comment in the file; reading keeps that of the model.
     """
     document = tomlkit.document()
     tables: dict[str, Any] = {"": document}
@@ -331,14 +331,14 @@ def parameter_rows(parameters: Mapping[str, Parameter]) -> list[tuple[str, str, 
 
 
 def format_parameters(parameters: Mapping[str, Parameter], width: int = _COLUMNS) -> str:
-    """Lay out parameters in columns: name, prior, unit, axes, meaning; long texts go on below.
+    """Format parameters in columns: name, prior, unit, axes, meaning; wrap long texts.
 
     Parameters
     ----------
     parameters
         Name → parameter.
     width
-        Columns of the terminal.
+        Width of the terminal, characters.
     """
     rows = parameter_rows(parameters)
     most = (40, 30, 12, 20)

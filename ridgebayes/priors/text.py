@@ -1,4 +1,4 @@
-"""Priors as text: reading them without running code, writing them exactly, describing them shortly.
+"""Priors as text: reading without executing code, exact writing, and short descriptions.
 
 A prior is written as in Python: ``Normal(0, 2)``, ``TruncatedNormal(0, 1, low=0)``,
 ``MultivariateNormal([0, 0], [[1, 0.5], [0.5, 1]])``, ``Normal(0, 1).expand([3]).to_event(1)``,
@@ -22,11 +22,11 @@ from jax import Array
 from ridgebayes.errors import InputError, nearest
 
 MAX_LENGTH = 300_000
-"""Longest text of a prior: a fixed value for every revolution of a long mission fits."""
+"""Maximum length of the text of a prior, enough for a fixed value per revolution of a long mission."""
 MAX_DEPTH = 6
 MAX_WHOLE = 10_000
 
-# What wraps another distribution or needs a function is written in other ways, or not at all.
+# Distributions that wrap others or need functions have another notation, or none.
 _UNSPOKEN = {
     "CAR", "Distribution", "EulerMaruyama", "ExpandedDistribution", "ImproperUniform", "Independent",
     "MaskedDistribution", "TransformedDistribution", "Unit",
@@ -36,7 +36,7 @@ NAMES = tuple(name for name in dist.__all__ if name[0].isupper() and name not in
 
 # Arguments that are whole numbers, or shapes.
 _WHOLE = {"dimension", "num_steps", "event_shape", "event_dim", "total_count_max"}
-# Of several ways to say the same matrix the one that NumPyro keeps comes back to the last bit.
+# Of equivalent matrices, the one that NumPyro stores is reproduced bit for bit.
 _KEPT = {
     "covariance_matrix": "scale_tril",
     "precision_matrix": "scale_tril",
@@ -54,14 +54,14 @@ _SHORT_LIST = 6
 
 @dataclass(frozen=True)
 class Shared:
-    """A prior for one value along some axes of a parameter: one scatter for all bands, say.
+    """A prior of one common value along some axes of a parameter, such as one scatter for all bands.
 
     Attributes
     ----------
     prior
-        The distribution of that value.
+        Distribution of the common value.
     axes
-        Axes along which it is one value, as in `Parameter.dims`; none named: all of them.
+        Axes along which the value is common, as in `Parameter.dims`; by default all.
 
     Examples
     --------
@@ -85,23 +85,23 @@ class Shared:
 
 
 Prior: TypeAlias = "dist.Distribution | Shared | float | Array"
-"""A NumPyro distribution, one shared along axes, or a number (or array) that fixes the parameter."""
+"""A NumPyro distribution, a `Shared` prior, or a number or array that fixes the parameter."""
 
 
 class _NotTextError(Exception):
-    """Why a text is no prior, or a prior has no text."""
+    """A text is not a prior, or a prior has no text."""
 
 
 def parse_prior(text: str) -> Prior:
-    """Read a prior such as ``Normal(0, 2)`` or ``0.5``, running no code.
+    """Read a prior such as ``Normal(0, 2)`` or ``0.5`` without executing code.
 
-    Only the names of NumPyro distributions and `Shared`, numbers (inf among them), lists of them, and the
-    methods ``expand`` and ``to_event`` are understood.
+    It accepts names of NumPyro distributions, `Shared`, numbers (including inf), lists of numbers, and the
+    methods ``expand`` and ``to_event``.
 
     Raises
     ------
     InputError
-        When the text is anything else.
+        If the text is anything else.
     """
     try:
         if len(text) > MAX_LENGTH:
@@ -121,7 +121,7 @@ def parse_prior(text: str) -> Prior:
 
 
 def _call(node: ast.Call, depth: int, *, shared: bool = False) -> Any:
-    """Make the distribution that a call names."""
+    """Build the distribution of a call."""
     if depth >= MAX_DEPTH:
         raise _NotTextError(f"distributions within distributions more than {MAX_DEPTH} deep")
     if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
@@ -149,7 +149,7 @@ def _call(node: ast.Call, depth: int, *, shared: bool = False) -> Any:
 
 
 def _built(make: Callable[[], Any], name: str) -> dist.Distribution:
-    """Make a distribution; whatever NumPyro or JAX say against it is one line."""
+    """Build a distribution; convert errors of NumPyro or JAX to one line."""
     try:
         prior = make()
         if isinstance(prior, dist.Distribution):
@@ -198,7 +198,7 @@ def _argument(name: str, node: ast.expr, depth: int) -> Any:
 
 
 def _plain(value: np.ndarray) -> Any:
-    """Make a number of Python's where it is one, and JAX's array where it is many."""
+    """Convert to a Python number, or to a JAX array if there are several numbers."""
     return value.item() if value.ndim == 0 else jnp.asarray(value)
 
 
@@ -217,7 +217,7 @@ def _numbers(node: ast.expr) -> np.ndarray:
         if value.size:
             return value
         raise ValueError
-    except (ValueError, TypeError, OverflowError):  # ragged, not a number, beyond double precision
+    except (ValueError, TypeError, OverflowError):  # ragged, not a number, or out of range
         raise _NotTextError(f"'{_clip(ast.unparse(node))}' is not a number or list of numbers") from None
 
 
@@ -241,13 +241,13 @@ def _clip(text: str, length: int = 80) -> str:
 
 
 def spell(prior: Prior) -> str | None:
-    """Write a prior exactly: `parse_prior` of the text is the same distribution, to the last bit.
+    """Write a prior exactly: `parse_prior` of the text returns the same distribution, bit for bit.
 
     Returns
     -------
     str or None
-        None where a prior cannot be written so, such as one of a user's own class or one that is transformed
-        by an arbitrary function. Checked by reading the text back.
+        None if a prior has no text, for example one of a user's class or one transformed by an arbitrary
+        function. The text is checked by parsing it.
     """
     try:
         text = _write(prior, _exact)
@@ -257,7 +257,7 @@ def spell(prior: Prior) -> str | None:
 
 
 def describe(prior: Prior) -> str:
-    """Write a prior shortly, for a reader: ``Normal(0, 2)``, or ``fixed 1``."""
+    """Describe a prior in short form: ``Normal(0, 2)``, or ``fixed 1``."""
     if not isinstance(prior, dist.Distribution | Shared):
         return f"fixed {_short(prior)}"
     try:
@@ -267,7 +267,7 @@ def describe(prior: Prior) -> str:
 
 
 def _write(prior: Any, number: Callable[[Any], str]) -> str:
-    """Write a prior, its numbers by `number`."""
+    """Write a prior; `number` formats its numbers."""
     if isinstance(prior, Shared):
         return f"Shared({', '.join([_write(prior.prior, number), *prior.axes])})"
     if not isinstance(prior, dist.Distribution):
@@ -292,7 +292,7 @@ def _many(value: Any) -> bool:
 
 
 def _spoken(prior: dist.Distribution, exact: bool) -> tuple[str, list[tuple[str, Any, bool]]]:
-    """Name and arguments (name, value, given by keyword) that make a distribution."""
+    """Return name and arguments (name, value, True if by keyword) of a distribution."""
     kind = type(prior)
     if getattr(dist, kind.__name__, None) is not kind:
         raise _NotTextError(f"{kind.__name__} is none of NumPyro's")
@@ -328,7 +328,7 @@ def _exact(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """Write a number with four digits, and of a long array the ends and the length."""
+    """Write a number with four digits; for long arrays, both ends and the length."""
     array = _array(value)
     if array.ndim == 0:
         return f"{float(array):.4g}"
@@ -347,7 +347,7 @@ def _array(value: Any) -> np.ndarray:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Tell whether two priors are the same distribution with the same numbers."""
+    """Return True if two priors are the same distribution with the same numbers."""
     if isinstance(a, Shared) and isinstance(b, Shared):
         return a.axes == b.axes and _same(a.prior, b.prior)
     if isinstance(a, dist.Distribution) and isinstance(b, dist.Distribution):

@@ -1,1 +1,1 @@
-"""Photon spectra that are fitted: accreting white dwarfs by mass, cut-off and plain power laws."""
+"""Photon spectra for fits: accreting white dwarfs by mass, power laws with and without cut-off."""

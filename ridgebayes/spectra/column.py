@@ -1,9 +1,9 @@
 r"""Post-shock column of an accreting white dwarf and its bremsstrahlung spectrum.
 
-The kind of column of Suleimanov, Revnivtsev & Ritter 2005 (A&A 435, 191) and Cropper et al.
-(astro-ph/9902355): gas falls freely onto the magnetic poles, passes a strong shock at the height H, cools by
-bremsstrahlung and settles on the surface. One dimension, steady, one temperature, gravity within the column.
-Mass, momentum and energy are conserved; with the height z and the velocity v downwards,
+The model follows Suleimanov, Revnivtsev & Ritter 2005 (A&A 435, 191) and Cropper et al. (astro-ph/9902355):
+gas in free fall onto the magnetic poles passes a strong shock at height H, cools by bremsstrahlung and
+settles on the surface. The flow is one-dimensional, steady and has one temperature; gravity acts in the
+column. Conservation of mass, momentum and energy gives, with height z and downward velocity v,
 
 .. math::
 
@@ -12,14 +12,14 @@ Mass, momentum and energy are conserved; with the height z and the velocity v do
 
 from :math:`v = V/4, P = \tfrac34 a V, V^2 = 2 G M / (R + H)` at the shock to v = 0 at z = 0, which fixes H.
 
-Cooling and spectrum use one emissivity, bremsstrahlung of fully ionised hydrogen and helium with the Gaunt
-factor of the non-relativistic Born approximation, :math:`g = (\sqrt3/π) e^{x/2} K_0(x/2)`, x = E/kT
-(its mean over the spectrum is :math:`2\sqrt3/π`; Rybicki & Lightman 1979, chapter 5), so that the column
-radiates the energy that the gas brings, a G M / R.
+Cooling and spectrum use the same emissivity, so that the column radiates the accreted energy a G M / R. It is
+bremsstrahlung of fully ionised hydrogen and helium with the Gaunt factor of the non-relativistic Born
+approximation, :math:`g = (\sqrt3/π) e^{x/2} K_0(x/2)`, x = E/kT (its mean over the spectrum is
+:math:`2\sqrt3/π`; Rybicki & Lightman 1979, chapter 5).
 
-Left out: cyclotron cooling, two temperatures, lines, reflection from the surface, the dipole's widening,
-the magnetosphere at which the fall begins, and relativistic and electron–electron corrections, which change
-the spectrum where kT or E come near 511 keV.
+Neglected are cyclotron cooling, separate electron and ion temperatures, lines, reflection from the surface,
+the widening of the dipole field, the finite radius of the magnetosphere, and relativistic and
+electron–electron corrections, which matter if kT or E approach 511 keV.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from ridgebayes.errors import InputError
 from ridgebayes.typing import Floats
 
 HYDROGEN = 0.70
-"""Share of hydrogen in the mass of the gas; the rest is helium. An assumption; μ = 0.615 follows."""
+"""Assumed mass fraction of hydrogen; the rest is helium. It gives μ = 0.615."""
 
 MU = 1 / (2 * HYDROGEN + 0.75 * (1 - HYDROGEN))
-"""Mass of the gas per particle over that of the proton."""
+"""Mean mass of particles of the gas over that of the proton."""
 
 ACCRETION = 1.0
-"""Mass that flows through the column, g/cm²/s, where none is given.
+"""Default mass flow through the column, g/cm²/s.
 
 Fits of single systems find 0.07 (EX Hya) and more than 2 (V1223 Sgr; Hayashi, ASP Conf. 509, 523).
 """
@@ -71,17 +71,17 @@ class Column:
     mass
         Solar masses.
     radius, height
-        Of the white dwarf, and of the shock above its surface, cm.
+        Radius of the white dwarf, and height of the shock above its surface, cm.
     accretion
-        a, g/cm²/s.
-    altitude
+        Mass flow a, g/cm²/s.
+        altitude
         (N,) height above the surface, cm.
     velocity
-        (N,) downwards, cm/s.
+        (N,) downward velocity, cm/s.
     pressure
         (N,) dyn/cm².
     luminosity
-        (N,) what is radiated in the slice that a node stands for, erg/s/cm²; the sum is the column's.
+        (N,) luminosity of the slice around each node, erg/s/cm²; their sum is that of the column.
     """
 
     mass: float
@@ -104,9 +104,9 @@ class Column:
         return 0.375 * MU * _MP * _G * self.mass * _SUN / (self.radius + self.height) / _KEV
 
     def energy_spectrum(self, energy: ArrayLike) -> Floats:
-        """Energy spectrum of the whole column, erg/s/cm²/keV at energies in keV, the same shape."""
+        """Energy spectrum of the whole column, erg/s/cm²/keV, at energies in keV; same shape."""
         x = np.asarray(energy, float)[..., None] / self.temperature
-        # Over x it integrates to 1, as ∫ exp(-y) K0(y) dy = 1.
+        # Its integral over x is 1, because ∫ exp(-y) K0(y) dy = 1.
         return (0.5 * np.exp(-x) * k0e(x / 2) / self.temperature * self.luminosity).sum(-1)
 
 
@@ -124,7 +124,7 @@ def radius(mass: ArrayLike) -> Floats:
     Raises
     ------
     InputError
-        A mass that has no such radius.
+        If a mass is out of range.
     """
     mass = np.asarray(mass, float)
     bad = ~((mass > 0) & (mass < MASS_LIMIT))
@@ -158,14 +158,14 @@ def solve(mass: float, accretion: float = ACCRETION, *, gravity: bool = True) ->
     mass
         Solar masses.
     accretion
-        a, g/cm²/s.
-    gravity
-        Within the column; without it P + ρ v² is constant, and all has a closed form.
+        Mass flow a, g/cm²/s.
+        gravity
+            Include gravity in the column. Without it P + ρ v² is constant and there is a closed form.
 
     Raises
     ------
     InputError
-        A mass that no white dwarf has; an accretion rate that is not positive.
+        If the mass is out of range, or the mass flow is not positive.
     """
     if not accretion > 0:
         raise InputError(f"white dwarf: accretion of {accretion:g} g/cm2/s: give more than 0")
@@ -174,12 +174,12 @@ def solve(mass: float, accretion: float = ACCRETION, *, gravity: bool = True) ->
     constant = cooling() * accretion
 
     def scales(height: float) -> tuple[float, float]:
-        """Free-fall velocity at the shock, and the length V³/(K a) in which it cools."""
+        """Free-fall velocity at the shock, and cooling length V³/(K a)."""
         fall = np.sqrt(2 * pull / (star + height))
         return fall, fall**3 / constant
 
     def integrate(height: float):
-        """Height over the length, and pressure over a V, as functions of w = v/V from the shock down."""
+        """Height over the cooling length, and pressure over a V, for w = v/V from the shock downwards."""
         fall, length = scales(height)
         weight = length / fall**2 if gravity else 0.0
 
@@ -197,7 +197,7 @@ def solve(mass: float, accretion: float = ACCRETION, *, gravity: bool = True) ->
     def miss(height: float) -> float:
         return float(integrate(height).y[0, -1])
 
-    # Without gravity, and fallen from infinity to the surface, it would be this high.
+    # Height without gravity, for free fall from infinity to the surface.
     guess = float(scales(0.0)[1]) * 0.03
     while miss(guess) < 0:
         guess *= 2

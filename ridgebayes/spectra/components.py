@@ -1,6 +1,6 @@
-"""Spectral models that are fitted: sums of components, each with its parameters and their priors.
+"""Spectral models for fits: sums of components with parameters and priors.
 
-Every component is scaled by its E² dN/dE at one energy, chosen near where the data say most of it, so that
+The amplitude of a component is its E² dN/dE at one energy, near which the data constrain it best, so that
 amplitude and shape are nearly independent in the posterior.
 """
 
@@ -38,15 +38,15 @@ class Component:
     Attributes
     ----------
     name, meaning
-        As a user writes it; in a few words.
+        Name for users, and a short description.
     pivot
-        Energy of the amplitude, keV.
+        Reference energy of the amplitude, keV.
     shape
         Name of the shape parameter, and the parameter itself.
     photons
-        Photons/cm²/s/keV for an amplitude of 1, of energies (…) in keV and the shape parameter.
+        Function of energies (…) in keV and the shape parameter: photons/cm²/s/keV for an amplitude of 1.
     quick
-        A faster way to `folded`, where there is one.
+        Faster implementation of `folded`, or None.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Component:
     def folded(self, energy: NDArray, weight: NDArray) -> Callable[[Array], Array]:
         """Return a function of the shape parameter: the component in bands for an amplitude of 1, (K,).
 
-        Energies in keV and weights that sum photons there are (K, node).
+        `energy`, keV, and `weight`, which sums photons at these energies, have shape (K, node).
         """
         if self.quick is not None:
             return self.quick(energy, weight)
@@ -142,7 +142,7 @@ COMPONENTS = {
         ),
     )
 }
-"""Priors of kT and Γ are those of the model ``spectrum``, which hold the published cut-offs and indices."""
+"""Priors of kT and Γ are those of the model ``spectrum``, which include published cut-offs and indices."""
 
 
 def read_model(text: str) -> tuple[Component, ...]:
@@ -151,7 +151,7 @@ def read_model(text: str) -> tuple[Component, ...]:
     Raises
     ------
     InputError
-        An unknown component, with the nearest; one that is given twice.
+        If a component is unknown (the message gives the nearest one) or repeated.
     """
     names = [name.strip() for name in text.split("+")]
     for name in names:
@@ -168,13 +168,13 @@ def parameters(model: Sequence[Component], quantity: str) -> dict[str, Parameter
 
 
 def check_bands(model: Sequence[Component], edges: np.ndarray) -> None:
-    """Raise an InputError where a component knows nothing of a band; edges are (2, K) in keV."""
+    """Raise an InputError if a component does not cover a band; edges are (2, K) in keV."""
     if any(component.name == "whitedwarf" for component in model):
         for low, high in edges.T:
             whitedwarf.load().check_energies(float(low), float(high))
 
 
 def photons(component: Component, values: Mapping[str, Array], energy: Array) -> Array:
-    """Photon spectrum of a component for values of its parameters, which broadcast with the energies."""
+    """Photon spectrum of a component; values of its parameters broadcast with the energies."""
     amplitude, shape = values[component.amplitude_name], values[component.shape_name]
     return amplitude * component.photons(energy, shape)

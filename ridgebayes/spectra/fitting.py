@@ -5,9 +5,9 @@ r"""Fit of a spectral model to a spectrum in bands with a covariance, by NUTS.
     y \sim N(\textstyle\sum_c \mathrm{fold}_k\, f_c(E; θ),\; C), \qquad
     \mathrm{fold}_k f = \int_k f(E)\,dE \,/\, \int_k F_{mCrab}(E)\,dE
 
-or with a redistribution of energies (`ridgebayes.instrument.redistribution`). y and C are mean and covariance
-of a posterior in mCrab. Its own prior is in them: it has to be wide, as that of the intensities is where the
-data see a region.
+or with energy redistribution (`ridgebayes.instrument.redistribution`). y and C are mean and covariance of a
+posterior in mCrab. They include its prior, which must be wide compared with the posterior, as that of
+intensities of observed regions is.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from ridgebayes.typing import Floats
 
 CHAINS, WARMUP, TARGET_ACCEPT = 4, 400, 0.9
 SHARE_BAND = (30.0, 80.0)
-"""Where the shares of the components are given, keV, if no other band is asked for."""
+"""Default band for the shares of components, keV."""
 PRIOR_ONLY, WEAK = 0.9, 0.7
-"""Posterior over prior sd above which a parameter is called prior only, and weakly constrained."""
+"""Posterior over prior sd above which a parameter counts as prior only, and as weakly constrained."""
 
 _PRIOR_DRAWS = 20_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -62,17 +62,17 @@ class SpectralFit:
     edges
         (2, K) edges of the bands, keV.
     mean, covariance
-        What was fitted, (K,) and (K, K), mCrab or mCrab/deg².
+        Fitted spectrum, (K,), and its covariance, (K, K), mCrab or mCrab/deg².
     crab
         What the Crab is assumed to be.
     draws
-        (S,) of each parameter, chains one after the other; constant where it is fixed.
+        (S,) draws of each parameter, chain after chain; constant for fixed parameters.
     per_mcrab
         Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
     diagnosis
-        Of the sampler.
+        Diagnosis of the sampler.
     redistribution
-        How the detector spreads energies; None where that is left out.
+        Energy redistribution of the detector; None if neglected.
     """
 
     model: tuple[Component, ...]
@@ -88,16 +88,16 @@ class SpectralFit:
 
     @cached_property
     def folded(self) -> Floats:
-        """(component, S, K) what each component gives in the bands, mCrab or mCrab/deg²."""
+        """(component, S, K) contribution of each component to the bands, mCrab or mCrab/deg²."""
         energy, weight = fold(self.edges, self.crab, self.per_mcrab, self.redistribution)
         over = self.crab_change
-        if len(energy) < len(weight):  # all bands look at the same energies
+        if len(energy) < len(weight):  # the energies are common to all bands
             return np.stack([self.photons(c, energy[0]) @ weight.T for c in self.model]) / over
         return np.stack([(self.photons(c, energy) * weight).sum(-1) for c in self.model]) / over
 
     @cached_property
     def crab_change(self) -> Floats:
-        """(S, K) what the Crab gives in the bands, over what it is assumed to give."""
+        """(S, K) ratio of the Crab in the bands to its assumed spectrum."""
         energy, weight = fold(self.edges, self.crab, redistribution=self.redistribution)
         weight = weight * self.crab.photons(energy) / 1e3
         return np.asarray(
@@ -126,11 +126,11 @@ class SpectralFit:
     def crossing(self) -> Floats:
         """(S,) energy at which E² dN/dE of the first of two components falls below the second's, keV.
 
-        The highest within the bands; NaN in draws in which there is none.
+        The highest one within the bands; NaN for draws without a crossing.
         """
         energy = np.geomspace(self.edges.min(), self.edges.max(), 400)
         first, second = (self.photons(c, energy) for c in self.model)
-        # Of either sign in a joint model; near the crossing half the logarithm of their ratio.
+        # Components of a joint model may have either sign. Near the crossing this is half their log ratio.
         above = (first - second) / np.maximum(np.abs(first) + np.abs(second), 1e-300)
         falls = (above[:, :-1] > 0) & (above[:, 1:] <= 0)
         k = falls.shape[1] - 1 - falls[:, ::-1].argmax(1)
@@ -143,7 +143,7 @@ class SpectralFit:
 
     @cached_property
     def chi_square(self) -> Floats:
-        """(S,) distance of the data from the model of each draw."""
+        """(S,) χ² of the data for each draw."""
         root = np.linalg.cholesky(self.covariance)
         pulls = np.linalg.solve(root, (self.mean - self.folded.sum(0)).T)
         return (pulls**2).sum(0)
@@ -152,9 +152,9 @@ class SpectralFit:
     def p_value(self) -> float:
         """Posterior predictive p-value of χ².
 
-        The share of replicated spectra further from the model than the data are. What a replicate's χ² is
-        distributed like, given the parameters, is known, so none is drawn. Values near 0 tell of a model that
-        does not fit; as the parameters were fitted to the same data, those near 1 are nothing unusual.
+        This is the share of replicated spectra with larger χ² than the data. The distribution of χ² of a
+        replicate given the parameters is known, so none is drawn. Values near 0 mean that the model does not
+        fit. Values near 1 are normal, because the parameters were fitted to the same data.
         """
         return float(chi2.sf(self.chi_square, len(self.mean)).mean())
 
@@ -173,7 +173,7 @@ class SpectralFit:
         }
 
     def constraint(self, name: str) -> str:
-        """Say in words what the data said of a parameter."""
+        """Describe in words how well the data constrain a parameter."""
         if self.parameters[name].fixed:
             return "fixed"
         ratio = self.draws[name].std(ddof=1) / self.prior_sd[name]
@@ -188,7 +188,7 @@ def fold(
     per_mcrab: float = 1.0,
     redistribution: Redistribution | None = None,
 ) -> tuple[Floats, Floats]:
-    """Energies, keV, and weights that fold photons there into mCrab.
+    """Return energies, keV, and weights that fold photons into mCrab.
 
     Parameters
     ----------
@@ -199,13 +199,13 @@ def fold(
     per_mcrab
         Unit of the photons over that of the folded values.
     redistribution
-        How the detector spreads energies. By default not at all, and its efficiency is taken to be even
-        within a band.
+        Energy redistribution of the detector. By default none, and the efficiency is assumed constant within
+        a band.
 
     Returns
     -------
     energy
-        (K, node), or (1, node) with a redistribution, where all bands look at all energies.
+        (K, node), or (1, node) with a redistribution, for which energies are common to all bands.
     weight
         (K, node).
     """
@@ -218,7 +218,7 @@ def fold(
 
 
 def integral_nodes(edges: Floats) -> tuple[Floats, Floats]:
-    """Energies in each band and weights of an integral over them, keV, (K, node): Gauss-Legendre in ln E."""
+    """Return energies in each band and weights for integrals, keV, (K, node): Gauss-Legendre in ln E."""
     low, high = np.log(edges)
     energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _NODES)
     return energy, energy * _WEIGHTS * (high - low)[:, None] / 2
@@ -252,16 +252,16 @@ def fit(
     per_mcrab
         Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
     redistribution
-        How the detector spreads energies; by default not at all.
+        Energy redistribution of the detector; by default none.
     draws, seed
-        Draws of each of the four chains, after warm-up; everything random follows from the seed. Chains that
-        have not converged become up to eight times as long, of which as many draws are kept.
+        Draws of each of the four chains after warm-up, and seed of all random draws. Chains that have not
+        converged are extended up to eight times and thinned to the same number of draws.
 
     Raises
     ------
     InputError
-        A covariance that is not positive definite, as where there are fewer draws than bands; a model of
-        which nothing is free.
+        If the covariance is not positive definite, for example with fewer draws than bands, or the model has
+        no free parameter.
     """
     root = _root(covariance)
     parameters = {**parameters, **CRAB_SPECTRUM, **parameters}
@@ -293,12 +293,12 @@ def fit(
 
 
 def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Chains, _Chains]:
-    """Run chains until they have converged, at most as many times as long as the longest of `TIMES`.
+    """Extend chains until they have converged, at most to the largest of the factors `TIMES`.
 
     Returns
     -------
     dict, dict
-        Draws and statistics of NUTS, name → (chain, draw): of chains n times as long every nth draw.
+        Draws and statistics of NUTS, name → (chain, draw). For chains n times as long every nth draw.
     """
     found: list[tuple[_Chains, _Chains]] = []
     for times in TIMES:
@@ -314,7 +314,7 @@ def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Cha
 
 
 def _thinned(runs: Sequence[_Chains]) -> _Chains:
-    """Join runs of the same chains one after the other, and take as many draws as one of them has."""
+    """Join successive runs of the same chains, and thin them to the number of draws of one run."""
     return {
         name: np.concatenate([run[name] for run in runs], axis=1)[:, len(runs) - 1 :: len(runs)]
         for name in runs[0]
@@ -335,7 +335,7 @@ def _root(covariance: Floats) -> Floats:
 
 
 def _check(parameters: Mapping[str, Parameter]) -> None:
-    """Refuse priors of several numbers, and models of which nothing is free."""
+    """Raise for priors with several elements, and for models without free parameters."""
     for name, parameter in parameters.items():
         if np.shape(np.asarray(parameter.prior)) if parameter.fixed else _prior(parameter).shape():
             raise InputError(f"prior '{name}' = {describe(parameter.prior)}: give one for a single number")
@@ -344,7 +344,7 @@ def _check(parameters: Mapping[str, Parameter]) -> None:
 
 
 def _diagnosed(samples: Mapping[str, Floats], fields: Mapping[str, Any]) -> Diagnosis:
-    """Diagnose chains from their draws and what NUTS tells of each."""
+    """Diagnose chains from their draws and the statistics of NUTS."""
     statistics = {name: np.asarray(x) for name, x in fields.items()}
     statistics["reached_max_treedepth"] = statistics.pop("num_steps") >= 2**_TREE_DEPTH - 1
     axes = ("chain", "draw")
@@ -389,7 +389,7 @@ def _model(
         else:
             amplitude = _amplitudes(model, parameters, unit, mean, root)
         expected = (amplitude[:, None] * unit).sum(0)
-        # Whitened by the covariance: the multivariate normal of the docstring, which compiles faster so.
+        # Whitened by the covariance: the same as the multivariate normal, but it compiles faster.
         pull = jax.scipy.linalg.solve_triangular(root, mean - expected, lower=True)
         numpyro.sample("spectrum", dist.Normal(0.0, 1.0).expand(mean.shape).to_event(1), obs=pull)
 
@@ -403,18 +403,18 @@ def _amplitudes(
     mean: jax.Array,
     root: jax.Array,
 ) -> jax.Array:
-    """Sample the amplitudes as the sum in the best known band and the shares in it, (component,).
+    """Sample the amplitudes through their sum in the best known band and their shares of it, (component,).
 
-    The sum is known to a per cent where the amplitudes are not: in these coordinates NUTS sees a posterior
-    that is nearly round. The priors are those of the amplitudes; the factor holds the change of variables.
+    The data determine the sum to a per cent, but not single amplitudes. In these coordinates the posterior is
+    nearly isotropic. Priors are those of the amplitudes; a factor includes the Jacobian.
     """
     sd = jnp.linalg.norm(root, axis=1)
     best = jnp.argmax(mean / sd)
     level, step = jnp.maximum(mean[best], sd[best]), sd[best] / jnp.maximum(mean[best], sd[best])
-    # Masked: the density comes from the priors of the amplitudes below.
+    # Masked: the priors of the amplitudes below give the density.
     total = level * jnp.exp(step * numpyro.sample("_total", dist.Normal(0.0, 1.0).mask(False)))
     share = jnp.ones(1)
-    if len(model) == 2:  # the Dirichlet of two, which compiles faster so
+    if len(model) == 2:  # equivalent to a Dirichlet distribution, but compiles faster
         first = numpyro.sample("_share", dist.Uniform(0.0, 1.0))
         share = jnp.stack([first, 1 - first])
     elif len(model) > 2:

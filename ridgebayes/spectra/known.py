@@ -1,4 +1,4 @@
-"""Skies of a known spectrum, for simulations: white dwarfs of a mass and a power law, in bands."""
+"""Fluxes of a known spectrum in bands, for simulations: white dwarfs of one mass and a power law."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ridgebayes.table.scw import Band
 from ridgebayes.typing import Floats
 
 REFERENCE = (25.0, 60.0)
-"""Band in which the flux of the bulge is given, keV."""
+"""Band of the given flux of the bulge, keV."""
 
 
 def bulge(
@@ -30,22 +30,22 @@ def bulge(
     crab: CrabSpectrum = CRAB,
     redistribution: Redistribution | None = None,
 ) -> Floats:
-    """FOV flux of the Galactic bulge in bands, where it is white dwarfs and a power law.
+    """FOV flux in bands of a Galactic bulge that consists of white dwarfs and a power law.
 
     Parameters
     ----------
     bands
         K bands.
     flux
-        mCrab in 25-60 keV.
+        FOV flux in 25-60 keV, mCrab.
     mass, index
-        Solar masses; photon index of the power law.
+        Mass of the white dwarfs, solar masses; photon index of the power law.
     share
-        Of the white dwarfs in the energy flux in 30-80 keV.
+        Share of the white dwarfs in the energy flux in 30-80 keV.
     crab
-        What the Crab is.
+        Crab spectrum.
     redistribution
-        How the detector spreads energies; by default not at all.
+        Energy redistribution of the detector; by default none.
 
     Returns
     -------
@@ -55,14 +55,14 @@ def bulge(
     Raises
     ------
     InputError
-        A mass outside of the table, an index or share without a meaning.
+        If the mass is outside the table, or index or share are out of range.
     """
     if not 0 <= share <= 1:
         raise InputError(f"share={share:g}: give the part of white dwarfs, from 0 to 1")
     if not -5 <= index <= 5:
         raise InputError(f"index={index:g}: give a photon index from -5 to 5")
     shapes = {"whitedwarf": mass, "powerlaw": index}
-    with_priors({"mass": COMPONENTS["whitedwarf"].shape[1]}, {"mass": mass})  # refuses those outside
+    with_priors({"mass": COMPONENTS["whitedwarf"].shape[1]}, {"mass": mass})  # raises for values out of range
 
     def folded(edges: Floats) -> Floats:
         """(component, band) for an energy flux of 1 in `SHARE_BAND`."""

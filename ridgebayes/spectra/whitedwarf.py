@@ -1,8 +1,8 @@
 """Spectrum of accreting white dwarfs as a smooth function of mass and energy, from a table.
 
-The table that comes with the package was made by ``scripts/make_whitedwarf_table.py``, which solves
-:mod:`ridgebayes.spectra.column` at every mass. Between its nodes a cubic spline in mass and ln E interpolates
-ln(E² dN/dE); it has continuous second derivatives, and JAX differentiates it.
+``scripts/make_whitedwarf_table.py`` made the shipped table by solving :mod:`ridgebayes.spectra.column` at
+every mass. A cubic spline in mass and ln E interpolates ln(E² dN/dE) between its nodes. It has continuous
+second derivatives, and JAX can differentiate it.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class WhiteDwarfTable:
     energy
         (N,) keV, ascending.
     ln_e2
-        (M, N) logarithm of E² dN/dE over the luminosity of the column: a pure number.
+        (M, N) logarithm of E² dN/dE over the luminosity of the column, dimensionless.
     shock_temperature
         (M,) kT behind the shock, keV.
     accretion
-        Mass that flows through the columns, g/cm²/s.
+        Mass flow through the columns, g/cm²/s.
     """
 
     mass: Floats
@@ -68,7 +68,7 @@ class WhiteDwarfTable:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Least and largest mass, solar masses."""
+        """Smallest and largest mass, solar masses."""
         return float(self.mass[0]), float(self.mass[-1])
 
     def check(self, mass: float, what: str = "mass") -> None:
@@ -90,10 +90,10 @@ class WhiteDwarfTable:
             )
 
     def e2(self, mass: ArrayLike, energy: ArrayLike) -> jax.Array:
-        """E² dN/dE over the column's luminosity, at masses and energies of shapes that broadcast.
+        """E² dN/dE over the luminosity of the column; masses and energies broadcast.
 
-        For JAX, which compiles and differentiates it. NaN outside of the table; :meth:`check` and
-        :meth:`check_energies` refuse there.
+        JAX can compile and differentiate it. NaN outside the table, for which :meth:`check` and
+        :meth:`check_energies` raise.
         """
         *knots, coefficients = self._spline
         i, by_mass = _basis(knots[0], jnp.asarray(mass, float))
@@ -105,14 +105,15 @@ class WhiteDwarfTable:
     def folded(self, energy: Floats, weight: Floats, pivot: float) -> Callable[[jax.Array], jax.Array]:
         """Return a function of the mass: photons in bands for E² dN/dE = 1 at a pivot, (K,).
 
-        A spline in mass of the folded spectra: a few operations where `e2` at every energy has thousands.
+        It uses a spline in mass of the folded spectra, which needs a few operations instead of the thousands
+        of `e2` at every energy.
 
         Parameters
         ----------
         energy, weight
             (K, node) energies in each band, keV, and weights that sum photons/cm²/s/keV there.
         pivot
-            Energy of the unit amplitude, keV.
+            Reference energy of the amplitude, keV.
         """
         mass = self.mass[:, None, None]
         photons = np.asarray(self.e2(mass, energy) / self.e2(mass, pivot)) / energy**2
@@ -131,9 +132,9 @@ class WhiteDwarfTable:
 
 
 def _basis(knots: Floats, at: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Index of the first B-spline that is not zero, and the values of the four, (..., 4); NaN outside.
+    """Return the index of the first nonzero B-spline, and the values of all four, (..., 4); NaN outside.
 
-    By de Boor's recurrence, as SciPy's BSpline.
+    It uses de Boor's recurrence, as SciPy's BSpline does.
     """
     inside = (at >= knots[0] - 1e-9) & (at <= knots[-1] + 1e-9)
     t = jnp.asarray(knots)
@@ -162,12 +163,12 @@ def tabulate(
     mass, energy
         (M,) solar masses and (N,) keV, ascending, four or more of each.
     accretion
-        Mass that flows through the column, g/cm²/s.
+        Mass flow through the column, g/cm²/s.
 
     Raises
     ------
     InputError
-        A mass that no white dwarf has.
+        If a mass is out of range.
     """
     columns = [column.solve(float(m), accretion) for m in mass]
     e2 = [energy * c.energy_spectrum(energy) / c.luminosity.sum() for c in columns]
@@ -176,7 +177,7 @@ def tabulate(
 
 
 def write(table: WhiteDwarfTable, path: str | Path) -> None:
-    """Write a table as FITS, its provenance in the header; a file of this name is replaced."""
+    """Write a table as FITS with its provenance in the header; an existing file is replaced."""
     spectra = QTable(
         {
             "MASS": table.mass * u.M_sun,
@@ -212,12 +213,12 @@ def write(table: WhiteDwarfTable, path: str | Path) -> None:
 
 @cache
 def load() -> WhiteDwarfTable:
-    """Return the table that comes with the package."""
+    """Return the shipped table."""
     with as_file(files("ridgebayes.data") / "whitedwarf.fits") as path:
         spectra = QTable.read(path, hdu="SPECTRA")
         energy = QTable.read(path, hdu="ENERGIES")["ENERGY"].to_value(u.keV)
         accretion = float(fits.getval(path, "ACCRATE"))
     mass, kt = spectra["MASS"].to_value(u.M_sun), spectra["KT_SHOCK"].to_value(u.keV)
-    # FITS stores numbers big-endian, which JAX does not take.
+    # FITS stores big-endian numbers, which JAX does not accept.
     mass, energy, ln_e2, kt = (np.array(x, float) for x in (mass, energy, spectra["LN_E2"], kt))
     return WhiteDwarfTable(mass, energy, ln_e2, kt, accretion)
