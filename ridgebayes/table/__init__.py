@@ -1,1 +1,1 @@
-"""The ScW rate table: in memory, on disk, checked, summarised."""
+"""The ScW rate table: data class, file formats, validation and summary."""

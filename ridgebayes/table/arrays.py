@@ -1,6 +1,6 @@
-"""What is given for a field of a ScW table, as a plain array.
+"""Conversion of input for a field of a ScW table to a plain array.
 
-Masks become NaN, or are refused where there is no NaN; units are converted.
+Masked values become NaN, or raise for types without NaN; units are converted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNITS |= dict.fromkeys(("rate", "stat_err", "tracer", "tracer_err"), u.ct / u.s
 
 
 def floats(name: str, given: Any) -> NDArray[np.float64]:
-    """Return numbers in the unit of the field, NaN where they are missing.
+    """Return numbers in the unit of the field, NaN where missing.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def floats(name: str, given: Any) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        What is no number, or in a unit of another kind.
+        If a value is not a number, or the unit is incompatible.
     """
     if type(given) is np.ndarray and given.dtype == np.float64:
         return given
@@ -48,7 +48,7 @@ def floats(name: str, given: Any) -> NDArray[np.float64]:
             numbers = u.Unit(unit).to(
                 _UNITS.get(name, u.dimensionless_unscaled), numbers, equivalencies=counts
             )
-    except (ValueError, TypeError) as error:  # also of units
+    except (ValueError, TypeError) as error:  # includes errors of units
         raise InputError(
             f"ScW table: {name} holds no numbers of its kind ({error}): give plain numbers"
         ) from error
@@ -56,12 +56,12 @@ def floats(name: str, given: Any) -> NDArray[np.float64]:
 
 
 def integers(name: str, given: Any) -> NDArray[np.int64]:
-    """Return whole numbers.
+    """Return integers.
 
     Raises
     ------
     InputError
-        One that is missing, or not whole.
+        If a value is missing or not an integer.
     """
     if type(given) is np.ndarray and given.dtype.kind in "iu":
         return given.astype(np.int64, copy=False)
@@ -78,12 +78,12 @@ def integers(name: str, given: Any) -> NDArray[np.int64]:
 
 
 def truths(name: str, given: Any) -> NDArray[np.bool_]:
-    """Return truth values; not known is not "no".
+    """Return booleans; missing values raise, as unknown does not mean False.
 
     Raises
     ------
     InputError
-        One that is missing, or neither true nor false.
+        If a value is missing, or neither true nor false.
     """
     if type(given) is np.ndarray and given.dtype == np.bool_:
         return given
@@ -96,7 +96,7 @@ def truths(name: str, given: Any) -> NDArray[np.bool_]:
 
 
 def texts(given: Any) -> NDArray[np.str_]:
-    """Return text, empty where it is missing."""
+    """Return text, empty where missing."""
     if type(given) is np.ndarray and given.dtype.kind == "U":
         return given
     values, missing = split(given)

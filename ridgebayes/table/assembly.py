@@ -1,4 +1,4 @@
-"""From the columns of a file to a ScWTable: identifiers, times, positions, bands and flags."""
+"""Conversion of the columns of a file to a ScWTable: identifiers, times, positions, bands and flags."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from ridgebayes.table.validation import (
 
 _log = logging.getLogger(__name__)
 _RATE = u.ct / u.s
-_SCREEN_BITS = 62  # of a signed 64-bit integer
+_SCREEN_BITS = 62  # bits of a signed 64-bit integer
 _REQUIRED = ("SCW_ID", "PHASE", "MJD", "EXPOSURE", "RA", "DEC", "RATE", "STAT_ERR")
 
 
 @dataclass
 class Raw:
-    """What a file holds, before units and checks."""
+    """Content of a file before conversion of units and validation."""
 
     table: Table
     ebounds: Table | None
@@ -47,12 +47,12 @@ class Raw:
 
 
 def ebounds_file(path: Path) -> Path:
-    """Where the bands of a table without room for them are."""
+    """Return the path of the side file with bands, for formats that cannot store them."""
     return path.with_suffix(".ebounds.ecsv")
 
 
 def assembled(path: Path, kind: str, raw: Raw) -> ScWTable:
-    """Make a checked table of what a file of a kind holds."""
+    """Build a validated table from the content of a file."""
     source = str(path)
     columns = Columns(source, raw.table)
     otherwise = command("convert", source, "--out", "NEW.fits")
@@ -93,7 +93,7 @@ def assembled(path: Path, kind: str, raw: Raw) -> ScWTable:
 
 def _ids(columns: Columns) -> NDArray[np.str_]:
     values, missing = columns.get("SCW_ID")
-    if values.dtype.kind == "f":  # what a table reader makes of whole numbers beside a missing one
+    if values.dtype.kind == "f":  # readers convert integers with missing values to floats
         whole = (values >= 0) & (values < 1e12) & (values == np.round(values))
         if (whole | missing).all():
             values = np.where(missing, 0, values).astype(np.int64)
@@ -120,7 +120,7 @@ def _revolution(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64]:
 
 
 def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return times as MJD (TT), from the zero and the scale of the header where it states them."""
+    """Return times as MJD (TT), with zero and scale from the header if given."""
     column = columns.column("MJD")
     if isinstance(column, Time):
         return columns.scalars("MJD", u.d)
@@ -153,7 +153,7 @@ def _mjd(columns: Columns, header: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def _dates(text: NDArray[np.str_]) -> bool:
-    """Whether texts look like 2010-01-31."""
+    """Return True if texts look like 2010-01-31."""
     return any(re.match(r"\d{4}-\d\d", cell) for cell in text.ravel().tolist())
 
 
@@ -166,7 +166,7 @@ def _position(columns: Columns, ids: NDArray[np.str_]) -> tuple[NDArray[np.float
         return columns.scalars("RA", u.deg), columns.scalars("DEC", u.deg)
     lon, lat = columns.scalars("LON", u.deg), columns.scalars("LAT", u.deg)
     must, remedy = "must lie between -90 and 90 degrees", "drop these ScWs or mend the column"
-    # SkyCoord would not say in which row.
+    # Errors of SkyCoord do not name the row.
     check_rows(columns.source, ids, "LAT", lat, np.abs(lat) <= 90, must, remedy)
     check_rows(columns.source, ids, "LON", lon, np.isfinite(lon), "must be finite", remedy)
     icrs = SkyCoord(lon, lat, unit="deg", frame="galactic").icrs
@@ -188,7 +188,7 @@ def _per_band(columns: Columns, name: str, bands: tuple[Band, ...]) -> NDArray[n
         if column.startswith(f"{name}_") and column not in known:
             raise InputError(f"{columns.source}: column {column} is of a band without EBOUNDS: add it there")
     if not any(column in columns for column in known):
-        columns.get(name)  # which is missing too, and is the shorter thing to ask for
+        columns.get(name)  # also missing: raise for the vector column, which is simpler to add
     return np.stack([columns.scalars(f"{name}_{band.name}", _RATE) for band in bands], axis=1)
 
 
@@ -218,7 +218,7 @@ def _crab(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 
 def crab_flags(columns: Columns, ids: NDArray[np.str_], name: str, remedy: str) -> NDArray[np.bool_]:
-    """Read where the Crab was not removed, (N,), from a column of names, truth values or numbers."""
+    """Return True where the Crab was not removed, (N,), from a column of names, booleans or numbers."""
     text = columns.flags(name)
     lower = np.char.lower(text)
     crab = np.isin(lower, ("crab", "true", "1", "t", "yes", "y"))
@@ -229,7 +229,7 @@ def crab_flags(columns: Columns, ids: NDArray[np.str_], name: str, remedy: str) 
 
 
 def known_roll(source: str, name: str, roll: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return the position angles, (N,) degrees; None, and a line, where one is missing."""
+    """Return the position angles, (N,) degrees; if one is missing, log a line and return None."""
     gaps = np.isnan(roll)
     if not gaps.any():
         return roll
@@ -242,7 +242,7 @@ def _screen(columns: Columns, ids: NDArray[np.str_]) -> NDArray[np.int64] | None
     if "SCREEN" not in columns:
         return None
     flags = columns.scalars("SCREEN", u.dimensionless_unscaled)
-    whole = (flags >= 0) & (flags < 2.0**53) & (flags == np.floor(flags))  # not what float64 cannot hold
+    whole = (flags >= 0) & (flags < 2.0**53) & (flags == np.floor(flags))  # exact in float64
     remedy = "screen the table again, or leave the column out"
     check_rows(columns.source, ids, "SCREEN", flags, whole, "must be bits, a whole number from 0", remedy)
     return flags.astype(np.int64)
@@ -260,7 +260,7 @@ def _screening(columns: Columns, header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def header_meta(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the header of a table says of its origin, whether it is simulated, and the OSA version."""
+    """Return origin, OSA version and the flag for simulated data from the header of a table."""
     origin, osa, simulated = (header.get(key) for key in ("ORIGIN", "OSAVER", "SIMUL"))
     return {
         "origin": None if origin is None else str(origin),

@@ -1,4 +1,4 @@
-"""Columns of a table as read: by name, in a unit, missing values as NaN."""
+"""Columns of a table that was read: access by name, conversion of units, missing values as NaN."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from ridgebayes.table.missing import no_value, split, words
 from ridgebayes.table.validation import NO_MEASUREMENT, check_rows
 
 _log = logging.getLogger(__name__)
-_EQUIVALENCES = [(u.ct / u.s, u.Unit("1/s"))]  # counts are often left out of the unit
+_EQUIVALENCES = [(u.ct / u.s, u.Unit("1/s"))]  # units often omit counts
 _ALIASES = {"cts": u.ct, "counts": u.ct, "degrees": u.deg} | TIME_UNITS
 
 
 class Columns:
-    """Columns of a table as read: by name in any case, in the unit asked for, missing values as NaN.
+    """Columns of a table that was read, by name in upper or lower case, in any unit, with NaN where missing.
 
     Parameters
     ----------
     source
-        What to call the table in messages.
+        Name of the table in messages.
     table
         The table. Columns may carry a unit, a mask, or be astropy Quantity or Time.
 
     Raises
     ------
     InputError
-        Here and in the methods: a column that is missing, named twice, not numeric, or in a unit that is
-        unknown or of another kind.
+        Here and in the methods, if a column is missing, repeated, not numeric, or has an unknown or
+        incompatible unit.
     """
 
     ids: NDArray[np.str_] | None = None
-    """(N,) SCW_IDs, once they are known: messages then name them."""
+    """(N,) SCW_IDs for messages, once they are known."""
 
     bands: Sequence[str] = ()
     """Names of the K elements of vector columns, once they are known."""
 
     remedy = "add it or rename one"
-    """What to do about a column that is not there."""
+    """Remedy for a missing column."""
 
     def __init__(self, source: str, table: Table) -> None:
         self.source, self.table = source, table
@@ -60,14 +60,14 @@ class Columns:
         return name.upper() in self.names
 
     def get(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Values as they stand in the file, and where they are missing (same shape)."""
+        """Return values as stored in the file, and True where they are missing (same shape)."""
         return split(self.column(name))
 
     def floats(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
-        """Values in `unit`, (N,) or (N, K), NaN where missing; `given` replaces the column's own unit.
+        """Values in `unit`, (N,) or (N, K), NaN where missing; `given` replaces the unit of the column.
 
-        Numbers that stand for "none" (`ridgebayes.table.missing.no_value`) are refused; those of angles and
-        of what has no unit are NaN.
+        Placeholders for missing numbers (`ridgebayes.table.missing.no_value`) raise; in angles and
+        dimensionless columns they become NaN.
         """
         column = self.column(name)
         if isinstance(column, Time):
@@ -84,7 +84,7 @@ class Columns:
                     else np.char.decode(values, "ascii", "replace")
                 )
                 missing = missing | words(text)
-                values = np.where(missing, "nan", text)  # the text under a mask is anything, mostly empty
+                values = np.where(missing, "nan", text)  # text under a mask is arbitrary, mostly empty
             values = values.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise InputError(
@@ -97,7 +97,7 @@ class Columns:
     def _measured(
         self, name: str, values: NDArray[np.float64], given: str, unit: u.UnitBase
     ) -> NDArray[np.float64]:
-        """Values without those that stand for "none"."""
+        """Handle placeholders for missing numbers."""
         kind = "other"
         if unit.is_equivalent(u.ct) or (given and self.unit(name, given, unit).is_equivalent(u.ct)):
             kind = "count"
@@ -115,14 +115,14 @@ class Columns:
         return values
 
     def scalars(self, name: str, unit: u.UnitBase, given: str | None = None) -> NDArray[np.float64]:
-        """As `floats`, but one value a row, (N,)."""
+        """Like `floats`, but with one value per row, (N,)."""
         values = self.floats(name, unit, given)
         if values.size != len(self.table):
             raise InputError(f"{self.source}: column {name} has {values[0].size} elements a row: give one")
         return values.reshape(-1)
 
     def optional(self, name: str, unit: u.UnitBase) -> NDArray[np.float64] | None:
-        """As `scalars`; None where there is no such column or, which is said, nothing in it."""
+        """Like `scalars`; None if the column is missing, or empty, which is logged."""
         values = self.scalars(name, unit) if name in self else None
         if values is not None and np.isnan(values).all():
             _log.info("%s: column %s has no value: left out", self.source, name)
@@ -130,19 +130,19 @@ class Columns:
         return values
 
     def flags(self, name: str) -> NDArray[np.str_]:
-        """Text that marks some rows, (N,), empty where it does not.
+        """Return text that marks some rows, (N,), empty for others.
 
         Raises
         ------
         InputError
-            Where a value is missing that is not merely empty: one of numbers or truth values, or a null
-            beside empty texts. Not known is not "no".
+            If a number or boolean is missing, or there are nulls as well as empty texts: unknown does not
+            mean False.
         """
         values, missing = self.get(name)
         text = self.text(name)
         if text.shape != (len(self.table),):
             raise InputError(f"{self.source}: column {name} has several elements a row: give one")
-        if values.dtype.kind == "f":  # of 0 and 1 beside a missing one
+        if values.dtype.kind == "f":  # 0 and 1 with missing values
             text = np.where(missing | (values != np.round(values)), text, np.char.partition(text, ".")[:, 0])
         no = np.isin(np.char.lower(text), ("false", "f", "0", "no", "n"))
         is_text = values.dtype.kind in "SU"
@@ -157,7 +157,7 @@ class Columns:
         return np.where(missing, "", text)
 
     def text(self, name: str) -> NDArray[np.str_]:
-        """Strings without surrounding blanks, (N,), empty where the value is missing."""
+        """Return text without surrounding blanks, (N,), empty where missing."""
         values, missing = self.get(name)
         values = (
             np.char.decode(values, "ascii", "replace") if values.dtype.kind == "S" else values.astype(str)
@@ -165,14 +165,14 @@ class Columns:
         return np.where(missing, "", np.char.strip(values))
 
     def column(self, name: str) -> Any:
-        """Return the column as it stands in the table."""
+        """Return the column as stored in the table."""
         if name not in self:
             near = nearest(name, self.names)
             raise InputError(f"{self.source}: column {name} is missing{near}: {self.remedy}")
         return self.table[self.names[name.upper()]]
 
     def unit(self, name: str, given: str, like: u.UnitBase) -> u.UnitBase:
-        """Return the unit that a text names, also in capitals where only that is a unit such as `like`."""
+        """Parse a unit; also try lower case, if only that is compatible with `like`."""
         with u.add_enabled_aliases(_ALIASES):
             found = [u.Unit(text, parse_strict="silent") for text in (given, given.lower())]
         for unit in found:
@@ -199,7 +199,7 @@ class Columns:
 
 
 def _odd(values: NDArray[Any]) -> str:
-    """Name the first text that is no number, and its row."""
+    """Describe the first text that is not a number, and its row."""
     for row, cell in enumerate(values.reshape(len(values), -1) if values.size else [], start=1):
         for text in cell.tolist():
             try:
@@ -210,6 +210,6 @@ def _odd(values: NDArray[Any]) -> str:
 
 
 def _mend(values: NDArray[Any]) -> str:
-    """Say what to do about texts that are no numbers: of one, or of the whole column."""
+    """Give a remedy for texts that are not numbers: for one of them, or for the whole column."""
     one = values.size and _odd(values[-1:]) == ""
     return "mend that value" if one else "write numbers, with a decimal point"

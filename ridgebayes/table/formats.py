@@ -1,7 +1,7 @@
-"""ScW tables on disk: FITS, ECSV, CSV and Parquet, to and from a ScWTable.
+"""ScW tables on disk: reading and writing of FITS, ECSV, CSV and Parquet.
 
-Every reader hands over the same four things (`Raw`), so a format is a few lines and all share the conversion
-of columns, units and bands.
+All readers return a `Raw`, so each format needs only a few lines, and they share the conversion of columns,
+units and bands.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from ridgebayes.table.validation import validate
 
 _SUFFIXES = dict.fromkeys((".fits", ".fit", ".fts"), "fits") | dict.fromkeys((".parquet", ".pq"), "parquet")
 _SUFFIXES |= {".ecsv": "ecsv", ".csv": "csv"}
-_PIECE = 80  # characters of the truth in a row
+_PIECE = 80  # characters of the truth per row
 _log = logging.getLogger(__name__)
 
 
 def read_scws(path: str | PathLike[str], *, format: str | None = None, screened: bool = True) -> ScWTable:
     """Read and validate a ScW rate table.
 
-    Columns (names in any case): SCW_ID, PHASE, MJD, EXPOSURE, RA and DEC (or LON and LAT, galactic), RATE and
-    STAT_ERR with one element a band (or RATE_<BAND> and STAT_ERR_<BAND>); optional REVOL, ROLL, TRACER,
-    TRACER_ERR, SOURCE, SCREEN. Columns are converted from their own unit; a column without one is taken to
-    be in the unit of :class:`ScWTable`. The bands come from the extension EBOUNDS (FITS), the key EBOUNDS of
-    the header (ECSV) or the side file ``<stem>.ebounds.ecsv`` (CSV, Parquet); the truth of a simulation from
-    the extension TRUTH (FITS) or the side file ``<stem>.truth.json``. :mod:`ridgebayes.convert` reads other
+    Columns (upper or lower case): SCW_ID, PHASE, MJD, EXPOSURE, RA and DEC (or LON and LAT, galactic), RATE
+    and STAT_ERR with one element per band (or RATE_<BAND> and STAT_ERR_<BAND>); optional REVOL, ROLL, TRACER,
+    TRACER_ERR, SOURCE, SCREEN. Columns are converted from their unit; columns without one are assumed to be
+    in the units of :class:`ScWTable`. Bands are in the extension EBOUNDS (FITS), the key EBOUNDS of the
+    header (ECSV) or the side file ``<stem>.ebounds.ecsv`` (CSV, Parquet), the truth of a simulation in the
+    extension TRUTH (FITS) or the side file ``<stem>.truth.json``. :mod:`ridgebayes.convert` reads other
     tables.
 
     Parameters
@@ -51,15 +51,15 @@ def read_scws(path: str | PathLike[str], *, format: str | None = None, screened:
     path
         FITS (also gzipped), ECSV, CSV or Parquet file.
     format
-        ``fits``, ``ecsv``, ``csv`` or ``parquet``; None: from the file name.
+        ``fits``, ``ecsv``, ``csv`` or ``parquet``; by default from the file name.
     screened
-        Leave out the rows whose SCREEN is not 0 (``ridgebayes screen``); False: all rows, with their flags.
+        Leave out rows with SCREEN other than 0 (``ridgebayes screen``); False keeps all rows and flags.
 
     Raises
     ------
     InputError
-        When the file cannot be read or holds something that cannot be used: one line that names the file, the
-        row or column, and the remedy.
+        If the file cannot be read or has invalid content; the message names the file, the row or column, and
+        the remedy.
 
     Examples
     --------
@@ -101,23 +101,23 @@ def as_scws(scws: ScWTable | str | PathLike[str]) -> ScWTable:
 
 
 def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a ScW rate table so that :func:`read_scws` gives it back exactly.
+    """Write a ScW rate table, which :func:`read_scws` reads back exactly.
 
-    The format follows from the file name, as in :func:`read_scws`. Files appear complete or not at all.
+    The file name determines the format, as in :func:`read_scws`. Files are written atomically.
 
     Parameters
     ----------
     scws
         The table; it is validated first.
     path
-        Where to: .fits, .fits.gz, .ecsv, .csv or .parquet.
-    overwrite
-        Replace files that exist.
+        Path with the suffix .fits, .fits.gz, .ecsv, .csv or .parquet.
+        overwrite
+            Replace existing files.
 
     Raises
     ------
     InputError
-        When the table is not valid, a file exists without `overwrite`, or the folder is not writable.
+        If the table is invalid, a file exists without `overwrite`, or the folder is not writable.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = F
 
 
 def _kept(path: Path, scws: ScWTable) -> ScWTable:
-    """Leave out the flagged rows, and remember how many."""
+    """Leave out flagged rows, and record their number."""
     assert scws.screen is not None
     out = scws.screen != 0
     if out.all():
@@ -232,7 +232,8 @@ def _header(scws: ScWTable) -> dict[str, Any]:
 def _write_fits(scws: ScWTable, path: Path, truth: str | None) -> None:
     tables = {"SCW": scws.to_table(), "EBOUNDS": _ebounds(scws)}
     if truth is not None:
-        # In pieces, as FITS readers are slow with long strings; JSON escapes all but ASCII, as FITS needs it.
+        # In pieces, because FITS readers are slow with long strings. JSON escapes non-ASCII text, as FITS
+        # requires.
         tables["TRUTH"] = Table({"JSON": [truth[i : i + _PIECE] for i in range(0, len(truth), _PIECE)]})
     hdus = [fits.PrimaryHDU(), *(fits.table_to_hdu(table, name=name) for name, table in tables.items())]
     scw = hdus[1].header

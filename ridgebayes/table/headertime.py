@@ -1,7 +1,7 @@
-"""What a FITS header says of the times of its table: their zero, their unit and their scale.
+"""Zero, unit and scale of the times of a table, from its FITS header.
 
-After the FITS standard (version 4, section 9) and OGIP: MJDREF or MJDREFI + MJDREFF, JDREF, DATEREF are the
-zero; TIMEZERO (TIMEZERI + TIMEZERF) and TIMEOFFS, in TIMEUNIT, are added to every time.
+By the FITS standard (version 4, section 9) and OGIP, the zero is MJDREF or MJDREFI + MJDREFF, JDREF, or
+DATEREF; TIMEZERO (TIMEZERI + TIMEZERF) and TIMEOFFS, in TIMEUNIT, are added to every time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCALES = {
     **{name: name for name in ("tt", "utc", "tai", "tdb", "tcg", "tcb")},
     **{"tdt": "tt", "et": "tt", "iat": "tai", "terrestrial time": "tt"},
 }
-"""What TIMESYS may be, in lower case, and what astropy calls it."""
+"""TIMESYS in lower case → time scale of astropy."""
 
 TIME_UNITS = {
     name: unit
@@ -33,27 +33,27 @@ TIME_UNITS = {
     }.items()
     for name in names
 }
-"""Units of time by other names than those of astropy."""
+"""Alternative names of units of time → those of astropy."""
 
 _JD = 2400000.5
 
 
 def header_zero(source: str, header: Mapping[str, Any], unit: str) -> float | None:
-    """Return the MJD, in the header's own scale, at which times are 0; None where it says nothing.
+    """Return the MJD, in the scale of the header, at which times are 0; None if not given.
 
     Parameters
     ----------
     source
-        What to call the file in messages.
+        Name of the file in messages.
     header
         Keys in upper case.
     unit
-        Of the column, which is taken for that of TIMEZERO where there is no TIMEUNIT.
+        Unit of the column, also used for TIMEZERO if there is no TIMEUNIT.
 
     Raises
     ------
     InputError
-        A keyword that is not what it must be.
+        If a keyword has an invalid value.
     """
     zero = _sum(source, header, "MJDREF")
     if zero is None and (julian := _sum(source, header, "JDREF")) is not None:
@@ -72,7 +72,7 @@ def header_zero(source: str, header: Mapping[str, Any], unit: str) -> float | No
 
 
 def unit_days(source: str, header: Mapping[str, Any], unit: str) -> float:
-    """Days of the unit of times: TIMEUNIT, else that of the column."""
+    """Length in days of the unit of times: TIMEUNIT, else that of the column."""
     stated = str(header.get("TIMEUNIT") or unit).strip()
     try:
         with u.add_enabled_aliases(TIME_UNITS):
@@ -84,13 +84,13 @@ def unit_days(source: str, header: Mapping[str, Any], unit: str) -> float:
 
 
 def header_scale(header: Mapping[str, Any]) -> str | None:
-    """Return the scale that TIMESYS names; None where it says nothing, "" where it is not known."""
+    """Return the time scale of TIMESYS; None if not given, "" if unknown."""
     stated = str(header.get("TIMESYS") or "").split("(")[0].strip().lower()
     return SCALES.get(stated, "") if stated else None
 
 
 def _sum(source: str, header: Mapping[str, Any], key: str) -> float | None:
-    """Value of a keyword that may be in two parts, whole and fraction."""
+    """Return the value of a keyword that may have two parts, integer and fraction."""
     stem = key if key in ("MJDREF", "JDREF", "TIMEOFFS") else key[:-1]
     parts = [header.get(f"{stem}I"), header.get(f"{stem}F")]
     values = [header.get(key)] if header.get(key) is not None else parts

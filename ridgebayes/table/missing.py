@@ -1,8 +1,7 @@
-"""What is missing: the one place that decides which cells of a table hold no value.
+"""Missing values: this module decides which cells of a table have no value.
 
-A cell is missing where its format says so (masks of astropy, null of FITS, Parquet and VOTable, NaN, NaT,
-None, an empty text), where a text says so (`WORDS`), and where a number does that no measurement gives
-(`no_value`).
+A cell is missing if its format marks it (masks of astropy, nulls of FITS, Parquet and VOTable, NaN, NaT,
+None, empty text), if it is a text in `WORDS`, or if it is a placeholder number (`no_value`).
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ WORDS = (
     "missing",
     "indef",
 )
-"""Texts, in lower case, that stand for no value where a number is expected."""
+"""Texts, in lower case, that mean a missing value where a number is expected."""
 
 HUGE = 1e18
-"""No quantity of a table is as large, in any unit that is met: 1e20, 1e30 and 2⁶³ stand for no value."""
+"""Larger than any quantity of a table in any common unit: 1e20, 1e30 and 2⁶³ are placeholders."""
 
 TINY = 1e-30
-"""No rate but 0 is as small: 1.2e-38 and 2.2e-308, the smallest of their kind, stand for no value."""
+"""Smaller than any nonzero rate: 1.2e-38 and 2.2e-308, the smallest normal floats, are placeholders."""
 
 _NINES = [
     (10**k - 1) / 10**j for k in range(2, 10) for j in (0, 1, 2) if k > j + 1
@@ -49,31 +48,31 @@ _NEGATIVE = np.array(
     [*(-n for n in _NINES), -8888.0, -7777.0, -32767.0, -32768.0, -(2.0**31) + 1, -(2.0**31)]
 )
 _POSITIVE = np.array([*(n for n in _NINES if n >= 999), 32767.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1])
-_CLOSE = 1e-6  # relative: of a number that was a float32 on the way
+_CLOSE = 1e-6  # relative tolerance for numbers that were float32 before
 
 
 def split(column: Any) -> tuple[NDArray[Any], Bools]:
-    """Return the values of a column, and where they are missing.
+    """Return the values of a column, and True where they are missing.
 
     Parameters
     ----------
     column
-        Array, masked array, astropy column, Quantity (masked or not), column of pandas, or list; any shape.
-        Objects become numbers, truth values or text where all that are there are such.
+        Array, masked array, astropy column, Quantity (masked or not), pandas column, or list; any shape.
+        Objects become numbers, booleans or text if all of them have this type.
 
     Returns
     -------
     values, missing
-        Of the same shape. What stands under a mask has no meaning. NaN and NaT are missing; an empty text is
-        the text it is.
+        Arrays of the same shape. Values under a mask are arbitrary. NaN and NaT are missing; empty text is
+        not.
     """
-    if hasattr(column, "to_numpy"):  # of pandas, whose own types NumPy does not know
+    if hasattr(column, "to_numpy"):  # pandas types that NumPy does not know
         column = column.to_numpy()
     if isinstance(column, Masked):
         values, mask = np.asarray(column.unmasked), np.asarray(column.mask)
     else:
         values, mask = np.asarray(np.ma.getdata(column)), np.ma.getmaskarray(column)
-    if mask.dtype.names:  # of a structured column: missing where any part is
+    if mask.dtype.names:  # structured column: missing if any field is
         mask = np.any([mask[name] for name in mask.dtype.names], axis=0)
     missing = np.array(np.broadcast_to(mask, values.shape), dtype=np.bool_)
     if values.dtype.kind == "O":
@@ -86,7 +85,7 @@ def split(column: Any) -> tuple[NDArray[Any], Bools]:
 
 
 def _objects(values: NDArray[Any], missing: Bools) -> tuple[NDArray[Any], Bools]:
-    """Turn an array of Python objects into one of numbers, truth values or text."""
+    """Convert an array of Python objects to numbers, booleans or text."""
     flat = values.ravel()
     nothing = [v is None or v is np.ma.masked or type(v).__name__ in ("NAType", "NaTType") for v in flat]
     nothing = [
@@ -107,23 +106,23 @@ def _objects(values: NDArray[Any], missing: Bools) -> tuple[NDArray[Any], Bools]
 
 
 def words(text: NDArray[Any]) -> Bools:
-    """Where texts stand for no value (`WORDS`), same shape."""
+    """Return True for texts that mean a missing value (`WORDS`), same shape."""
     if text.dtype.kind == "S":
         text = np.char.decode(text, "ascii", "replace")
     return np.isin(np.char.lower(np.char.strip(text)), WORDS)
 
 
 def no_value(values: NDArray[np.float64], kind: str = "other") -> Bools:
-    """Where numbers stand for "none": no measurement, but a mark such as −999 or 1e30.
+    """Return True for placeholders of missing numbers, such as −999 or 1e30.
 
     Parameters
     ----------
     values
-        Numbers as they stand in the file, before units are converted; any shape.
+        Numbers as stored in the file, before conversion of units; any shape.
     kind
-        What is measured. ``other``: whatever is as large as `HUGE`, and −999, −9999, … . ``count``: also −1,
-        −9 and what is as small as `TINY`. ``rate``: also 999, 9999, … and the largest integers.
-        ``longitude``: −1, −9, −99, −999, … where no other value is below 0.
+        Kind of quantity, which determines its placeholders. ``other``: absolute values from `HUGE`, and −999,
+        −9999, … . ``count``: also −1, −9 and nonzero absolute values below `TINY`. ``rate``: also 999, 9999,
+        … and the largest integers. ``longitude``: −1, −9, −99, −999, … if no other value is below 0.
     """
     with np.errstate(invalid="ignore"):
         bad = np.isfinite(values) & (np.abs(values) >= HUGE)

@@ -1,8 +1,8 @@
-"""The calendar of revolutions: when each starts, and the orbital phase of a time.
+"""The calendar of revolutions: their start times, and orbital phases.
 
-Before revolution ≈ 1490 the orbit took 2.991 d, after ≈ 1505 it takes 2.659 d: the manoeuvres of January and
-February 2015. The period follows a logistic step in the revolution number, whose integral is known in closed
-form, so times and revolutions turn into each other without a table.
+The period was 2.991 d before revolution ≈ 1490 and is 2.659 d after ≈ 1505, because of the manoeuvres of
+January and February 2015. It is modelled as a logistic step in the revolution number. Its integral has a
+closed form, so times and revolutions can be converted without a table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def start_mjd(revolution: ArrayLike) -> Floats:
     Parameters
     ----------
     revolution
-        Revolution numbers; a fraction stands for the phase. Any shape.
+        Revolution numbers, any shape; the fraction is the phase.
 
     Returns
     -------
@@ -55,5 +55,5 @@ def mjd_at(revolution: ArrayLike, phase: ArrayLike) -> Floats:
 
 
 def phase_at(revolution: ArrayLike, mjd: ArrayLike) -> Floats:
-    """Orbital phase of MJD (TT) in a revolution: 0 to 1 when the time lies in it."""
+    """Orbital phase of MJD (TT) in a revolution: 0 to 1 if the time lies in it."""
     return (np.asarray(mjd, float) - start_mjd(revolution)) / period_d(revolution)

@@ -1,4 +1,4 @@
-"""How far the rates of a ScW lie from those of others of its revolution and place."""
+"""Distance of the rates of a ScW from those of nearby ScWs in the same revolution."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ridgebayes.table.scw import ScWTable
 from ridgebayes.typing import Floats
 
 FEWEST = 5
-"""ScWs whose median means something."""
+"""Least number of ScWs for a median."""
 
-_RADIUS = 6.0  # degrees: the sky within it differs little for a field of view of 29°
+_RADIUS = 6.0  # degrees; small compared with the field of view of 29°
 
 
 def distance(scws: ScWTable) -> Floats:
-    """Return robust sigma of every rate from the median within 6° in the same revolution, (N, K).
+    """Return the distance of every rate from the median within 6° in its revolution, robust sigma, (N, K).
 
-    NaN for ScWs that contain the Crab, or have fewer than four others near them.
+    NaN for ScWs that contain the Crab, or have fewer than four neighbours.
     """
     deviation = np.full(scws.rate.shape, np.nan)
     spread = np.full(scws.rate.shape, np.nan)
@@ -39,7 +39,7 @@ def distance(scws: ScWTable) -> Floats:
 
 
 def _alike(near: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
-    """Return the neighbourhoods of a revolution, each with the rows that it is the neighbourhood of."""
+    """Return the neighbourhoods in a revolution, each with the rows that share it."""
     masks, which = np.unique(near, axis=0, return_inverse=True)
     which = which.reshape(-1)
     return [(mask, np.flatnonzero(which == k)) for k, mask in enumerate(masks) if mask.sum() >= FEWEST]

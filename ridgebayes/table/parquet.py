@@ -1,4 +1,4 @@
-"""Parquet files as tables, with what astropy does not read."""
+"""Parquet files as tables, including types that astropy does not read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ridgebayes.table.missing import split
 
 
 def parquet_table(path: Path) -> Table:
-    """Read a Parquet file, with missing strings and categories, which astropy does not read."""
+    """Read a Parquet file, including missing strings and categories, which astropy does not read."""
     need_pyarrow(path)
     import pyarrow as pa
     from pyarrow import parquet
 
     about = parquet.read_metadata(path)
-    # A repeated value takes no room in the file.
+    # Repeated values take no space in a file, so its size does not limit the number of rows.
     if about.num_rows * about.num_columns * 8 > bounded.UNPACKED_LIMIT:
         raise InputError(
             f"{path}: holds more than {bounded.UNPACKED_LIMIT / 2**30:g} GiB when unpacked: split it"
@@ -33,7 +33,7 @@ def parquet_table(path: Path) -> Table:
     table = Table.read(path, format="parquet", exclude_names=unread)
     for name in (f.name for f in arrow.schema if f.name in unread or arrow[f.name].null_count):
         if name in table.colnames and not isinstance(table[name], Column):
-            continue  # part of a Time or Quantity, where NaN is missing
+            continue  # part of a Time or Quantity, which use NaN for missing values
         unit = getattr(table[name], "unit", None) if name in table.colnames else None
         column = arrow[name]
         if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
@@ -44,7 +44,7 @@ def parquet_table(path: Path) -> Table:
 
 
 def _elements(path: Path, name: str, rows: list[Any]) -> NDArray[np.object_]:
-    """Return the cells of a column of lists, numbers or text, None where there is none."""
+    """Return the cells of a column of lists, numbers or text, None where missing."""
     lengths = {len(row) for row in rows if isinstance(row, list)}
     if len(lengths) > 1:
         raise InputError(
@@ -60,7 +60,7 @@ def _elements(path: Path, name: str, rows: list[Any]) -> NDArray[np.object_]:
 
 
 def _unread(kind: Any, nulls: int, pa: Any) -> bool:
-    """Whether astropy does not read a column of an Arrow type."""
+    """Return True if astropy cannot read a column of this Arrow type."""
     tests = [pa.types.is_null, pa.types.is_dictionary, pa.types.is_nested, pa.types.is_decimal]
     if nulls:
         tests += [pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary]
@@ -73,6 +73,6 @@ def _never(kind: Any) -> bool:
 
 
 def need_pyarrow(path: Path) -> None:
-    """Say how to install what reads and writes Parquet, where it is not there."""
+    """Raise, with instructions for installation, if pyarrow is missing."""
     if find_spec("pyarrow") is None:
         raise InputError(f"{path}: Parquet needs pyarrow: pip install 'ridgebayes[parquet]'")

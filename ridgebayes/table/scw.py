@@ -1,4 +1,4 @@
-"""The ScW rate table: one row a science window (ScW); plain arrays inside, units at the border."""
+"""The ScW rate table: one row per science window (ScW), as plain arrays in fixed units."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ridgebayes.errors import InputError, counted, nearest
 from ridgebayes.table.arrays import floats, integers, texts, truths
 from ridgebayes.typing import Bools, Floats, Ints
 
-# Position of the Crab pulsar, ICRS degrees: the one place it is written down.
+# Position of the Crab pulsar, ICRS degrees. Defined only here.
 CRAB_RA = 83.63287
 CRAB_DEC = 22.01447
 CRAB = SkyCoord(CRAB_RA, CRAB_DEC, unit="deg", frame="icrs")
 
 _META: dict[str, Any] = {"origin": None, "simulated": False, "osa_version": None, "path": None}
-# Fields with one element (or one row) a ScW, in the order in which they enter the fingerprint.
+# Fields with one element (or one row) per ScW, in the order of the fingerprint.
 _FLOATS = (
     "phase", "mjd", "exposure", "ra", "dec", "roll", "rate", "stat_err", "tracer", "tracer_err",
     "aside", "aside_err",
@@ -52,11 +52,11 @@ class Band:
 class ScWTable:
     """Detector rates of N ScWs in K bands.
 
-    Arrays are converted on construction to native float64, int64, bool and str and are read-only; make a
-    changed copy with :func:`dataclasses.replace`. What is masked becomes NaN, or is refused where there is no
-    NaN; quantities are converted. Only shapes are checked here: the values are checked by
-    :func:`ridgebayes.table.validation.validate`, which reading and writing both call. All arguments by
-    keyword.
+    On construction arrays are converted to native float64, int64, bool and str and made read-only; use
+    :func:`dataclasses.replace` for changed copies. Masked values become NaN, or raise for types without NaN;
+    quantities are converted. Only shapes are checked here.
+    :func:`ridgebayes.table.validation.validate`, which reading and writing call, checks values. All arguments
+    are by keyword.
 
     Parameters
     ----------
@@ -73,35 +73,35 @@ class ScWTable:
     ra, dec
         (N,) pointing, ICRS degrees.
     rate, stat_err
-        (N, K) source-cleaned rate over the whole detector and its 1σ error, cts/s; (N,) is read as one band.
+        (N, K) source-cleaned rate of the whole detector and its 1σ error, cts/s; (N,) is one band.
     bands
         The K bands.
     roll
-        (N,) position angle, degrees, or None: the response is then averaged over roll.
+        (N,) position angle, degrees, or None, for which the response is averaged over roll.
     tracer, tracer_err
         (N,) 600–1000 keV rate and its error, cts/s, or None.
     crab
-        (N,) True where the Crab was *not* removed from this ScW. None: removed everywhere.
+        (N,) True where the Crab was *not* removed. None means removed in all ScWs.
     screen
-        (N,) bits of the cuts that leave this ScW out (see :mod:`ridgebayes.convert.screening`), else 0; None
-        where nothing was screened. It marks rows and is no part of the fingerprint.
+        (N,) bits of the cuts that exclude the ScW (see :mod:`ridgebayes.convert.screening`), else 0; None
+        without screening. It is not part of the fingerprint.
     aside, aside_err
         (N, T) rate and error of the tracer bands, cts/s, or None (see :meth:`with_tracer_bands`).
     tracer_bands
         The T tracer bands.
     meta
         ``origin`` (str or None), ``simulated`` (bool), ``osa_version`` (str or None), ``path`` (str or None);
-        of a screened table also ``screening`` (cut: its ``bit`` and its ``log``), and once the flagged rows
-        were left out ``left_out`` (``ScWs`` and every cut: how many).
+        of a screened table also ``screening`` (cut → ``bit`` and ``log``), and after excluding flagged rows
+        ``left_out`` (numbers for ``ScWs`` and each cut).
     truth
-        The truth of a simulated mission as a dict that JSON can hold; None for real data. It describes the
-        whole mission and is passed on unchanged by selections.
+        Truth of a simulated mission as a dict that JSON can represent; None for real data. It describes the
+        whole mission; selections do not change it.
 
     Raises
     ------
     InputError
-        When the shapes do not fit each other, a value of `revolution`, `crab` or `screen` is missing, or a
-        unit is of another kind.
+        If shapes are inconsistent, a value of `revolution`, `crab` or `screen` is missing, or a unit is
+        incompatible.
 
     Examples
     --------
@@ -231,29 +231,29 @@ class ScWTable:
         return self._galactic[1]
 
     def at_high_latitude(self, min_lat: float = 20.0) -> Bools:
-        """Mask (N,) of the ScWs pointed more than `min_lat` degrees from the Galactic plane."""
+        """Return the mask (N,) of ScWs pointed more than `min_lat` degrees from the Galactic plane."""
         return np.abs(self.lat) > min_lat
 
     def near(self, target: SkyCoord, radius_deg: float) -> Bools:
-        """Mask (N,) of the ScWs pointed within `radius_deg` degrees of `target`, for example ``CRAB``."""
+        """Return the mask (N,) of ScWs pointed within `radius_deg` degrees of `target`, such as ``CRAB``."""
         return np.asarray(self.position.separation(target).deg < radius_deg)
 
     def select(self, rows: ArrayLike) -> ScWTable:
-        """Return the table of some of the rows.
+        """Return a table with the selected rows.
 
         Parameters
         ----------
         rows
-            Boolean mask (N,) or array of row indices, whose order is kept.
+            Boolean mask (N,) or array of row indices; the order of indices is kept.
 
         Raises
         ------
         InputError
-            When a mask has another length, or an index lies outside the table.
+            If a mask has another length, or an index is out of range.
         """
         index = np.asarray(rows)
         if index.size == 0 and index.dtype != np.bool_:
-            index = index.astype(np.int64)  # an empty list is float to NumPy
+            index = index.astype(np.int64)  # NumPy makes an empty list float
         if index.dtype == np.bool_:
             if index.shape != (len(self),):
                 raise InputError(
@@ -271,7 +271,7 @@ class ScWTable:
         return dataclasses.replace(self, **chosen)
 
     def take_bands(self, names: str | Sequence[str]) -> ScWTable:
-        """Return the table of some of the bands, in the order asked for.
+        """Return a table with the selected bands, in the given order.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class ScWTable:
         Raises
         ------
         InputError
-            When a name is unknown (the nearest is named), repeated, or none is given.
+            If a name is unknown (the message gives the nearest one), repeated, or none is given.
         """
         wanted = (names,) if isinstance(names, str) else tuple(names)
         for name in wanted:
@@ -300,20 +300,21 @@ class ScWTable:
         )
 
     def with_tracer_bands(self, names: str | Sequence[str]) -> ScWTable:
-        """Put bands without sky aside: they are not fitted, their rates are tracers of the background.
+        """Use bands without sky emission as tracers of the background instead of fitting them.
 
-        What the background of these bands shares with that of the others is then taken from the others, and
-        their errors become smaller.
+        The part of the background that is common to these and the other bands is removed from the others,
+        which reduces their errors.
 
         Parameters
         ----------
         names
-            Bands in which the sky, but for the Crab, is too faint to be seen; none takes the table as it is.
+            Bands in which the sky, except the Crab, is too faint to be detected; none returns the table
+            itself.
 
         Raises
         ------
         InputError
-            When a name is unknown or repeated, or no band is left.
+            If a name is unknown or repeated, or no band is left.
         """
         wanted = (names,) if isinstance(names, str) else tuple(names)
         if not wanted:
@@ -331,7 +332,7 @@ class ScWTable:
         )
 
     def without_tracer_bands(self) -> ScWTable:
-        """Return the table with its tracer bands among the others, at their end."""
+        """Return the table with its tracer bands appended to the other bands."""
         if self.aside is None or self.aside_err is None:
             return self
         return dataclasses.replace(
@@ -350,7 +351,7 @@ class ScWTable:
         Parameters
         ----------
         vectors
-            RATE and STAT_ERR with one element a band; otherwise one column a band, ``RATE_<BAND>``.
+            Vector columns RATE and STAT_ERR; otherwise one column per band, ``RATE_<BAND>``.
         """
         table = Table({"SCW_ID": self.scw_id, "REVOL": self.revolution, "PHASE": self.phase})
         columns: dict[str, tuple[Any, u.UnitBase]] = {
@@ -369,7 +370,7 @@ class ScWTable:
         for name, (values, unit) in columns.items():
             if values is not None:
                 table[name] = Column(values, unit=unit)
-        table["SOURCE"] = np.where(self.crab, "Crab", "").astype("U4")  # four even where all are empty
+        table["SOURCE"] = np.where(self.crab, "Crab", "").astype("U4")  # width four even if all are empty
         if self.screen is not None:
             table["SCREEN"] = self.screen
         return table
@@ -377,8 +378,8 @@ class ScWTable:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the content, in hexadecimal digits.
 
-        It depends on all that a fit sees (rows, bands, OSA version, simulated or not), and neither on the
-        order of the rows nor on the path, the origin, the truth or the flags of the screening.
+        It depends on all inputs of a fit (rows, bands, OSA version, flag for simulated data), but not on the
+        order of rows, the path, the origin, the truth or the screening flags.
         """
         return self._fingerprint
 
@@ -394,21 +395,21 @@ class ScWTable:
         if self.tracer_bands:
             head["tracer_bands"] = [(b.name, float(b.e_min), float(b.e_max)) for b in self.tracer_bands]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        # Rows that share a SCW_ID (a selection may repeat a row) are equal, so their order does not matter.
+        # Rows with the same SCW_ID (selections may repeat rows) are equal, so their order does not matter.
         order = np.argsort(self.scw_id, kind="stable")
         for name in head["columns"]:
             column = getattr(self, name)[order]
             if name == "scw_id":
                 digest.update("\n".join(column).encode())
             elif name in _FLOATS:
-                digest.update((column + 0.0).astype("<f8").tobytes())  # + 0.0 makes one of -0.0 and 0.0
+                digest.update((column + 0.0).astype("<f8").tobytes())  # + 0.0 turns -0.0 into 0.0
             else:
                 digest.update(column.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a read-only view, which leaves the caller's own array writeable."""
+    """Return a read-only view; the array of the caller stays writeable."""
     view = array.view()
     view.flags.writeable = False
     return view

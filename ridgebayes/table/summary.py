@@ -1,4 +1,4 @@
-"""What is in a ScW table: the numbers as a dict, and the page that ``ridgebayes inspect`` prints."""
+"""Summary of a ScW table: numbers as a dict, and the page that ``ridgebayes inspect`` prints."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ridgebayes.typing import Bools, Floats, Ints
 HIGH_LAT = 20.0  # degrees; ScWs beyond it calibrate the background
 BELTS = (0.04, 0.96)  # phases between which the orbit is outside the radiation belts
 COVER_RADIUS = 8.0  # degrees; within it the response is above 0.6
-FAR = 8.0  # robust sigma: screening flags from 6, where one of some thousand ScWs is by chance
+FAR = 8.0  # robust sigma; screening uses 6, which one of some thousand ScWs exceeds by chance
 HIGHEST = 1e4  # cts/s: ISGRI sends some thousand a second at most
-NAMED = 5  # how many suspicious ScWs to name
+NAMED = 5  # number of suspicious ScWs to name
 
 _CENTRE = SkyCoord(0, 0, unit="deg", frame="galactic")
 
 
 def summarise(scws: ScWTable) -> dict[str, Any]:
-    """Return what is in a ScW table, as plain numbers and text that JSON can hold.
+    """Return a summary of a ScW table as plain numbers and text for JSON.
 
     Parameters
     ----------
@@ -40,18 +40,18 @@ def summarise(scws: ScWTable) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``path``, ``origin``, ``osa_version``, ``simulated``, ``truth`` (bool: is there), ``scws`` (count);
+        ``path``, ``origin``, ``osa_version``, ``simulated``, ``truth`` (bool: exists), ``scws`` (count);
         ``revolutions`` (count, first, last, without_high_latitude, one_to_four_high_latitude: more than 20°);
         ``bands`` (list of name, e_min, e_max in keV, and the medians rate, stat_err in cts/s);
         ``time`` (mjd and date of the first and last ScW); ``exposure_ms`` (10⁶ s); ``tracer``, ``roll``;
-        ``crab_scws`` (with the Crab not removed); ``left_out`` (of a screened table ``ScWs`` and each
-        cut: how many rows reading left out; else None); ``sky`` (shares, 0–1: covered is of the sky, the
-        others of the ScWs); ``suspicious`` (list of what, count, scw_ids of up to five).
+        ``crab_scws`` (with the Crab not removed); ``left_out`` (numbers of rows excluded by screening,
+        for ``ScWs`` and each cut, or None); ``sky`` (shares, 0–1; covered is a share of the sky, the
+        others of ScWs); ``suspicious`` (list of what, count, and scw_ids of up to five).
 
     Raises
     ------
     InputError
-        When the table has no rows.
+        If the table has no rows.
     """
     if len(scws) == 0:
         raise InputError("ScW table: no rows to summarise: select at least one ScW")
@@ -173,10 +173,10 @@ def _sky(scws: ScWTable) -> dict[str, float]:
 
 
 def _suspicions(scws: ScWTable, group: Ints) -> list[tuple[str, Bools]]:
-    """Return what may be wrong without being an error, each with the mask (N,) of its ScWs."""
+    """Return suspicious properties that are not errors, each with the mask (N,) of its ScWs."""
     counts = np.clip(scws.rate, 0, None) * scws.exposure[:, np.newaxis]
     expected = np.sqrt(np.maximum(counts, 1)) / scws.exposure[:, np.newaxis]
-    far = distance(scws)  # from ScWs nearby: those of one revolution may point at the bulge and away from it
+    far = distance(scws)  # compare nearby ScWs only: others of a revolution may see another part of the sky
     checks = [
         (
             f"{name} rate more than {FAR:g} robust sigma from the median of its revolution within 6°",
@@ -208,10 +208,10 @@ def _suspicions(scws: ScWTable, group: Ints) -> list[tuple[str, Bools]]:
 
 
 def _outliers(values: Floats, errors: Floats, group: Ints, use: Bools) -> Bools:
-    """Mask (N,) of the values far from the median of their group; those not in `use` are left out altogether.
+    """Return the mask (N,) of values far from the median of their group; values not in `use` are ignored.
 
-    The scatter is that of the group, or of all groups or the value's own error where those are larger: the
-    scatter of a few ScWs is often small by chance.
+    The scale is the largest of the scatter of the group, the scatter of all groups, and the error of the
+    value, because the scatter of a few ScWs is often small by chance.
     """
     far = np.zeros(values.size, dtype=np.bool_)
     if not use.any():

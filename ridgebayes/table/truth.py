@@ -1,4 +1,4 @@
-"""The TRUTH of a simulated table: JSON in the file or beside it."""
+"""The TRUTH of a simulated table: JSON in the file or in a side file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ridgebayes.table.scw import ScWTable
 
 
 def truth_file(path: Path) -> Path:
-    """Where the TRUTH of a table without room for it is."""
+    """Return the path of the side file with the TRUTH, for formats that cannot store it."""
     return path.with_suffix(".truth.json")
 
 
 def joined(hdu: fits.BinTableHDU) -> str:
-    """Put the pieces of a TRUTH together."""
-    # FITS drops the blanks at the end of a piece; all but the last piece were full.
+    """Join the pieces of a TRUTH."""
+    # FITS strips trailing blanks of a piece; all pieces except the last have full length.
     return "".join(np.char.ljust(np.array(hdu.data.field(0)), hdu.columns[0].dtype.itemsize).tolist())
 
 
@@ -40,7 +40,7 @@ def parse_truth(path: Path, text: str | None) -> dict[str, Any] | None:
 
 
 def side_truth(path: Path) -> str | None:
-    """Return the TRUTH of the side file of a table, if there is one."""
+    """Return the TRUTH in the side file of a table, or None."""
     return truth_file(path).read_text(encoding="utf-8") if truth_file(path).exists() else None
 
 

@@ -1,4 +1,4 @@
-"""Checks of a ScW table: one line with file, row or column, and remedy."""
+"""Validation of a ScW table; messages give file, row or column, and remedy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ridgebayes.table.missing import no_value
 from ridgebayes.table.scw import Band, ScWTable
 
 MISSION = (52500.0, 61041.0)
-"""MJD between which ISGRI observed: from before the launch in October 2002 to the end of 2025."""
+"""Range of MJD of observations, from before the launch in October 2002 to the end of 2025."""
 
 ZERO = {"mjd": 0.0, "ijd": 51544.0, "jd": -2400000.5}
-"""MJD of the zero of every system that is a number of days. IJD counts from 2000-01-01 in TT."""
+"""MJD of the zero of time systems in days. IJD counts from 2000-01-01 in TT."""
 
 LONGEST_S = 3 * 86400.0
-"""No ScW is longer than a revolution."""
+"""Maximum exposure, s: the length of the longest revolution."""
 
 HIGHEST_RATE = 1e6
-"""cts/s; the detector's telemetry ends at a few thousand."""
+"""Maximum rate, cts/s; the telemetry of the detector is limited to a few thousand."""
 
 NO_MEASUREMENT = "which is no measurement, but stands for a missing one"
 
@@ -35,13 +35,13 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
     scws
         The table.
     source
-        What to call it in the message; by default the file it was read from.
+        Name of the table in the message; by default its file.
 
     Raises
     ------
     InputError
-        On the first check that fails. Bad rows are named by their 1-based number and SCW_ID; the first one is
-        named and the others are counted.
+        If a check fails. The message gives the 1-based number and the SCW_ID of the first bad row, and counts
+        the others.
     """
     source = source or scws.meta["path"] or "ScW table"
     check_bands(source, scws.bands)
@@ -77,7 +77,7 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
         elif name == "dec":
             ok, must = np.abs(values) <= 90, "must lie between -90 and 90 degrees"
         check(name.upper(), values, ok, must, drop)
-    zero = (scws.ra == 0) & (scws.dec == 0)  # what programs write where they know no pointing
+    zero = (scws.ra == 0) & (scws.dec == 0)  # programs write this if the pointing is unknown
     check("RA", scws.ra, ~zero, "and so is DEC, which is no pointing", drop)
     if scws.roll is not None:
         remedy = "drop these ScWs, or the column to average the response over roll"
@@ -92,7 +92,7 @@ def validate(scws: ScWTable, source: str | None = None) -> None:
 
 
 def other_zero(values: NDArray[np.float64]) -> str:
-    """Say what times outside of the mission are, where one zero of time explains most of them; else ""."""
+    """Name a time system in which most times outside the mission would be valid; else ""."""
     for system, zero in ZERO.items():
         inside = (values + zero > MISSION[0]) & (values + zero < MISSION[1])
         if system != "mjd" and inside.mean() > 0.5:
@@ -114,7 +114,7 @@ def check_bands(source: str, bands: Sequence[Band]) -> None:
     Raises
     ------
     InputError
-        No band, an empty or non-ASCII name, a name used twice (in any case), or edges that are not
+        If there is no band, a name is empty, non-ASCII or repeated (upper or lower case), or edges are not
         0 < E_MIN < E_MAX.
     """
     if not bands:
@@ -153,11 +153,11 @@ def check_ids(source: str, ids: NDArray[np.str_]) -> None:
     Raises
     ------
     InputError
-        Naming the first row that breaks this.
+        If a row violates this; the message names the first one.
     """
     letters = (
         np.ascontiguousarray(ids.astype("U13")).view(np.uint32).reshape(ids.size, 13)
-    )  # one more than allowed
+    )  # one character more than allowed
     digits = (letters[:, :12] >= ord("0")) & (letters[:, :12] <= ord("9"))
     good = digits.all(axis=1) & (letters[:, 12] == 0)
     if not good.all():
@@ -184,7 +184,7 @@ def check_rows(
     remedy: str,
     bands: Sequence[str] = (),
 ) -> None:
-    """Raise when `ok` is not true in every row.
+    """Raise if `ok` is False in any row.
 
     Parameters
     ----------
@@ -193,20 +193,20 @@ def check_rows(
     ids
         (N,) SCW_IDs.
     name
-        Column.
-    values
-        (N,) or (N, K) its values, the offending one of which is shown.
-    ok
-        Boolean of the same shape.
-    must, remedy
-        What the value must be, and what to do.
-    bands
-        K band names, to name the band of a column of shape (N, K).
+        Name of the column.
+        values
+            (N,) or (N, K) values; the message shows the first bad one.
+        ok
+            Boolean array of the same shape.
+        must, remedy
+            Requirement on the value, and remedy.
+        bands
+            K band names for messages about columns of shape (N, K).
 
     Raises
     ------
     InputError
-        Naming the first bad row, and how many more there are.
+        If a row is bad; the message names the first one and counts the others.
     """
     if ok.all():
         return
@@ -225,7 +225,7 @@ def check_rows(
 
 
 def _is_angle(degrees: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.abs(degrees) <= 360  # NaN is none
+    return np.abs(degrees) <= 360  # False for NaN
 
 
 def _marks(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -251,7 +251,7 @@ def _check_revolutions(source: str, scws: ScWTable) -> None:
 
 
 def revolution_of(ids: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Revolution (N,) that the first four digits of well-formed SCW_IDs say."""
+    """Revolutions (N,) from the first four digits of well-formed SCW_IDs."""
     return ids.astype("U4").astype(np.int64)
 
 
