@@ -1,4 +1,4 @@
-"""Models of the ISGRI detector rate, one a file.
+"""Models of the ISGRI detector rate, one per file.
 
 >>> import ridgebayes as rb
 >>> list(rb.models.MODELS)
@@ -39,13 +39,14 @@ def find(name_or_path: str | Path) -> Callable[..., Model]:
     Parameters
     ----------
     name_or_path
-        Name of a shipped model, or a Python file (``.py``) of your own that defines ``model(sky)``, which
-        returns a `ridgebayes.model.Model`. The file is run.
+        Name of a shipped model, or your own Python file (``.py``), which is executed. It must define
+        ``model(sky)``, which returns a `ridgebayes.model.Model`.
 
     Raises
     ------
     InputError
-        For an unknown name, with the nearest real one; for a file that is missing, fails or has no model.
+        If a name is unknown (the message gives the nearest one), or a file is missing, fails or has no
+        model.
     """
     name = str(name_or_path)
     if name in MODELS:

@@ -9,8 +9,8 @@ As `ridgebayes.models.spectrum`, with the spectrum of white dwarfs instead of th
 f_T is the spectrum of the post-shock column of a white dwarf of M solar masses
 (`ridgebayes.spectra.whitedwarf`; Suleimanov, Revnivtsev & Ritter 2005, A&A 435, 191), scaled to E² dN/dE = 1
 at 35 keV; s is the starlight of the core of each region over that of the brightest region, and D and G are
-the departures of each region from it. All regions have the same mass, a mean as the spectrum weights it,
-which must be within the table, 0.3 to 1.35 solar masses.
+the departures of each region from it. All regions have the same mass, the mean weighted by the spectra, which
+must be within the table, 0.3 to 1.35 solar masses.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Posterior predictive checks: whether the data look like data of the model.
+"""Posterior predictive checks: comparison of the data with data simulated from the posterior.
 
 >>> import ridgebayes as rb
 >>> rb.check(rb.open_run("runs/first"), draws=20).found
 ()
 
-One file a subject: `noise`, `background`, `galaxy`, `crab` and `bands` hold the statistics, `refit` the
-recipe that observed and replicated rates go through alike, `pvalues` how far out a statistic is, `verdicts`
-the words. `automatic` fits with the extras that help.
+`noise`, `background`, `galaxy`, `crab` and `bands` contain the statistics, `refit` the fit that is applied to
+observed and replicated rates, `pvalues` the significance of a statistic, and `verdicts` the messages.
+`automatic` fits with the extras that help.
 """
 
 from ridgebayes.checks.automatic import sample_auto

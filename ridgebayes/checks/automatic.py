@@ -1,4 +1,4 @@
-"""Fit, with the known unknowns that the data ask for (``--extra auto``)."""
+"""Fit with an automatic choice of extras (``--extra auto``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ridgebayes.table.formats import as_scws
 from ridgebayes.table.scw import ScWTable
 
 AUTO = "auto"
-"""What `--extra` takes for it, and the part of a run's record that tells the way to its extras."""
+"""Value of `--extra`, and key of the selection steps in the record of a run."""
 
 
 def sample_auto(
@@ -35,35 +35,35 @@ def sample_auto(
     most_scws: int = MOST_SCWS,
     **options: Any,
 ) -> Run:
-    """Sample a model with the known unknowns that help it to predict revolutions left out.
+    """Sample a model with the extras that improve its prediction of left-out revolutions.
 
-    Extras are tried (`ridgebayes.comparison.trials`) on some of the revolutions, what helps is added, the
-    model is sampled, and the run is checked. Where the check finds something, the extras that are left are
-    tried on all revolutions; where one helps, the model is sampled again with it.
+    Extras are tried (`ridgebayes.comparison.trials`) on a subset of revolutions and added if they help. Then
+    the model is sampled and the run checked. If the check has a finding, the remaining extras are tried on
+    all revolutions; if one helps, the model is sampled again with it.
 
     Parameters
     ----------
     model
-        The model; extras that it has already stay.
+        The model; its existing extras are kept.
     scws
         The ScW rate table, or its file.
     out, overwrite, progress, response, crab_rate
-        As those of `ridgebayes.sample`.
+        As in `ridgebayes.sample`.
     most_scws
-        ScWs of the first trials, at most.
+        Maximum number of ScWs in the first trials.
     **options
         Other arguments of `ridgebayes.sample`.
 
     Returns
     -------
     Run
-        Its record holds the way under ``auto``: for each round what was tried on how many revolutions, what
-        was added, and what the check found.
+        Its record contains the selection under ``auto``: for each round the tried extras and the number of
+        revolutions, the added extras, and the findings of the check.
 
     Raises
     ------
     InputError
-        As `ridgebayes.sample`; a model none of whose parameters can be integrated out.
+        As in `ridgebayes.sample`, and if no parameter of the model can be integrated out.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def sample_auto(
 
 
 def words(way: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Tell the way to the extras of a run, a line each step."""
+    """Describe the selection of the extras of a run, one line per step."""
     lines = []
     for told in way:
         for step in told["tried"]:
@@ -108,7 +108,7 @@ def words(way: Sequence[Mapping[str, Any]]) -> list[str]:
 def _tried(
     model: Model, scws: ScWTable, most: int, *, progress: bool, **how: Any
 ) -> tuple[list[list[Trial]], list[str]]:
-    """Try extras until none helps, and return the steps and those that helped."""
+    """Try extras until none helps; return the steps and the extras that helped."""
     if np.unique(scws.revolution).size < FEWEST_REVOLUTIONS:
         return [], []
     steps = list(Trials(model, scws, most_scws=most, **how).steps(progress=progress))

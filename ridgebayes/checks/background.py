@@ -1,4 +1,4 @@
-"""Statistics of the background: phase, slow level, terms of the revolutions, tracer."""
+"""Statistics of the background: phase, slow level, revolution terms, tracer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _tracer(design: Design, tracer: NDArray, present: NDArray) -> Views:
             Statistic("tracer.revolutions", "correlation of constant and mean tracer of the revolutions",
                       lambda r: _along(r.coefficients[:, 0, present], mean))
         )  # fmt: skip
-    varies = np.ptp(within) > 1e-9 * np.ptp(tracer)  # else it is rounding
+    varies = np.ptp(within) > 1e-9 * np.ptp(tracer)  # otherwise only rounding errors remain
     if varies and design.tracer_error is not None and np.ptp(design.tracer_error) > 0:
         diluted = _diluted(within, design.tracer_error)
         statistics.append(
@@ -82,11 +82,12 @@ def _tracer(design: Design, tracer: NDArray, present: NDArray) -> Views:
 
 
 def _diluted(within: NDArray, error: NDArray) -> NDArray:
-    """Return by how much a noisy tracer misleads, other than by a common slope.
+    """Return the error from noise of the tracer that a common slope cannot absorb.
 
-    The true deviation of the tracer from the mean of its revolution is expected to be λ times the measured
-    one, λ = s² / (s² + error²) with s² its variance (regression dilution; Carroll et al. 2006, Measurement
-    Error in Nonlinear Models, ch. 3). A fit takes the mean λ into its slope; what is left goes with λ − mean.
+    The expected true deviation of the tracer from the mean of its revolution is λ times the measured one,
+    with λ = s² / (s² + error²) and s² the true variance (regression dilution; Carroll et al. 2006,
+    Measurement Error in Nonlinear Models, ch. 3). The fitted slope absorbs the mean λ; the rest is
+    proportional to λ − mean.
     """
     spread = max((within**2).mean() - (error**2).mean(), 0.1 * (within**2).mean())
     lost = within * error**2 / (spread + error**2)
@@ -94,7 +95,7 @@ def _diluted(within: NDArray, error: NDArray) -> NDArray:
 
 
 def _of_revolution(design: Design, values: NDArray) -> NDArray:
-    """Mean over the ScWs of each revolution, at each ScW."""
+    """Return the mean of the revolution of each ScW."""
     number = np.maximum(np.bincount(design.revolution), 1)
     return (np.bincount(design.revolution, values) / number)[design.revolution]
 

@@ -1,4 +1,4 @@
-"""Statistics between bands: whether the same ScWs stand out in both."""
+"""Statistics between bands: correlation of residuals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ridgebayes.checks.statistic import Statistic, Views
 
 
 def bands(design: Design) -> Views:
-    """Return the correlation of each band with the one above it; none for one band."""
+    """Return the correlation of each band with the next one; empty for a single band."""
     if len(design.noise) < 2:
         return [], []
     return [
@@ -21,4 +21,4 @@ def bands(design: Design) -> Views:
 def _with_next(r: Residuals) -> NDArray:
     size = np.sqrt((r.cut**2).mean(1))
     pairs = (r.cut[1:] * r.cut[:-1]).mean(1) / (size[1:] * size[:-1])
-    return np.append(pairs, np.nan)  # the last band has none
+    return np.append(pairs, np.nan)  # the last band has no next one

@@ -1,4 +1,4 @@
-"""Check a run: replicate, fit again, compare."""
+"""Check a run: simulate replicates, refit, compare."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ def check(
     progress: bool | None = None,
     scheduler: str | None = None,
 ) -> Checks:
-    """Compare the data of a run with data that its posterior would give.
+    """Compare the data of a run with replicates from its posterior.
 
     Parameters
     ----------
     run
         The run, or its directory.
     scws
-        The ScW table that was fitted, or where it is now; by default where it was.
+        The fitted ScW table, or its current path; by default its original path.
     draws
-        Replicates, each from another draw of the posterior: ``--replicates`` of ``ridgebayes check``.
+        Number of replicates, each from a different draw of the posterior: ``--replicates`` of
+        ``ridgebayes check``.
     seed
-        Everything random follows from it.
+        Seed of all random draws.
     trials
-        Where something is found, try the extras that the model lacks
-        (`ridgebayes.comparison.trials`): findings are ranked and worded by what helps.
+        If there are findings, try extras that the model does not have
+        (`ridgebayes.comparison.trials`); verdicts are sorted by, and mention, those that help.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
     scheduler
-        Where replicates are fitted, as that of `ridgebayes.sample`; trials run in this process.
+        Where replicates are fitted, as in `ridgebayes.sample`; trials run in this process.
 
     Raises
     ------
     InputError
-        When the table is not there or not the same, there are too few draws, or the revolution terms of the
-        run were sampled.
+        If the table is missing or differs, there are too few draws, or the run sampled the revolution terms.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def check(
 
 
 def _trials(run: Run, again: Reopened, *, progress: bool) -> tuple[Trial, ...]:
-    """Try the extras of a run, where these can be tried."""
+    """Try the extras of a run, if possible."""
     prepared = again.prepared
     rates = run.record["data"]["crab_rate"] or None
     how: dict[str, Any] = {"response": prepared.response, "crab_rate": rates, "scales": prepared.scales}
@@ -113,16 +113,16 @@ def compare(
     record: dict[str, Any] | None = None,
     scheduler: str | None = None,
 ) -> Checks:
-    """Check what was reopened; arguments as those of `check`.
+    """Check a reloaded run; arguments as in `check`.
 
     Parameters
     ----------
     recipe
-        Compiled for the same model and data of the same shapes.
+        Recipe compiled for the same model and shapes.
     meta
-        Where the run comes from.
+        Origin of the run.
     record
-        Of the run, with which other processes build its model; needed where a scheduler is given.
+        Record of the run, from which other processes build its model; required with a scheduler.
     """
     flat = again.z.reshape(len(again.parts), -1, again.z.shape[-1])
     if draws < _FEWEST:
@@ -173,6 +173,6 @@ def _results(
 
 def _curve(curve: Curve, observed: NDArray, replicated: list[NDArray]) -> CurveResult:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # bins that hold no ScW
+        warnings.simplefilter("ignore", RuntimeWarning)  # bins without ScWs
         quantiles = np.nanquantile(np.stack(replicated), QUANTILES, axis=0)
     return CurveResult(curve.name, curve.x, curve.x_label, curve.y_label, observed, quantiles)

@@ -1,4 +1,4 @@
-"""Statistics of the ScWs that still contain the Crab: whether its rate follows the fitted curve."""
+"""Statistics of ScWs that contain the Crab: deviations of its rate from the fitted curve."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEWEST = 20
 
 
 def crab(design: Design) -> Views:
-    """Return statistics and curves of the Crab; none where too few ScWs contain it."""
+    """Return statistics and curves of the Crab; empty if too few ScWs contain it."""
     rows = np.flatnonzero(design.crab & (design.crab_response > 0))
     if design.per_mcrab is None or rows.size < _FEWEST:
         return [], []
@@ -30,8 +30,8 @@ def crab(design: Design) -> Views:
                   lambda r: path(r.cut[:, rows], signal), np.log, 1),
     ]  # fmt: skip
     if min(bright.size, others.size) >= _FEWEST:
-        # Less than expected is no finding: the prior of the scatter keeps away from zero, and where few ScWs
-        # contain the Crab its median is what remains.
+        # Less scatter than expected is no finding: with few ScWs of the Crab the scatter is that of its
+        # prior, which excludes zero.
         statistics.append(
             Statistic("crab_scatter.ratio", "variance of the residuals, Crab over others",
                       lambda r: (r.cut[:, bright] ** 2).mean(1) / (r.cut[:, others] ** 2).mean(1), np.log, 1)
@@ -44,5 +44,5 @@ def crab(design: Design) -> Views:
 
 
 def path(values: NDArray, signal: NDArray) -> NDArray:
-    """Largest distance from zero of the running sum of signal × residual over its final error, (band,)."""
+    """Largest absolute value of the cumulative sum of signal × residual over its final error, (band,)."""
     return np.abs(np.cumsum(values * signal, 1)).max(1) / np.sqrt((signal**2).sum(1))

@@ -1,4 +1,4 @@
-"""What is known of every ScW before its residual is looked at: place, time, phase, tracer, weights."""
+"""Covariates of ScWs for the checks: position, time, phase, tracer, weights."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from ridgebayes.checks.refit import Expected, Left
 from ridgebayes.likelihood.design import Prepared
 
-FEWEST = 5  # ScWs in a bin that is looked at
+FEWEST = 5  # least number of ScWs in a bin
 HALF_YEAR = 182.625  # days
 CLIP = 3.5
-"""Residuals are cut here but in statistics of the tails: outliers are to show there, and only there."""
+"""Residuals are clipped at this value, except in statistics of the tails: outliers affect only those."""
 
 
 class Design(NamedTuple):
-    """Fitted ScWs in the order of time, n of them; weights of signals have an axis band.
+    """Covariates of the n fitted ScWs in order of time; weights of signals have a band axis.
 
     Attributes
     ----------
     row
-        Rows of the layout's table.
+        Rows in the table of the layout.
     revolution
-        Position of the revolution among all, (n,), rising.
+        Index of the revolution, ascending, (n,).
     mjd, phase, lon, lat
         Time (MJD, TT), orbital phase, galactic pointing in degrees, (n,).
     crab
@@ -33,11 +33,11 @@ class Design(NamedTuple):
     crab_response, plane
         Response at the Crab where it was not removed, and at the nearest point of the plane, (n,).
     tracer
-        Tracer over its own trend, minus one, (n,); None without a tracer.
+        Tracer over its trend, minus one, (n,); None without a tracer.
     tracer_error
-        Its error over that trend, (n,); None where the table has none.
+        Error of the tracer over that trend, (n,); None if the table has none.
     background, seen, noise
-        Of the fit, cts/s, (band, n).
+        Background, flux of the sky and noise expected by the fit, cts/s, (band, n).
     counting
         Share of counting noise in the variance, (band, n).
     per_mcrab
@@ -70,9 +70,9 @@ class Residuals(NamedTuple):
     whole
         Normal scores, (band, n).
     cut
-        The same between −`CLIP` and `CLIP`.
+        Normal scores clipped to ±`CLIP`, (band, n).
     coefficients
-        Of the revolutions over their prior sd, (band, term, revolution).
+        Revolution coefficients over their prior sd, (band, term, revolution).
     """
 
     whole: NDArray
@@ -81,7 +81,7 @@ class Residuals(NamedTuple):
 
 
 def design(prepared: Prepared, expected: Sequence[Expected]) -> Design:
-    """Gather what is known of the fitted ScWs; `expected` of the parts, which follow each other in band."""
+    """Collect covariates of fitted ScWs; `expected` has one element per part, in order of bands."""
     scws, where, data = prepared.scws, prepared.layout, prepared.data
     position = np.searchsorted(where.revolutions, scws.revolution)
     order = np.lexsort((scws.mjd, position))
@@ -115,25 +115,25 @@ def design(prepared: Prepared, expected: Sequence[Expected]) -> Design:
 
 
 def residuals(prepared: Prepared, design: Design, left: Sequence[Left]) -> Residuals:
-    """Bring what is left in the parts into the order of a design."""
+    """Sort residuals of all parts in the order of a design."""
     whole = prepared.layout.unpack(np.concatenate([part.residual for part in left]))[:, design.row]
     coefficients = np.concatenate([part.coefficients for part in left])
     return Residuals(whole, np.clip(whole, -CLIP, CLIP), coefficients)
 
 
 class Bins:
-    """Residuals averaged in bins against a signal of known shape.
+    """Bins in which the amplitude of a signal of known shape is fitted to residuals.
 
     Parameters
     ----------
     index
-        Bin of each ScW, −1 where in none, (n,).
+        Bin of each ScW, −1 for none, (n,).
     size
         Number of bins.
     signal
-        What one unit would add to each residual, (band, n) or (n,); 1 by default.
+        Change of each residual by a signal of one unit, (band, n) or (n,); by default 1.
     fewest
-        Values in a bin that is looked at.
+        Least number of values in a bin.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Bins:
         self.signal = ones if signal is None else np.atleast_2d(signal)[:, self.rows]
         self.power = self._sum(self.signal**2)
         enough = np.bincount(self.index, minlength=size) >= fewest
-        # A bin in which the signal is a thousandth of what it is elsewhere tells nothing.
+        # Ignore bins in which the signal is below a thousandth of that of others.
         usual = np.array([np.median(row[row > 0]) if (row > 0).any() else np.inf for row in self.power])
         self.known = enough & (self.power > 1e-3 * usual[:, None]).all(0)
 
@@ -153,12 +153,12 @@ class Bins:
         return np.stack([np.bincount(self.index, row, minlength=self.size) for row in values])
 
     def pull(self, values: NDArray) -> NDArray:
-        """Signal over its error in each bin, for residuals (band, n): (band, bin), zero where unknown."""
+        """Amplitude over its error in each bin, (band, bin), for residuals (band, n); 0 where unknown."""
         total = self._sum(values[:, self.rows] * self.signal)
         return np.where(self.known, total / np.sqrt(np.where(self.known, self.power, 1.0)), 0.0)
 
     def amplitude(self, values: NDArray) -> NDArray:
-        """Signal in each bin, (band, bin), not a number where unknown."""
+        """Amplitude in each bin, (band, bin); NaN where unknown."""
         total = self._sum(values[:, self.rows] * self.signal)
         return np.where(self.known, total / np.where(self.known, self.power, 1.0), np.nan)
 
@@ -168,14 +168,14 @@ class Bins:
 
 
 def half_years(mjd: NDArray) -> tuple[NDArray[np.int64], NDArray]:
-    """Half year of each time, numbered without gaps, and the mean time of each."""
+    """Return the half year of each time, numbered without gaps, and the mean time of each half year."""
     number = np.floor((mjd - mjd.min()) / HALF_YEAR).astype(int)
     _, index = np.unique(number, return_inverse=True)
     return index, np.bincount(index, mjd) / np.bincount(index)
 
 
 def equal_bins(values: NDArray, number: int) -> tuple[NDArray[np.int64], NDArray]:
-    """Bins with as many ScWs each, and the mean value in each."""
+    """Return bins with equal numbers of ScWs, and the mean value in each."""
     edges = np.quantile(values, np.linspace(0, 1, number + 1)[1:-1])
     _, index = np.unique(np.searchsorted(edges, values), return_inverse=True)
     return index, np.bincount(index, values) / np.bincount(index)

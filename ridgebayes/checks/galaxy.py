@@ -9,16 +9,16 @@ from ridgebayes.checks.design import Bins, Design, Residuals, half_years
 from ridgebayes.checks.statistic import Curve, Statistic, Views
 
 NEAR, AWAY = 10.0, 20.0
-"""Pointings at |b| below the first are near the plane, above the second away from it, degrees."""
-_FIELD = 15.0  # degrees off axis where the response ends
+"""Limits in |b|, degrees: pointings below the first are near the plane, above the second off the plane."""
+_FIELD = 15.0  # radius of the field of view, degrees
 _STRIPS = np.array([-30, -20, -15, -11, -8, -5, -2, 2, 5, 8, 11, 15, 20, 30], float)
 _LONGITUDES = np.arange(-180.0, 181.0, 20.0)
 _MONTH = 30.0  # days
-_MIN_SPREAD = 0.05  # of the response in a revolution
+_MIN_SPREAD = 0.05  # least sd of the response in a revolution
 
 
 def galaxy(design: Design) -> Views:
-    """Return statistics and curves of the sky; none where the fit sees no sky beyond the Crab."""
+    """Return statistics and curves of the sky; empty if the fit has no sky except the Crab."""
     bare = ~design.crab
     if (
         design.per_mcrab is None
@@ -26,7 +26,7 @@ def galaxy(design: Design) -> Views:
         or not (design.plane[bare] > 0).any()
     ):
         return [], []
-    # Signals of the sky change nothing in ScWs of the Crab, which are looked at elsewhere.
+    # ScWs with the Crab are excluded; `crab` checks them.
     seen = np.where(bare, design.seen / design.noise, 0.0)
     plane = np.where(bare, design.per_mcrab * design.plane, 0.0)
     latitude = _latitude(design, seen, plane, bare)
@@ -77,7 +77,7 @@ def _change(design: Design, plane: NDArray, bare: NDArray) -> Views:
     visit = Bins(
         np.where(bare, design.revolution, -1), int(design.revolution.max()) + 1, _within(design, plane, bare)
     )
-    # Of the cells of each longitude, for the figure.
+    # For the figure: combine the cells of each longitude.
     of_part = np.arange(by_cell.size) % parts
 
     def by_longitude(r: Residuals) -> NDArray:
@@ -131,7 +131,7 @@ def _change(design: Design, plane: NDArray, bare: NDArray) -> Views:
 
 
 def _months(design: Design, plane: NDArray, near: NDArray) -> Bins:
-    """Bins of 30 days and 10° of longitude near the plane: an outburst fills a few, and only upwards."""
+    """Bins of 30 days and 10° of longitude near the plane; an outburst increases a few of them."""
     month = np.floor((design.mjd - design.mjd.min()) / _MONTH).astype(int)
     part = np.floor((design.lon + 180.0) / 10.0).astype(int)
     _, cell = np.unique(100 * month + part, return_inverse=True)
@@ -139,7 +139,7 @@ def _months(design: Design, plane: NDArray, near: NDArray) -> Bins:
 
 
 def _within(design: Design, signal: NDArray, rows: NDArray) -> NDArray:
-    """Signal less its mean over the ScWs of the revolution; zero where it hardly varies in one."""
+    """Signal minus its mean over the revolution; 0 in revolutions where it hardly varies."""
     size = int(design.revolution.max()) + 1
     number = np.maximum(np.bincount(design.revolution, rows, minlength=size), 1)
     of = lambda x: np.bincount(design.revolution, np.where(rows, x, 0.0), minlength=size) / number  # noqa: E731

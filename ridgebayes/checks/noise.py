@@ -1,4 +1,4 @@
-"""Statistics of the noise: its distribution, extremes, memory, and whether its size is right everywhere."""
+"""Statistics of the noise: distribution, extremes, autocorrelation, and size under different conditions."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def _skewness(values: NDArray) -> NDArray:
 
 
 def beyond(values: NDArray, limit: float) -> NDArray:
-    """Count residuals (band, n) further out than a limit, (band,)."""
+    """Count residuals (band, n) with absolute value above a limit, (band,)."""
     return (np.abs(values) > limit).sum(1).astype(float)
 
 
 def _largest(value: NDArray, n: int) -> NDArray:
-    """Return the normal score of the largest of n normals: the maximum itself has a long tail."""
+    """Return the normal score of the maximum of n normals, as the maximum itself has a long tail."""
     outside = -np.expm1(n * np.log1p(-2.0 * special.ndtr(-np.abs(value))))
     return -special.ndtri(np.clip(outside, 1e-300, 1 - 1e-15))
 
@@ -133,7 +133,7 @@ def _unevenness(r: Residuals) -> NDArray:
 
 
 def histogram(values: NDArray) -> NDArray:
-    """Count residuals (band, n) in bins of half a sd; the first and last hold those beyond, too."""
+    """Count residuals (band, n) in bins of half a sd; the first and last are open."""
     inside = np.clip(values, _EDGES[0] + 1e-9, _EDGES[-1] - 1e-9)
     return np.stack([np.histogram(row, _EDGES)[0] for row in inside]).astype(float)
 
@@ -143,7 +143,7 @@ def _pairs(revolution: NDArray, lag: int) -> NDArray:
 
 
 def correlation(values: NDArray, first: NDArray, lag: int) -> NDArray:
-    """Correlation of values (band, n) with those `lag` later, for the rows `first`, (band,)."""
+    """Correlation of values (band, n) at rows `first` with those `lag` rows later, (band,)."""
     if not first.size:
         return np.full(len(values), np.nan)
     return (values[:, first] * values[:, first + lag]).mean(1) / (values**2).mean(1)

@@ -1,4 +1,4 @@
-"""How far a statistic of the observed rates lies from those of replicates."""
+"""P-values of statistics of the observed rates against replicates."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 FALSE_ALARM = 0.01
-"""Chance that a check of data that are just as the model says finds anything at all."""
+"""Probability of any finding for data from the model."""
 
 
 class Compared(NamedTuple):
-    """A statistic against its replicates.
+    """Comparison of a statistic with its replicates.
 
     Attributes
     ----------
     p
-        Chance of a replicate as far out.
-    z
-        Distance from the replicates' mean in their standard deviations, on the scale of the score.
+        P-value: probability of a replicate that is at least as extreme.
+        z
+            Distance from the mean of the replicates in their standard deviations, on the scale of the score.
     """
 
     p: float
@@ -30,19 +30,19 @@ class Compared(NamedTuple):
 def compared(observed: float, replicated: ArrayLike, sides: int = 2, least_sd: float = 0.0) -> Compared:
     """Compare an observed statistic with replicated ones.
 
-    The p-value is the share of replicates as far out, (1 + number)/(1 + replicates), as long as there are
-    any. Where there are none it is that of Student's t with the mean and standard deviation of the
-    replicates, so it can be smaller than one over their number: statistics are given on a scale on which they
-    are close to normal. In both cases it is the p-value of a new draw from the replicates' own distribution.
+    The p-value is the share of replicates that are at least as extreme, (1 + number)/(1 + replicates). If
+    there are none, it is that of Student's t with the mean and standard deviation of the replicates, so it
+    can be smaller than one over their number. This requires statistics on a scale on which they are close to
+    normal. In both cases it is the p-value of a new draw from the distribution of the replicates.
 
     Parameters
     ----------
     observed, replicated
-        The statistic, and those of the replicates, (replicate,).
+        Statistic of the data, and of the replicates, (replicate,).
     sides
-        2: too large or too small; 1: only too large.
+        2 for a two-sided test; 1 if only large values count.
     least_sd
-        Least standard deviation of the statistic, where replicates may all be equal.
+        Least standard deviation of the statistic, for replicates that are all equal.
     """
     replicated = np.asarray(replicated, float)
     n = replicated.size
@@ -57,5 +57,5 @@ def compared(observed: float, replicated: ArrayLike, sides: int = 2, least_sd: f
 
 
 def limit(tests: int) -> float:
-    """P-value below which one of so many tests has found something (Bonferroni)."""
+    """P-value below which one of `tests` tests has a finding (Bonferroni)."""
     return FALSE_ALARM / max(tests, 1)

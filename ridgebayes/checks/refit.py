@@ -1,10 +1,10 @@
-"""Replicated rates, and the recipe that observed and replicated rates go through alike.
+"""Replicated rates, and the fit that is applied to observed and replicated rates.
 
-Rates are fitted again before they are looked at: a descent from the posterior's mean to the mode, in
-coordinates in which the posterior is round, the revolution terms solved for exactly. A statistic is then a
-function of the rates alone, and its posterior predictive p-value is close to uniform under the model. Without
-the fit it would not be: residuals of the observed rates have been made small by the fit, those of replicates
-have not, and the check would be blind (Robins, van der Vaart & Ventura 2000, JASA 95, 1143).
+Both are refitted: an optimiser goes from the posterior mean to the mode, in coordinates in which the
+posterior is isotropic, with exact solution of the revolution terms. A statistic is then a function of the
+rates alone, and its posterior predictive p-value is close to uniform under the model. Without a refit only
+the residuals of the observed rates would be minimised, not those of replicates, and the check would have
+little power (Robins, van der Vaart & Ventura 2000, JASA 95, 1143).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ridgebayes.runs.fitted import sites
 
 
 class Left(NamedTuple):
-    """What is left of rates after the fit.
+    """Residuals and revolution coefficients after a fit.
 
     Attributes
     ----------
@@ -41,20 +41,20 @@ class Left(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What the fit expects, cts/s.
+    """Rates expected by the fit, cts/s.
 
     Attributes
     ----------
     background
         Background without revolution terms, (band, block, width).
     seen
-        What is seen of the sky, the Crab included, (band, block, width).
+        Flux of the sky in the field of view, including the Crab, (band, block, width).
     noise
         Standard deviation of a rate about the fit, (band, block, width).
     counting
-        Share of the counting noise in its variance, (band, block, width).
+        Share of counting noise in the variance, (band, block, width).
     crab_rate
-        C(t), cts/s per Crab, (band, revolution); None where the model has none.
+        C(t), cts/s per Crab, (band, revolution); None if the model has no Crab rate.
     """
 
     background: NDArray
@@ -65,17 +65,17 @@ class Expected(NamedTuple):
 
 
 class Recipe:
-    """Compiled steps of the check for one model and one layout; data and draws are arguments.
+    """Compiled functions of the check for one model and layout, with data and draws as arguments.
 
     Parameters
     ----------
     posterior
-        What was sampled.
+        The posterior that was sampled.
 
     Raises
     ------
     InputError
-        When the revolution terms were sampled.
+        If the revolution terms were sampled.
     """
 
     def __init__(self, posterior: Posterior) -> None:
@@ -91,24 +91,24 @@ class Recipe:
         self._expected = jax.jit(self._expect)
 
     def replicate(self, z: NDArray, key: Array, data: FitData) -> Array:
-        """Draw rates for one draw of the posterior, cts/s, (band, block, width); revolution terms are new.
+        """Simulate rates for one posterior draw, with new revolution terms, cts/s, (band, block, width).
 
-        NumPyro's `Predictive` would hold the replicates of all draws at once, gigabytes for a long mission.
+        NumPyro's `Predictive` would keep the replicates of all draws in memory, gigabytes for a long mission.
         """
         return self._draw(z, key, data)
 
     def left(self, rate: Array, data: FitData, around: Around) -> Left:
-        """Fit rates and return what is left of them."""
+        """Fit rates and return their residuals."""
         data = replace(data, rate=rate)
         residual, coefficients = self._left(self.fit(data, around), data)
         return Left(np.asarray(residual), np.asarray(coefficients))
 
     def fit(self, data: FitData, around: Around) -> NDArray:
-        """Return the most probable unconstrained vector, (parameter,)."""
+        """Return the mode as an unconstrained vector, (parameter,)."""
         return descend(self._curvature, around.mean, around.root, data)[0]
 
     def expected(self, data: FitData, around: Around) -> Expected:
-        """Return what the fit expects at the posterior mean."""
+        """Return the expected rates at the posterior mean."""
         found = {name: np.asarray(x) for name, x in self._expected(around.mean, data).items()}
         return Expected(*(found.get(name) for name in Expected._fields))  # type: ignore[arg-type]
 
@@ -126,14 +126,14 @@ class Recipe:
 
 
 class Around(NamedTuple):
-    """Mean and root of the covariance of the posterior, unconstrained."""
+    """Posterior mean, and root of the posterior covariance, in unconstrained coordinates."""
 
     mean: NDArray
     root: NDArray
 
     @classmethod
     def of(cls, z: NDArray) -> Around:
-        """Work out from draws (draw, parameter)."""
+        """Compute from draws (draw, parameter)."""
         mean = z.mean(0)
         off = (z - mean) / np.sqrt(max(len(z) - 1, 1))
         _, values, vectors = np.linalg.svd(off, full_matrices=False)
@@ -143,8 +143,8 @@ class Around(NamedTuple):
 def left_over(rate: Any, value: Array) -> tuple[Array, Array]:
     """Return normal scores of rates `value` and coefficients over their sd (see `Left`).
 
-    A residual after the revolution terms has the variance V − ΦSΦᵀ, with V the noise and S the posterior
-    covariance of the terms.
+    With the revolution terms fitted, residuals have the variance V − ΦSΦᵀ, with V the variance of the noise
+    and S the posterior covariance of the terms.
     """
     mean, covariance = rate.coefficient_posterior(value)
     coefficients = jnp.swapaxes(mean, -1, -2)

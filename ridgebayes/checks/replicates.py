@@ -1,4 +1,4 @@
-"""Data sets that the posterior would give, each fitted and looked at: tasks of their own."""
+"""Replicated data sets from the posterior; fit and statistics of each are a separate task."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from ridgebayes.runs.reload import Reopened
 from ridgebayes.runs.sent import Sent
 
 Values = tuple[list[NDArray], list[NDArray]]
-"""Of all statistics, and of all curves."""
+"""Values of all statistics, and of all curves."""
 
 
 @dataclass(frozen=True)
 class Replicates:
-    """Replicates of a run, as they are sent to workers.
+    """Replicates of a run, in a form for workers.
 
     Attributes
     ----------
     sent
         Model and data.
     prepared
-        The data made ready.
+        The prepared data.
     around
-        The posterior of each independent fit.
+        Mean and covariance of the posterior of each independent fit.
     z
-        The draws that are replicated, (part, replicate, parameter).
+        Posterior draws for the replicates, (part, replicate, parameter).
     known
-        What is known of every ScW.
+        Covariates of the ScWs.
     seed
-        Everything random follows from it.
+        Seed of all random draws.
     """
 
     sent: Sent
@@ -59,7 +59,7 @@ class Replicates:
     def of(
         cls, again: Reopened, recipe: Recipe, draws: int, seed: int, record: dict[str, Any] | None
     ) -> Replicates:
-        """Take them from a run that was opened again; in this process nothing is compiled twice."""
+        """Build from a reloaded run; this process reuses its compiled functions."""
         flat = again.z.reshape(len(again.parts), -1, again.z.shape[-1])
         around = tuple(Around.of(z) for z in flat)
         rows = np.linspace(0, flat.shape[1] - 1, draws).round().astype(int)
@@ -70,11 +70,11 @@ class Replicates:
         return cls(sent, again.prepared, around, flat[:, rows], known, seed)
 
     def observed(self) -> Values:
-        """Return what is found in the rates that were observed."""
+        """Return statistics and curves of the observed rates."""
         return self._look([part.rate for part in self._made()[1]])
 
     def __call__(self, number: int) -> Values:
-        """Return what is found in replicate `number`."""
+        """Return statistics and curves of replicate `number`."""
         recipe, parts = self._made()
         keys = jax.random.split(jax.random.key(self.seed), (self.z.shape[1], len(parts)))
         return self._look(
@@ -96,7 +96,7 @@ def _compiled(posterior: Posterior, parts: list[FitData]) -> tuple[Recipe, list[
 
 
 def views(known: Design) -> Views:
-    """All statistics and curves that a design allows."""
+    """Return all statistics and curves that apply to a design."""
     each = [make(known) for make in (noise, background, galaxy, crab, bands)]
     return [s for some, _ in each for s in some], [c for _, some in each for c in some]
 

@@ -1,4 +1,4 @@
-"""What a check found: a row a statistic and band, curves for figures, verdicts."""
+"""Results of a check: statistics of each band, curves for figures, verdicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ridgebayes.runs.convergence import COLUMN, KEY
 
 TABLE, JSON = "checks.ecsv", "checks.json"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
-"""Of the replicates, for figures: the median and the intervals that hold 50 % and 94 %."""
+"""Quantiles of replicates for figures: the median, and the 50 % and 94 % intervals."""
 
 
 class Result(NamedTuple):
@@ -30,13 +30,13 @@ class Result(NamedTuple):
     Attributes
     ----------
     statistic, what, band
-        Its name, in words, the band.
+        Name and description of the statistic, and the band.
     observed, mean, lo, hi
-        Of the data; mean and 94 % interval of the replicates.
+        Value of the data; mean and 94 % interval of the replicates.
     p, z
         See `ridgebayes.checks.pvalues.Compared`.
     found
-        Whether p lies below the limit for so many statistics.
+        True if p is below the limit, corrected for the number of statistics.
     """
 
     statistic: str
@@ -52,27 +52,27 @@ class Result(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """What it is about."""
+        """Subject of the statistic."""
         return self.statistic.split(".")[0]
 
 
 class Verdict(NamedTuple):
-    """What is said of a subject.
+    """Conclusion about a subject.
 
     Attributes
     ----------
     subject
-        Such as ``neighbours``.
+        Name, such as ``neighbours``.
     found
-        Whether any of its statistics found something.
+        True if any of its statistics has a finding.
     words
-        One line.
-    remedy
-        What to do; empty where nothing was found.
-    p, z
-        Of the statistic furthest out.
-    bands
-        Where it was found.
+        Message of one line.
+        remedy
+            Advice; empty without a finding.
+        p, z
+            Values of the most extreme statistic.
+        bands
+            Bands with a finding.
     """
 
     subject: str
@@ -95,11 +95,11 @@ class CurveResult(NamedTuple):
     Attributes
     ----------
     name, x, x_label, y_label
-        As of `ridgebayes.checks.statistic.Curve`.
-    observed
-        (band, bin).
-    replicated
-        `QUANTILES` of the replicates, (quantile, band, bin).
+        As in `ridgebayes.checks.statistic.Curve`.
+        observed
+            Values of the data, (band, bin).
+        replicated
+            `QUANTILES` of the replicates, (quantile, band, bin).
     """
 
     name: str
@@ -117,18 +117,17 @@ class Checks:
     Attributes
     ----------
     results
-        A row a statistic and band.
+        One element per statistic and band.
     curves
-        By name.
+        Curves by name.
     bands, extras
-        Of the run.
+        Bands and extras of the run.
     replicates, limit
-        How many; the p-value below which a statistic has found something.
+        Number of replicates; p-value below which a statistic has a finding.
     meta
-        Where the run comes from.
+        Origin of the run.
     trials
-        What each extra that the model lacks adds to the prediction of revolutions left out, the largest gain
-        first; none where nothing was found.
+        Trials of the extras that the model does not have, by decreasing gain; empty without findings.
     """
 
     results: tuple[Result, ...]
@@ -142,10 +141,10 @@ class Checks:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One a subject, in the order in which to deal with them.
+        """One verdict per subject, in order of priority.
 
-        What was found comes first; among this what an extra mends that was tried and helps, by its gain, and
-        then the furthest out.
+        Findings come first. Among them, those for which a tried extra helps are sorted by its gain, then
+        come the most extreme ones.
         """
         present = dict.fromkeys(result.subject for result in self.results)
         verdicts = [self._verdict(subject) for subject in SUBJECTS if subject in present]
@@ -154,11 +153,11 @@ class Checks:
         gains = {trial.extra: trial.gain for trial in self.trials if trial.helps}
 
         def place(verdict: Verdict) -> tuple[bool, float, bool, bool, float]:
-            # What has an extra comes before what can be its consequence. A bright outburst makes outlying
-            # ScWs, but outlying ScWs, which are cut off elsewhere, do not make the plane change.
+            # Causes come before consequences. A bright outburst causes outliers, but outliers, which other
+            # statistics clip, do not cause a change of the plane.
             follows = verdict.subject == "tails" and "variable" in found
             extra = EXTRA_FOR.get(verdict.subject, "")
-            # An extra that was tried and does not help is no better than none.
+            # An extra that was tried and does not help counts as none.
             mended = bool(extra) and (not self.trials or extra in gains)
             return not verdict.found, -gains.get(extra, 0.0), not mended, follows, -abs(verdict.z)
 
@@ -166,12 +165,12 @@ class Checks:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """Subjects in which something was found."""
+        """Subjects with findings."""
         return tuple(verdict.subject for verdict in self.verdicts if verdict.found)
 
     @property
     def verdict(self) -> str:
-        """All in one sentence."""
+        """Summary in one sentence."""
         failed = self.meta.get(KEY)
         before = f"NOT CONVERGED in {', '.join(failed)}: checks of it mean nothing. " if failed else ""
         return before + self._of_data
@@ -203,7 +202,7 @@ class Checks:
         return Verdict(subject, bool(found), what, todo, first.p, first.z, bands)
 
     def table(self) -> QTable:
-        """Return a row a statistic and band; metadata: verdicts, limit, replicates, where the run is from."""
+        """Return one row per statistic and band; metadata: verdicts, limit, replicates, origin of the run."""
         verdicts = {verdict.subject: verdict for verdict in self.verdicts}
         table = QTable(
             {
@@ -224,7 +223,7 @@ class Checks:
         return table
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all but the curves as what JSON can hold."""
+        """Return everything except the curves as values for JSON."""
         rows = [r._asdict() | {"found": bool(r.found)} for r in self.results]
         return {**self._head(), "results": rows, "meta": self.meta}
 
@@ -243,12 +242,12 @@ class Checks:
         }
 
     def save(self, folder: Path) -> list[Path]:
-        """Write ``checks.ecsv`` and ``checks.json``, whole or not at all, and return where they are.
+        """Write ``checks.ecsv`` and ``checks.json`` atomically, and return their paths.
 
         Raises
         ------
         InputError
-            When the folder cannot be written.
+            If the folder cannot be written.
         """
         folder = Path(folder)
         write_ecsv(self.table(), folder / TABLE)

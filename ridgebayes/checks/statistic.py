@@ -1,4 +1,4 @@
-"""What a statistic and a curve are."""
+"""Types of statistics and curves."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from ridgebayes.checks.design import Residuals
 
 Score = Callable[[NDArray], NDArray]
-"""A rising function of a statistic, the values of which are close to normal among replicates."""
+"""An increasing function of a statistic whose values for replicates are close to normal."""
 
 
 class Statistic(NamedTuple):
-    """One number a band.
+    """A statistic: one number per band.
 
     Attributes
     ----------
     name
-        Such as ``neighbours``; what stands before a dot is its subject, of which the verdicts speak.
+        Name, such as ``neighbours``; the part before a dot is its subject in verdicts.
     what
-        In words, with its unit.
+        Description with its unit.
     value
         Residuals → (band,).
     score
         See `Score`.
     sides
-        2 where it can be too large or too small, 1 where only too large.
+        2 for a two-sided test; 1 if only large values count.
     least_sd
         Least standard deviation of the score.
     """
@@ -42,21 +42,21 @@ class Statistic(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """What it is about."""
+        """Subject of the statistic."""
         return self.name.split(".")[0]
 
 
 class Curve(NamedTuple):
-    """Numbers along an axis, for a figure.
+    """A curve of each band for a figure.
 
     Attributes
     ----------
     name
-        Such as ``neighbours``.
+        Name, such as ``neighbours``.
     x
-        Places, (bin,); as years, degrees or what `x_label` says.
+        Positions of bins, (bin,), in the unit of `x_label`.
     x_label, y_label
-        Of the axes.
+        Labels of the axes.
     value
         Residuals → (band, bin).
     """
@@ -72,10 +72,9 @@ Views = tuple[list[Statistic], list[Curve]]
 
 
 def kurtosis(values: NDArray) -> NDArray:
-    """Excess kurtosis along the last axis, of values with a mean of zero.
+    """Excess kurtosis of values with known mean zero, along the last axis.
 
-    `scipy.stats.kurtosis` would subtract the mean of the values; here a mean other than zero counts as a
-    tail.
+    `scipy.stats.kurtosis` subtracts the sample mean, but here a mean other than zero must count as a tail.
     """
     square = np.maximum((values**2).mean(-1), 1e-300)
     return (values**4).mean(-1) / square**2 - 3.0

@@ -1,4 +1,4 @@
-"""What a finding means in words, and what to do about it."""
+"""Messages about findings, and their remedies."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ SUBJECTS = {
         "no extra describes it: errors of a spectrum are correlated between bands more than the run says",
     ),
 }
-"""Subject → words, those with a known remedy first."""
+"""Subject → messages; subjects with a known remedy come first."""
 
 EXTRA_FOR = {extra.subject: extra.name for extra in reversed(EXTRAS.values()) if extra.subject}
-"""Subject → the known unknown that describes it, the first of several."""
+"""Subject → name of the extra that describes it, the first one if there are several."""
 
 
 def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | None = None) -> str:
-    """Say what to do about a finding.
+    """Return advice about a finding.
 
     Parameters
     ----------
     subject
-        What it is about.
-    extras
-        Those that are open.
-    tried
-        Extras that were tried, and whether each helped.
+        Subject of the finding.
+        extras
+            Extras of the model.
+        tried
+            Tried extras → True if it helped.
     """
     words, extra = SUBJECTS[subject], EXTRA_FOR.get(subject)
     if extra is None:
@@ -87,7 +87,7 @@ def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | No
 
 
 def p_words(p: float) -> str:
-    """Write a p-value so that it can be read: ``p = 0.03``, ``p < 1e-5``."""
+    """Format a p-value for reading: ``p = 0.03``, ``p < 1e-5``."""
     if p >= 0.001:
         return f"p = {p:.2g}"
     power = next((k for k in range(10, 3, -1) if p < 10.0**-k), 3)
