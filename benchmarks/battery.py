@@ -42,7 +42,7 @@ REVOLUTIONS = (15, 30, 60, 120)
 
 
 def one(rng: np.random.Generator) -> dict[str, object]:
-    """Fit one combination and tell how it went."""
+    """Fit one combination and return a row of results."""
     name = str(rng.choice(MODELS))
     world = str(rng.choice(["clean", *SWITCHES]))
     extras: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ def one(rng: np.random.Generator) -> dict[str, object]:
     )
     given = None
     if not scws.crab.any():
-        # The Crab ages: what is given is its rate in the years of the mission.
+        # The Crab rate declines, so the given one is that of the time of the mission.
         assert scws.truth is not None
         rates = np.mean(scws.truth["crab_rate"], axis=0)
         given = {band.name: float(rate) for band, rate in zip(truth.bands, rates, strict=True)}
@@ -128,7 +128,7 @@ def rms_z(run: Run) -> float:
 
 
 def main() -> None:
-    """Fit as many combinations as are asked for."""
+    """Fit the requested number of combinations."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

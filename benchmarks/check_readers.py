@@ -23,7 +23,7 @@ import numpy as np
 
 
 class Skip(Exception):
-    """A reader or a file that is not there."""
+    """A reader or a file is missing."""
 
 
 def need(name: str):
@@ -44,7 +44,7 @@ def version(package: str) -> str:
 
 
 def close(got, expected, rtol: float, what: str) -> str:
-    """Compare, and say how far off the farthest is."""
+    """Compare, and describe the largest difference."""
     got, expected = (np.asarray(x, float) for x in (got, expected))
     off = float(np.max(np.abs(got / expected - 1)))
     if not off <= rtol:
@@ -101,7 +101,7 @@ def fits_verify(folder: Path) -> str:
 
 
 def provenance(folder: Path) -> str:
-    """Every file names run, time, fingerprint and commit, and says alike whether it is simulated."""
+    """Every file names run, time, fingerprint and commit, and all agree on the flag for simulated data."""
     from astropy.io import fits
 
     tables = sorted(folder.rglob("*.ecsv"))
@@ -148,7 +148,7 @@ def tables(folder: Path) -> str:
 
 
 def healpix(folder: Path) -> str:
-    """Find the flux of the regions in the map, at the place where they are."""
+    """Compare the flux of regions with that of the map at their positions."""
     healpy = need("healpy")
     profile = ecsv(folder / "tables" / "longitude_profile.ecsv")
     path, found = folder / "maps" / "sky_healpix.fits", []
@@ -174,7 +174,7 @@ def healpix(folder: Path) -> str:
 
 
 def cutout(folder: Path) -> str:
-    """Compare the image of the plane with the HEALPix map, which healpy interpolates where its WCS says."""
+    """Compare the image of the plane with the HEALPix map, interpolated by healpy at the WCS positions."""
     healpy = need("healpy")
     from astropy.io import fits
     from astropy.wcs import WCS
@@ -200,7 +200,7 @@ def cutout(folder: Path) -> str:
 
 
 def gammapy_template(folder: Path) -> str:
-    """Let gammapy integrate photons over regions and bands: they are those of the posterior."""
+    """Compare photon fluxes that gammapy integrates over regions and bands with those of the posterior."""
     maps, models = need("gammapy.maps"), need("gammapy.modeling.models")
     import astropy.units as u
 
@@ -339,7 +339,7 @@ CHECKS: dict[str, Callable[[Path], str]] = {
 def main(folder: Path) -> int:
     """Run every check; return the exit code."""
     failed = 0
-    warnings.simplefilter("ignore")  # astropy's of mCrab, a unit that it does not have
+    warnings.simplefilter("ignore")  # astropy warns of mCrab, which it does not know
     for reader, check in CHECKS.items():
         try:
             result = f"ok      {check(folder)}"
@@ -347,7 +347,7 @@ def main(folder: Path) -> int:
             result = f"skipped {why}"
         except FileNotFoundError as error:
             result = f"skipped {error.filename or error} is not in this export"
-        except Exception as error:  # a reader may raise anything, and the others still have their turn
+        except Exception as error:  # readers may raise anything; continue with the others
             failed += 1
             result = f"FAILED  {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         print(f"{', '.join(version(r) for r in reader.split(', ')):<32} {result}", flush=True)

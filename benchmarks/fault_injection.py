@@ -43,10 +43,10 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _MOVES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "os.truncate"}
 
 counts: Counter[tuple[str, str]] = Counter()
-"""(Part, what came of it) → how often."""
+"""(Part, outcome) → count."""
 
 lost: list[str] = []
-"""What must not be, in words."""
+"""Descriptions of failures."""
 
 
 # --- running a command with a fault
@@ -65,13 +65,13 @@ def command(
     Parameters
     ----------
     arguments
-        Of the command line.
+        Arguments of the command line.
     log
-        File for what it says.
+        File for its output.
     at, fault
         Stop it at this file operation: ``kill``, or ``full`` (the operation finds the disk full).
     after_s, sign
-        Send this signal after so many seconds.
+        Send this signal after this time, s.
     """
     receive, send = os.pipe()
     child = os.fork()
@@ -114,7 +114,7 @@ def _child(arguments: list[str], log: Path, at: int | None, fault: str, send: in
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from ridgebayes.cli.main import main
 
-    runner.CHECKPOINT_SECONDS = 0.0  # of a fit that takes seconds
+    runner.CHECKPOINT_SECONDS = 0.0  # because the fit takes only seconds
     sys.addaudithook(hook)
     try:
         main(arguments)
@@ -125,11 +125,11 @@ def _child(arguments: list[str], log: Path, at: int | None, fault: str, send: in
     os._exit(0)
 
 
-# --- what is checked
+# --- checks
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder that has a name to be seen; of a report, all but when it was made."""
+    """Return the content of every visible file below a folder; of a report, without its date."""
     names = [p for p in sorted(folder.rglob("*")) if p.is_file()]
     return {
         str(p.relative_to(folder)): _MADE.sub(b"", p.read_bytes()) if p.suffix == ".html" else p.read_bytes()
@@ -139,7 +139,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def judge(part: str, what: str, code: int, folder: Path, new: dict[str, bytes], log: Path) -> None:
-    """Every file is the old or the new one; what was not killed said why in one line."""
+    """Check that every file is the old or the new one, and commands that were not killed gave one line."""
     counts[part, what] += 1
     for name, content in contents(folder).items():
         dated = name.endswith(".html") and content.rstrip().endswith(b"</html>")
@@ -153,7 +153,7 @@ def judge(part: str, what: str, code: int, folder: Path, new: dict[str, bytes], 
 
 
 def fresh(folder: Path, names: dict[str, bytes] | tuple = ()) -> Path:
-    """Empty a folder, and put an older file in each place."""
+    """Empty a folder, and write older files with the given names."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in names:
@@ -163,7 +163,7 @@ def fresh(folder: Path, names: dict[str, bytes] | tuple = ()) -> Path:
 
 
 def spread(total: int, most: int) -> list[int]:
-    """Return up to `most` numbers below `total`, evenly."""
+    """Return up to `most` evenly spaced numbers below `total`."""
     return sorted({int(x) for x in np.linspace(0, total - 1, min(total, most))})
 
 
@@ -191,7 +191,7 @@ def writers(base: Path) -> dict[str, Callable[[Path], tuple]]:
 
 
 def part_writers(base: Path, moments: int) -> None:
-    """Stop every command that writes at many of its file operations, and at times in between."""
+    """Stop each writing command at many of its file operations, and at times in between."""
     for name, arguments in writers(base).items():
         log = base / "log"
         start = time.monotonic()
@@ -218,7 +218,7 @@ def part_writers(base: Path, moments: int) -> None:
 
 
 def part_disk(base: Path) -> None:
-    """Let every command that writes meet a disk that is too small, or read-only."""
+    """Run each writing command on a disk that is too small, or read-only."""
     disk = base / "disk"
     disk.mkdir(exist_ok=True)
     for name, arguments in writers(base).items():
@@ -243,7 +243,7 @@ def part_disk(base: Path) -> None:
 
 @contextlib.contextmanager
 def mounted(place: Path, size: int, read_only: bool = False):
-    """Mount a small tmpfs; yields whether that is possible."""
+    """Mount a small tmpfs; yield True if that is possible."""
     options = f"size={size}" + (",ro" if read_only else "")
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True)
     try:
@@ -254,7 +254,7 @@ def mounted(place: Path, size: int, read_only: bool = False):
 
 
 def part_rates(base: Path, moments: int) -> None:
-    """Kill the measuring of event lists; the same command must go on, and end with the same table."""
+    """Kill the measurement of event lists; the same command must resume and give the same table."""
     arguments = ("rates", base / "data" / "events", "--revolution-table", base / "data" / "revolutions.csv")
     log, folder = base / "log", fresh(base / "out")
     code, _ = command(*arguments, "--out", folder / "a.fits", log=log)
@@ -282,7 +282,7 @@ def draws(run: Path) -> dict[str, np.ndarray]:
 
 
 def go_on(part: str, what: str, base: Path, reference: dict[str, np.ndarray], code: int) -> None:
-    """Resume a fit (or fit again, where nothing had been kept): the answer must be that of no fault."""
+    """Resume a fit, or fit again without a checkpoint; the result must be that of an undisturbed fit."""
     run, log = base / "fit", base / "log"
     counts[part, what] += 1
     said = log.read_text(errors="replace")
@@ -319,7 +319,7 @@ def sky(base: Path) -> tuple:
 
 
 def part_fit(base: Path, moments: int) -> None:
-    """Stop a fit in many ways; resumed, it must be the undisturbed one."""
+    """Stop a fit in many ways; after resuming, the result must be that of an undisturbed fit."""
     log, run = base / "log", base / "fit"
     arguments = ("fit", base / "data" / "scws.fits", *sky(base), *FIT, "--out", run)
     reference = draws(base / "data" / "run")
@@ -341,7 +341,7 @@ def part_fit(base: Path, moments: int) -> None:
             shutil.rmtree(run, ignore_errors=True)
             code, _ = command(*arguments, log=log, after_s=(0.1 + 0.0009 * share) * seconds, sign=sign)
             go_on("fit", what, base, reference, code)
-    # Two at once: the second is refused, the first is not disturbed.
+    # Two concurrent fits: the second is refused, the first is not disturbed.
     shutil.rmtree(run, ignore_errors=True)
     first = os.fork()
     if first == 0:
@@ -358,7 +358,7 @@ def part_fit(base: Path, moments: int) -> None:
 
 
 def part_network(base: Path) -> None:
-    """Without any network, in a namespace of its own, the same files come out."""
+    """Run commands in a namespace without network; the files must be the same."""
     if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
         print("no network: left out, cannot make a namespace", flush=True)
         return
@@ -385,7 +385,7 @@ def prepare(base: Path) -> None:
         return
     fresh(data)
     program = [sys.executable, __file__, "--folder", str(base), "--prepare"]
-    subprocess.run(program, check=True)  # in a process of its own: JAX must not be at work when we fork
+    subprocess.run(program, check=True)  # in a separate process, because JAX must not run when this one forks
     (data / "ready").touch()
 
 
@@ -445,8 +445,8 @@ def main() -> int:
     parts = {"writers": lambda: part_writers(base, options.moments), "disk": lambda: part_disk(base)}
     parts |= {"rates": lambda: part_rates(base, options.moments), "network": lambda: part_network(base)}
     parts |= {"fit": lambda: part_fit(base, options.moments)}
-    # Before the forks, so that each starts sooner. None sets JAX to work, whose threads a fork loses:
-    # a child that needed them would wait for ever. Models do, by their priors.
+    # Import before forking, so that children start faster. These modules do not start JAX: a fork loses its
+    # threads, and a child that needs them would hang. `models` would start it, by their priors.
     for module in ("astropy.table", "matplotlib.figure", "numpyro", "ridgebayes.cli", "ridgebayes.runs.run"):
         importlib.import_module(module)
 

@@ -25,11 +25,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HARD_LIMIT_S = 60.0
-"""A process that says nothing for so long is killed: a hang inside compiled code."""
+"""A process without output for this time, s, is killed: it hangs in compiled code."""
 
 BAD = ("exception", "not one line", "silent", "too slow", "crash", "memory")
 MEMORY_MIB = 1024.0
-"""By so much one broken file of less than a megabyte may not raise the memory."""
+"""Limit on the increase of memory by one changed file of less than a megabyte."""
 
 
 def main() -> int:
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def run_reader(name: str, options: argparse.Namespace) -> tuple:
-    """Count what comes of the inputs of one reader; start its process again when it dies."""
+    """Count the outcomes of the inputs of one reader; restart its process when it dies."""
     counts, worst, bad = collections.Counter(), [0.0, 0.0], []
     seed, last = options.first, options.first + options.inputs
     started = 0.0
@@ -99,7 +99,7 @@ def run_reader(name: str, options: argparse.Namespace) -> tuple:
 
 
 def lines_of(name: str, first: int, inputs: int, options: argparse.Namespace):
-    """Yield what the process of a reader says; None when it hangs or has died before its time."""
+    """Yield the output of the process of a reader; None if it hangs or died early."""
     command = [sys.executable, __file__, "--worker", "--reader", name, "--first", str(first)]
     command += ["--inputs", str(inputs), "--folder", str(options.folder), "--limit", str(options.limit)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -111,7 +111,7 @@ def lines_of(name: str, first: int, inputs: int, options: argparse.Namespace):
         said.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    patience = 600.0  # to make the good files, and to compile
+    patience = 600.0  # time for making the valid files and for compiling
     try:
         while True:
             line = said.get(timeout=patience)
@@ -129,7 +129,7 @@ def lines_of(name: str, first: int, inputs: int, options: argparse.Namespace):
 
 
 def work(options: argparse.Namespace) -> int:
-    """Try the inputs of one reader; a line of JSON each."""
+    """Try the inputs of one reader; print a line of JSON for each."""
     from tests.helpers.readers import encoded, make
     from tests.helpers.trying import attempt
 

@@ -44,13 +44,13 @@ PEERS: dict[str, dict[str, dict[str, Any]]] = {
 """Sampler → name and options of each set-up."""
 
 AS_PEERS = {"sky.latitude": 0.0}
-"""What our model has and theirs have not."""
+"""Parameters of our model that the peers do not have."""
 MODULES = {"pymc+nutpie": "pymc_nutpie", "numpyro": "numpyro_plain", "blackjax": "blackjax_marginal"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Draws of each chain, and what they may use."""
+    """Draws of each chain, and limits on resources."""
 
     chains: int = 2
     warmup: int = 500
@@ -74,7 +74,7 @@ def one(
 ) -> dict[str, Any]:
     """Run one sampler in this process.
 
-    The arrays of the peers are made before their clock starts; ours and the classical estimate make theirs.
+    Timing of peers excludes making their arrays; that of our sampler and the classical estimate includes it.
     """
     import arviz_stats
     import xarray as xr
@@ -120,7 +120,7 @@ def sampler(
 
 
 def ours(model: Any, scws: Any, settings: Settings) -> dict[str, Any]:
-    """Run `ridgebayes.sample` as it is, its preparation and products included."""
+    """Run `ridgebayes.sample`, including preparation and products."""
     from ridgebayes import sample
     from ridgebayes.bench.compilations import Compilations
 
@@ -140,7 +140,7 @@ def ours(model: Any, scws: Any, settings: Settings) -> dict[str, Any]:
 
 
 def classical(scws: Any, model: Any) -> dict[str, Any]:
-    """Time the classical estimate; exposures are made by the first call, and kept."""
+    """Time the classical estimate; the first call computes exposures, which are kept."""
     from ridgebayes import classical as method
 
     seconds = []
@@ -187,7 +187,7 @@ def check(mission: Path, regions_file: Path) -> None:
 
 
 def _point(given: Any, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw parameters near what a mission has."""
+    """Draw parameters near those of a mission."""
     return {
         "intensity": rng.normal(0.3, 0.3, given.regions),
         "level": rng.normal(1.0, 0.02),
@@ -274,7 +274,7 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
             if finished:
                 setups[peer] = [max(finished, key=speed)["setup"]]
             else:
-                del setups[peer]  # what does not finish here will not finish more
+                del setups[peer]  # it will not finish larger missions
     text = f"{table(results)}\n\n{largest(results)}\n"
     (given.out / "peers.md").write_text(text, encoding="utf-8")
     print(text)
@@ -283,7 +283,7 @@ def series(given: argparse.Namespace, settings: Settings) -> None:
 def _timed(
     peer: str, setup: str, mission: Path, regions_file: Path, given: argparse.Namespace
 ) -> dict[str, Any]:
-    """Run one sampler in a process of its own, within the limit."""
+    """Run one sampler in a separate process, within the time limit."""
     result = given.out / "one.json"
     result.unlink(missing_ok=True)
     command = [
@@ -312,7 +312,7 @@ def _timed(
 
 
 def speed(result: dict[str, Any]) -> float:
-    """Worst ESS of an intensity a second, without compiling; for the classical estimate one over its time."""
+    """Smallest ESS of an intensity per second, without compiling; for the classical estimate 1 / time."""
     return result.get("worst_ess", 1.0) / result["sample_s"]
 
 
@@ -342,7 +342,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def largest(results: list[dict[str, Any]]) -> str:
-    """Say which is the largest mission that each finished, and how much faster ours was there."""
+    """Name the largest mission that each peer finished, and the speed of our sampler relative to it."""
     lines = []
     ours = {r["scws"]: r for r in results if r["peer"] == "ours" and "failed" not in r}
     for peer in ("blackjax", "pymc+nutpie", "numpyro"):
@@ -362,7 +362,7 @@ def largest(results: list[dict[str, Any]]) -> str:
 
 
 def with_compiling(result: dict[str, Any]) -> float:
-    """Worst ESS of an intensity a second, compiling included."""
+    """Smallest ESS of an intensity per second, including compiling."""
     return result["worst_ess"] / (result["compile_s"] + result["sample_s"])
 
 

@@ -28,7 +28,7 @@ from ridgebayes.runs.sampling import meet
 
 DRAWS = 300
 SHOWN = ("GB", "L+20", "L-20", "L+60")
-_MOST = 0.95  # of a revolution in the information on a direction
+_MOST = 0.95  # largest share of a revolution in the information on a direction
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
 def _revolutions(
     prepared, rate, column: NDArray, sigma: float, memory: float
 ) -> list[tuple[NDArray, NDArray, NDArray]]:
-    """Of each revolution X, V⁻¹ X for the covariance V of the model, and the true covariance."""
+    """Return for each revolution X, V⁻¹ X with the covariance V of the model, and the true covariance."""
     data, scws = prepared.data, prepared.scws
     terms = np.asarray(revolution_terms(rate.coef_sd**2, rate.basis**2, data.block_revolution))[0]
     noise, counts = np.asarray(rate.variance)[0] - terms, np.asarray(data.stat_variance)[0]

@@ -41,7 +41,7 @@ HEADS = {
 
 
 class Fit(NamedTuple):
-    """A row: its table, a name for its files, how the data are made (None: the demo), options of the fit."""
+    """A row: its table, name of its files, simulation of the data (None: the demo), options of the fit."""
 
     table: str
     name: str
@@ -94,13 +94,13 @@ def ridgebayes(*words: str) -> None:
 
 
 def machine(record: dict[str, Any]) -> str:
-    """Name what the chains ran on."""
+    """Describe the hardware of the chains."""
     device = record["sampling"]["device"].split(",")[0]
     return f"{os.cpu_count()} cores, {platform.machine()}" if device == "cpu" else device
 
 
 def table(name: str, found: list[dict[str, Any]]) -> str:
-    """Lay out the rows of one table in Markdown."""
+    """Format the rows of one table in Markdown."""
     head = HEADS[name]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in found:
@@ -110,14 +110,14 @@ def table(name: str, found: list[dict[str, Any]]) -> str:
 
 
 def wall(seconds: float) -> str:
-    """Say a duration as people do."""
+    """Format a duration for reading."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def fill(page: Path, found: list[dict[str, Any]]) -> None:
-    """Put the tables between their marks in a page."""
+    """Insert the tables between their marks in a page."""
     text = page.read_text(encoding="utf-8")
     for name in HEADS:
         begin, end = f"<!-- timings by {name}: begin -->\n", f"<!-- timings by {name}: end -->"

@@ -1,4 +1,4 @@
-"""Places of the source that raise an error which names what to do, and which of them tests have met.
+"""Lists ``raise`` statements whose message gives a remedy, and which of them tests reach.
 
 python -m pytest tests/hostile/test_remedies_of_*.py --cov=ridgebayes --cov-report=json:met.json
 python -m tests.helpers.advising met.json
@@ -18,16 +18,16 @@ SOURCE = re.compile(
     | \bnearest\( | \{_?(?:remedy|REMEDY|undo|go_on|otherwise|hint|line)\}""",
     re.VERBOSE,
 )
-"""What the source of a ``raise`` has where it names an option, an argument, a command, a line or a name."""
+"""Pattern in the source of a ``raise`` that names an option, an argument, a command, a line or a name."""
 
 TEXT = re.compile(
     r"\b[a-z]+_[a-z_]+\b | \b[a-z]+\.[a-z]{3,}\b | \.with_ | \[\[?[a-z]+\] | that\ line", re.VERBOSE
 )
-"""What its text has where it names an argument, a key of a file, or a line that is there."""
+"""Pattern in its text that names an argument, a key of a file, or an existing line."""
 
 
 def places():
-    """Return file, first and last line of every ``raise``, and whether it names what to do."""
+    """Return file, first and last line of every ``raise``, and True if it gives a remedy."""
     found = []
     for path in sorted((ROOT / "ridgebayes").rglob("*.py")):
         source = path.read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def places():
 
 
 def main(*reports):
-    """Print how many places there are, how many advise, and those that no test of these reports has met."""
+    """Print the number of ``raise`` statements, of those with a remedy, and those that no test reaches."""
     met = {}
     for report in reports:
         for name, file in json.loads(Path(report).read_text())["files"].items():

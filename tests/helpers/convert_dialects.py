@@ -1,4 +1,4 @@
-"""Writes a ScW table as other people's programs would, to compare what conversion makes of it."""
+"""Writes a ScW table in formats of other programs, to test conversion."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Dialect:
 
 
 def write(scws, folder, d):
-    """Write the table; return the path, and the mapping without which it would be ambiguous."""
+    """Write the table; return the path, and the mapping that resolves its ambiguities."""
     table, system, scale = Table(), None, None
     table["SCW_ID"] = {
         "text": scws.scw_id,
@@ -51,7 +51,7 @@ def write(scws, folder, d):
     _write_rates(table, scws, d)
     table["CRAB"] = scws.crab if d.format in ("fits", "parquet", "vot", "ecsv") else scws.crab.astype(int)
     texts = d.format in ("csv", "csv.gz", "txt")
-    if texts:  # which hold no units
+    if texts:  # texts have no units
         units = {name: str(table[name].unit) for name in table.colnames if table[name].unit} | units
     change = {"upper": str.upper, "lower": str.lower}[d.case]
     table.rename_columns(table.colnames, [change(name) for name in table.colnames])
@@ -147,7 +147,7 @@ def _write_file(table, scws, folder, kind):
 
 
 def write_revolutions(scws, path):
-    """Write a revolution table from the phases and times of the mission itself: a line in each revolution."""
+    """Write a revolution table from a linear fit of phases and times in each revolution of the mission."""
     rows = []
     for revolution in np.unique(scws.revolution):
         here = scws.revolution == revolution

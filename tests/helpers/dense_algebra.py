@@ -14,7 +14,7 @@ from ridgebayes.sky import exposure
 
 
 def few_scws(mission, *, each=12):
-    """About 60 ScWs: a dozen of each of two revolutions with the Crab, two on the plane and one off it."""
+    """Select about 60 ScWs, a dozen per revolution: two with the Crab, two on the plane, one off it."""
     numbers = np.unique(mission.revolution)
     of = lambda chosen: [r for r in numbers if chosen[mission.revolution == r].mean() > 0.4]  # noqa: E731
     crab, off = of(mission.crab), of(~mission.crab & (np.abs(mission.lat) > 20))
@@ -29,7 +29,7 @@ def few_scws(mission, *, each=12):
 class Dense:
     """Mean, covariance and priors of the rates of few ScWs.
 
-    The design follows from `mean`, which is written out here; that it is linear is tested elsewhere.
+    The design is computed from `mean`, an independent implementation; another test checks that it is linear.
     """
 
     def __init__(self, model, scws):
@@ -122,7 +122,7 @@ class Dense:
         return mean[self.linear], sd[self.linear]
 
     def prior_of_nonlinear(self, p):
-        """Log prior density of what is sampled: logarithms, and `FromZero` of what may vanish."""
+        """Log prior density of sampled coordinates: logarithms, or `FromZero` if a parameter may be 0."""
         log = lambda name: np.log(p[name])  # noqa: E731
         half = lambda name, sd: stats.halfnorm.logpdf(p[name], scale=sd) + _log_slope(p[name], sd)  # noqa: E731
         each = [
@@ -162,7 +162,7 @@ class Dense:
         return p, offset, np.array(columns).T, covariance
 
     def log_density(self, theta):
-        """Log of prior times evidence of the nonlinear parameters: the rates are one large Gaussian."""
+        """Log posterior of nonlinear parameters: prior times the density of rates as one large Gaussian."""
         p, offset, design, covariance = self.system(theta)
         mean, sd = self.prior_of_linear(p)
         whole = covariance + (design * sd**2) @ design.T

@@ -1,4 +1,4 @@
-"""What others do with files of ours: a process that has astropy and nothing of ridgebayes."""
+"""Reading of product files with astropy in a process without ridgebayes."""
 
 import subprocess
 import sys
@@ -24,11 +24,11 @@ for path in sys.argv[1:]:
                 WCS(hdu.header)
 assert "ridgebayes" not in sys.modules
 """
-"""Read every file as others do."""
+"""Script that reads every file with astropy only."""
 
 
 def read_elsewhere(*paths):
-    """Read files in a process that knows nothing of ridgebayes, where a warning is an error."""
+    """Read files in a process without ridgebayes, with warnings as errors."""
     command = [sys.executable, "-I", "-c", PLAIN, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

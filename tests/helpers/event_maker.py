@@ -16,11 +16,11 @@ PIXELS = (ROWS[:, None] * SHAPE[1] + COLUMNS).ravel()
 """The 16384 pixels of the detector."""
 
 LIT = PIXELS[::8]
-"""Those that are switched on in these lists, to have many counts a pixel in few events."""
+"""Live pixels of these lists; few, so that a small number of events gives many counts per pixel."""
 
 
 def mask_shadow(seed=3, rows=134):
-    """A PIF like that of a coded mask: open and closed cells of 2.4 pixels, over the first rows."""
+    """Return a PIF like that of a coded mask: open and closed cells of 2.4 pixels, over the first rows."""
     cells = np.random.default_rng(seed).integers(0, 2, (60, 60))
     z, y = np.mgrid[: SHAPE[0], : SHAPE[1]]
     image = cells[(z / 2.4).astype(int), (y / 2.4).astype(int)] * (z < rows)

@@ -1,4 +1,4 @@
-"""A fit whose posterior is Gaussian: only the sky is free, so every answer follows from linear algebra."""
+"""A fit with a Gaussian posterior: only the sky is free, so linear algebra gives all results."""
 
 import copy
 from functools import cache
@@ -22,7 +22,7 @@ FIXED = {
 
 
 class Linear:
-    """Rates = offset + design · intensity + noise, a block of noise a revolution, by dense algebra."""
+    """Rates = offset + design · intensity + noise with one covariance per revolution, by dense algebra."""
 
     def __init__(self, model, scws):
         _, prepared = meet(model, scws)
@@ -41,9 +41,9 @@ class Linear:
         self.position, self.revolutions = position, where.revolutions
 
     def given(self, rows, power=1.0, of_likelihood=1.0, prior_mean=PRIOR_MEAN):
-        """Mean and covariance of the intensities given some rows, prior or likelihood to a power.
+        """Mean and covariance of intensities given some rows, with prior and likelihood to a power.
 
-        The prior is for intensity times Crab rate over its reference.
+        The prior is that of intensity times Crab rate over its reference.
         """
         crab = FIXED["crab.rate"]
         prior_mean, prior_sd = prior_mean / crab, PRIOR_SD / crab
@@ -71,7 +71,7 @@ class Linear:
 
 @cache
 def gaussian_run():
-    """Table (one band, 24 revolutions), its fit, and the dense algebra of the same."""
+    """Return a table (one band, 24 revolutions), its fit, and the equivalent dense algebra."""
     sky = rb.sky.load("coarse").select(["L-20", "GB", "L+20"])
     truth = simulate.Truth(
         bands=simulate.BANDS[:1], template=None, intensity={"L-20": [0.3], "GB": [0.7], "L+20": [0.3]}
@@ -85,7 +85,7 @@ def gaussian_run():
 
 
 def other_run(run, linear, mean):
-    """Return the same fit with another mean of the prior: its draws need no sampler."""
+    """Return the same fit with another prior mean; its draws are exact, without a sampler."""
     centre, covariance = linear.given(np.arange(linear.y.size), prior_mean=mean)
     shape = run.intensity().shape
     draws = np.random.default_rng(1).multivariate_normal(centre, covariance, shape[:2])

@@ -1,4 +1,4 @@
-"""Ways in which a file can be broken: one change of its bytes at a time, drawn from a seed."""
+"""Random single changes of the bytes of a file, by seed."""
 
 import gzip
 import re
@@ -11,7 +11,7 @@ NASTY = (
     "-1", "0", "1e308", "12:61:61", "../../etc/passwd", "__import__('os')", "%s%n", "A" * 3000,
     "-999", "1e30", "N/A", "NULL", "--", "?", "-2147483648",
 )  # fmt: skip
-"""What may stand where a number or a word was."""
+"""Replacements for a number or a word."""
 
 _TOKEN = re.compile(rb"[A-Za-z_][\w.-]*|[-+]?\d[\d.eE+-]*")
 _CARD, _BLOCK = 80, 2880
@@ -23,7 +23,7 @@ def _cut(rng, content):
 
 def _bytes(rng, content):
     changed = bytearray(content)
-    # Often near the start, where headers are.
+    # Prefer the start of the file, which has the headers.
     end = len(content) if rng.random() < 0.6 else min(len(content), 3 * _BLOCK)
     for where in rng.integers(0, end, rng.integers(1, 9)):
         changed[where] = rng.integers(0, 256)
@@ -71,7 +71,7 @@ def _packed(rng, content):
 
 
 def _token(rng, content):
-    """Put something nasty in place of a word or a number."""
+    """Replace a word or a number by a problematic one."""
     found = list(_TOKEN.finditer(content[:200_000]))
     if not found:
         return _bytes(rng, content)
@@ -120,7 +120,7 @@ def _card(rng, content):
 
 
 def _null(rng, content):
-    """Give a column of a FITS table a null, and some cells the bytes of one."""
+    """Define a null for a column of a FITS table, and set some cells to it."""
     end = content.find(b"END" + b" " * 77, 2 * _BLOCK)
     if end < 0 or content[end + _CARD : end + 2 * _CARD].strip():
         return _bytes(rng, content)
@@ -141,11 +141,11 @@ KINDS = {
     "text": (*_ANY, *_OF_TEXT),
     "fits": (*_ANY, _card, _card, _card, _null, _null, _packed),
 }
-"""Kind of file → the changes that are tried."""
+"""Kind of file → possible changes."""
 
 
 def mutate(content: bytes, kind: str, seed) -> tuple[str, bytes]:
-    """Break a file in one way, sometimes in two.
+    """Change a file in one way, sometimes in two.
 
     Parameters
     ----------
@@ -154,12 +154,12 @@ def mutate(content: bytes, kind: str, seed) -> tuple[str, bytes]:
     kind
         One of `KINDS`.
     seed
-        The same seed breaks it in the same way.
+        Seed of the change.
 
     Returns
     -------
     how, broken
-        The change (names joined by +), and the bytes.
+        Names of the changes, joined by +, and the new bytes.
     """
     rng = np.random.default_rng(seed)
     names = []

@@ -1,4 +1,4 @@
-"""Ragged revolutions with rates drawn from each noise model, and the dense answers they are compared with."""
+"""Ragged revolutions with rates drawn from each noise model, and the dense results for comparison."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def dense_covariance(white, coef_sd, sd, memory, revolution, mjd, basis):
 
 
 class Mission:
-    """Ragged revolutions, rows scrambled (one of one ScW, one with a day's gap), and the dense answer."""
+    """Ragged revolutions in random row order (one has one ScW, one a gap of a day), and dense results."""
 
     def __init__(
         self, counts=COUNTS, coef_sd=(2.0, 0.7, 0.4), sd=0.8, memory=0.3, width=16, groups=1, seed=0
@@ -49,13 +49,13 @@ class Mission:
 
     @property
     def fixed(self):
-        """What is not differentiated, for the compiled functions below."""
+        """Arguments without gradients, for the compiled functions below."""
         shared = (self.where.pack(self.basis), self.where.block_revolution, self.where.mask)
         return shared, self.order, self.where.pack(self.value)
 
     @property
     def rows(self):
-        """The same for the dense density: cell of each row."""
+        """Cell of each row, for the dense density."""
         cells = np.flatnonzero(self.where.mask)[np.argsort(self.where.index[self.where.mask])]
         return cells, self.revolution, self.mjd, self.basis, self.value
 
@@ -95,7 +95,7 @@ def ragged(seed=0, counts=(1, 5, 16, 17, 40), bands=(), width=16, coef_sd=(2.0, 
 
 
 def case(rng, counts=(40, 25, 12), terms=3, fraction=0.05, size=8.0, sd=(3.0, 1.5, 1.0)):
-    """Rates of a few revolutions, drawn from the distribution, and what it is given."""
+    """Draw rates of a few revolutions from the distribution; return them with its arguments."""
     revolution = np.repeat(np.arange(len(counts)), counts)
     where = layout(revolution)
     phase = rng.uniform(-1, 1, revolution.size)

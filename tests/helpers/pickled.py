@@ -1,4 +1,4 @@
-"""Tasks as another process would do them, in this one: what is sent is pickled, nothing is compiled yet."""
+"""Tasks in this process as in another one: arguments are pickled, and nothing is compiled before."""
 
 import pickle
 

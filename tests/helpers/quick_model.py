@@ -1,4 +1,4 @@
-"""A model of three parameters that compiles in seconds, right or with a mistake in its density."""
+"""A model of three parameters that compiles in seconds, optionally with an error in its density."""
 
 SIMULATIONS = 8
 
@@ -42,7 +42,7 @@ def model(sky):
 
 
 def write(path, factor=1.0):
-    """Write the model file; with a factor other than 1 its density mistakes the spread of revolutions."""
+    """Write the model file; a factor other than 1 makes the spread of revolutions in its density wrong."""
     path.write_text(_TEXT.replace("FACTOR = 1.0", f"FACTOR = {factor}"))
     return path
 

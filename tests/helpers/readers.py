@@ -1,4 +1,4 @@
-"""Every way in which a file comes into the project: a small good file for each, and how it is read."""
+"""All readers of files, each with small valid files and a function that reads them."""
 
 import io
 import json
@@ -15,20 +15,20 @@ from astropy.table import Table
 
 @dataclass
 class Reader:
-    """A way to read a file, and a folder that it reads without complaint.
+    """A reader, and a folder with valid files for it.
 
     Attributes
     ----------
     folder
-        Holds the good files; a copy of it is broken.
+        Folder with the valid files; a copy of it is changed.
     targets
-        Name of a file in it → kind of change (`mutations.KINDS`).
+        Name of a file in the folder → kind of change (`mutations.KINDS`).
     read
-        Reads a folder like it; InputError, or an answer.
+        Function that reads such a folder and returns a result or raises an InputError.
     answer
-        Numbers of the answer, to compare; None where nothing protects a file from another valid content.
+        Function that returns numbers of the result for comparison; None if the files have no checksum.
     sealed
-        Names of files that carry a checksum: broken, they give the same answer or none.
+        Names of files with a checksum: if changed, they give the same result or an error.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ def reader(name):
 
 
 def make(name: str, folder: Path) -> Reader:
-    """Make the good files of a reader in a new folder inside `folder`."""
+    """Make the valid files of a reader in a new folder inside `folder`."""
     own = Path(folder) / name
     own.mkdir(parents=True, exist_ok=True)
     return MAKERS[name](own)
@@ -173,7 +173,7 @@ def _crab(folder):
 
     (folder / "c.txt").write_text("norm=9.11,index=2.07,break=100,index2=2.27,label=mine")
 
-    def read(f):  # it comes as an option: no file, and text that a command line can hold
+    def read(f):  # a command-line option, so only text that a command line allows
         found = crab_spectrum((f / "c.txt").read_bytes().decode("utf-8", "replace").replace("\0", ""))
         return found.erg_per_mcrab([25, 60], [60, 80]), found.describe()
 
@@ -439,5 +439,5 @@ def _checkpoint(folder):
 
 
 def encoded(answer) -> str:
-    """Return an answer as text, every digit."""
+    """Return a result as text with all digits."""
     return json.dumps(answer, default=str)

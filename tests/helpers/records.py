@@ -1,10 +1,10 @@
-"""Records of runs and campaigns that say something else than they did."""
+"""Changes of records of runs and campaigns."""
 
 import tomlkit
 
 
 def changed(record, *keys, to):
-    """Change the value at `keys`, one inside the other, of a record; return the record."""
+    """Change the value at nested `keys` of a record; return the record."""
     inner = record
     for key in keys[:-1]:
         inner = inner[key]
@@ -13,5 +13,5 @@ def changed(record, *keys, to):
 
 
 def change(path, *keys, to):
-    """Change the value at `keys` of a TOML file."""
+    """Change the value at nested `keys` of a TOML file."""
     path.write_text(tomlkit.dumps(changed(tomlkit.parse(path.read_text()), *keys, to=to)))

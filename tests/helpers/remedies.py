@@ -1,7 +1,7 @@
-"""Errors and what each advises: an error is provoked, its advice is followed, and it works.
+"""Tests of advice in error messages: provoke an error, follow its advice, and check that it works.
 
-A case is a message, a step that meets it, and the step that the message advises. Steps take the folder of the
-case; `run` is a line of the command line, and `edited` a change of a file.
+A case consists of a message, a step that provokes it, and the step that it advises. Steps take the folder of
+the case; `run` calls a command, and `edited` changes a file.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from tests.helpers.step_run import step_run
 def run(line, also=()):
     """Return a step that calls the command line in the folder; exit code 2 is an InputError.
 
-    Exit codes of `also` are as good as 0.
+    Exit codes in `also` count as success.
     """
 
     def step(folder, **found):
@@ -46,9 +46,9 @@ def run(line, also=()):
 
 
 def the_command(more="", also=(), **named):
-    """Return a step that calls the command which the message advises, with what it leaves to the user.
+    """Return a step that calls the command in the message, with the remaining arguments from the user.
 
-    `named` are files for the names that stand for them: ``FILE="a.fits"``.
+    `named` replaces placeholders by files: ``FILE="a.fits"``.
     """
 
     def step(folder, *, message, **_):
@@ -62,12 +62,12 @@ def the_command(more="", also=(), **named):
 
 
 def the_name(step_with):
-    """Return a step that does the same with the name which the message takes to be meant."""
+    """Return a step that repeats the call with the name that the message suggests."""
     return lambda folder, *, message, **_: step_with(re.search(r"did you mean '(.+?)'", message)[1])(folder)
 
 
 def without_that_line(folder, *, message, **_):
-    """Remove the line that the message names from the file that it names."""
+    """Remove the line named in the message from the file named there."""
     name, number = re.search(r"^(\S+), line (\d+): .*: remove that line$", message).groups()
     lines = (folder / name).read_text().splitlines(keepends=True)
     del lines[int(number) - 1]
@@ -91,7 +91,7 @@ def converted(name, mapping=""):
 
 
 def edited(change, name="a.fits"):
-    """Return a step that changes the ScW table of a file, and reads it."""
+    """Return a step that changes the ScW table in a file and reads it."""
 
     def step(folder, **_):
         table = Table.read(folder / name, hdu="SCW") if name.endswith("fits") else Table.read(folder / name)
@@ -133,7 +133,7 @@ def rows_kept(keep):
 
 
 def header(name="a.fits", extension=1, **cards):
-    """Return a step that changes keywords of a file; None takes one away."""
+    """Return a step that changes keywords of a file; None removes one."""
 
     def step(folder, **_):
         with fits.open(folder / name, mode="update") as hdus:
@@ -173,7 +173,7 @@ def written(content, name):
 
 
 def foreign(name="f.ecsv", **changes):
-    """Return a step that writes a table as another program would; a column of None is left out."""
+    """Return a step that writes a table as other programs do, without columns that are None."""
 
     def step(folder, **_):
         scws = few().take_bands("A01")
@@ -192,7 +192,7 @@ def foreign(name="f.ecsv", **changes):
 
 
 def copied(name, **changes):
-    """Return a step that writes the table `few` with other fields."""
+    """Return a step that writes the table `few` with changed fields."""
 
     def step(folder, **_):
         given = {k: v(few()) if callable(v) else v for k, v in changes.items()}
@@ -269,7 +269,7 @@ def one_band_csv(folder, **_):
 def fitscheck(folder, *, message, **_):
     words = shlex.split(message.split("accept it: ")[1])
     words[0] = str(Path(sys.executable).with_name("fitscheck"))
-    subprocess.run(words, cwd=folder, check=False, capture_output=True)  # 1 where a sum did not fit
+    subprocess.run(words, cwd=folder, check=False, capture_output=True)  # 1 if a checksum was wrong
     return read_scws(folder / "a b.fits")
 
 
@@ -316,14 +316,14 @@ file = 2
 
 
 def cases(quick, slow):
-    """Parametrise a test with cases by name, those of `slow` marked."""
+    """Parametrise a test with cases by name; mark those in `slow`."""
     marked = [(quick, ()), (slow, pytest.mark.slow)]
     given = [pytest.param(case, id=name, marks=m) for found, m in marked for name, case in found.items()]
     return pytest.mark.parametrize("case", given)
 
 
 def follow(case, folder, monkeypatch):
-    """Meet the error of a case in a folder with some tables, and do what its message advises."""
+    """Provoke the error of a case in a folder with some tables, and follow the advice of its message."""
     words, wrong, right = case
     monkeypatch.chdir(folder)
     scws = dataclasses.replace(few(), truth={"note": "simulated"}, meta=few().meta | {"osa_version": "11.2"})

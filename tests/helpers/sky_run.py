@@ -1,4 +1,4 @@
-"""A run on any sky: draws given, ScWs given, every number known."""
+"""A run on any sky with given draws and ScWs, so that all results are known."""
 
 import astropy.units as u
 import numpy as np
@@ -10,7 +10,7 @@ from ridgebayes.runs.run import Run
 from ridgebayes.sky.regions import Shape
 from ridgebayes.sky.skymap import core_brightness
 
-CRAB = 100.0  # cts/s, all bands, always
+CRAB = 100.0  # Crab rate in all bands at all times, cts/s
 RESPONSE = Trapezoid()
 
 
@@ -29,8 +29,8 @@ def solid_angle_deg2(response):
 def sky_run(sky, draws, *, scws=None, unseen=(), solid_angle=1.0, truth=None, diagnosed=True):
     """A run with intensities `draws`, (draw, band, region), on a sky.
 
-    `solid_angle` is a number (fixed) or draws; `truth` is (band, region); `scws` is as of `scw_columns`.
-    Without sampler warnings, for a single chain has some; they need seconds where there are very many bands.
+    `solid_angle` is a number (fixed) or draws; `truth` is (band, region); `scws` is from `scw_columns`.
+    `diagnosed` suppresses the sampler warnings for a single chain, which take seconds for many bands.
     """
     draws = np.asarray(draws, float)
     bands = [f"E{k + 1:02d}" for k in range(draws.shape[1])]
@@ -81,7 +81,7 @@ def sky_run(sky, draws, *, scws=None, unseen=(), solid_angle=1.0, truth=None, di
 
 
 def scw_columns(lon, lat, residual, *, revolution=100, noise=5.0, shared=2.0, expected=0.0, crab=False):
-    """Columns of `Run.scws`; residuals and errors in mCrab, (scw, band) or what broadcasts to it."""
+    """Columns of `Run.scws`; residuals and errors in mCrab broadcast to (scw, band)."""
     lon = np.asarray(lon, float)
     shape = np.broadcast_shapes(np.shape(residual), (lon.size, 1))
     cts = lambda mcrab: np.broadcast_to(mcrab, shape) * CRAB / 1000 * u.ct / u.s  # noqa: E731

@@ -1,4 +1,4 @@
-"""A synthetic run with revolution terms and ScWs, every number known, for the first steps of the pipeline."""
+"""A synthetic run with known revolution terms and ScWs, for the first steps of the pipeline."""
 
 import astropy.units as u
 import numpy as np
@@ -12,16 +12,16 @@ MJD = 53000 + 250.0 * np.arange(REVOLUTIONS)
 
 
 def coefficients(bands):
-    """Terms of the revolutions, cts/s, (band, term, revolution)."""
+    """Revolution terms, cts/s, (band, term, revolution)."""
     return np.random.default_rng(8).normal(0, [[[1.0], [0.5], [0.3]]], (bands, 3, REVOLUTIONS))
 
 
 def step_run(bands=2, *, crab=True, off_plane=True, held=False, pulls=None, **keywords):
-    """A run whose ScWs are drawn from what it says of them.
+    """Return a run whose ScWs are consistent with its posterior.
 
-    One revolution in five looks at the Crab (`crab`), half of the others off the plane (`off_plane`). `held`
-    takes Crab rate and scatter out of the posterior, as where they are given; `pulls` are the normalised
-    residuals of the ScWs about the fit, (scw, band). `keywords` go to `make_run`.
+    One revolution in five points at the Crab (`crab`), half of the others off the plane (`off_plane`). `held`
+    removes Crab rate and scatter from the posterior, as if they were fixed; `pulls` are the normalised
+    residuals of ScWs, (scw, band). `keywords` are passed to `make_run`.
     """
     terms = coefficients(bands)
 

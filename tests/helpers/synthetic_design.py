@@ -1,4 +1,4 @@
-"""A design and residuals of which every number is known."""
+"""A design and residuals with known values."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Ranks that no model made."""
+"""Synthetic ranks."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from ridgebayes.sbc.one import Result
 
 
 def synthetic_ranks(rng, wrong=""):
-    """100 simulations of 14 quantities; the posterior of one is too narrow."""
+    """Return ranks of 100 simulations and 14 quantities; the posterior of `wrong` is too narrow."""
     names = (*(f"sky.intensity[A01,R{k}]" for k in range(12)), "crab.rate[A01]", "background.level[A01]")
     u = rng.random((100, len(names)))
     if wrong:

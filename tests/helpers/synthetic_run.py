@@ -1,4 +1,4 @@
-"""A run made of synthetic draws: no sampling, every number known."""
+"""A run of synthetic draws with known values, without sampling."""
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,7 @@ def history(name, mean):
 
 
 def make_run(bands=2, *, simulated=True, change=None, unseen=(), warnings=()):
-    """Synthetic draws, independent of each other; `change` edits the groups before they are joined."""
+    """Return a run with independent synthetic draws; `change` edits the groups before they are combined."""
     rng = np.random.default_rng(5)
     band = [f"E{k + 1:02d}" for k in range(bands)]
     axes = ("chain", "draw")

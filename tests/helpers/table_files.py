@@ -1,4 +1,4 @@
-"""Files of ScW tables, good and bad, and what reading them says."""
+"""Files of ScW tables, valid and invalid, and the messages of readers."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ FIELDS = [f.name for f in dataclasses.fields(make_scws()) if f.name not in NOT_A
 
 
 def message_of(path, **kwargs):
-    """Return the one-line error that reading gives, without the path in front."""
+    """Return the one-line error of reading a file, without the path in front."""
     with pytest.raises(InputError) as error:
         read_scws(path, **kwargs)
     text = str(error.value)
@@ -27,7 +27,7 @@ def message_of(path, **kwargs):
 
 
 def write_table(path, table, *, ebounds=None, header=None):
-    """Write columns as FITS with plain astropy, as somebody else's program would."""
+    """Write columns as FITS with plain astropy, as other programs do."""
     if ebounds is None:
         ebounds = Table({"BAND": ["25-60", "60-80", "80-200"], "E_MIN": [25, 60, 80], "E_MAX": [60, 80, 200]})
     hdus = [fits.PrimaryHDU(), fits.table_to_hdu(table, name="SCW")]
@@ -39,7 +39,7 @@ def write_table(path, table, *, ebounds=None, header=None):
 
 
 def plain_table(n=40):
-    """Return the columns of a good table, without units."""
+    """Return the columns of a valid table, without units."""
     table = make_scws(n).to_table()
     for column in table.columns.values():
         column.unit = None

@@ -1,4 +1,4 @@
-"""One broken file, one attempt to read it, and what came of it."""
+"""An attempt to read a changed file, and its outcome."""
 
 import os
 import resource
@@ -14,25 +14,25 @@ from tests.helpers.mutations import mutate
 from tests.helpers.readers import Reader, encoded
 
 LONGEST_LINE = 1000
-"""Letters of an error message that a reader still reads."""
+"""Maximum length of an error message, characters."""
 
 
 class Outcome(NamedTuple):
-    """What came of an attempt.
+    """Outcome of an attempt.
 
     Attributes
     ----------
     kind
-        ``refused`` (one line), ``read`` (an answer), or what must not be: ``exception``, ``not one line``,
-        ``too slow``, ``silent`` (a sealed file gave another answer).
+        ``refused`` (one line), ``read`` (a result), or a failure: ``exception``, ``not one line``,
+        ``too slow``, ``silent`` (a file with a checksum gave another result).
     file, how
-        Which file was broken, and how.
+        Name of the changed file, and the change.
     what
-        The message.
+        Message.
     seconds
-        Of processor time that it took.
+        Processor time, s.
     grown
-        By how much the largest memory of the process rose, MiB.
+        Increase of the peak memory of the process, MiB.
     """
 
     kind: str
@@ -44,27 +44,27 @@ class Outcome(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """A one-line error or an answer."""
+        """True for a one-line error or a result."""
         return self.kind in ("refused", "read")
 
 
 class TooSlowError(BaseException):
-    """Not an Exception, so that no reader takes it for a broken file."""
+    """Not a subclass of Exception, so that readers do not convert it to an InputError."""
 
 
 def attempt(reader: Reader, seed: int, right: str, limit_s: float = 10.0) -> Outcome:
-    """Break one file of a reader, read, and put the file back.
+    """Change one file of a reader, read, and restore the file.
 
     Parameters
     ----------
     reader
-        Its files are as they were when this returns.
+        The reader; its files are restored at the end.
     seed
-        Says which file and how.
+        Seed of the choice of file and change.
     right
-        The answer to the good files, of `encoded`.
+        Result for the valid files, from `encoded`.
     limit_s
-        Of processor time, after which an attempt counts as a hang: a busy machine is not to blame.
+        Limit of processor time, s, after which an attempt counts as a hang. Wall time would depend on load.
     """
     names = sorted(reader.targets)
     name = names[seed % len(names)]

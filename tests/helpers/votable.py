@@ -1,4 +1,4 @@
-"""VOTables as other programs write them."""
+"""VOTables in the formats of other programs."""
 
 import warnings
 
@@ -8,8 +8,8 @@ from astropy.io.votable import from_table
 def write_votable(table, path, kind="tabledata"):
     """Write a table as VOTable of some kind (tabledata, binary, binary2), in Python.
 
-    The C code that `Table.write` uses writes a byte behind its buffer where a row fills it (astropy issue
-    20419, version 8.0): tests that run much later then crash.
+    The C code of `Table.write` writes one byte beyond its buffer if a row fills it (astropy issue 20419,
+    version 8.0), and later tests crash.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Work for the tests of tasks: importable, as processes and Dask workers need it."""
+"""Work for the tests of tasks, in a module that processes and Dask workers can import."""
 
 import logging
 import os
@@ -13,18 +13,18 @@ from ridgebayes.parallel.cores import cores
 
 @dataclass
 class Work:
-    """Squares numbers; a number may do something else first.
+    """Squares numbers; some numbers have a side effect first.
 
     Attributes
     ----------
     kills
-        Number → so many times it ends the process.
+        Number → how often it ends the process.
     folder
-        Where is kept who did what: a file for each attempt.
+        Folder with a file for each attempt.
     fails, refuses, warns
         Numbers that raise an error, an InputError, or log a warning.
     seconds
-        Of each task.
+        Duration of each task, s.
     """
 
     folder: Path
