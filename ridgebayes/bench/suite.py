@@ -60,12 +60,12 @@ def measure(
     ----------
     cases
         Cases. Results in the file with the same commit, machine and settings are reused.
-        folder
-            Folder for missions, runs and results.
-        settings
-            Settings of the measurement.
-        demo
-            Also measure ``ridgebayes demo``, always twice.
+    folder
+        Folder for missions, runs and results.
+    settings
+        Settings of the measurement.
+    demo
+        Also measure ``ridgebayes demo``, always twice.
 
     Raises
     ------

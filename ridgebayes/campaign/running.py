@@ -32,8 +32,8 @@ class Campaign:
     ----------
     plan
         Plan of the campaign.
-        results
-            One row per finished fit, in the order of the plan (see `ridgebayes.campaign.measure.Measure`).
+    results
+        One row per finished fit, in the order of the plan (see `ridgebayes.campaign.measure.Measure`).
     """
 
     plan: Plan

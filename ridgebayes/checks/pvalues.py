@@ -19,8 +19,8 @@ class Compared(NamedTuple):
     ----------
     p
         P-value: probability of a replicate that is at least as extreme.
-        z
-            Distance from the mean of the replicates in their standard deviations, on the scale of the score.
+    z
+        Distance from the mean of the replicates in their standard deviations, on the scale of the score.
     """
 
     p: float

@@ -67,12 +67,12 @@ class Verdict(NamedTuple):
         True if any of its statistics has a finding.
     words
         Message of one line.
-        remedy
-            Advice; empty without a finding.
-        p, z
-            Values of the most extreme statistic.
-        bands
-            Bands with a finding.
+    remedy
+        Advice; empty without a finding.
+    p, z
+        Values of the most extreme statistic.
+    bands
+        Bands with a finding.
     """
 
     subject: str
@@ -96,10 +96,10 @@ class CurveResult(NamedTuple):
     ----------
     name, x, x_label, y_label
         As in `ridgebayes.checks.statistic.Curve`.
-        observed
-            Values of the data, (band, bin).
-        replicated
-            `QUANTILES` of the replicates, (quantile, band, bin).
+    observed
+        Values of the data, (band, bin).
+    replicated
+        `QUANTILES` of the replicates, (quantile, band, bin).
     """
 
     name: str

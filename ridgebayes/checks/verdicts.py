@@ -69,10 +69,10 @@ def remedy(subject: str, extras: Collection[str], tried: Mapping[str, bool] | No
     ----------
     subject
         Subject of the finding.
-        extras
-            Extras of the model.
-        tried
-            Tried extras → True if it helped.
+    extras
+        Extras of the model.
+    tried
+        Tried extras → True if it helped.
     """
     words, extra = SUBJECTS[subject], EXTRA_FOR.get(subject)
     if extra is None:

@@ -156,8 +156,8 @@ def loo(
         The run, or its directory.
     scws
         The fitted ScW table, or its current path; by default its original path.
-        refit
-            Refit without each revolution whose k̂ is too high.
+    refit
+        Refit without each revolution whose k̂ is too high.
     progress
         Show a progress bar on stderr; by default in a terminal and in a notebook.
     scheduler

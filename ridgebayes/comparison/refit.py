@@ -67,12 +67,12 @@ class Refit:
         ----------
         data
             Data to fit.
-            seed
-                Seed of all random draws.
-            start
-                Start of the search for the mode, (parameter,); by default the medians of the prior.
-            what
-                Name of this fit for a warning that chains have not converged.
+        seed
+            Seed of all random draws.
+        start
+            Start of the search for the mode, (parameter,); by default the medians of the prior.
+        what
+            Name of this fit for a warning that chains have not converged.
         """
         key = jax.random.key(seed)
         if self._sampler is None:

@@ -144,8 +144,8 @@ class Trials:
         ----------
         name
             The extra.
-            beside
-                Further extras in both fits.
+        beside
+            Further extras in both fits.
         """
         opened = (*self.model.extras, *beside)
         gain = self._density({*opened, name}) - self._density(opened)

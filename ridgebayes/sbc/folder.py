@@ -31,8 +31,8 @@ class Ranks:
     ----------
     record
         Record of model and data.
-        quantities
-            Names of quantities, such as ``sky.intensity[A01,GB]``.
+    quantities
+        Names of quantities, such as ``sky.intensity[A01,GB]``.
     values
         Numbers of draws below the truth, 0 to `draws`, (simulation, quantity), without failed simulations.
     results

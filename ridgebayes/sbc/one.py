@@ -155,8 +155,8 @@ class Fitter:
         ----------
         key
             Key of all random draws.
-            data
-                Arrays of the fit; their rates are not used.
+        data
+            Arrays of the fit; their rates are not used.
 
         Returns
         -------

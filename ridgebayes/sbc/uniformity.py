@@ -71,8 +71,8 @@ def simultaneous_band(simulations: int, draws: int, prob: float = PROB) -> Band:
         Number of ranks.
     draws
         Largest possible rank.
-        prob
-            Least probability.
+    prob
+        Least probability.
     """
     low, high = 0.0, 1.0 - prob
     # The coverage is a decreasing step function of the tail probability at each fraction.

@@ -159,8 +159,8 @@ def solve(mass: float, accretion: float = ACCRETION, *, gravity: bool = True) ->
         Solar masses.
     accretion
         Mass flow a, g/cm²/s.
-        gravity
-            Include gravity in the column. Without it P + ρ v² is constant and there is a closed form.
+    gravity
+        Include gravity in the column. Without it P + ρ v² is constant and there is a closed form.
 
     Raises
     ------

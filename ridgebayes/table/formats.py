@@ -111,8 +111,8 @@ def write_scws(scws: ScWTable, path: str | PathLike[str], *, overwrite: bool = F
         The table; it is validated first.
     path
         Path with the suffix .fits, .fits.gz, .ecsv, .csv or .parquet.
-        overwrite
-            Replace existing files.
+    overwrite
+        Replace existing files.
 
     Raises
     ------

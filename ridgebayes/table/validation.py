@@ -194,14 +194,14 @@ def check_rows(
         (N,) SCW_IDs.
     name
         Name of the column.
-        values
-            (N,) or (N, K) values; the message shows the first bad one.
-        ok
-            Boolean array of the same shape.
-        must, remedy
-            Requirement on the value, and remedy.
-        bands
-            K band names for messages about columns of shape (N, K).
+    values
+        (N,) or (N, K) values; the message shows the first bad one.
+    ok
+        Boolean array of the same shape.
+    must, remedy
+        Requirement on the value, and remedy.
+    bands
+        K band names for messages about columns of shape (N, K).
 
     Raises
     ------
