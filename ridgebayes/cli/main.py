@@ -78,16 +78,6 @@ SHORT = {
     "sensitivity": "Say what weaker or stronger priors would change",
     "sbc": "Calibrate a model by simulation",
     "campaign": "Fit many simulated missions, and compare with the truth",
-    "crab-history": "Rate of the Crab over time",
-    "background-history": "Background over time and orbital phase",
-    "residuals": "Rate less background of every ScW, in mCrab",
-    "map": "Maps of intensity and residuals",
-    "flux": "FOV flux of every region, beside published values",
-    "longitude-profile": "Intensity against Galactic longitude, with starlight",
-    "starlight": "Ratio of the intensity to a map of starlight",
-    "region-spectrum": "Spectrum of a region, also as OGIP file",
-    "fitspec": "Fit a spectral model to the posterior of a region",
-    "paper": "Figures and a table for a paper",
     "export": "Tables, maps, spectra and draws for other software",
     "report": "One HTML page about a run",
     "bench": "Measure time and memory on missions of growing size",
@@ -169,5 +159,5 @@ def main(debug: bool) -> None:
 
 for commands in SECTIONS.values():
     for command in commands:
-        command.short_help = SHORT.get(str(command.name))
+        command.short_help = SHORT.get(str(command.name), command.short_help)
         main.add_command(command)

@@ -80,7 +80,9 @@ def command_of(product: Product) -> click.Command:
         *([format_option(product.figures)] if product.figures else []),
         out_option(product.folder),
     )
-    return click.command(product.name, help=inspect.getdoc(product.make))(options(command))
+    return click.command(product.name, help=inspect.getdoc(product.make), short_help=product.short)(
+        options(command)
+    )
 
 
 def write(part: Part, files: Products, run: Any, suffix: str) -> None:

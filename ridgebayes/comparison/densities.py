@@ -46,7 +46,7 @@ def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]
     ----------
     posterior, data
         Fitted posterior and its data.
-        z
+    z
         Unconstrained draws, (draw, parameter).
     """
 

@@ -30,7 +30,7 @@ class LeftOut:
         True for left-out revolutions, (revolution,).
     seed
         Seed of all random draws.
-        name
+    name
         Name, for messages.
     """
 

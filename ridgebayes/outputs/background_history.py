@@ -91,6 +91,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
 
 BACKGROUND_HISTORY = Product(
     "background-history",
+    "Background over time and orbital phase",
     background_history,
     (
         click.option(

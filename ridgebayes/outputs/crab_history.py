@@ -74,6 +74,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
 
 CRAB_HISTORY = Product(
     "crab-history",
+    "Rate of the Crab over time",
     crab_history,
     ("scws",),
     next=("ridgebayes background-history {run}", "the background over time"),

@@ -93,6 +93,7 @@ def fitspec(
 
 FITSPEC = Product(
     "fitspec",
+    "Fit a spectral model to the posterior of a region",
     fitspec,
     (
         "names",

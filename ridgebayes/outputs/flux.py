@@ -67,6 +67,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
 
 FLUX = Product(
     "flux",
+    "FOV flux of every region, beside published values",
     flux,
     ("sky", "no_classical", "crab_spectrum", "scws"),
     next=("ridgebayes longitude-profile {run}", "the plane along longitude"),

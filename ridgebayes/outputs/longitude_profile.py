@@ -83,6 +83,7 @@ def _flux(run: Run) -> MatplotlibFigure:
 
 LONGITUDE_PROFILE = Product(
     "longitude-profile",
+    "Intensity against Galactic longitude, with starlight",
     longitude_profile,
     ("no_classical", "scws"),
     next=("ridgebayes region-spectrum {run}", "the bulge over all bands"),

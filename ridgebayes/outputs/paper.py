@@ -92,6 +92,7 @@ def paper(
 
 PAPER = Product(
     "paper",
+    "Figures and a table for a paper",
     paper,
     (
         click.option("--profile-band", "band", help="Band of the two profiles [default: the first]."),

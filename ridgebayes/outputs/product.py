@@ -90,6 +90,8 @@ class Product:
     ----------
     name
         Of the command.
+    short
+        What lists of commands say of it, where there is no room for its first sentence.
     make
         ``make(run, **options)`` yields the parts of the product in the order in which they are written and
         said. Its docstring is the help of the command. Tables without provenance get that of the run.
@@ -114,6 +116,7 @@ class Product:
     """
 
     name: str
+    short: str
     make: Callable[..., Iterator[Part]]
     options: tuple[str | Callable[[Any], Any], ...] = ()
     next: tuple[str, str] = ("ridgebayes report {run}", "one page about the run")

@@ -117,6 +117,7 @@ def _figure(run: Run) -> MatplotlibFigure:
 
 REGION_SPECTRUM = Product(
     "region-spectrum",
+    "Spectrum of a region, also as OGIP file",
     region_spectrum,
     ("names", "quantity", "crab_spectrum"),
     next=("ridgebayes fitspec {run}{regions}", "fit white dwarfs, a cut-off, a power law to it"),

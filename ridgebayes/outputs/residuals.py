@@ -69,6 +69,7 @@ def _summary(table: Any, bare: dict[str, Any], with_sky: dict[str, Any]) -> str:
 
 RESIDUALS = Product(
     "residuals",
+    "Rate less background of every ScW, in mCrab",
     residuals,
     (
         click.option(

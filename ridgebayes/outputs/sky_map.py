@@ -82,6 +82,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
 
 SKY_MAP = Product(
     "map",
+    "Maps of intensity and residuals",
     sky_map,
     (
         "nside",

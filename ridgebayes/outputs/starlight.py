@@ -39,6 +39,7 @@ def starlight(
 
 STARLIGHT = Product(
     "starlight",
+    "Ratio of the intensity to a map of starlight",
     starlight,
     (
         click.option(

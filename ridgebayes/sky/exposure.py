@@ -46,7 +46,7 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
         M regions.
     response
         Response R.
-        cache
+    cache
         Keep the result on disk and reuse it.
 
     Returns

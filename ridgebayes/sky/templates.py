@@ -221,7 +221,7 @@ def _centres(wcs: WCS, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
     row, column = np.indices(shape)
     world = wcs.wcs_pix2world(column.ravel(), row.ravel(), 0)
     lon, lat = (world[axis].reshape(shape) for axis in (wcs.wcs.lng, wcs.wcs.lat))
-    there = np.isfinite(lon) & (np.abs(lat) <= 90)  # a padded image goes on behind the pole
+    there = np.isfinite(lon) & (np.abs(lat) <= 90)  # a padded image extends beyond the pole
     return np.where(there, lon, np.nan), np.where(there, lat, np.nan)
 
 
@@ -240,7 +240,7 @@ def _sampled(image: Floats, wcs: WCS, where: SkyCoord, x: Floats, y: Floats, sca
         here = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
         world = wcs.wcs_pix2world(column, row, 0)
         lon, lat = world[wcs.wcs.lng], world[wcs.wcs.lat]
-        here &= np.abs(lat) <= 90  # a padded image goes on behind the pole
+        here &= np.abs(lat) <= 90  # a padded image extends beyond the pole
         with np.errstate(invalid="ignore"):
             apart = np.rad2deg(np.linalg.norm(unit_vectors(lon, lat) - centre, axis=-1))
             weight = np.where(here & (apart < _NEAR * scale), weight, 0.0)

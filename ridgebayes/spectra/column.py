@@ -74,7 +74,7 @@ class Column:
         Radius of the white dwarf, and height of the shock above its surface, cm.
     accretion
         Mass flow a, g/cm²/s.
-        altitude
+    altitude
         (N,) height above the surface, cm.
     velocity
         (N,) downward velocity, cm/s.

@@ -86,9 +86,8 @@ def test_inspect_offers_what_can_be_done(small_mission, tmp_path):
     wrong = dataclasses.replace(clean, rate=1000 * clean.rate, stat_err=1000 * clean.stat_err)
     for name, scws in {"odd": odd, "no crab": nocrab, "wrong": wrong}.items():
         write_scws(scws, tmp_path / f"{name}.fits")
-    assert steps_after("inspect", tmp_path / "wrong.fits") == [
-        f"ridgebayes inspect {tmp_path / 'wrong.fits'}"
-    ]
+    again = steps_after("inspect", tmp_path / "wrong.fits")[0]
+    assert again == f"ridgebayes inspect {tmp_path / 'wrong.fits'}"
     screen, fit = steps_after("inspect", tmp_path / "odd.fits")
     assert screen == f"ridgebayes screen {tmp_path / 'odd.fits'} --out {tmp_path / 'odd_screened.fits'}"
     assert fit == f"ridgebayes fit {tmp_path / 'odd.fits'} --out runs/odd"
