@@ -75,8 +75,11 @@ def paper(
     for stem, result in zip(stems, results, strict=True):
         yield Figure(stem, partial(plots.spectrum_figure, run, result, column))
     if has_crab:
-        yield Figure("crab", partial(crabs.history_figure, run, truth))
-    yield Figure("background", partial(background.level_figure, run, truth))
+        yield Figure(
+            "crab", partial(plots.history_figure, run, partial(crabs.draw_crab, truth=truth), column)
+        )
+    level = partial(background.draw_level, truth=truth)
+    yield Figure("background", partial(plots.history_figure, run, level, column))
     for name, table in (("longitude", along), ("latitude", across), ("latitude_scws", points)):
         if table is not None:
             yield File(f"{name}.ecsv", table)

@@ -19,6 +19,7 @@ from ridgebayes.plots.style import (
     LIGHT,
     MIDDLE,
     VERMILLION,
+    Panel,
     finish,
     group,
     in_style,
@@ -45,6 +46,8 @@ _SHORT = {
 """Labels that two columns of a legend have room for."""
 _DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)))
 _SLOPE_KEV = (60.0, 200.0)
+_MARK_MM = 4.2
+"""Height of the mark of a simulation."""
 
 
 @in_style
@@ -121,6 +124,28 @@ def draw_latitude(run: Run, band: str, ax: Axes, *, table: QTable, points: QTabl
 
 
 @in_style
+def history_figure(run: Run, draw: Panel, column: Column = "single") -> Figure:
+    """Draw the history of the Crab or the background, one panel a band, above each other.
+
+    Parameters
+    ----------
+    run, column
+        As for `longitude_figure`.
+    draw
+        Draws one band into axes.
+    """
+    bands = [str(name) for name in group(run, "constant_data")["band"].values]
+    figure = _blank(column, 30.0 + 42.0 * len(bands))
+    panels = figure.subplots(len(bands), 1, sharex=True, squeeze=False)[:, 0]
+    for band, ax in zip(bands, panels, strict=True):
+        draw(run, band, ax)
+        _named(run, band, ax)
+        ax.label_outer()
+    legend_below(figure, 2 if column == "single" else 4)
+    return figure
+
+
+@in_style
 def spectrum_figure(run: Run, result: RegionFit, column: Column = "single") -> Figure:
     """Draw E² dN/dE of a region with its components, published fluxes, and published slopes."""
     figure, ax = _figure(column, 92.0)
@@ -172,22 +197,33 @@ def _draw_slopes(ax: Axes, result: RegionFit) -> None:
 
 
 def _figure(column: Column, height_mm: float) -> tuple[Figure, Axes]:
-    """Return an empty figure of a column's width with one panel, and room for the mark of a simulation."""
+    """Return an empty figure of a column's width with one panel."""
+    figure = _blank(column, height_mm)
+    return figure, figure.add_subplot()
+
+
+def _blank(column: Column, height_mm: float) -> Figure:
+    """Return an empty figure of a column's width, with room for the mark of a simulation."""
     figure = Figure(figsize=(WIDTHS_MM[column] / 25.4, height_mm / 25.4), layout="constrained")
     engine = figure.get_layout_engine()
     assert engine is not None
-    engine.set(rect=(0, 0, 1, 0.95), w_pad=0.02, h_pad=0.02)  # type: ignore[call-arg]
-    return figure, figure.add_subplot()
+    engine.set(rect=(0, 0, 1, 1 - _MARK_MM / height_mm), w_pad=0.02, h_pad=0.02)  # type: ignore[call-arg]
+    return figure
 
 
 def _finished(run: Run, band: str, figure: Figure, ax: Axes) -> Figure:
     """Name the band, which is all the title that there is, and put the legend below."""
+    _named(run, band, ax)
+    legend_below(figure, 2 if figure.get_figwidth() < 5 else 4)
+    return figure
+
+
+def _named(run: Run, band: str, ax: Axes) -> None:
+    """Name the band of a panel in place of its title."""
     for side in ("left", "right"):
         ax.set_title("", loc=side)
     constant = group(run, "constant_data").sel(band=known_band(run, band))
     _name(ax, f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV")
-    legend_below(figure, 2 if figure.get_figwidth() < 5 else 4)
-    return figure
 
 
 def _name(ax: Axes, text: str) -> None:

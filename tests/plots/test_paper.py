@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from ridgebayes.plots import paper
+from ridgebayes.plots.background import draw_level
+from ridgebayes.plots.crab import draw_crab
 from ridgebayes.plots.style import write_figure
 from ridgebayes.products.latitude import latitude_profile
 from ridgebayes.products.profile import fov_profile
@@ -43,6 +45,15 @@ def test_longitude(latitude_run):  # noqa: F811
     (ax,) = figure.axes
     assert [ax.get_title(loc=side) for side in ("left", "center", "right")] == ["", "", ""]
     assert "20–30 keV" in [text.get_text() for text in ax.texts]
+
+
+@pytest.mark.parametrize("draw", [draw_crab, draw_level])
+def test_histories_fit_a_column(small_run, draw):
+    figure = paper.history_figure(small_run, draw)
+    assert figure.get_figwidth() * 25.4 == pytest.approx(88)
+    assert len(figure.axes) == small_run.tree["constant_data"].sizes["band"]
+    for ax in figure.axes:
+        assert not any(ax.get_title(loc=side) for side in ("left", "center", "right"))
 
 
 @pytest.mark.slow
