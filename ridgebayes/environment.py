@@ -6,7 +6,6 @@ import codecs
 import locale
 import multiprocessing
 import os
-import resource
 import sys
 import traceback
 import unicodedata
@@ -132,6 +131,10 @@ def spawning() -> Any:
 
 
 def peak_memory_gib() -> float:
-    """Largest resident memory of this process so far, GiB."""
+    """Largest resident memory of this process so far, GiB; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**30 if sys.platform == "darwin" else used / 2**20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -60,9 +61,13 @@ def _typed(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
+_ENDING = re.compile(r"(\.(fits|fit|ecsv|csv|parquet))?(\.gz)?$", re.IGNORECASE)
+"""What is left out of the name of a table to name a run."""
+
+
 def fit_command(file: Path, *options: object) -> str:
     """Return the command that fits a table, into a run directory of its name."""
-    return command("fit", file, "--out", Path("runs") / file.name.split(".")[0], *options)
+    return command("fit", file, "--out", Path("runs") / _ENDING.sub("", file.name), *options)
 
 
 def end_with(run: Any) -> None:

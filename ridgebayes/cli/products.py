@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ridgebayes.cli.commands.beside import no_classical_option
 from ridgebayes.cli.commands.options import (
     band_option,
     crab_spectrum_option,
     draws_option,
     format_option,
+    no_classical_option,
     nside_option,
     open_run,
     out_option,
@@ -70,8 +71,8 @@ def command_of(product: Product) -> click.Command:
             if isinstance(part, Words) and part.ends:
                 step, why = part.ends
                 break
-        regions = "".join(f" --region {name}" for name in options.get("names", ()))
-        files.end((step.format(run=run, regions=regions), why))
+        regions = "".join(f" --region {shlex.quote(name)}" for name in options.get("names", ()))
+        files.end((step.format(run=shlex.quote(str(run)), regions=regions), why))
 
     options = stacked(
         run_argument,
@@ -105,6 +106,8 @@ def write(part: Part, files: Products, run: Any, suffix: str) -> None:
 
 
 def _write(part: File, files: Products, run: Any) -> None:
+    from ridgebayes.outputs.steps import stamped
+
     content = part.content
     if isinstance(content, str):
         files.text(part.name, content)
@@ -114,15 +117,3 @@ def _write(part: File, files: Products, run: Any) -> None:
         files.written += content(path) or [path]
     else:
         files.table(part.name, stamped(run, content))
-
-
-def stamped(run: Any, table: Any) -> Any:
-    """Say in a table, where it does not, which run it is from and what of it did not converge."""
-    from ridgebayes.runs.convergence import COLUMN, mark
-    from ridgebayes.runs.intensity import provenance
-
-    if "origin" not in table.meta:
-        table.meta = provenance(run) | table.meta
-        if "band" in table.colnames and COLUMN not in table.colnames:
-            mark(run, table)
-    return table

@@ -38,9 +38,9 @@ def log_likelihood(posterior: Posterior) -> LogLikelihood:
 def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]:
     """Return the log prior density of every parameter, name → (draw,).
 
-    It is the density of what the prior is declared for: of the sky, intensity times Crab rate, and so for all
-    `ridgebayes.model.components.scaled`. The density of the intensity itself has the Crab rate as a factor,
-    once a region, so a power of it would be a strong prior on the Crab rate, which nobody has chosen.
+    It is the density of the quantity that has the prior. For the sky that is intensity times Crab rate (all
+    parameters of `ridgebayes.model.components.scaled`): the density of the intensity itself contains the Crab
+    rate to the power of the number of regions, and to scale it would act as a strong prior on the Crab rate.
 
     Parameters
     ----------

@@ -181,6 +181,8 @@ def compare(
     >>> rb.compare({"one": a, "other": b}).names  # the best first
     ('one', 'other')
     """
+    if isinstance(runs, Run | str | Path):
+        raise InputError("compare: give two runs or more")
     opened = []
     for run in runs.values() if isinstance(runs, Mapping) else runs:
         opened.append(as_run(run))

@@ -10,6 +10,7 @@ revolutions is enough.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,8 @@ from ridgebayes.model.extensions import EXTRAS
 from ridgebayes.parallel.cores import one_blas_thread
 from ridgebayes.runs.sampling import independent, meet
 from ridgebayes.table.scw import ScWTable
+
+logger = logging.getLogger(__name__)
 
 MOST_SCWS = 8_000
 """For longer tables trials use equally spaced revolutions with about this number of ScWs."""
@@ -153,8 +156,7 @@ class Trials:
 
     def ranked(self, *, progress: bool = False) -> list[Trial]:
         """Try all extras separately; sort by decreasing gain."""
-        names = tqdm(self.candidates(), disable=not progress, desc="extras tried", unit="")
-        return sorted((self.of(name) for name in names), key=lambda trial: -trial.gain)
+        return self._tried(self.candidates(), (), progress)
 
     def steps(self, *, progress: bool = False) -> Iterator[list[Trial]]:
         """Add the extra with the largest gain, try the others with it, and repeat until none helps.
@@ -168,13 +170,23 @@ class Trials:
         names = self.candidates()
         beside: list[str] = []
         while names:
-            shown = tqdm(names, disable=not progress, desc="extras tried", unit="")
-            tried = sorted((self.of(name, beside) for name in shown), key=lambda trial: -trial.gain)
+            tried = self._tried(names, beside, progress)
             yield tried
-            if not tried[0].helps:
+            if not tried or not tried[0].helps:
                 return
             beside.append(tried[0].extra)
             names = [trial.extra for trial in tried[1:] if trial.gain > 0]
+
+    def _tried(self, names: Collection[str], beside: Collection[str], progress: bool) -> list[Trial]:
+        """Try extras one by one, without those that do not go with the others; sort by decreasing gain."""
+        self._density((*self.model.extras, *beside))  # a model that cannot be tried at all is refused here
+        found = []
+        for name in tqdm(names, disable=not progress, desc="extras tried", unit=""):
+            try:
+                found.append(self.of(name, beside))
+            except InputError as reason:
+                logger.info("%s is not tried: %s", name, reason)
+        return sorted(found, key=lambda trial: -trial.gain)
 
     def _density(self, extras: Collection[str]) -> NDArray:
         """Log density of each left-out group of revolutions, (group,)."""

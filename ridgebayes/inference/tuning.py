@@ -68,7 +68,7 @@ class Adaptation(NamedTuple):
     skew_ess: float = 400.0  # ESS at which draws show skewness better than profiles do
     skew_ess_guess: float = 60.0  # ESS at which draws show skewness better than a guess
     choice_ess: float = 15.0  # least ESS for a choice between fits
-    moment_penalty: float = 2.0  # of moments against the quadratic form, for each fitted number and draw
+    moment_penalty: float = 2.0  # against moments: times the fitted numbers over the ESS of the weights
     ess_per_moment: float = 4.0  # ESS of tempered weights for moments, over number of parameters
     ess_per_term: float = 1.3  # ESS of tempered weights for a quadratic form, over number of terms
     max_ess_share: float = 0.9  # largest ESS that tempering asks for, over number of draws

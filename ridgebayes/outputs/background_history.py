@@ -86,7 +86,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
     from ridgebayes.products.background import coefficient_table
 
     what = "background level and terms of every revolution, cts/s"
-    return [table("background", what, lambda: coefficient_table(run))]
+    return [table(run, "background", what, lambda: coefficient_table(run))]
 
 
 BACKGROUND_HISTORY = Product(

@@ -69,7 +69,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
     from ridgebayes.products.crab import crab_table
 
     what = "rate of the Crab in every revolution, cts/s"
-    return [table("crab_rate", what, lambda: crab_table(run))]
+    return [table(run, "crab_rate", what, lambda: crab_table(run))]
 
 
 CRAB_HISTORY = Product(

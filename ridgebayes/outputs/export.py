@@ -144,7 +144,7 @@ def _intensity(run: Run) -> Step:
         return run.table()
 
     what = "mean intensity of every region and band, mCrab/deg²"
-    return table("intensity", what, make, "Mean surface brightness", r"mCrab deg$^{-2}$")
+    return table(run, "intensity", what, make, "Mean surface brightness", r"mCrab deg$^{-2}$")
 
 
 def _draws(run: Run, options: Options) -> Step:

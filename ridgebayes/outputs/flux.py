@@ -62,7 +62,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
         return flux_table(run, crab=options.crab, classical=beside)
 
     what = "FOV flux of every region and band, mCrab and erg/s/cm²"
-    return [table("fov_flux", what, make, "FOV flux", "mCrab")]
+    return [table(run, "fov_flux", what, make, "FOV flux", "mCrab")]
 
 
 FLUX = Product(

@@ -62,8 +62,8 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
     from ridgebayes.products.profile import fov_profile, intensity_profile
 
     return [
-        table(NAME, "intensity against longitude", lambda: intensity_profile(run)),
-        table(f"{NAME}_fov", "FOV flux against longitude", lambda: fov_profile(run)),
+        table(run, NAME, "intensity against longitude", lambda: intensity_profile(run)),
+        table(run, f"{NAME}_fov", "FOV flux against longitude", lambda: fov_profile(run)),
     ]
 
 

@@ -34,7 +34,7 @@ class File:
         A table, which is written as ECSV; a text; or what writes the file at a path, and returns the paths
         where it writes more than one.
     refused
-        Takes the reason why the file cannot be written; None where nothing is written after such an error.
+        Collects the reason if the file cannot be written, and the product goes on; None to stop there.
     """
 
     name: str

@@ -13,6 +13,9 @@ from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.io.product_tables import write_ecsv
 from ridgebayes.products.tablefiles import latex_table, write_csv
+from ridgebayes.runs.convergence import COLUMN, mark
+from ridgebayes.runs.intensity import provenance
+from ridgebayes.runs.run import Run
 from ridgebayes.table.scw import ScWTable
 
 KINDS = ("tables", "maps", "spectra", "draws", "template")
@@ -76,11 +79,11 @@ class Step(NamedTuple):
     asked: bool = False
 
 
-def table(name: str, what: str, make: Callable[[], QTable], *latex: str) -> Step:
-    """Return the step that writes a table as ECSV, CSV and, where its title and unit are given, LaTeX."""
+def table(run: Run, name: str, what: str, make: Callable[[], QTable], *latex: str) -> Step:
+    """Return the step that writes a table of a run as ECSV, CSV and, with a title and unit, LaTeX."""
 
     def write(folder: Path) -> dict[str, str]:
-        made = make()
+        made = stamped(run, make())
         write_ecsv(made, folder / f"{name}.ecsv")
         write_csv(made, folder / f"{name}.csv")
         files = {f"{name}.ecsv": what, f"{name}.csv": "the same"}
@@ -91,3 +94,12 @@ def table(name: str, what: str, make: Callable[[], QTable], *latex: str) -> Step
         return files
 
     return Step("tables", what, write)
+
+
+def stamped(run: Run, table: QTable) -> QTable:
+    """Say in a table, where it does not, which run it is from and what of it did not converge."""
+    if "origin" not in table.meta:
+        table.meta = provenance(run) | table.meta
+        if "band" in table.colnames and COLUMN not in table.colnames:
+            mark(run, table)
+    return table

@@ -89,9 +89,8 @@ def draw_level(
     """Draw the level of one band over the years into `ax`, a monitor on an axis of its own.
 
     The level, and its truth, is the background of an average revolution whose tracer is at its slow trend;
-    the points have the constant terms of the revolutions besides.
-    Revolutions with ScWs off the plane, which measure their own background, are told from those that borrow
-    it from the others.
+    the points also contain the constant terms of the revolutions. Filled points are revolutions with ScWs off
+    the plane, which measure their own background.
     """
     band = known_band(run, band)
     constant = group(run, "constant_data").sel(band=band)

@@ -20,6 +20,7 @@ from ridgebayes.plots.style import (
     MIDDLE,
     VERMILLION,
     Panel,
+    chosen_bands,
     finish,
     group,
     in_style,
@@ -125,7 +126,7 @@ def draw_latitude(run: Run, band: str, ax: Axes, *, table: QTable, points: QTabl
 
 @in_style
 def history_figure(run: Run, draw: Panel, column: Column = "single") -> Figure:
-    """Draw the history of the Crab or the background, one panel a band, above each other.
+    """Draw the history of the Crab or the background, one panel a band, above each other; of six at most.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def history_figure(run: Run, draw: Panel, column: Column = "single") -> Figure:
     draw
         Draws one band into axes.
     """
-    bands = [str(name) for name in group(run, "constant_data")["band"].values]
+    bands = chosen_bands(run)
     figure = _blank(column, 30.0 + 42.0 * len(bands))
     panels = figure.subplots(len(bands), 1, sharex=True, squeeze=False)[:, 0]
     for band, ax in zip(bands, panels, strict=True):
@@ -219,11 +220,12 @@ def _finished(run: Run, band: str, figure: Figure, ax: Axes) -> Figure:
 
 
 def _named(run: Run, band: str, ax: Axes) -> None:
-    """Name the band of a panel in place of its title."""
+    """Say in place of the title of a panel what its energies are, and its notes."""
+    _, *notes = ax.get_title(loc="left").split(", ")
     for side in ("left", "right"):
         ax.set_title("", loc=side)
     constant = group(run, "constant_data").sel(band=known_band(run, band))
-    _name(ax, f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV")
+    _name(ax, ", ".join([f"{float(constant['e_min']):g}–{float(constant['e_max']):g} keV", *notes]))
 
 
 def _name(ax: Axes, text: str) -> None:

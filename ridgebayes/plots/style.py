@@ -96,7 +96,7 @@ def in_style(make: Callable[P, Figure]) -> Callable[P, Figure]:
             figure = make(*args, **kwargs)
             for ax in figure.axes:
                 for axis in (ax.xaxis, ax.yaxis):
-                    # Made when first asked for, of which later ticks are copies: now, in this style.
+                    # Matplotlib makes these ticks at the first access, and copies them later.
                     _ = axis.majorTicks, axis.minorTicks
             return figure
 

@@ -55,7 +55,7 @@ def captions(
         lines.append(f"- **{stem}**: {_spectrum(result)}")
     lines += [
         "- **crab**, **background**: rate of the Crab over the mission, and background of an average "
-        "revolution whose tracer is at its slow trend, with 94 % intervals.",
+        "revolution whose tracer is at its slow trend, with 94 % intervals, in six bands at most.",
         "- **regions.tex**: spectral fits of the regions side by side.",
         "",
         CXB_NOTE,

@@ -148,7 +148,11 @@ def told(run: Run, draws: xr.DataArray) -> xr.DataArray:
     model = run.record.get("model", {})
     if not model or model.get("source"):
         return draws
-    parameter = recorded_model(run.record, run.path or "the run", run.sky).parameters.get(str(draws.name))
+    try:
+        parameters = recorded_model(run.record, run.path or "the run", run.sky).parameters
+    except InputError:  # a model made in Python
+        return draws
+    parameter = parameters.get(str(draws.name))
     if parameter is None:
         return draws
     unit = {"units": parameter.unit} if parameter.unit else {}

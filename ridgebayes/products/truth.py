@@ -81,8 +81,8 @@ def level_at_trend(run: Run, truth: Mapping[str, Any]) -> Floats | None:
 
     .. math:: L_k(t) [1 + α_k (\hat H(t)/H(t) − 1)]
 
-    with the true trend H and that of the fit, Ĥ. Ĥ differs from H by the errors of its estimate, per cent,
-    and by what it is too smooth for. The level L, at H, cannot be told from the data.
+    with the true trend H and that of the fit, Ĥ, which differs from H by a few per cent: it is estimated, and
+    smooth. The level L, at H, cannot be told from the data.
 
     Parameters
     ----------
@@ -101,5 +101,7 @@ def level_at_trend(run: Run, truth: Mapping[str, Any]) -> Floats | None:
     if truth["tracer"] is None:
         return level
     constant = run.tree["constant_data"].dataset
+    if (constant["tracer_trend"] == 1).all():  # the fitted table has no tracer
+        return level
     fitted = np.interp(truth["mjd"], constant["mjd"].values, constant["tracer_trend"].values)
     return level * (1 + np.outer(fitted / np.asarray(truth["tracer"], float) - 1, truth["alpha"]))

@@ -120,7 +120,7 @@ class Run:
             scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-        here = self._moved(path, self.record)
+        here, before = self._moved(path, self.record), peak_memory_gib()
         try:
             make_room(scratch / POSTERIOR, _size(self.tree))
             self.tree.to_netcdf(scratch / POSTERIOR, engine="h5netcdf")
@@ -128,8 +128,7 @@ class Run:
             if self.fit is not None:
                 write_scw_fit(self.fit, scratch / SCWS)
             record = self.record | {"files": digests(scratch, (POSTERIOR, SCWS))}
-            if self.path is None:
-                # Sampled in this process, which may have needed most memory to write the files.
+            if peak_memory_gib() > before:
                 record["peak_memory_gib"] = round(peak_memory_gib(), 2)
             (scratch / RECORD).write_text(tomlkit.dumps(record), encoding="utf-8")
             (scratch / FIGURES).mkdir()

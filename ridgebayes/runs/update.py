@@ -34,7 +34,7 @@ from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
-from ridgebayes.runs.run import Run, check_free
+from ridgebayes.runs.run import Run, as_run, check_free
 from ridgebayes.runs.sampling import independent, names_of, place_of
 from ridgebayes.runs.sent import Sent
 from ridgebayes.table.formats import read_scws, write_scws
@@ -49,7 +49,7 @@ WEIGHTED, MOVED, CHAINS = "old draws, weighted", "old draws, moved and weighted"
 
 
 def update(
-    run: Run,
+    run: Run | str | Path,
     new: ScWTable | str | Path,
     out: str | Path,
     *,
@@ -65,7 +65,7 @@ def update(
     Parameters
     ----------
     run
-        The old fit.
+        The old fit, or its directory.
     new
         Table of the new ScWs, or of old and new ones together.
     out
@@ -94,6 +94,7 @@ def update(
     """
     out, clock, place = Path(out), Clock(), place_of(scheduler, max_time)
     check_free(out, overwrite=overwrite)
+    run = as_run(run)
     old = recall(run, scws)
     if not isinstance(new, ScWTable):
         new = read_scws(new)

@@ -47,6 +47,8 @@ _PRIOR_DRAWS = 20_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TREE_DEPTH = 10
 _FIELDS = "diverging", "energy", "num_steps"
+_JUDGED = 1000
+"""Draws of all chains together from which on chains that have not converged are extended."""
 _Chains = dict[str, Floats]
 """Name → (chain, draw)."""
 
@@ -307,18 +309,22 @@ def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Cha
                 mcmc.post_warmup_state = mcmc.last_state
             mcmc.run(jax.random.fold_in(key, len(found)), *data, extra_fields=_FIELDS)
             found.append((mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields(group_by_chain=True)))
-        samples, statistics = (_thinned([run[k] for run in found]) for k in (0, 1))
-        if mixed(np.stack(list(samples.values()), axis=-1)):
+        samples, statistics = (_joined([run[k] for run in found]) for k in (0, 1))
+        kept = {name: x[:, times - 1 :: times] for name, x in samples.items()}
+        few = CHAINS * mcmc.num_samples < _JUDGED
+        if few or mixed(np.concatenate([x.reshape(*x.shape[:2], -1) for x in kept.values()], axis=-1)):
             break
-    return samples, statistics
-
-
-def _thinned(runs: Sequence[_Chains]) -> _Chains:
-    """Join successive runs of the same chains, and thin them to the number of draws of one run."""
-    return {
-        name: np.concatenate([run[name] for run in runs], axis=1)[:, len(runs) - 1 :: len(runs)]
-        for name in runs[0]
+    # A kept draw also tells of what was wrong with those before it that are left out.
+    starts = np.arange(0, times * mcmc.num_samples, times)
+    told = {
+        name: np.maximum.reduceat(x, starts, axis=1) for name, x in statistics.items() if name != "energy"
     }
+    return kept, {"energy": statistics["energy"][:, times - 1 :: times], **told}
+
+
+def _joined(runs: Sequence[_Chains]) -> _Chains:
+    """Join successive runs of the same chains."""
+    return {name: np.concatenate([run[name] for run in runs], axis=1) for name in runs[0]}
 
 
 def _root(covariance: Floats) -> Floats:

@@ -109,3 +109,4 @@ def test_a_product_has_its_command_and_is_exported(example, monkeypatch, small_r
     assert "hardness.ecsv: exists already" in str(refused.exception)
     found = export(run, tmp_path / "export", Options(kinds=("tables",)))
     assert found.files["tables/hardness.ecsv"] == "FOV flux of the last band over the first"
+    assert QTable.read(tmp_path / "export" / "tables" / "hardness.ecsv").meta["simulated"]

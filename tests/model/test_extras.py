@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 
 from ridgebayes import simulate
@@ -10,8 +11,10 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import Trapezoid
 from ridgebayes.likelihood.design import SHAPES, prepare
-from ridgebayes.model.extensions import EXTRAS
+from ridgebayes.likelihood.linear_terms import Term
+from ridgebayes.model.extensions import EXTRAS, Extension
 from ridgebayes.models import regions
+from ridgebayes.priors import Parameter
 from ridgebayes.runs.fitted import sites
 from ridgebayes.sky import exposure
 
@@ -212,3 +215,20 @@ def test_crab_follows_a_step(three_regions):
     both = np.hstack([cubic, np.asarray(data.smooth_basis)])
     left = [target - b @ np.linalg.lstsq(b, target, rcond=None)[0] for b in (cubic, both)]
     assert jnp.std(left[1]) < 0.7 * jnp.std(left[0])
+
+
+def test_an_extension_may_add_scatter(prepared, three_regions, monkeypatch):
+    def scatter(p, data, crab_rate):
+        return [Term(p("background.more")[:, None] * data.level, data.tracer)]
+
+    prior = Parameter(dist.HalfNormal(0.05), "", ("band",), "scatter for a tracer of one, over the level")
+    more = Extension("more", {"background.more": prior}, subject="scatter", scatter=scatter)
+    monkeypatch.setitem(EXTRAS, "more", more)
+    model, data = regions(three_regions).with_extras("more"), prepared.data
+    variance = []
+    for value in (0.0, 0.5):
+        posterior = Posterior(model.with_priors({"background.more": value}), data)
+        variance.append(np.asarray(posterior.rates(np.zeros(posterior.size), data).noise_variance))
+    level = np.asarray(data.level)[:, np.asarray(data.block_revolution), None]
+    wanted = (0.5 * level * np.asarray(data.tracer)) ** 2
+    np.testing.assert_allclose(variance[1] - variance[0], wanted, rtol=1e-6, atol=1e-9 * wanted.max())

@@ -156,6 +156,13 @@ def test_chains_that_have_not_converged_go_on(monkeypatch):
 
 
 @pytest.mark.slow
+def test_three_components():
+    mean = expected()
+    found = made("whitedwarf+cutoff+powerlaw", mean, np.diag((0.02 * mean) ** 2))
+    assert sum(found.share(c, 30, 80).mean() for c in found.model) == pytest.approx(1.0)
+
+
+@pytest.mark.slow
 def test_same_seed_same_draws(both):
     again = [made("powerlaw", expected(["powerlaw"]), np.diag(np.ones(10)), seed=s) for s in (5, 5, 6)]
     first, second, other = (x.draws["powerlaw.index"] for x in again)

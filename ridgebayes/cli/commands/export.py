@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.beside import no_classical_option
 from ridgebayes.cli.commands.options import (
     crab_spectrum_option,
+    no_classical_option,
     nside_option,
     open_run,
     out_option,

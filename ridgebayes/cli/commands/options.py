@@ -224,3 +224,8 @@ def open_run(path: Path, *, plain: bool = False) -> Any:
 
     run = Run.open(path)
     return run if plain else run.best
+
+
+no_classical_option = click.option(
+    "--no-classical", is_flag=True, help="Leave the classical estimate out; it needs the fitted table."
+)
