@@ -71,7 +71,7 @@ def test_a_fit_that_refuses_has_a_row():
     assert "error_posterior" not in row
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ninety_four_percent_intervals_cover():
     """Twenty small missions, each with intensities of its own."""
     names = ("L-20", "GB", "L+20")

@@ -30,7 +30,6 @@ from tests.helpers.cli import call
 from tests.helpers.event_maker import make_events, mask_shadow, write_events, write_pif
 from tests.instrument.test_redistribution import write_matrix
 
-pytestmark = pytest.mark.slow
 
 PAGES = {p.name: p for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
@@ -186,7 +185,15 @@ def test_reasons_are_needed():
     assert len(commands) > 70
 
 
-@pytest.mark.parametrize("page", [name for name, page in PAGES.items() if shown(page)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        # Simulations in processes of their own, each of which compiles.
+        pytest.param(name, marks=pytest.mark.long if name == "sbc.md" else pytest.mark.slow)
+        for name, page in PAGES.items()
+        if shown(page)
+    ],
+)
 def test_commands_of_a_page(page, start, tmp_path, monkeypatch):
     shutil.copytree(start, tmp_path, dirs_exist_ok=True, symlinks=True)
     monkeypatch.chdir(tmp_path)

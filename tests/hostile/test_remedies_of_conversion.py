@@ -106,7 +106,7 @@ CASES = {
         converted("f.ecsv", '[units]\nRA = "hourangle"'),
     ),
     "an exposure of some unit": (
-        r'put  EXPOSURE = "s"  under \[units\]',
+        r'put  EXPOSURE = "UNIT"  \(s, ks, min, h, d\) under \[units\]',
         both(foreign(EXPOSURE=lambda s: s.exposure / 60), converted("f.ecsv")),
         converted("f.ecsv", '[units]\nEXPOSURE = "min"'),
     ),

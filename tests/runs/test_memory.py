@@ -29,7 +29,7 @@ def peaks(small_mission, tmp_path_factory):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_peak_does_not_grow_with_the_draws(peaks, small_mission):
     (few, scalars), (many, _) = peaks
     drawn = CHAINS * (MANY - FEW)
