@@ -30,7 +30,6 @@ from tests.helpers.cli import call
 from tests.helpers.event_maker import make_events, mask_shadow, write_events, write_pif
 from tests.instrument.test_redistribution import write_matrix
 
-
 PAGES = {p.name: p for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
 NOT_RUN = {
