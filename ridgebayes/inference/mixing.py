@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 """Vehtari et al. 2021, Bayesian Analysis 16, 667: R-hat below 1.01, bulk ESS of at least 400."""
+JUDGED = 1000
+"""Fewest draws of all chains together to judge convergence and lengthen the chains."""
 MAX_PARETO_K = 0.7
 """Largest Pareto k of importance weights: Vehtari et al. 2024, Journal of Machine Learning Research 25,
 72."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.mixing import mixed, sticks
+from ridgebayes.inference.mixing import JUDGED, mixed, sticks
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.progress import ProgressBar, wanted
 from ridgebayes.inference.sampler import Sampler, Start
@@ -36,8 +36,6 @@ MIN_DRAWS = 50
 """Fewest draws of each chain for a run whose chains were stopped."""
 _MARGIN = 1.2
 """Chains count as converged if R-hat and ESS are better than their limits by this factor."""
-_JUDGED = 1000
-"""Fewest draws of all chains of a part to judge convergence and lengthen the chains."""
 
 
 class Clock:
@@ -266,7 +264,7 @@ class _Chains:
 
     def may_go_on(self, part: int) -> bool:
         """Tell whether chains of a part may be lengthened: those of NUTS would take too long."""
-        judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= _JUDGED
+        judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= JUDGED
         return judged and not self.stop.is_set() and self.starts[part].proposes
 
     def refit(self, part: int, z: NDArray) -> bool:

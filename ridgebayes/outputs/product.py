@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
 
 
+FOLDER = "products"
+"""Where products are in a run directory."""
+
+
 @dataclass(frozen=True)
 class Writes:
     """Names of files that will be written: where one is there already, nothing is computed."""
@@ -122,7 +126,7 @@ class Product:
     next: tuple[str, str] = ("ridgebayes report {run}", "one page about the run")
     calibrated: bool = True
     figures: str = ""
-    folder: str = "products"
+    folder: str = FOLDER
     of_sky: bool = True
     exported: Callable[[Run, Options], Iterable[Step]] | None = None
     shown: tuple[Shown, ...] = ()

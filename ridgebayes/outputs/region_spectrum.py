@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ridgebayes.outputs.product import Figure, File, Part, Product, Shown, Words, Writes
 
 if TYPE_CHECKING:
+    from astropy.table import QTable
     from matplotlib.figure import Figure as MatplotlibFigure
 
     from ridgebayes.outputs.steps import Options, Step
@@ -68,25 +69,20 @@ def _summary(table: Any) -> str:
 
 
 def _exported(run: Run, options: Options) -> Iterable[Step]:
-    from ridgebayes.io.product_tables import write_ecsv
-    from ridgebayes.outputs.steps import Step
+    from ridgebayes.outputs import steps
     from ridgebayes.products import spectrum as products
     from ridgebayes.products.files import file_stems
-    from ridgebayes.products.tablefiles import write_csv
 
     names = options.regions or ("all",)
 
     def table(quantity: products.Quantity, stem: str, what: str) -> Step:
-        def write(folder: Path) -> dict[str, str]:
+        def make() -> QTable:
             chosen = products.regions(run, names)
             made = [products.spectrum(run, name, quantity, options.crab) for name in chosen]
-            both = products.spectrum_table(run, made)
-            write_ecsv(both, folder / f"{stem}.ecsv")
-            write_csv(both, folder / f"{stem}.csv")
-            about = f"{what}: mCrab, erg/s/cm², keV² ph/cm²/s/keV/sr, over the Crab; covariance between bands"
-            return {f"{stem}.ecsv": about, f"{stem}.csv": "the same"}
+            return products.spectrum_table(run, made)
 
-        return Step("spectra", what, write)
+        about = f"{what}: mCrab, erg/s/cm², keV² ph/cm²/s/keV/sr, over the Crab; covariance between bands"
+        return steps.table(run, stem, about, make)._replace(kind="spectra", name=what)
 
     def ogip(folder: Path) -> dict[str, str]:
         chosen = products.regions(run, names)
@@ -101,7 +97,7 @@ def _exported(run: Run, options: Options) -> Iterable[Step]:
     return [
         table("fov", "fov_flux", "spectra of FOV flux"),
         table("intensity", "intensity", "spectra of intensity (per deg²)"),
-        Step("spectra", "OGIP spectra", ogip),
+        steps.Step("spectra", "OGIP spectra", ogip),
     ]
 
 

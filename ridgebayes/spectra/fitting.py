@@ -28,7 +28,7 @@ from scipy.stats import chi2
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
-from ridgebayes.inference.mixing import mixed
+from ridgebayes.inference.mixing import JUDGED, mixed
 from ridgebayes.inference.settings import TIMES
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
 from ridgebayes.instrument.redistribution import Redistribution, check_bands, mcrab_weights
@@ -47,8 +47,6 @@ _PRIOR_DRAWS = 20_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TREE_DEPTH = 10
 _FIELDS = "diverging", "energy", "num_steps"
-_JUDGED = 1000
-"""Draws of all chains together from which on chains that have not converged are extended."""
 _Chains = dict[str, Floats]
 """Name → (chain, draw)."""
 
@@ -311,7 +309,7 @@ def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Cha
             found.append((mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields(group_by_chain=True)))
         samples, statistics = (_joined([run[k] for run in found]) for k in (0, 1))
         kept = {name: x[:, times - 1 :: times] for name, x in samples.items()}
-        few = CHAINS * mcmc.num_samples < _JUDGED
+        few = CHAINS * mcmc.num_samples < JUDGED
         if few or mixed(np.concatenate([x.reshape(*x.shape[:2], -1) for x in kept.values()], axis=-1)):
             break
     # A kept draw also tells of what was wrong with those before it that are left out.

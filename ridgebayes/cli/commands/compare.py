@@ -8,11 +8,11 @@ import click
 
 from ridgebayes.cli.commands.options import (
     FILE,
-    PRODUCTS,
     leave_out_options,
 )
 from ridgebayes.cli.ending import Products
 from ridgebayes.cli.wording import say_in_options
+from ridgebayes.outputs.product import FOLDER
 
 NAME = "compare"
 
@@ -43,7 +43,7 @@ def compare(
     from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
 
-    files = Products(out or runs[0] / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
+    files = Products(out or runs[0] / FOLDER, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()
     opened = [Run.open(path) for path in runs]
     comparison = compare(opened, scws, folds=folds, refit=refit, progress=not quiet, scheduler=scheduler)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from ridgebayes.cli.commands.options import (
-    PRODUCTS,
     leave_out_options,
     run_argument,
 )
 from ridgebayes.cli.ending import Products
 from ridgebayes.cli.wording import say_in_options
 from ridgebayes.errors import InputError
+from ridgebayes.outputs.product import FOLDER
 
 NAME = "loo"
 
@@ -45,7 +45,7 @@ def loo(
     from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
 
-    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
+    files = Products(out or run / FOLDER, f"{NAME}.ecsv", overwrite=overwrite)
     opened = Run.open(run)
     n = int(opened.record["data"]["revolutions"])
     if folds is not None and not 2 <= folds <= n:

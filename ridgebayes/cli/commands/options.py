@@ -11,10 +11,8 @@ import click
 from ridgebayes.cli.completion import complete_models, complete_skies
 from ridgebayes.cli.ending import FIGURE_FORMAT
 from ridgebayes.errors import InputError
+from ridgebayes.outputs.product import FOLDER
 from ridgebayes.parallel.scheduler import Scheduler
-
-PRODUCTS = "products"
-"""Folder in a run directory for what is made from the run."""
 
 FILE = click.Path(path_type=Path)
 
@@ -39,7 +37,7 @@ def stacked(*options: Callable) -> Callable[[Callable], Callable]:
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 
 
-def out_option(default: str = PRODUCTS) -> Callable[[Callable], Callable]:
+def out_option(default: str = FOLDER) -> Callable[[Callable], Callable]:
     """``--out`` and ``--overwrite`` of a command whose files go to a folder of the run."""
     return stacked(
         click.option("--out", type=FILE, help=f"Folder to write into [default: RUN/{default}]."),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from ridgebayes.cli.commands.options import PRODUCTS, out_option, run_argument, scws_option
+from ridgebayes.cli.commands.options import out_option, run_argument, scws_option
 from ridgebayes.cli.ending import Products
+from ridgebayes.outputs.product import FOLDER
 
 NAME = "sensitivity"
 
@@ -30,7 +31,7 @@ def sensitivity(run: Path, scws: Path | None, out: Path | None, overwrite: bool)
     from ridgebayes.runs.compilation import use_compilation_cache
     from ridgebayes.runs.run import Run
 
-    files = Products(out or run / PRODUCTS, f"{NAME}.ecsv", overwrite=overwrite)
+    files = Products(out or run / FOLDER, f"{NAME}.ecsv", overwrite=overwrite)
     use_compilation_cache()
     opened = Run.open(run)
     table, fits = sensitivity(opened, scws)
