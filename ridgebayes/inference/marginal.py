@@ -32,6 +32,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from ridgebayes.inference.compiling import compiled_quickly
+from ridgebayes.inference.emulator import Emulator
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
@@ -80,12 +81,15 @@ class Given(NamedTuple):
     in_order
         Columns of the design in the order of the filter; None without correlated noise, or if columns depend
         on parameters.
+    emulator
+        Polynomials that `Marginal.conditionals` uses where they hold; None for exact values everywhere.
     """
 
     data: FitData
     slopes: Slopes
     reference: Array
     in_order: tuple[Array, ...] | None = None
+    emulator: Emulator | None = None
 
 
 class Marginal:
@@ -159,6 +163,16 @@ class Marginal:
 
     def conditionals(self, thetas: Any, given: Given, threads: int = 1) -> Conditional:
         """Gaussians of the linear parameters for many nonlinear vectors (n, nonlinear), as NumPy arrays."""
+        if given.emulator is None:
+            return self._exact(thetas, given, threads)
+        near, exact = given.emulator.covers(thetas), given._replace(emulator=None)
+        found = Conditional(*given.emulator.conditionals(thetas))
+        if not near.all():
+            for all_of, far in zip(found, self._exact(thetas[~near], exact, threads), strict=True):
+                all_of[~near] = far
+        return found
+
+    def _exact(self, thetas: NDArray, given: Given, threads: int) -> Conditional:
         most = min(self.at_a_time, max(-(-len(thetas) // threads), 1))
 
         def some(first: int) -> list[NDArray]:

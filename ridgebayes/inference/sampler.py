@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from ridgebayes.inference.adaptation import Adapted, adapt
 from ridgebayes.inference.band_chains import BandChains
 from ridgebayes.inference.by_band import ByBand
+from ridgebayes.inference.emulator import Emulator, error, fitted, serves
 from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_linear
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
@@ -37,7 +38,7 @@ from ridgebayes.inference.metropolis import Metropolis, Pace, settling
 from ridgebayes.inference.mode import Curvature, Gaussian, LogDensities, Potential, climb, laplace, refined
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
-from ridgebayes.inference.tuning import CHOICE, PROPOSAL
+from ridgebayes.inference.tuning import CHOICE, EMULATOR, PROPOSAL
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
 
@@ -63,6 +64,8 @@ class Start(NamedTuple):
         True for ScWs that are outliers, (band, block, width); None if the model has no outliers.
     pace
         Number and kinds of proposals for each draw.
+    emulator
+        Polynomials in place of the density of a long mission; None if chains compute it.
     """
 
     method: str
@@ -71,6 +74,7 @@ class Start(NamedTuple):
     proposal: Proposal | None = None
     hit: NDArray | None = None
     pace: Pace = Pace()
+    emulator: Emulator | None = None
 
     @property
     def proposes(self) -> bool:
@@ -167,12 +171,7 @@ class Sampler:
                 return Start(BY_BAND, reference, around, self._in_bands.fitted(around, given, rng), hit)
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
-        density = self._densities(marginal, given)
-        # Where bands share the sky, its parameters can have tails that profiles do not show and draws of a
-        # proposal fitted to them do not reach: adaptation then starts with a wide guess.
-        together = data.rate.shape[0] > 1
-        first = Proposal.about(around, PROPOSAL.guess_degrees) if together else profiled(density, around)
-        adapted = adapt(density, first, rng, guess=together)
+        adapted, emulator = self._adapted(marginal, given, around, rng)
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
@@ -188,7 +187,31 @@ class Sampler:
         elif not _usable(adapted):
             return self._some_at_a_time(given, reference, around, rng)
         pace = _pace(adapted, data.rate.size)
-        return Start(METROPOLIS, reference, adapted.proposal.gaussian, adapted.proposal, hit, pace)
+        return Start(METROPOLIS, reference, adapted.proposal.gaussian, adapted.proposal, hit, pace, emulator)
+
+    def _adapted(
+        self, marginal: Marginal, given: Given, around: Gaussian, rng: np.random.Generator
+    ) -> tuple[Adapted, Emulator | None]:
+        """Fit a proposal; to polynomials if a mission is long, and if they agree with the density."""
+        # Where bands share the sky, its parameters can have tails that profiles do not show and draws of a
+        # proposal fitted to them do not reach: adaptation then starts with a wide guess.
+        together = given.data.rate.shape[0] > 1
+        density = self._densities(marginal, given)
+        first = Proposal.about(around, PROPOSAL.guess_degrees) if together else profiled(density, around)
+        if not self.outliers and self.method != NUTS and serves(given.data.rate.size, around.mode.size):
+            exact = lambda thetas: marginal.conditionals(thetas, given, self.threads)  # noqa: E731
+            emulator = fitted(exact, first, np.asarray(given.reference), rng)
+            if emulator is not None:
+                emulated = given._replace(emulator=emulator)
+                found = adapt(self._densities(marginal, emulated), first, rng, guess=together)
+                u = found.proposal.draw(rng, EMULATOR.checked)
+                thetas = found.proposal.skewed(u)
+                log_proposal = found.proposal.log_density_at(thetas)
+                off = error(exact, lambda x: marginal.conditionals(x, emulated), thetas, log_proposal)
+                logger.debug("emulator: sd of the error in log density %.3f", off)
+                if off <= EMULATOR.max_error:
+                    return found, emulator
+        return adapt(density, first, rng, guess=together), None
 
     def _some_at_a_time(
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
@@ -245,6 +268,7 @@ class Sampler:
             data = replace(data, hit=jnp.asarray(start.hit))
         given = self.marginal.given(start.reference, data)
         if start.method == METROPOLIS:
+            given = given._replace(emulator=start.emulator)
             assert start.proposal is not None
             return self._metropolis.chain(key, given, start.proposal, draws, pace=start.pace, after=after)
         if start.method == BY_BAND:

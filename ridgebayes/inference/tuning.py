@@ -76,6 +76,19 @@ class Adaptation(NamedTuple):
     max_shift: float = 4.0  # farthest maximum of a quadratic form, in sd of the last proposal
 
 
+class EmulatorFit(NamedTuple):
+    """Polynomials in place of the density of a long mission (`ridgebayes.inference.emulator`)."""
+
+    min_cells: int = 100_000  # fewest cells of a mission for which polynomials save time
+    max_parameters: int = 12  # most nonlinear parameters: more need too many nodes
+    width: float = 1.3  # sd of the nodes about the mode, in those of the first proposal
+    farthest: float = 4.0  # largest coordinate of a vector for which polynomials hold
+    nodes_per_monomial: float = 1.5  # nodes over coefficients of a polynomial
+    max_rms: float = 1.0  # largest rms residual of a quadratic form, in log density
+    max_error: float = 0.1  # largest sd of the error in log density: shifts means by less than 0.02 sd
+    checked: int = 60  # draws at which polynomials are compared with the exact density
+
+
 class Moves(NamedTuple):
     """Chains of proposals for all parameters together (`ridgebayes.inference.metropolis`)."""
 
@@ -137,4 +150,5 @@ class Reweighing(NamedTuple):
 
 
 MODE, PROFILES, PROPOSAL, ADAPTATION = Mode(), Profiles(), ProposalShape(), Adaptation()
-MOVES, BAND_MOVES, CHOICE, REWEIGHING = Moves(), BandMoves(), Choice(), Reweighing()
+EMULATOR, MOVES, BAND_MOVES = EmulatorFit(), Moves(), BandMoves()
+CHOICE, REWEIGHING = Choice(), Reweighing()

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
+from ridgebayes.inference.emulator import Emulator
 from ridgebayes.inference.kernels import Draws, Progress
 from ridgebayes.inference.metropolis import Pace
 from ridgebayes.inference.mode import Gaussian
@@ -27,7 +28,7 @@ from ridgebayes.runs.run import CHECKPOINT, RECORD
 from ridgebayes.runs.runfiles import read_record
 
 LOCK, RESPONSE = "lock", "response.npz"
-_STATE, _STATISTIC = "state_", "statistic_"
+_STATE, _STATISTIC, _EMULATOR, _FRAME = "state_", "statistic_", "emulator_", "frame_"
 
 
 class Checkpoint:
@@ -111,12 +112,21 @@ class Checkpoint:
         around = Gaussian(kept["around_mode"], kept["around_root"])
         tries, *shares = kept["pace"].tolist()
         pace = Pace(int(tries), *shares)
-        return Start(str(kept["method"]), kept["reference"], around, proposal, kept.get("hit"), pace)
+        emulator = None
+        if f"{_EMULATOR}radius" in kept:
+            frame = Proposal(*(kept[f"{_FRAME}{name}"] for name in Proposal._fields))
+            emulator = Emulator(frame, *(kept[f"{_EMULATOR}{name}"] for name in Emulator._fields[1:]))
+        hit = kept.get("hit")
+        return Start(str(kept["method"]), kept["reference"], around, proposal, hit, pace, emulator)
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep the start of the chains of a part."""
         more: dict[str, Any] = start.proposal._asdict() if start.proposal else {}
         more |= {} if start.hit is None else {"hit": start.hit}
+        if start.emulator is not None:
+            frame, *others = start.emulator
+            more |= {f"{_FRAME}{name}": value for name, value in frame._asdict().items()}
+            more |= {f"{_EMULATOR}{n}": x for n, x in zip(Emulator._fields[1:], others, strict=True)}
         more |= {"around_mode": start.around.mode, "around_root": start.around.root, "pace": start.pace}
         self._write(f"start-{part}.npz", {"method": start.method, "reference": start.reference, **more})
 
