@@ -24,7 +24,7 @@ from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.settings import TIMES, Device, Settings
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
-from ridgebayes.inference.tuning import MOVES
+from ridgebayes.inference.tuning import EMULATOR, MOVES
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.cores import one_blas_thread
 
@@ -124,7 +124,9 @@ def run_chains(
     numbers = only or range(len(parts))
     iterations = len(numbers) * settings.chains * (_least_warmup(settings) + settings.draws)
     if sampler is None:
-        threads = max(device.workers // len(numbers), 1)
+        # The last parts of a long mission would leave cores idle; of a short one, threads cost more.
+        long = parts[0].rate.size >= EMULATOR.min_cells
+        threads = device.workers if long else max(device.workers // len(numbers), 1)
         sampler = sampler_of(
             posterior, parts, settings, potential if settings.devices > 1 else None, threads=threads
         )
