@@ -175,13 +175,7 @@ class Sampler:
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
-            # Sampled outliers differ slightly from the most probable ones.
-            own, moved, accepted = self._metropolis.drawn(given, adapted.proposal, int(rng.integers(2**31)))
-            hit = np.asarray(own.data.hit)
-            logger.debug("accepted in chains %.0f %%", 100 * accepted)
-            adapted = adapted._replace(proposal=moved, acceptance=accepted)
-            if accepted < CHOICE.refit_acceptance:
-                adapted = adapt(self._densities(marginal, own), moved, rng)
+            hit, adapted = self._with_outliers(marginal, given, adapted, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
@@ -212,6 +206,31 @@ class Sampler:
                 if off <= EMULATOR.max_error:
                     return found, emulator
         return adapt(density, first, rng, guess=together), None
+
+    def _with_outliers(
+        self, marginal: Marginal, given: Given, adapted: Adapted, rng: np.random.Generator
+    ) -> tuple[NDArray, Adapted]:
+        """Draw outliers, and fit the proposal to them until it is accepted often while they change.
+
+        It was fitted with the most probable outliers, and fewer ScWs are probable outliers than are outliers.
+        """
+
+        def drawn(given: Given, adapted: Adapted) -> tuple[Given, Adapted]:
+            seed = int(rng.integers(2**31))
+            own, moved, accepted = self._metropolis.drawn(given, adapted.proposal, seed)
+            many = np.count_nonzero(own.data.hit)
+            logger.debug("%d outliers: accepted in chains %.0f %%", many, 100 * accepted)
+            return own, adapted._replace(proposal=moved, acceptance=accepted)
+
+        own, best = drawn(given, adapted)
+        for _ in range(CHOICE.outlier_refits):
+            if best.good:
+                break
+            again, found = drawn(own, adapt(self._densities(marginal, own), best.proposal, rng))
+            if found.acceptance <= best.acceptance:
+                break
+            own, best = again, found
+        return np.asarray(own.data.hit), best
 
     def _some_at_a_time(
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
