@@ -218,7 +218,7 @@ class Sampler:
         def drawn(given: Given, adapted: Adapted) -> tuple[Given, Adapted]:
             seed = int(rng.integers(2**31))
             own, moved, accepted = self._metropolis.drawn(given, adapted.proposal, seed)
-            many = np.count_nonzero(own.data.hit)
+            many = np.asarray(own.data.hit).sum()
             logger.debug("%d outliers: accepted in chains %.0f %%", many, 100 * accepted)
             return own, adapted._replace(proposal=moved, acceptance=accepted)
 
