@@ -175,7 +175,7 @@ class Sampler:
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
-            hit, adapted = self._with_outliers(marginal, given, adapted, rng)
+            hit, adapted = self._with_outliers(marginal, given, around, adapted, rng)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
@@ -208,7 +208,7 @@ class Sampler:
         return adapt(density, first, rng, guess=together), None
 
     def _with_outliers(
-        self, marginal: Marginal, given: Given, adapted: Adapted, rng: np.random.Generator
+        self, marginal: Marginal, given: Given, around: Gaussian, adapted: Adapted, rng: np.random.Generator
     ) -> tuple[NDArray, Adapted]:
         """Draw outliers, and fit the proposal to them until it is accepted often while they change.
 
@@ -226,7 +226,9 @@ class Sampler:
         for _ in range(CHOICE.outlier_refits):
             if best.good:
                 break
-            again, found = drawn(own, adapt(self._densities(marginal, own), best.proposal, rng))
+            z = np.asarray(marginal.join(around.mode, own.reference))
+            around, again = self._mode(marginal, z, own.data, precise=False, near=around)
+            again, found = drawn(again, self._adapted(marginal, again, around, rng)[0])
             if found.acceptance <= best.acceptance:
                 break
             own, best = again, found
@@ -329,22 +331,24 @@ class Sampler:
             if np.array_equal(likely, np.asarray(given.data.hit)):
                 break
             z = np.asarray(marginal.join(around.mode, given.reference))
-            around, given = self._mode(marginal, z, replace(data, hit=jnp.asarray(likely)), precise=precise)
+            data = replace(data, hit=jnp.asarray(likely))
+            around, given = self._mode(marginal, z, data, precise=precise, near=around)
         return around, given
 
     def _mode(
-        self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool
+        self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool, near: Gaussian | None = None
     ) -> tuple[Gaussian, Given]:
         """Find the mode of the nonlinear parameters, and the mean of the linear ones there as reference.
 
         Unless `precise`, the mode of a part of the revolutions is taken where it suffices to fit a proposal.
+        The search starts from `near`, the mode with slightly different outliers, if there is one.
         """
         nonlinear = marginal.nonlinear
         scale, shape = self.posterior.scale[nonlinear], self.posterior.sky_shape[nonlinear]
-        best = Gaussian(z[nonlinear], np.diag(scale))
-        others = [best.mode + t * scale for t in CHOICE.sky_starts] if shape.any() else []
+        best = near or Gaussian(z[nonlinear], np.diag(scale))
+        others = [best.mode + t * scale for t in CHOICE.sky_starts] if shape.any() and not near else []
         every = data.rate.size // CHOICE.thinned_cells + 1
-        if every > 1:
+        if every > 1 and not near:
             # First search with some of the revolutions of a long mission: that takes less time.
             best = self._highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
             others = []
@@ -352,7 +356,7 @@ class Sampler:
         few = nonlinear.size <= CHOICE.max_differences
         if precise or not 1 < every <= CHOICE.max_thinning or not few:
             best = self._highest(marginal, given, best, others, shape)
-        else:
+        elif not near:
             best = best._replace(root=best.root / np.sqrt(every))
         if few:
             best = refined(self._densities(marginal, given), best)

@@ -256,17 +256,20 @@ def test_the_proposal_is_fitted_to_outliers_that_are_drawn(monkeypatch, accepted
     class Scripted:
         def drawn(self, given, proposal, seed):
             k = next(numbers)
-            return SimpleNamespace(data=SimpleNamespace(hit=np.full(3, k))), proposals[k], accepted[k]
+            data = SimpleNamespace(hit=np.full(3, k))
+            return SimpleNamespace(data=data, reference=np.zeros(2)), proposals[k], accepted[k]
 
-    def adapt(densities, proposal, rng):
-        fitted.append(proposal)
-        return Adapted(proposal, 0.9, 0.1)
+    def adapted(marginal, given, around, rng):
+        fitted.append(given)
+        return Adapted(proposals[0], 0.9, 0.1), None
 
-    monkeypatch.setattr("ridgebayes.inference.sampler.adapt", adapt)
     sampler = object.__new__(Sampler)
     sampler._metropolis = Scripted()
-    monkeypatch.setattr(sampler, "_densities", lambda marginal, given: None)
-    hit, found = sampler._with_outliers(None, None, Adapted(proposals[0], 0.8, 0.1), np.random.default_rng(0))
+    monkeypatch.setattr(sampler, "_adapted", adapted)
+    monkeypatch.setattr(sampler, "_mode", lambda marginal, z, data, *, precise, near: (near, data))
+    marginal, around = SimpleNamespace(join=np.append), SimpleNamespace(mode=np.zeros(1))
+    first = Adapted(proposals[0], 0.8, 0.1)
+    hit, found = sampler._with_outliers(marginal, None, around, first, np.random.default_rng(0))
     assert len(fitted) == fits
     assert (hit == kept).all()
     assert found.proposal is proposals[kept]
