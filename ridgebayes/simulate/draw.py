@@ -58,6 +58,16 @@ class Expected:
         Flux in the field of view, including the Crab and transients, mCrab, (N, K).
     coefficients
         c_ρkj relative to the level, (revolutions, K, 3), revolutions in ascending order.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate, sky
+    >>> from ridgebayes.instrument.response import Trapezoid
+    >>> bulge = sky.build("mine", [sky.Region.cell("GB", (-10, 10), sky.Shape("sech2", scale=2.0))])
+    >>> truth = simulate.Truth(template=None, intensity={"GB": [0.7, 0.5, 0.4]})
+    >>> terms = simulate.expected(simulate.programme(2, seed=1), truth, sky=bulge, response=Trapezoid())
+    >>> terms.rate.shape, terms.coefficients.shape
+    ((147, 3), (2, 3, 3))
     """
 
     tracer: Floats | None
@@ -116,6 +126,15 @@ def mission(
     ------
     InputError
         If the truth does not fit the sky or the bands, or the level is so low that a rate is not positive.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate, sky
+    >>> bulge = sky.build("mine", [sky.Region.cell("GB", (-10, 10), sky.Shape("sech2", scale=2.0))])
+    >>> truth = simulate.Truth(template=None, intensity={"GB": [0.7, 0.5, 0.4]})
+    >>> scws = simulate.mission(simulate.programme(2, seed=1), truth, sky=bulge, seed=1)
+    >>> scws.rate.shape, scws.band_names, scws.meta["simulated"]
+    ((147, 3), ('A01', 'A02', 'A03'), True)
     """
     check_seed(seed)
     truth, world = truth or Truth(), world or World()
@@ -167,7 +186,18 @@ def expected(
     seed: int = 0,
     cache: bool = True,
 ) -> Expected:
-    """Return the expected rates of `mission` for the same arguments; rows in ascending order of SCW_ID."""
+    """Return the expected rates of `mission` for the same arguments; rows in ascending order of SCW_ID.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate, sky
+    >>> from ridgebayes.instrument.response import Trapezoid
+    >>> bulge = sky.build("mine", [sky.Region.cell("GB", (-10, 10), sky.Shape("sech2", scale=2.0))])
+    >>> truth = simulate.Truth(template=None, intensity={"GB": [0.7, 0.5, 0.4]})
+    >>> terms = simulate.expected(simulate.programme(2, seed=1), truth, sky=bulge, response=Trapezoid())
+    >>> terms.background.mean(axis=0).round()  # cts/s in each band
+    array([ 68.,  46., 265.])
+    """
     world = world or World()
     shining = true_sky(truth, sky, response, world)
     programme = programme.select(np.argsort(programme.scw_id, kind="stable"))

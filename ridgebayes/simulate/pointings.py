@@ -111,6 +111,16 @@ def read_programme(
     ------
     InputError
         If a column or row cannot be used; the message names it.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from ridgebayes import simulate
+    >>> rows = Table({"scw_id": ["010000010010", "010000020010"], "l": [0.0, 2.0], "b": [0.0, 1.0]})
+    >>> rows.write("pointings.csv", overwrite=True)
+    >>> programme = simulate.read_programme("pointings.csv")
+    >>> programme.revolution, programme.phase.round(2)
+    (array([100, 100]), array([0.27, 0.73]))
     """
     check_seed(seed)
     path = Path(path).expanduser()

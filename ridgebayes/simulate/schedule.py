@@ -89,6 +89,13 @@ def programme(
     InputError
         If revolutions are outside the calendar or exceed the four digits of a SCW_ID, or there are fewer
         than `n_revolutions`.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> programme = simulate.programme(3, start=100, stop=2000, seed=1)
+    >>> sorted(set(programme.revolution.tolist()))
+    [507, 1017, 1961]
     """
     check_seed(seed)
     revolutions = _revolutions(n_revolutions, start, stop, seed)

@@ -92,6 +92,13 @@ class Truth:
     ------
     InputError
         If lists do not fit the number of bands, energies are outside 15–1000 keV, or values are out of range.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> truth = simulate.Truth(bands=simulate.BANDS[:2], gb_fov=[150.0, 90.0])
+    >>> truth.level_mjd([55000.0]).round(1)  # cts/s, a column for each band
+    array([[81.1, 51.9]])
     """
 
     bands: Sequence[Band] = spectra.BANDS
@@ -152,7 +159,15 @@ class Truth:
         )
 
     def crab_mjd(self, mjd: ArrayLike) -> Floats:
-        """C_k(t), cts/s, shape (N, K)."""
+        """C_k(t), cts/s, shape (N, K).
+
+        Examples
+        --------
+        >>> from ridgebayes import simulate
+        >>> simulate.Truth().crab_mjd([53000.0, 59000.0]).round(1)
+        array([[134.7,  18.9,  22. ],
+               [102.9,  15.1,  18.2]])
+        """
         values = self.values()
         return values.crab_rate * _cubic(values.crab_shape, mjd)
 

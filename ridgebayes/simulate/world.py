@@ -35,6 +35,13 @@ class Outliers:
         Offset in standard deviations of the ScW: counting noise, excess scatter and scatter of the Crab.
     together
         If True, outliers are offset in all bands with the same sign; otherwise each band has its own.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> world = simulate.World(outliers=simulate.Outliers(fraction=0.02, size=6.0))
+    >>> world.as_dict()
+    {'outliers': {'fraction': 0.02, 'size': 6.0, 'together': True}}
     """
 
     fraction: float = 0.005
@@ -54,6 +61,12 @@ class CorrelatedNoise:
     ----------
     coefficient
         Correlation of successive ScWs (autoregressive, order one); the variance does not change.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> simulate.World(correlated_noise=simulate.CorrelatedNoise(coefficient=0.5)).as_dict()
+    {'correlated_noise': {'coefficient': 0.5}}
     """
 
     coefficient: float = 0.7
@@ -73,6 +86,12 @@ class SharedNoise:
     ----------
     correlation
         Correlation coefficient between any two bands.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> simulate.World(shared_noise=simulate.SharedNoise(correlation=0.5)).as_dict()
+    {'shared_noise': {'correlation': 0.5}}
     """
 
     correlation: float = 0.8
@@ -91,6 +110,12 @@ class WrongTemplate:
         Factor on latitudes.
     shift_deg
         Shift towards positive latitude, degrees.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> simulate.World(wrong_template=simulate.WrongTemplate(stretch=1.2)).as_dict()
+    {'wrong_template': {'stretch': 1.2, 'shift_deg': 0.5}}
     """
 
     stretch: float = 1.4
@@ -112,6 +137,12 @@ class StrongBar:
     ----------
     factor
         Ratio of bar to disc, relative to that of the template.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> simulate.World(strong_bar=simulate.StrongBar(factor=2.0)).as_dict()
+    {'strong_bar': {'factor': 2.0}}
     """
 
     factor: float = 1.5
@@ -135,6 +166,12 @@ class Transients:
         Mean peak flux in 25–60 keV (exponential distribution).
     decay_d
         Decay time, days.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> simulate.World(transients=simulate.Transients(per_year=24.0)).as_dict()
+    {'transients': {'per_year': 24.0, 'peak_mcrab': 10.0, 'decay_d': 20.0}}
     """
 
     per_year: float = 12.0
@@ -157,6 +194,13 @@ class CrabStep:
         Relative change after `mjd`.
     mjd
         Time of the step, MJD (TT).
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> world = simulate.World(crab_step=simulate.CrabStep(size=0.1, mjd=57000.0))
+    >>> world.crab_factor([56000.0, 58000.0])
+    array([1. , 1.1])
     """
 
     size: float = 0.04
@@ -179,6 +223,12 @@ class NoisyTracer:
     error
         Error of the measured tracer in units of its counting error: 1 if the whole detector counts it, 3 for
         a ninth of the detector.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> simulate.World(noisy_tracer=simulate.NoisyTracer(error=1.0)).names
+    ('noisy_tracer',)
     """
 
     error: float = 3.0
@@ -189,7 +239,15 @@ class NoisyTracer:
 
 @dataclass(frozen=True, repr=False)
 class World:
-    """Differences from the model and their sizes; None turns one off."""
+    """Differences from the model and their sizes; None turns one off.
+
+    Examples
+    --------
+    >>> from ridgebayes import simulate
+    >>> world = simulate.World(outliers=simulate.Outliers(size=10.0), crab_step=simulate.CrabStep())
+    >>> world.names
+    ('outliers', 'crab_step')
+    """
 
     outliers: Outliers | None = None
     correlated_noise: CorrelatedNoise | None = None
@@ -208,6 +266,12 @@ class World:
         ------
         InputError
             If a name is unknown; the message gives the nearest one.
+
+        Examples
+        --------
+        >>> from ridgebayes import simulate
+        >>> simulate.World.on("shared_noise", "crab_step").as_dict()
+        {'shared_noise': {'correlation': 0.8}, 'crab_step': {'size': 0.04, 'mjd': 57000.0}}
         """
         wanted = SWITCHES if EVERYTHING in names else names
         for name in wanted:
@@ -217,7 +281,14 @@ class World:
 
     @classmethod
     def everything(cls) -> World:
-        """Return a world with all switches on at their default sizes."""
+        """Return a world with all switches on at their default sizes.
+
+        Examples
+        --------
+        >>> from ridgebayes import simulate
+        >>> simulate.World.everything().names == simulate.SWITCHES
+        True
+        """
         return cls.on(EVERYTHING)
 
     @property

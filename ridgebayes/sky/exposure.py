@@ -58,6 +58,15 @@ def exposure(scws: Pointings, sky: Sky, response: Response, *, cache: bool = Tru
     ------
     InputError
         If pointings are not finite.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.instrument.response import Trapezoid
+    >>> scws, bulge = rb.read_scws("mission.fits"), rb.sky.load("example").select("bulge")
+    >>> exposure = rb.sky.exposure(scws, bulge, Trapezoid())
+    >>> exposure.shape == (len(scws), 1), float(exposure.max().round())  # deg²
+    (True, 263.0)
     """
     ra, dec = np.asarray(scws.ra, float), np.asarray(scws.dec, float)
     roll = None if scws.roll is None else np.asarray(scws.roll, float)
@@ -94,6 +103,16 @@ def point_response(scws: Pointings, coord: SkyCoord, response: Response) -> Floa
     -------
     ndarray
         (N,), between 0 and about 1.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.instrument.response import Trapezoid
+    >>> from ridgebayes.table.scw import CRAB
+    >>> scws = rb.read_scws("mission.fits")
+    >>> response = rb.sky.point_response(scws, CRAB, Trapezoid())
+    >>> float(response.min()), float(response[scws.crab].max().round(2))
+    (0.0, 1.0)
     """
     target = coord.transform_to(ICRS())
     if scws.roll is None:
@@ -114,6 +133,15 @@ def uncovered(a: ArrayLike, names: Sequence[str], *, tiny: float = 1e-4) -> list
         Names of the M regions.
     tiny
         A region counts as unseen if its largest exposure is at most this fraction of that of all regions.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.instrument.response import Trapezoid
+    >>> scws, sky = rb.read_scws("mission.fits"), rb.sky.load("example")
+    >>> bulge = scws.select((abs(scws.lon) < 10) & (abs(scws.lat) < 10))
+    >>> rb.sky.uncovered(rb.sky.exposure(bulge, sky, Trapezoid()), sky.names)
+    ['Cygnus', 'anticentre']
     """
     best = np.asarray(a, float).max(axis=0, initial=0.0)
     return [name for name, value in zip(names, best, strict=True) if value <= tiny * best.max(initial=0.0)]

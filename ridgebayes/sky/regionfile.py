@@ -47,7 +47,14 @@ _MAPS = (".fits", ".fits.gz", ".fit", ".fit.gz")
 
 
 def shipped() -> list[str]:
-    """Return the names of the region files that come with the package."""
+    """Return the names of the region files that come with the package.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> sky.shipped()
+    ['bar_disc', 'coarse', 'example', 'milkyway', 'starlight']
+    """
     folder = resources.files("ridgebayes.data.regions")
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
 

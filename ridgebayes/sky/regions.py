@@ -39,6 +39,14 @@ class Shape:
         Degrees, for ``sech2`` and ``gauss``.
     file
         Full path, for ``template``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes import sky
+    >>> lat = np.array([0.0, 2.0, 4.0])
+    >>> sky.Shape("gauss", scale=2.0).profile(np.zeros(3), lat, lookup=None).round(3)
+    array([1.   , 0.607, 0.135])
     """
 
     kind: Kind = "uniform"
@@ -83,6 +91,14 @@ class Region:
         Radius of a circle around the centre, degrees; None otherwise. The core of a circle is the circle.
     shape
         Shape of the surface brightness.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes import sky
+    >>> cygnus = sky.Region("Cygnus", centre_lon=80.0, centre_lat=0.0, radius=5.0)
+    >>> cygnus.contains(np.array([80.0, 86.0]), np.array([0.0, 0.0]))
+    array([ True, False])
     """
 
     name: str
@@ -104,18 +120,41 @@ class Region:
         core_lat: float = 5.0,
         lat_max: float = 30.0,
     ) -> Region:
-        """Return a longitude cell × a shape, cut at ``|b| = lat_max``, core at ``|b| ≤ core_lat``."""
+        """Return a longitude cell × a shape, cut at ``|b| = lat_max``, core at ``|b| ≤ core_lat``.
+
+        Examples
+        --------
+        >>> from ridgebayes import sky
+        >>> cell = sky.Region.cell("GB", (-10, 10), sky.Shape("sech2", scale=2.0))
+        >>> cell.lat, cell.core_lat
+        ((-30.0, 30.0), (-5.0, 5.0))
+        """
         core = (-core_lat, core_lat)
         return cls(name, wrap(sum(lon) / 2), 0.0, lon, (-lat_max, lat_max), core, shape=shape)
 
     @classmethod
     def box(cls, name: str, lon: tuple[float, float], lat: tuple[float, float]) -> Region:
-        """Return a uniform range of longitude and latitude."""
+        """Return a uniform range of longitude and latitude.
+
+        Examples
+        --------
+        >>> from ridgebayes import sky
+        >>> sky.Region.box("north", (170, 190), (60, 90)).centre_lon  # longitudes may run beyond 180
+        180.0
+        """
         return cls(name, wrap(sum(lon) / 2), sum(lat) / 2, lon, lat, lat)
 
     @classmethod
     def circle(cls, name: str, lon: float, lat: float, radius: float) -> Region:
-        """Return a uniform disc of the sky."""
+        """Return a uniform disc of the sky.
+
+        Examples
+        --------
+        >>> from ridgebayes import sky
+        >>> cygnus = sky.build("mine", [sky.Region.circle("Cygnus", 80.0, 0.0, 5.0)])
+        >>> print(cygnus.weights.sum().round(1))  # its solid angle, deg²
+        78.5
+        """
         return cls(name, wrap(lon), lat, radius=radius)
 
     def contains(self, lon: Floats, lat: Floats) -> Bools:

@@ -49,6 +49,15 @@ class Sky:
     nodes
         (weights.nnz, 3) galactic unit vectors: centroid of the flux of each stored element of ``weights``
         within its pixel. Nside 64 is sufficient with centroids instead of pixel centres.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> example = sky.load("example")
+    >>> example.names
+    ('bulge', 'first quadrant', 'fourth quadrant', 'Cygnus', 'anticentre')
+    >>> example.nside, example.centre_lon
+    (64, array([  0. ,  37.5, -37.5,  80. , 180. ]))
     """
 
     name: str
@@ -121,6 +130,12 @@ class Sky:
         ------
         InputError
             If a name is unknown, or none is given.
+
+        Examples
+        --------
+        >>> from ridgebayes import sky
+        >>> sky.load("example").select(["Cygnus", "bulge"]).names
+        ('Cygnus', 'bulge')
         """
         rows = [self.index(name) for name in ([names] if isinstance(names, str) else names)]
         if not rows:
@@ -148,7 +163,14 @@ class Sky:
         return build(self.name, self.regions, nside=self.nside, stretch=stretch, shift=shift)
 
     def record(self) -> dict[str, Any]:
-        """Return a record, for TOML, from which `from_record` builds this sky again."""
+        """Return a record, for TOML, from which `from_record` builds this sky again.
+
+        Examples
+        --------
+        >>> from ridgebayes import sky
+        >>> sorted(sky.load("example").record())
+        ['name', 'nside', 'regions', 'solid_angles']
+        """
         return {
             "name": self.name,
             "nside": self.nside,
@@ -169,6 +191,15 @@ class Sky:
         ndarray
             (M, M) deg². Element r of ``fov_matrix @ intensity`` is the flux of the whole sky model, mCrab, in
             the field of view of a pointing at the centre of region r.
+
+        Examples
+        --------
+        >>> from ridgebayes import sky
+        >>> from ridgebayes.instrument.response import Trapezoid
+        >>> inner = sky.load("example").select(["bulge", "first quadrant"])
+        >>> inner.fov_matrix(Trapezoid()).round(1)  # deg²: a row for each pointing
+        array([[260.8,   0.7],
+               [  0. , 200. ]])
         """
         return self.fov_exposure(self.centre_lon, self.centre_lat, response)
 
@@ -186,6 +217,17 @@ class Sky:
         -------
         ndarray
             (N, M) deg²: times intensities in mCrab/deg² it is the flux in the field of view, mCrab.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ridgebayes import sky
+        >>> from ridgebayes.instrument.response import Trapezoid
+        >>> bulge = sky.load("example").select("bulge")
+        >>> bulge.fov_exposure(np.array([0.0, 15.0, 40.0]), np.zeros(3), Trapezoid()).round(1)
+        array([[260.8],
+               [ 97.2],
+               [  0. ]])
         """
         return roll_averaged(self, unit_vectors(lon, lat), response)
 
@@ -205,6 +247,12 @@ def load(source: Sky | str | Path, *, nside: int = 64) -> Sky:
     ------
     InputError
         If the region file is missing or wrong, regions overlap, or a region has no brightness.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> len(sky.load("coarse")), len(sky.load("example"))
+    (18, 5)
     """
     if isinstance(source, Sky):
         return source
@@ -222,6 +270,13 @@ def from_record(record: Mapping[str, Any]) -> Sky:
     ------
     InputError
         If it cannot be built, or differs because a template file was changed or is missing.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> record = sky.load("example").select(["bulge", "Cygnus"]).record()
+    >>> sky.from_record(record).names
+    ('bulge', 'Cygnus')
     """
     try:
         regions = []
@@ -261,6 +316,13 @@ def build(
     ------
     InputError
         If regions overlap, or a region is dark in its core.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> bulge = sky.Region.cell("bulge", (-10, 10), sky.Shape("sech2", scale=2.0))
+    >>> sky.build("mine", [bulge, sky.Region.circle("Cygnus", 80.0, 0.0, 5.0)]).names
+    ('bulge', 'Cygnus')
     """
     if nside < 1 or nside & (nside - 1) or nside > _FINEST // 2:
         raise InputError(f"sky '{name}': nside {nside} is not a power of 2 up to {_FINEST // 2}: take 64")

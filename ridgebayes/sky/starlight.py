@@ -63,6 +63,14 @@ class Freudenreich:
         Beyond cylindrical radius ``bar_end`` the bar is multiplied by exp(−((R − bar_end)/bar_fall)²).
     bar_to_disc
         Emissivity of the bar over that of the disc without its hole, both at the centre.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> stars = sky.Freudenreich(bar_to_disc=2.0)
+    >>> brightness = stars.brightness([0, 10, 90], [0, 0, 0])
+    >>> (brightness / brightness[0]).round(3)
+    array([1.   , 0.399, 0.031])
     """
 
     sun: float = 8.5
@@ -181,6 +189,13 @@ def starlight(
     ndarray
         Surface brightness (per solid angle) at the pixel centres, RING order, galactic frame; the sum of bar
         and disc is 1 towards the Galactic centre.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> bar = sky.starlight(32, component="bar") / sky.starlight(32)
+    >>> round(float(bar.max()), 2), round(float(bar.min()), 2)  # share of the bar
+    (0.75, 0.0)
     """
     model = model or Freudenreich()
 

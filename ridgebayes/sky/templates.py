@@ -57,6 +57,17 @@ def read_template(path: str | Path) -> Floats:
     ------
     InputError
         If the file is missing, not FITS, neither HEALPix nor a celestial image, or has no positive pixel.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from ridgebayes import sky
+    >>> column = fits.Column("brightness", "D", array=sky.starlight(32))
+    >>> hdu = fits.BinTableHDU.from_columns([column])
+    >>> hdu.header.update(ORDERING="RING", COORDSYS="G", NSIDE=32)
+    >>> hdu.writeto("starlight.fits", overwrite=True)
+    >>> sky.read_template("starlight.fits").size  # 12 nside²
+    12288
     """
     path = Path(path)
     if not path.is_file():
