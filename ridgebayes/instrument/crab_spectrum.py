@@ -58,6 +58,13 @@ class CrabSpectrum:
     ------
     InputError
         If a value is not finite or out of range, or a break has no index above it.
+
+    Examples
+    --------
+    >>> from ridgebayes.instrument.crab_spectrum import CrabSpectrum
+    >>> crab = CrabSpectrum(norm=10.0, index=2.1)
+    >>> print(f"{crab.erg_per_mcrab(25, 60):.3g} erg/s/cm²")
+    9.73e-12 erg/s/cm²
     """
 
     norm: float
@@ -181,7 +188,14 @@ NAMED = {"default": CRAB, "atel4869": ATEL4869}
 
 
 def mean_energy(e_min: ArrayLike, e_max: ArrayLike) -> Floats:
-    """Geometric mean of the edges of bands, keV, at which :meth:`CrabSpectrum.kev2` is plotted."""
+    """Geometric mean of the edges of bands, keV, at which :meth:`CrabSpectrum.kev2` is plotted.
+
+    Examples
+    --------
+    >>> from ridgebayes.instrument.crab_spectrum import mean_energy
+    >>> mean_energy([25, 60], [60, 80]).round(1)
+    array([38.7, 69.3])
+    """
     low, high = _edges(e_min, e_max)
     return np.sqrt(low * high)
 
@@ -199,6 +213,14 @@ def crab_spectrum(source: str | Mapping[str, Any] | CrabSpectrum | None = None) 
     ------
     InputError
         If a name or key is unknown, a key is repeated or missing, or a value is not a number or out of range.
+
+    Examples
+    --------
+    >>> from ridgebayes.instrument.crab_spectrum import crab_spectrum
+    >>> crab_spectrum("norm=10,index=2.1,label=mine").to_dict()
+    {'norm': 10.0, 'index': 2.1, 'label': 'mine'}
+    >>> crab_spectrum("atel4869").e_break  # keV
+    100.0
     """
     if source is None:
         return CRAB

@@ -85,6 +85,14 @@ class Gaussian:
     ------
     InputError
         If the width is out of range, or so small that redistribution should be neglected.
+
+    Examples
+    --------
+    >>> from ridgebayes.instrument.redistribution import Gaussian
+    >>> detector = Gaussian(fwhm=0.08)
+    >>> share = detector.area([25.0], [60.0])[0]  # of the photons of each energy
+    >>> detector.energy[share > 0.5].round(1)[[0, -1]]
+    array([25.1, 59.6])
     """
 
     fwhm: float
@@ -154,6 +162,16 @@ class Matrix:
         (N, C + 1) cumulative area of the channels below each edge.
     spec, name
         Text from which it is built again, with a hash of the files; name for messages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.instrument.redistribution import Matrix
+    >>> energy, width, edges = np.array([40.0, 80.0]), np.array([40.0, 40.0]), np.array([20.0, 60.0, 100.0])
+    >>> cumulative = np.array([[0.0, 1.0, 1.0], [0.0, 0.1, 1.0]])  # a tenth leaks below 60 keV
+    >>> matrix = Matrix(energy, width, edges, cumulative, spec="", name="my matrix")
+    >>> matrix.area([20.0], [60.0])  # of one band, for both photon energies
+    Array([[1. , 0.1]], dtype=float64)
     """
 
     energy: Floats
@@ -181,13 +199,36 @@ class Matrix:
 
 
 def mcrab_weights(found: Redistribution, low: ArrayLike, high: ArrayLike, crab: CrabSpectrum) -> Array:
-    """Weights that fold photons at `found.energy` into mCrab, (K, N), for bands of (K,) edges in keV."""
+    """Weights that fold photons at `found.energy` into mCrab, (K, N), for bands of (K,) edges in keV.
+
+    Examples
+    --------
+    >>> from ridgebayes.instrument.crab_spectrum import CRAB
+    >>> from ridgebayes.instrument.redistribution import Gaussian, mcrab_weights
+    >>> detector = Gaussian(fwhm=0.08)
+    >>> weights = mcrab_weights(detector, [25.0, 60.0], [60.0, 80.0], CRAB)
+    >>> (weights @ CRAB.photons(detector.energy)).round()  # the Crab in each band
+    Array([1000., 1000.], dtype=float64)
+    """
     area = found.area(low, high) * found.width
     return 1e3 * area / (area * crab.photons(found.energy)).sum(-1, keepdims=True)
 
 
 def check_bands(found: Redistribution, edges: ArrayLike) -> None:
-    """Raise an InputError if a matrix does not cover a band; edges are (2, K) in keV."""
+    """Raise an InputError if a matrix does not cover a band; edges are (2, K) in keV.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.instrument.redistribution import Matrix, check_bands
+    >>> energy, width, edges = np.array([40.0, 80.0]), np.array([40.0, 40.0]), np.array([20.0, 60.0, 100.0])
+    >>> cumulative = np.array([[0.0, 1.0, 1.0], [0.0, 0.1, 1.0]])  # a tenth leaks below 60 keV
+    >>> matrix = Matrix(energy, width, edges, cumulative, spec="", name="my matrix")
+    >>> check_bands(matrix, [[60.0], [120.0]])
+    Traceback (most recent call last):
+        ...
+    ridgebayes.errors.InputError: band 60-120 keV: the channels of my matrix reach from 20 to 100 keV ...
+    """
     if isinstance(found, Matrix):
         for low, high in np.asarray(edges, float).T:
             if low < found.edges[0] * (1 - 1e-6) or high > found.edges[-1] * (1 + 1e-6):
@@ -211,6 +252,12 @@ def redistribution(source: str | Redistribution) -> Redistribution:
     ------
     InputError
         If a key is unknown, a value is not a number, or a file is missing, no such matrix, or was changed.
+
+    Examples
+    --------
+    >>> from ridgebayes.instrument.redistribution import redistribution
+    >>> redistribution("fwhm=0.08,at=60,power=-0.5")
+    Gaussian(fwhm=0.08, at=60.0, power=-0.5)
     """
     if not isinstance(source, str):
         return source

@@ -56,6 +56,14 @@ class Parameter:
     nonlinear
         True for a parameter with unbounded support in which the rates are not linear, for example because it
         multiplies others as the Crab rate does. It affects only the speed of sampling.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist
+    >>> from ridgebayes.priors import Parameter
+    >>> flux = Parameter(dist.HalfNormal(2.0), "mCrab", ("band",), "flux of a source")
+    >>> flux.within, flux.fixed  # no negative flux, because the first prior has none
+    ((0.0, inf), False)
     """
 
     prior: Prior
@@ -110,6 +118,14 @@ def with_priors(parameters: Mapping[str, Parameter], changes: Mapping[str, Any])
     InputError
         If a name is unknown (the message gives the nearest one), a prior is invalid, or it allows values that
         the parameter cannot have.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.priors import describe, with_priors
+    >>> changed = with_priors(rb.models.crab().parameters, {"background.scatter": "HalfNormal(0.01)"})
+    >>> describe(changed["background.scatter"].prior)
+    'HalfNormal(0.01)'
     """
     changed = dict(parameters)
     for name, prior in changes.items():
@@ -180,6 +196,17 @@ class Parameters:
         Axis → length.
     known
         Values that were drawn before.
+
+    Examples
+    --------
+    >>> from numpyro.handlers import seed
+    >>> from ridgebayes.priors import Parameter, Parameters, parse_prior
+    >>> flux = Parameter(parse_prior("HalfNormal(2)"), "mCrab", ("band",), "flux of a source")
+    >>> p = Parameters({"flux": flux}, {"band": 3})
+    >>> with seed(rng_seed=0):
+    ...     drawn = p("flux")
+    >>> drawn.shape, "index" in p
+    ((3,), False)
     """
 
     def __init__(
@@ -262,6 +289,14 @@ def read_priors(path: str | Path) -> dict[str, Any]:
     ------
     InputError
         If the file is wrong; the message names file and key.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ridgebayes.priors import read_priors
+    >>> _ = Path("priors.toml").write_text('"background.scatter" = "HalfNormal(0.02)"')
+    >>> read_priors("priors.toml")
+    {'background.scatter': 'HalfNormal(0.02)'}
     """
     path = Path(path)
     try:
@@ -300,6 +335,15 @@ def priors_toml(parameters: Mapping[str, Parameter]) -> str:
     """Write priors as TOML for `read_priors`, with units and meanings as comments.
 
     A prior without text (see `spell`) is a comment in the file; reading keeps that of the model.
+
+    Examples
+    --------
+    >>> from ridgebayes.priors import Parameter, parse_prior, priors_toml
+    >>> flux = Parameter(parse_prior("HalfNormal(2)"), "mCrab", ("band",), "flux of a source")
+    >>> print(priors_toml({"source.flux": flux}))
+    [source]
+    # flux of a source [mCrab]
+    flux = "HalfNormal(2)"
     """
     document = tomlkit.document()
     tables: dict[str, Any] = {"": document}
@@ -323,7 +367,15 @@ def priors_toml(parameters: Mapping[str, Parameter]) -> str:
 
 
 def parameter_rows(parameters: Mapping[str, Parameter]) -> list[tuple[str, str, str, str, str]]:
-    """Return the names of the columns, then name, prior, unit, axes and meaning of each parameter."""
+    """Return the names of the columns, then name, prior, unit, axes and meaning of each parameter.
+
+    Examples
+    --------
+    >>> from ridgebayes.priors import Parameter, parameter_rows, parse_prior
+    >>> flux = Parameter(parse_prior("HalfNormal(2)"), "mCrab", ("band",), "flux of a source")
+    >>> parameter_rows({"flux": flux})[1]
+    ('flux', 'HalfNormal(2)', 'mCrab', 'band', 'flux of a source')
+    """
     return [("parameter", "prior", "unit", "axes", "meaning")] + [
         (name, describe(p.prior), p.unit.replace(" / ", "/"), "×".join(p.dims) or "-", p.meaning)
         for name, p in parameters.items()
@@ -339,6 +391,14 @@ def format_parameters(parameters: Mapping[str, Parameter], width: int = _COLUMNS
         Name → parameter.
     width
         Width of the terminal, characters.
+
+    Examples
+    --------
+    >>> from ridgebayes.priors import Parameter, format_parameters, parse_prior
+    >>> flux = Parameter(parse_prior("HalfNormal(2)"), "mCrab", ("band",), "flux of a source")
+    >>> print(format_parameters({"flux": flux}))
+    parameter  prior          unit   axes  meaning
+    flux       HalfNormal(2)  mCrab  band  flux of a source
     """
     rows = parameter_rows(parameters)
     most = (40, 30, 12, 20)

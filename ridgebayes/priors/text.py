@@ -102,6 +102,12 @@ def parse_prior(text: str) -> Prior:
     ------
     InputError
         If the text is anything else.
+
+    Examples
+    --------
+    >>> from ridgebayes.priors import describe, parse_prior
+    >>> describe(parse_prior("Shared(HalfNormal(0.02), band)")), parse_prior("0.5")
+    ('Shared(HalfNormal(0.02), band)', 0.5)
     """
     try:
         if len(text) > MAX_LENGTH:
@@ -248,6 +254,13 @@ def spell(prior: Prior) -> str | None:
     str or None
         None if a prior has no text, for example one of a user's class or one transformed by an arbitrary
         function. The text is checked by parsing it.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist
+    >>> from ridgebayes.priors import spell
+    >>> spell(dist.Uniform(0.0, 10.0).expand((3,)))
+    'Uniform(0, 10).expand([3])'
     """
     try:
         text = _write(prior, _exact)
@@ -257,7 +270,15 @@ def spell(prior: Prior) -> str | None:
 
 
 def describe(prior: Prior) -> str:
-    """Describe a prior in short form: ``Normal(0, 2)``, or ``fixed 1``."""
+    """Describe a prior in short form: ``Normal(0, 2)``, or ``fixed 1``.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist
+    >>> from ridgebayes.priors import describe
+    >>> describe(dist.Normal(0.0, 2.0)), describe(1.0)
+    ('Normal(0, 2)', 'fixed 1')
+    """
     if not isinstance(prior, dist.Distribution | Shared):
         return f"fixed {_short(prior)}"
     try:

@@ -15,7 +15,7 @@ from ridgebayes import models, simulate, write_scws
 from tests.helpers.event_maker import make_events, write_events
 
 API = Path(__file__).parents[2] / "docs" / "api"
-FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL | doctest.ELLIPSIS
 
 
 def examples():
