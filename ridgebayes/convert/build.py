@@ -41,7 +41,15 @@ _CALENDAR_D = 10.0  # days: the calendar is good to a quarter of a day, to a few
 
 @dataclass(frozen=True)
 class Converted:
-    """A converted table, its complete mapping, one line for every guess, and for every column not used."""
+    """A converted table, its complete mapping, one line for every guess, and for every column not used.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import convert
+    >>> done = convert(["mission.fits"])
+    >>> done.notes[0], done.mapping.columns["exposure"]
+    ('scw_id: column SCW_ID', 'EXPOSURE')
+    """
 
     scws: ScWTable
     mapping: Mapping
@@ -90,6 +98,13 @@ def convert(
     ------
     InputError
         One line: what is ambiguous or missing, with the line for the mapping; or what is wrong in which row.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import BandColumns, Mapping, convert
+    >>> soft = BandColumns("soft", 25.0, 60.0, rate="RATE", stat_err="STAT_ERR", element=1)
+    >>> convert(["mission.fits"], Mapping(bands=(soft,))).scws.band_names
+    ('soft',)
     """
     if not paths:
         raise InputError("no source given: name the file of the rates")

@@ -28,7 +28,16 @@ _OPTIONAL = ("revolution", "roll", "tracer", "tracer_err", "source")
 
 @dataclass(frozen=True)
 class Guess:
-    """A mapping with all parts filled, what in it was guessed, and what could not be."""
+    """A mapping with all parts filled, what in it was guessed, and what could not be.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import guess
+    >>> from ridgebayes.convert.sources import open_source
+    >>> found = guess([open_source("mission.fits")])
+    >>> found.problems, found.mapping.columns["exposure"]
+    ([], 'EXPOSURE')
+    """
 
     mapping: Mapping
     notes: list[str]
@@ -83,6 +92,14 @@ def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revoluti
     ------
     InputError
         Where the mapping names a column that is not there, or a column cannot be read.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import guess
+    >>> from ridgebayes.convert.sources import open_source
+    >>> found = guess([open_source("mission.fits")])
+    >>> [band.name for band in found.mapping.bands]
+    ['A01', 'A02']
     """
     mapping = mapping or Mapping()
     for source in sources:

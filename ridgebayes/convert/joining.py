@@ -50,6 +50,14 @@ def append(
     InputError
         Different bands, simulated and real tables, different OSA versions, a column that one lacks, cuts of
         different names in the same bit, or duplicates.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.convert import append
+    >>> old, new = (rb.read_scws(name, screened=False) for name in ("mission.fits", "new.fits"))
+    >>> len(append([old, new])) == len(old) + len(new)
+    True
     """
     if duplicates not in DUPLICATES:
         raise InputError(f"duplicates is '{duplicates}': choose one of {', '.join(DUPLICATES)}")

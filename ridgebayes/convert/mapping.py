@@ -50,6 +50,13 @@ class BandColumns:
 
     `element` (from 1) picks from vector columns; `file` (from 1) is the source, where each band has its own.
     `stat_err` None: square root of the counts.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import BandColumns, Mapping
+    >>> band = BandColumns("A01", 25.0, 60.0, rate="R_25_60", stat_err="E_25_60")
+    >>> Mapping(bands=(band,)).bands[0].rate
+    'R_25_60'
     """
 
     name: str
@@ -83,6 +90,19 @@ class Mapping:
         FITS extension.
     simulated, origin, osa_version
         Where the source does not state them.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import Mapping, dump_mapping
+    >>> mapping = Mapping(columns={"scw_id": "SWID", "time": "TMID"}, system="ijd", scale="tt")
+    >>> print(dump_mapping(mapping))
+    [columns]
+    scw_id = "SWID" # identifier, 12 digits or an integer
+    time = "TMID" # middle of the ScW, or ["start", "end"]; left out: from the phase and a revolution table
+    <BLANKLINE>
+    [time]
+    system = "ijd"
+    scale = "tt"
     """
 
     columns: dict[str, str | tuple[str, str]] = field(default_factory=dict)
@@ -105,6 +125,14 @@ def load_mapping(path: str | PathLike[str]) -> Mapping:
     ------
     InputError
         Not TOML, an unknown key (the nearest is named), or a value of the wrong kind.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ridgebayes.convert import load_mapping
+    >>> _ = Path("mapping.toml").write_text('columns.exposure = "LIVETIME"')
+    >>> load_mapping("mapping.toml").columns
+    {'exposure': 'LIVETIME'}
     """
     path = Path(path).expanduser()
     try:
@@ -157,6 +185,19 @@ def dump_mapping(mapping: Mapping, remarks: Sequence[str] = ()) -> str:
         What to write.
     remarks
         Lines for the head, as comments.
+
+    Examples
+    --------
+    >>> from ridgebayes.convert import Mapping, dump_mapping
+    >>> print(dump_mapping(Mapping(columns={"exposure": "LIVETIME"}), ["Rates of 2025."]))
+    # Rates of 2025.
+    <BLANKLINE>
+    [columns]
+    exposure = "LIVETIME" # live time
+    <BLANKLINE>
+    # [time]  # where its values do not say what they are
+    # system = "mjd"  # mjd, ijd, jd, iso
+    # scale = "tt"  # tt, utc, tai, tdb, tcg, tcb
     """
     document = tomlkit.document()
     for remark in remarks:

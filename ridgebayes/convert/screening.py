@@ -43,6 +43,15 @@ class Cuts:
         in any band.
     short
         SHORT: exposure below so many seconds.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.convert import Cuts, screen
+    >>> scws = rb.read_scws("mission.fits", screened=False)
+    >>> screened = screen(scws, Cuts(flare=None, phase=None, outlier=None, short=1600.0))
+    >>> bool((scws.exposure[screened.screen > 0] < 1600.0).all())
+    True
     """
 
     flare: float | None = 6.0
@@ -71,6 +80,16 @@ def screen(scws: ScWTable, cuts: Cuts | None = None) -> ScWTable:
     ------
     InputError
         A threshold that is none, or a bit that the table uses for another cut.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.convert import Cuts, screen
+    >>> scws = screen(rb.read_scws("mission.fits", screened=False), Cuts(outlier=None))
+    >>> list(scws.meta["screening"])
+    ['FLARE', 'BELT', 'SHORT']
+    >>> scws.meta["screening"]["BELT"]["log"]
+    'phase outside 0.04 to 0.96: 0 of 1511 ScWs'
     """
     cuts = cuts or Cuts()
     _check(cuts)
@@ -114,6 +133,14 @@ def clear(scws: ScWTable, names: Sequence[str] | None = None) -> ScWTable:
     ------
     InputError
         When the table has no such cut.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.convert import Cuts, clear, screen
+    >>> flagged = screen(rb.read_scws("mission.fits", screened=False), Cuts(outlier=None))
+    >>> sorted(clear(flagged, ["FLARE"]).meta["screening"]), clear(flagged).screen
+    (['BELT', 'SHORT'], None)
     """
     screening = dict(scws.meta.get("screening", {}))
     if names is None:

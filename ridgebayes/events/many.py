@@ -39,6 +39,14 @@ class Outcome:
         One line for each unusable event list, with the reason.
     reused
         Number of event lists whose rates were kept from an earlier run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ridgebayes.events import measure_files, parse_bands
+    >>> done = measure_files([Path("missing.fits")], parse_bands("25-60"))
+    >>> list(done.skipped.values())
+    ['missing.fits: no such file: check the name']
     """
 
     rates: list[ScWRates] = field(default_factory=list)
@@ -100,6 +108,14 @@ def measure_files(
     InputError
         If a PIF file cannot be used (its sources would not be removed), the folder cannot be written, or a
         process was killed. Unusable event lists do not raise.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ridgebayes.events import measure_files, parse_bands
+    >>> done = measure_files([Path("isgri_events.fits")], parse_bands("25-60,60-80"))
+    >>> len(done.rates), done.skipped
+    (1, {})
     """
     place = Scheduler.of(scheduler)
     job = _Job(tuple(bands), cuts or Cuts(), _by_scw(pifs), folder)

@@ -38,6 +38,14 @@ class Illumination:
         (P,) from 0 to 1, P = 134 × 130 pixels.
     is_crab
         True if the source is at the position of the Crab.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.events import Illumination
+    >>> lit = Illumination("010000010010", "Crab", np.full(134 * 130, 0.5), is_crab=True)
+    >>> float(lit.fraction.mean())
+    0.5
     """
 
     scw_id: str
@@ -53,6 +61,17 @@ def read_pifs(path: str | PathLike[str]) -> list[Illumination]:
     ------
     InputError
         If the file or such an image is missing, an image has another shape, values outside 0–1 or no SWID.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from ridgebayes.events import read_pifs
+    >>> image = fits.ImageHDU(np.full((134, 130), 0.5), name="ISGR-PIF.-SHD")
+    >>> image.header.update(SWID="010000010010", NAME="Crab", RA_OBJ=83.633, DEC_OBJ=22.014)
+    >>> fits.HDUList([fits.PrimaryHDU(), image]).writeto("pif.fits", overwrite=True)
+    >>> [(pif.name, pif.is_crab) for pif in read_pifs("pif.fits")]
+    [('Crab', True)]
     """
     path = Path(path).expanduser()
     if not path.is_file():

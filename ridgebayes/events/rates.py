@@ -41,6 +41,14 @@ class Cuts:
         Length of the time bins in which the scatter within the ScW is measured, s.
     keep
         Sources that are fitted but not removed, for example ``("Crab",)``; upper or lower case.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import Cuts, measure, parse_bands, read_events
+    >>> events, bands = read_events("isgri_events.fits"), parse_bands("25-60,60-80")
+    >>> used, full = measure(events, bands), measure(events, bands, cuts=Cuts(full_detector=True))
+    >>> float(full.rate[0] / used.rate[0]), 16384 / used.pixels
+    (8.0, 8.0)
     """
 
     noisy_sigma: float = 5.0
@@ -89,6 +97,13 @@ class ScWRates:
         ``"removed"``, ``"kept"``, or ``""`` if the Crab is not among the sources.
     simulated
         True for simulated events.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import measure, parse_bands, read_events
+    >>> rates = measure(read_events("isgri_events.fits"), parse_bands("25-60,60-80"))
+    >>> rates.scw_id, rates.pixels, round(rates.exposure)
+    ('255900280010', 2048, 80)
     """
 
     source: str
@@ -131,6 +146,12 @@ def parse_bands(text: str) -> tuple[Band, ...]:
     ------
     InputError
         If an entry is not an interval LOW-HIGH.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import parse_bands
+    >>> [str(band) for band in parse_bands("25-60,60-80")]
+    ['A01 (25–60 keV)', 'A02 (60–80 keV)']
     """
     bands = []
     for number, entry in enumerate(text.split(","), start=1):
@@ -169,6 +190,13 @@ def measure(
     InputError
         If no events are left, events are too few to identify dead pixels (below 7 a pixel), PIFs belong to
         another ScW, or sources cannot be separated.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import measure, parse_bands, read_events
+    >>> rates = measure(read_events("isgri_events.fits"), parse_bands("25-60,60-80"))
+    >>> [round(rate) for rate in rates.rate]  # cts/s in each band
+    [70, 45]
     """
     cuts = cuts or Cuts()
     bands = (*bands, TRACER)

@@ -64,6 +64,13 @@ class EventList:
         Live fraction of the good time (keywords DEADC, or LIVETIME and ONTIME); None if not given.
     simulated
         True if the keyword SIMUL is T.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import read_events
+    >>> events = read_events("isgri_events.fits")
+    >>> events.scw_id, events.time.shape == events.energy.shape
+    ('255900280010', True)
     """
 
     source: str
@@ -98,6 +105,13 @@ def read_events(path: str | PathLike[str]) -> EventList:
     InputError
         If the file is missing or truncated, lacks an extension, column or keyword, has no events or no good
         time, or a value is impossible.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import read_events
+    >>> events = read_events("isgri_events.fits")
+    >>> events.scw_id, round(events.mjd, 2)
+    ('255900280010', 59864.25)
     """
     path = Path(path).expanduser()
     if not path.is_file():

@@ -32,7 +32,17 @@ _RATE = u.ct / u.s
 
 @dataclass(frozen=True, eq=False)
 class Pointings:
-    """Columns of a pointing table: degrees, and the live fraction; NaN where missing."""
+    """Columns of a pointing table: degrees, and the live fraction; NaN where missing.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from ridgebayes.events import read_pointings
+    >>> Table({"SCW_ID": ["010000010010"], "RA": [83.6], "DEC": [22.0]}).write("aim.csv", overwrite=True)
+    >>> pointings = read_pointings("aim.csv")
+    >>> pointings.row("010000010010"), pointings.row("010000020010")
+    (0, None)
+    """
 
     scw_id: NDArray[np.str_]
     ra: Floats
@@ -55,6 +65,14 @@ def read_pointings(path: str | PathLike[str]) -> Pointings:
     ------
     InputError
         If a column is missing, a ScW occurs twice or a value is impossible.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from ridgebayes.events import read_pointings
+    >>> Table({"SCW_ID": ["010000010010"], "RA": [83.6], "DEC": [22.0]}).write("aim.csv", overwrite=True)
+    >>> read_pointings("aim.csv").ra
+    array([83.6])
     """
     from ridgebayes.convert.ids import pointings_only, scw_ids
     from ridgebayes.convert.sources import open_source
@@ -121,6 +139,17 @@ def assemble(
     ------
     InputError
         If a phase or a pointing is unknown, or live fractions are known for some ScWs only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.convert.times import Revolutions
+    >>> from ridgebayes.events import assemble, measure, parse_bands, read_events
+    >>> bands = parse_bands("25-60,60-80")
+    >>> rates = [measure(read_events("isgri_events.fits"), bands)]
+    >>> revolutions = Revolutions(np.array([2559]), np.array([59863.0]), np.array([59865.7]))
+    >>> assemble(rates, bands, revolutions, live=0.8).phase.round(2)
+    array([0.46])
     """
     if revolutions is None:
         raise InputError(
@@ -210,7 +239,15 @@ def _sees_crab(ra: Floats, dec: Floats, roll: Floats) -> Bools:
 
 
 def report(rates: Sequence[ScWRates], bands: Sequence[Band]) -> QTable:
-    """Tabulate the measurement, one row per ScW: times, pixels, scatter within the ScW, sources."""
+    """Tabulate the measurement, one row per ScW: times, pixels, scatter within the ScW, sources.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import measure, parse_bands, read_events, report
+    >>> bands = parse_bands("25-60,60-80")
+    >>> report([measure(read_events("isgri_events.fits"), bands)], bands).colnames[:4]
+    ['SCW_ID', 'FILE', 'GOOD_TIME', 'BURST_TIME']
+    """
     names = [band.name for band in bands]
     table = QTable({"SCW_ID": [r.scw_id for r in rates], "FILE": [r.source for r in rates]})
     table["GOOD_TIME"] = [r.good_s for r in rates] * u.s
@@ -230,7 +267,16 @@ def report(rates: Sequence[ScWRates], bands: Sequence[Band]) -> QTable:
 
 
 def source_report(rates: Sequence[ScWRates], bands: Sequence[Band]) -> QTable:
-    """Tabulate rates of fitted sources, one row each per ScW; not corrected for dead time; may be empty."""
+    """Tabulate rates of fitted sources, one row each per ScW; not corrected for dead time; may be empty.
+
+    Examples
+    --------
+    >>> from ridgebayes.events import measure, parse_bands, read_events, source_report
+    >>> bands = parse_bands("25-60,60-80")
+    >>> table = source_report([measure(read_events("isgri_events.fits"), bands)], bands)
+    >>> len(table), table.colnames[:3]
+    (0, ['SCW_ID', 'NAME', 'REMOVED'])
+    """
     rows = [(r, s, name) for r in rates for s, name in enumerate(r.sources)]
     table = QTable({"SCW_ID": [r.scw_id for r, _, _ in rows], "NAME": [name for _, _, name in rows]})
     table["REMOVED"] = [r.removed[s] for r, s, _ in rows]
