@@ -47,6 +47,12 @@ def find(name_or_path: str | Path) -> Callable[..., Model]:
     InputError
         If a name is unknown (the message gives the nearest one), or a file is missing, fails or has no
         model.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> rb.models.find("crab")().name
+    'crab'
     """
     name = str(name_or_path)
     if name in MODELS:

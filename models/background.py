@@ -47,5 +47,11 @@ def background(sky: Sky | None = None) -> Model:
     ----------
     sky
         Not used; builders of all models have this argument.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> rb.models.background().bands_apart
+    True
     """
     return Model("background", rates, PRIORS, build("none", []), factorises=True, chosen=away)

@@ -47,5 +47,11 @@ def crab(sky: Sky | None = None) -> Model:
     ----------
     sky
         Not used; builders of all models have this argument.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> [name for name in rb.models.crab().parameters if name.startswith("crab")]
+    ['crab.rate', 'crab.shape', 'crab.scatter']
     """
     return Model("crab", rates, PRIORS, build("none", []), factorises=True, chosen=with_crab)

@@ -89,6 +89,13 @@ def profile(sky: Sky | str | Path) -> Model:
     ------
     InputError
         If a region is off the plane.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> inner = rb.sky.load("example").select(["fourth quadrant", "bulge", "first quadrant"])
+    >>> list(rb.models.profile(inner).parameters)[:3]
+    ['sky.profile', 'sky.profile_sd', 'sky.profile_length']
     """
     sky = load(sky)
     for name, lat in zip(sky.names, sky.centre_lat, strict=True):

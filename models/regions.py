@@ -45,6 +45,13 @@ def regions(sky: Sky | str | Path, *, marginal: bool = True) -> Model:
     marginal
         Integrate the revolution coefficients out exactly. False samples them, which is slow: use it for
         checks, and for coefficients with priors that are not Gaussian.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> model = rb.models.regions("example")
+    >>> model.parameters["sky.intensity"].dims, model.sky.names[:2]
+    (('band', 'region'), ('bulge', 'first quadrant'))
     """
     sky = load(sky)
     parameters = PRIORS if marginal else {**PRIORS, **components.COEFFICIENTS}

@@ -115,6 +115,13 @@ def spectrum(sky: Sky | str | Path, *, redistribution: str = "") -> Model:
         The sky regions, or their name or file.
     redistribution
         Energy redistribution of the detector (see `ridgebayes.instrument.redistribution`); by default none.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> model = rb.models.spectrum("example", redistribution="fwhm=0.08")
+    >>> model.options, model.bands_apart
+    ({'redistribution': 'fwhm=0.08,at=60,power=-0.5'}, False)
     """
     sky = load(sky)
     options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}

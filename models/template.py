@@ -67,6 +67,12 @@ def template(sky: Sky | str | Path) -> Model:
     ----------
     sky
         The sky regions, or their name or file; `Sky.templates` are their templates.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> list(rb.models.template("example").parameters)[:3]
+    ['sky.norm', 'response.solid_angle', 'sky.latitude']
     """
     sky = load(sky)
     parameters = PRIORS if len(sky.templates) < len(sky) else components.exact(PRIORS)

@@ -55,6 +55,14 @@ def from_source(text: str, name: str) -> Callable[..., Model]:
     InputError
         If the text is not valid Python, fails or defines no ``model``, or if ``model`` does not return a
         model. The message has the line number if there is one.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> build = rb.models.from_source("from ridgebayes.models import regions as model", "mine.py")
+    >>> model = build(rb.sky.load("example"))
+    >>> model.sky.names[0], model.source[:4]
+    ('bulge', 'from')
     """
     module = ModuleType("ridgebayes_user_model")
     module.__file__ = name

@@ -61,6 +61,12 @@ def whitedwarf(sky: Sky | str | Path, *, redistribution: str = "") -> Model:
         The sky regions, or their name or file.
     redistribution
         Energy redistribution of the detector (see `ridgebayes.instrument.redistribution`); by default none.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> rb.models.whitedwarf("example").parameters["sky.mass"].unit
+    'solMass'
     """
     sky = load(sky)
     options = {"redistribution": energies.redistribution(redistribution).spec} if redistribution else {}

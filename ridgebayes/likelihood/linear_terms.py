@@ -30,6 +30,14 @@ class Term(NamedTuple):
         t, (band, place), for several columns.
     place
         Element of the table for each column in each block, (column, block).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from ridgebayes.likelihood.linear_terms import Term
+    >>> level = Term(jnp.ones((2, 5)))  # the same in each ScW of a revolution
+    >>> level.by_band, level.column
+    (False, None)
     """
 
     coefficient: Array

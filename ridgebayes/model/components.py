@@ -146,6 +146,17 @@ class scaled(Messenger):
         The parameter; its declared prior is that of its ratio to `sd`.
     sd
         Factor, of a shape that broadcasts to that of the parameter.
+
+    Examples
+    --------
+    >>> import numpyro
+    >>> import numpyro.distributions as dist
+    >>> from numpyro.handlers import substitute, trace
+    >>> from ridgebayes.model.components import scaled
+    >>> with trace() as sites, substitute(data={"flux": 0.0}), scaled("flux", 3.0):
+    ...     _ = numpyro.sample("flux", dist.Normal(0.0, 1.0))
+    >>> sites["flux"]["fn"].transforms[0].scale
+    Array(3., dtype=float64)
     """
 
     def __init__(self, name: str, sd: ArrayLike) -> None:
@@ -164,7 +175,16 @@ class scaled(Messenger):
 
 
 class Scaling(AffineTransform):
-    """Multiplication by positive factors, which keeps the support: real or positive numbers."""
+    """Multiplication by positive factors, which keeps the support: real or positive numbers.
+
+    Examples
+    --------
+    >>> from numpyro.distributions import HalfNormal, TransformedDistribution, constraints
+    >>> from ridgebayes.model.components import Scaling
+    >>> flux = TransformedDistribution(HalfNormal(1.0), Scaling(0.0, 3.0, domain=constraints.positive))
+    >>> flux.support
+    Positive(lower_bound=0.0)
+    """
 
     @property
     def codomain(self) -> Any:
@@ -205,7 +225,16 @@ def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
 
 
 def exact(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """Remove the parameters of departures, for a sky in which no two regions share a map."""
+    """Remove the parameters of departures, for a sky in which no two regions share a map.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.model.components import exact
+    >>> parameters = rb.models.spectrum("example").parameters
+    >>> sorted(parameters.keys() - exact(parameters).keys())
+    ['sky.departure', 'sky.departure_sd', 'sky.hard_departure', 'sky.hard_departure_sd']
+    """
     return {name: parameter for name, parameter in parameters.items() if name not in DEPARTURE}
 
 
@@ -238,7 +267,14 @@ def departure(p: Parameters, brightness: Array, name: str = "sky.departure") -> 
 
 
 def departure_scale(brightness: ArrayLike) -> Array:
-    """Return √b of `departure`, for the brightness b of the map in each region."""
+    """Return √b of `departure`, for the brightness b of the map in each region.
+
+    Examples
+    --------
+    >>> from ridgebayes.model.components import departure_scale
+    >>> departure_scale([1.0, 0.25, 0.0]).round(3)  # no region counts as darker than 0.01
+    Array([1. , 0.5, 0.1], dtype=float64)
+    """
     return jnp.sqrt(jnp.maximum(jnp.asarray(brightness), _DARKEST))
 
 
@@ -337,6 +373,14 @@ def crab_change(norm: Array, tilt: Array, energy: ArrayLike, weight: ArrayLike) 
         Parameters of `CRAB_SPECTRUM`.
     energy, weight
         Energies, keV, and share of the photons of the assumed Crab at each, (band, node).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.model.components import crab_change
+    >>> energy, weight = np.array([[30.0, 50.0], [90.0, 150.0]]), np.full((2, 2), 0.5)
+    >>> crab_change(1.0, 0.1, energy, weight).round(3)  # a softer Crab
+    Array([1.026, 0.919], dtype=float64)
     """
     at = jnp.asarray(energy) / CRAB_PIVOT_KEV
     return norm * (jnp.asarray(weight) * at**-tilt).sum(-1)

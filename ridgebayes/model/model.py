@@ -50,6 +50,14 @@ class Model:
     chosen
         Function that selects the ScWs of a table to fit, (scw,); None for all. A run predicts the rates of
         the others, too.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> model = rb.models.regions("example")
+    >>> changed = model.with_extras("outliers").with_priors({"background.scatter": "HalfNormal(0.02)"})
+    >>> changed.name, changed.extras
+    ('regions', ('outliers',))
     """
 
     name: str
@@ -88,7 +96,15 @@ class Model:
         return {name: parameter.prior for name, parameter in self.parameters.items()}
 
     def with_priors(self, changes: Mapping[str, Any]) -> Model:
-        """Return the model with other priors (see `ridgebayes.priors.with_priors`)."""
+        """Return the model with other priors (see `ridgebayes.priors.with_priors`).
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> model = rb.models.crab().with_priors({"background.level": 1})
+        >>> model.priors()["background.level"]  # a number fixes the parameter
+        1.0
+        """
         return replace(self, parameters=with_priors(self.parameters, changes))
 
     def with_extras(self, *names: str) -> Model:
@@ -99,6 +115,14 @@ class Model:
         InputError
             If a name is unknown (the message has the nearest known one), or if an extra changes a sky or Crab
             that the model does not have.
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> model = rb.models.regions("example")
+        >>> outliers = model.with_extras("outliers")
+        >>> [name for name in outliers.parameters if name not in model.parameters]
+        ['outlier.fraction', 'outlier.size']
         """
         added: dict[str, Parameter] = {}
         replaced: set[str] = set()

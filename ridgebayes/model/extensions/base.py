@@ -84,6 +84,15 @@ class Extension:
         Parameters of models that it replaces.
     without_crab
         Values at which its parameters are fixed if no ScW contains the Crab.
+
+    Examples
+    --------
+    >>> from ridgebayes.model.extensions import Extension
+    >>> from ridgebayes.priors import Parameter, parse_prior
+    >>> share = Parameter(parse_prior("Beta(1, 9)"), "", ("band",), "share of a second source")
+    >>> extra = Extension("second", {"second.share": share})
+    >>> extra.is_open({"second.share": 0.1}), extra.is_open({})
+    (True, False)
     """
 
     name: str
