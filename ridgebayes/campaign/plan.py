@@ -33,6 +33,12 @@ class Case(NamedTuple):
         Label of the fit.
     seed
         Seed of the mission and of the fit.
+
+    Examples
+    --------
+    >>> from ridgebayes.campaign import Plan
+    >>> Plan(missions=1).cases()
+    [Case(world='clean', fit='regions', seed=1)]
     """
 
     world: str
@@ -57,6 +63,12 @@ class Fit:
         Changed priors, as text.
     worlds
         Worlds whose missions are fitted; empty for all.
+
+    Examples
+    --------
+    >>> from ridgebayes.campaign import Fit
+    >>> Fit("template", extras=("outliers",)).label
+    'template + outliers'
     """
 
     model: str = "regions"
@@ -103,6 +115,13 @@ class Plan:
         Run the posterior predictive checks of each fit.
     settings
         Settings of the fits, as in `ridgebayes.sample`.
+
+    Examples
+    --------
+    >>> from ridgebayes.campaign import Fit, Plan
+    >>> plan = Plan(fits=(Fit(), Fit("template")), worlds=("clean", "outliers"), missions=5)
+    >>> len(plan.cases()), plan.world_of(plan.cases()[-1]).names
+    (20, ('outliers',))
     """
 
     fits: tuple[Fit, ...] = (Fit(),)
@@ -187,6 +206,14 @@ def read_plan(path: str | Path) -> Plan:
     ------
     InputError
         If the file cannot be read, a key is unknown, or a value is impossible.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ridgebayes.campaign import read_plan
+    >>> _ = Path("campaign.toml").write_text('worlds = ["clean", "outliers"]')
+    >>> len(read_plan("campaign.toml").cases())  # 10 missions of each world
+    20
     """
     path = Path(path)
     try:

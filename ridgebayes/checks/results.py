@@ -37,6 +37,14 @@ class Result(NamedTuple):
         See `ridgebayes.checks.pvalues.Compared`.
     found
         True if p is below the limit, corrected for the number of statistics.
+
+    Examples
+    --------
+    >>> from ridgebayes.checks import Result
+    >>> interval = {"mean": 0.0, "lo": -0.2, "hi": 0.2}
+    >>> one = Result("neighbours.lag1", "lag 1", "A01", observed=0.1, **interval, p=0.3, z=1.0, found=False)
+    >>> one.subject
+    'neighbours'
     """
 
     statistic: str

@@ -26,7 +26,16 @@ thousandth, each factor only to a few per cent."""
 
 
 def campaign_priors(model: Model) -> Model:
-    """Replace shipped priors of a model by `PRIORS`; priors that a user changed stay."""
+    """Replace shipped priors of a model by `PRIORS`; priors that a user changed stay.
+
+    Examples
+    --------
+    >>> from ridgebayes import models, sbc
+    >>> from ridgebayes.priors import describe
+    >>> model = models.crab()
+    >>> describe(model.priors()["crab.rate"]), describe(sbc.campaign_priors(model).priors()["crab.rate"])
+    ('LogNormal(0, 0.3)', 'Normal(1, 0.1)')
+    """
     shipped = {name: spell(parameter.prior) for name, parameter in SHIPPED.items()}
     return model.with_priors(
         {

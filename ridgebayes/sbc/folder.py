@@ -37,6 +37,15 @@ class Ranks:
         Numbers of draws below the truth, 0 to `draws`, (simulation, quantity), without failed simulations.
     results
         Results of all simulations, including failed ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.sbc import Ranks
+    >>> names = ("sky.intensity[A01,GB]", "crab.rate[A01]")
+    >>> ranks = Ranks({"sbc": {"draws": 9}}, names, np.array([[3, 7], [0, 9]]), results=())
+    >>> ranks.parameters, ranks.of("crab.rate")
+    (('sky.intensity', 'crab.rate'), {'crab.rate[A01]': array([7, 9])})
     """
 
     record: dict[str, Any]

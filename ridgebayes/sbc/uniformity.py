@@ -39,6 +39,14 @@ class Band:
         Smallest and largest number of ranks below 1, 2, … `draws` in the band, (draws,).
     coverage
         Probability that uniform ranks lie inside at all fractions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.sbc import simultaneous_band
+    >>> band = simultaneous_band(simulations=100, draws=9)
+    >>> band.holds(np.arange(100) % 10), band.holds(np.full(100, 4))
+    (True, False)
     """
 
     simulations: int
@@ -73,6 +81,13 @@ def simultaneous_band(simulations: int, draws: int, prob: float = PROB) -> Band:
         Largest possible rank.
     prob
         Least probability.
+
+    Examples
+    --------
+    >>> from ridgebayes.sbc import simultaneous_band
+    >>> band = simultaneous_band(simulations=100, draws=9)
+    >>> int(band.lower[4]), int(band.upper[4])  # of 100 uniform ranks 0 to 9, so many are below 5
+    (37, 63)
     """
     low, high = 0.0, 1.0 - prob
     # The coverage is a decreasing step function of the tail probability at each fraction.
@@ -154,6 +169,15 @@ class Uniformity:
         Number of simulations whose ESS is below `draws`.
     prob
         Probability of a band, and one minus the level of the verdict.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.sbc import Ranks, uniformity
+    >>> values = (np.arange(200) % 10)[:, None]
+    >>> test = uniformity(Ranks({"sbc": {"draws": 9}}, ("crab.rate[A01]",), values, results=()))
+    >>> test.uniform, round(float(test.table["mean"][0]), 2)
+    (True, 0.5)
     """
 
     table: Table
@@ -220,6 +244,15 @@ def uniformity(ranks: Ranks, prob: float = PROB) -> Uniformity:
         Ranks from `run_sbc` or `read_ranks`.
     prob
         Probability of the bands; one minus this is the probability of a false alarm for any quantity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.sbc import Ranks, uniformity
+    >>> values = np.stack([np.arange(200) % 10, np.full(200, 4)], axis=-1)
+    >>> ranks = Ranks({"sbc": {"draws": 9}}, ("background.level[A01]", "crab.rate[A01]"), values, results=())
+    >>> list(uniformity(ranks).departures)
+    ['crab.rate[A01]']
     """
     n, draws = len(ranks.values), ranks.draws
     band = simultaneous_band(n, draws, prob)
