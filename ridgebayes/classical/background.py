@@ -58,6 +58,13 @@ class Settings:
     ------
     InputError
         If a value is out of range.
+
+    Examples
+    --------
+    >>> from ridgebayes.classical import Settings
+    >>> published = Settings(galaxy_iterations=0)
+    >>> published.crab_order, published.min_latitude
+    (3, 20.0)
     """
 
     min_latitude: float = 20.0

@@ -63,6 +63,13 @@ class Calibration:
         noise, scatter and background error in quadrature, without the common error of the Crab rate.
     left_out
         Numbers of excluded ScWs and revolutions, by reason.
+
+    Examples
+    --------
+    >>> from ridgebayes import classical, read_scws
+    >>> calibration = classical.calibrate(read_scws("mission.fits"))
+    >>> calibration.residual.shape == calibration.scws.rate.shape
+    True
     """
 
     scws: ScWTable
@@ -94,6 +101,12 @@ def starlight_sky(lat_max: float = 30.0) -> Sky:
     ----------
     lat_max
         Latitude at which it ends, degrees; 30 as in the shipped sets of regions.
+
+    Examples
+    --------
+    >>> from ridgebayes import classical
+    >>> classical.starlight_sky().names
+    ('starlight',)
     """
     whole = Region.cell("starlight", (-180.0, 180.0), Shape("starlight"), lat_max=lat_max)
     return build("starlight", [whole])
@@ -131,6 +144,13 @@ def calibrate(
     InputError
         If no ScW is off the plane, neither or both of Crab ScWs and `crab_rate` are given, or the template
         has several regions.
+
+    Examples
+    --------
+    >>> from ridgebayes import classical, read_scws
+    >>> calibration = classical.calibrate(read_scws("mission.fits"))
+    >>> calibration.coefficients.shape  # revolutions, bands, terms
+    (24, 2, 3)
     """
     response, settings = response or Trapezoid(), settings or Settings()
     template = starlight_sky() if template is None else template

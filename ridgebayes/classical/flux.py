@@ -81,6 +81,14 @@ def fluxes(
         region, band, E_MIN, E_MAX (keV), flux, error (mCrab, including that of the Crab rate), n_scws,
         n_revolutions, note. A region without pointings has NaN and a note. Metadata: method, numbers of
         excluded ScWs, simulated.
+
+    Examples
+    --------
+    >>> from ridgebayes import classical, read_scws, sky
+    >>> calibration = classical.calibrate(read_scws("mission.fits"))
+    >>> table = classical.fluxes(calibration, sky.load("example").select("bulge"))
+    >>> table["band"].tolist(), table["flux"].unit
+    (['A01', 'A02'], Unit("mCrab"))
     """
     scws = calibration.scws
     places = [
@@ -131,6 +139,14 @@ def profile(
     ------
     InputError
         If edges do not increase, or span more than a turn.
+
+    Examples
+    --------
+    >>> from ridgebayes import classical, read_scws
+    >>> calibration = classical.calibrate(read_scws("mission.fits"))
+    >>> table = classical.profile(calibration, [-15, -5, 5, 15])
+    >>> table["lon"][table["band"] == "A01"]
+    <Quantity [-10.,   0.,  10.] deg>
     """
     bounds = np.asarray(edges, float)
     if bounds.ndim != 1 or bounds.size < 2 or not (np.diff(bounds) > 0).all() or np.ptp(bounds) > 360:

@@ -66,6 +66,13 @@ class Words:
         Begin with the mark of simulated data, where they are simulated; False for a note.
     ends
         The product ends here; what to go on with then, and what it is for.
+
+    Examples
+    --------
+    >>> from ridgebayes.outputs.product import Words
+    >>> said = Words("Rates are in {folder}.", marked=False)
+    >>> said.text.format(folder="products")
+    'Rates are in products.'
     """
 
     text: str

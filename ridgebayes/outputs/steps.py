@@ -45,6 +45,13 @@ class Options(NamedTuple):
         The table that was fitted, or where it is now, for draws that are computed from it again.
     calibration
         Of the classical estimate, to stand beside the FOV fluxes.
+
+    Examples
+    --------
+    >>> from ridgebayes.outputs.steps import Options
+    >>> options = Options(kinds=("tables",), every=4)
+    >>> options.formats, options.nside
+    (('nc',), 64)
     """
 
     kinds: Sequence[str] = KINDS

@@ -89,7 +89,14 @@ def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
 
 
 def readable(statistic: str) -> str:
-    """Write the name of a statistic as words."""
+    """Write the name of a statistic as words.
+
+    Examples
+    --------
+    >>> from ridgebayes.plots.checks import readable
+    >>> readable("neighbours.next_scw")
+    'neighbours: next scw'
+    """
     subject, _, rest = statistic.partition(".")
     return f"{subject}: {rest}".replace("_", " ")
 

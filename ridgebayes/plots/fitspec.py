@@ -68,7 +68,17 @@ def fitspec_figure(run: Run, result: RegionFit) -> Figure:
 
 
 def energy_axis(ax: Axes, low: float, high: float) -> None:
-    """Label a logarithmic axis of energies, keV, with plain numbers."""
+    """Label a logarithmic axis of energies, keV, with plain numbers.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.plots.fitspec import energy_axis
+    >>> ax = Figure().add_subplot(xscale="log")
+    >>> energy_axis(ax, 25.0, 200.0)
+    >>> ax.get_xticks()
+    array([ 30,  50,  70, 100, 150, 200])
+    """
     ax.set_xlim(low / 1.05, high * 1.05)
     ax.set_xticks([tick for tick in _TICKS if low / 1.05 < tick < high * 1.05])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

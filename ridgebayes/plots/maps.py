@@ -67,7 +67,17 @@ class Layer(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Axes with the projection of their pixels."""
+    """Axes with the projection of their pixels.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.plots.maps import plane_axes
+    >>> figure = Figure()
+    >>> panel = plane_axes(figure, figure.add_gridspec(1, 1)[0])
+    >>> panel.columns > panel.rows
+    True
+    """
 
     ax: Axes
     wcs: WCS
@@ -109,7 +119,17 @@ def residual_layers(one: BandMap) -> list[Layer]:
 
 
 def all_sky_axes(figure: Figure, place: SubplotSpec) -> Panel:
-    """Add axes with the whole sky, Mollweide, and a labelled graticule."""
+    """Add axes with the whole sky, Mollweide, and a labelled graticule.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.plots.maps import all_sky_axes
+    >>> figure = Figure()
+    >>> panel = all_sky_axes(figure, figure.add_gridspec(1, 1)[0])
+    >>> list(panel.wcs.wcs.ctype)
+    ['GLON-MOL', 'GLAT-MOL']
+    """
     columns, rows = (2 * round(size * np.sqrt(2) * np.rad2deg(1) / _STEP) for size in (2, 1))
     wcs = galactic_wcs("MOL", _STEP, rows, columns)
     ax = figure.add_subplot(place)
@@ -140,7 +160,17 @@ def all_sky_axes(figure: Figure, place: SubplotSpec) -> Panel:
 
 
 def plane_axes(figure: Figure, place: SubplotSpec) -> Panel:
-    """Add axes with the Galactic plane, plate carrée."""
+    """Add axes with the Galactic plane, plate carrée.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.plots.maps import plane_axes
+    >>> figure = Figure()
+    >>> panel = plane_axes(figure, figure.add_gridspec(1, 1)[0])
+    >>> list(panel.wcs.wcs.ctype)
+    ['GLON-CAR', 'GLAT-CAR']
+    """
     wcs, (rows, columns) = plane_wcs(PLANE_LON, PLANE_LAT, 0.25)
     ax = figure.add_subplot(place, projection=wcs)
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5))

@@ -167,7 +167,17 @@ def spectrum_figure(run: Run, result: RegionFit, column: Column = "single") -> F
 
 
 def draw_published(ax: Axes, region: str, crab: CrabSpectrum) -> Axes:
-    """Draw published FOV fluxes of a region as E² dN/dE, for the spectral shape of the Crab in each band."""
+    """Draw published FOV fluxes of a region as E² dN/dE, for the spectral shape of the Crab in each band.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.instrument.crab_spectrum import CRAB
+    >>> from ridgebayes.plots.paper import draw_published
+    >>> ax = draw_published(Figure().add_subplot(), "GB", CRAB)
+    >>> ax.get_legend_handles_labels()[1]
+    ['Krivonos 2024']
+    """
     table = published_points(region)
     if not len(table):
         return ax

@@ -141,6 +141,17 @@ def binned(points: QTable, width: float = BIN_YEARS) -> QTable:
     -------
     astropy.table.QTable
         MJD (d), rate, error (cts/s), scws.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> from ridgebayes.products.crab import binned
+    >>> points = QTable({"REVOL": [100, 100], "MJD": [53000.0, 53001.0], "rate": [100.0, 102.0]})
+    >>> points["error"], points["own"], points["shared"] = 5.0, 3.0, 4.0
+    >>> for name, unit in zip(points.colnames[1:], ["d", *4 * ["ct / s"]]):
+    ...     points[name].unit = unit
+    >>> binned(points)["error"].round(2)  # 4 and 3 / √2 in quadrature: the ScWs share a revolution
+    <Quantity [4.53] ct / s>
     """
     mjd = points["MJD"].to_value(u.d)
     rate, error, own, shared = (points[name].to_value(_CTS) for name in ("rate", "error", "own", "shared"))

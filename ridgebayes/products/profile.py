@@ -79,6 +79,14 @@ class Template:
     misfit, dof
         χ² of the posterior mean about the scaled template, and the regions it is made of less one. Much above
         `dof`, the sky is no multiple of the template, and the norm's interval does not say how far it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.products.profile import Template
+    >>> scaled = Template(np.ones(5), np.full(100, 0.7), misfit=4.0, dof=4)
+    >>> round(float(scaled.p_value), 2)
+    0.41
     """
 
     brightness: Floats
@@ -242,7 +250,15 @@ def fov_profile(run: Run, *, step: float = STEP_DEG) -> QTable:
 
 
 def widths(sky: Sky) -> Floats:
-    """Extent of each region in longitude, degrees; a circle's is its diameter over the cosine of latitude."""
+    """Extent of each region in longitude, degrees; a circle's is its diameter over the cosine of latitude.
+
+    Examples
+    --------
+    >>> from ridgebayes import sky
+    >>> from ridgebayes.products.profile import widths
+    >>> widths(sky.load("example")).round(1)
+    array([30., 45., 45., 12., 50.])
+    """
     return np.array(
         [
             region.lon[1] - region.lon[0]

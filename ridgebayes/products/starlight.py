@@ -96,7 +96,16 @@ def starlight_ratio(
 
 
 def verdict(template: Template) -> str:
-    """Say whether the posterior of a band is a multiple of the map."""
+    """Say whether the posterior of a band is a multiple of the map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.products.profile import Template
+    >>> from ridgebayes.products.starlight import verdict
+    >>> verdict(Template(np.ones(5), np.full(100, 0.7), misfit=40.0, dof=4))
+    'the plane is no multiple of the map (chi-square 40 of 4): the interval leaves that out'
+    """
     if not template.dof:
         return "one region: nothing to compare"
     numbers = f"chi-square {template.misfit:.0f} of {template.dof}"

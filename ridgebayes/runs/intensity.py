@@ -93,7 +93,18 @@ def fov_flux(tree: xr.DataTree) -> xr.DataArray:
 
 
 def summarise(draws: xr.DataArray) -> xr.Dataset:
-    """Mean, sd and the 94 % equal-tailed interval over chains and draws."""
+    """Mean, sd and the 94 % equal-tailed interval over chains and draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from ridgebayes.products import summarise
+    >>> draws = xr.DataArray(np.arange(101.0).reshape(1, 101), dims=("chain", "draw"))
+    >>> summary = summarise(draws)
+    >>> [round(float(summary[name]), 1) for name in ("mean", "sd", "lo", "hi")]
+    [50.0, 29.3, 3.0, 97.0]
+    """
     over = ("chain", "draw")
     tail = (1 - CI_PROB) / 2
     # Without skipna=False every row would be handled separately, to look for missing values.
