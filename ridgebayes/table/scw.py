@@ -231,11 +231,28 @@ class ScWTable:
         return self._galactic[1]
 
     def at_high_latitude(self, min_lat: float = 20.0) -> Bools:
-        """Return the mask (N,) of ScWs pointed more than `min_lat` degrees from the Galactic plane."""
+        """Return the mask (N,) of ScWs pointed more than `min_lat` degrees from the Galactic plane.
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> scws = rb.read_scws("mission.fits")
+        >>> bool(abs(scws.lat[scws.at_high_latitude(30.0)]).min() > 30.0)
+        True
+        """
         return np.abs(self.lat) > min_lat
 
     def near(self, target: SkyCoord, radius_deg: float) -> Bools:
-        """Return the mask (N,) of ScWs pointed within `radius_deg` degrees of `target`, such as ``CRAB``."""
+        """Return the mask (N,) of ScWs pointed within `radius_deg` degrees of `target`, such as ``CRAB``.
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> from ridgebayes.table.scw import CRAB
+        >>> scws = rb.read_scws("mission.fits")
+        >>> bool(scws.crab[~scws.near(CRAB, 12.0)].any())  # no other ScW contains it
+        False
+        """
         return np.asarray(self.position.separation(target).deg < radius_deg)
 
     def select(self, rows: ArrayLike) -> ScWTable:
@@ -250,6 +267,14 @@ class ScWTable:
         ------
         InputError
             If a mask has another length, or an index is out of range.
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> scws = rb.read_scws("mission.fits")
+        >>> bulge = scws.select(abs(scws.lon) < 10)
+        >>> bool(abs(bulge.lon).max() < 10), len(scws.select([0, 1]))
+        (True, 2)
         """
         index = np.asarray(rows)
         if index.size == 0 and index.dtype != np.bool_:
@@ -282,6 +307,12 @@ class ScWTable:
         ------
         InputError
             If a name is unknown (the message gives the nearest one), repeated, or none is given.
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> rb.read_scws("mission.fits").take_bands("A02").band_names
+        ('A02',)
         """
         wanted = (names,) if isinstance(names, str) else tuple(names)
         for name in wanted:
@@ -352,6 +383,13 @@ class ScWTable:
         ----------
         vectors
             Vector columns RATE and STAT_ERR; otherwise one column per band, ``RATE_<BAND>``.
+
+        Examples
+        --------
+        >>> import ridgebayes as rb
+        >>> table = rb.read_scws("mission.fits").to_table(vectors=False)
+        >>> [name for name in table.colnames if name.startswith("RATE")], table["EXPOSURE"].unit
+        (['RATE_A01', 'RATE_A02'], Unit("s"))
         """
         table = Table({"SCW_ID": self.scw_id, "REVOL": self.revolution, "PHASE": self.phase})
         columns: dict[str, tuple[Any, u.UnitBase]] = {
@@ -380,6 +418,15 @@ class ScWTable:
 
         It depends on all inputs of a fit (rows, bands, OSA version, flag for simulated data), but not on the
         order of rows, the path, the origin, the truth or the screening flags.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import ridgebayes as rb
+        >>> scws = rb.read_scws("mission.fits")
+        >>> backwards = scws.select(np.arange(len(scws))[::-1])
+        >>> backwards.fingerprint() == scws.fingerprint()  # the order does not matter
+        True
         """
         return self._fingerprint
 
