@@ -55,6 +55,17 @@ class Loo:
         ``PSIS``, or for example ``10-fold``.
     threshold
         k̂ above which PSIS is unreliable: min(1 − 1/log10(draws), 0.7).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from ridgebayes.comparison import Loo
+    >>> axes, values = ("fit", "revolution"), {"elpd": [[-5.0, -7.0]], "pareto_k": [[0.2, 0.9]]}
+    >>> table = xr.Dataset({name: (axes, v) for name, v in values.items()}, {"revolution": [100, 101]})
+    >>> result = Loo(table, "PSIS", threshold=0.7)
+    >>> result.elpd, result.bad_revolutions
+    (-12.0, [101])
     """
 
     table: xr.Dataset

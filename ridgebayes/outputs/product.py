@@ -124,6 +124,15 @@ class Product:
         What an export takes of it.
     shown
         Its figures in the report.
+
+    Examples
+    --------
+    >>> from ridgebayes.outputs.product import Product, Words
+    >>> def make(run):
+    ...     yield Words(f"{len(run.scws)} ScWs")
+    >>> count = Product("count", "number of ScWs", make)
+    >>> count.next[0], count.folder
+    ('ridgebayes report {run}', 'products')
     """
 
     name: str

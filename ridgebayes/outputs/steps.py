@@ -78,6 +78,16 @@ class Step(NamedTuple):
         Writes it into that folder and returns file → what it is.
     asked
         It was asked for by name: it may not be left out.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ridgebayes.outputs.steps import Step
+    >>> def write(folder):
+    ...     _ = (folder / "notes.txt").write_text("The Crab was not removed.")
+    ...     return {"notes.txt": "remarks about the data"}
+    >>> Step("tables", "remarks", write).write(Path())
+    {'notes.txt': 'remarks about the data'}
     """
 
     kind: str

@@ -66,7 +66,19 @@ def overview(run: Run, checks: Checks) -> Figure:
 
 
 def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
-    """Draw the statistics of one band, a row each; what lies beyond the axis is an arrow at its edge."""
+    """Draw the statistics of one band, a row each; what lies beyond the axis is an arrow at its edge.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.checks import Result
+    >>> from ridgebayes.plots.checks import draw_overview
+    >>> interval = {"mean": 0.0, "lo": -0.2, "hi": 0.2}
+    >>> one = Result("neighbours.lag1", "lag 1", "A01", observed=0.6, **interval, p=1e-6, z=6.0, found=True)
+    >>> ax = draw_overview(Figure().add_subplot(), ["neighbours.lag1"], [one])
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['neighbours: lag1']
+    """
     place = {name: -row for row, name in enumerate(names)}
     ax.axvspan(-_MOST, _MOST, color=LIGHT, lw=0, label="94% interval of replicates")
     ax.axvspan(-_HALF, _HALF, color=MIDDLE, lw=0, label="50% interval of replicates")
@@ -124,7 +136,20 @@ def curve_figure(run: Run, checks: Checks, name: str) -> Figure:
 
 
 def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
-    """Draw the data of a band as points over the intervals of the replicates."""
+    """Draw the data of a band as points over the intervals of the replicates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.checks.results import CurveResult
+    >>> from ridgebayes.plots.checks import draw_curve
+    >>> quantiles = np.multiply.outer([-2.0, -0.7, 0.0, 0.7, 2.0], np.ones((1, 3)))  # of the replicates
+    >>> observed = np.array([[0.1, 3.0, -0.4]])
+    >>> curve = CurveResult("phase", np.array([0.2, 0.5, 0.8]), "Phase", "Residual", observed, quantiles)
+    >>> draw_curve(Figure().add_subplot(), curve, 0).get_legend_handles_labels()[1][-1]
+    'data outside 94%'
+    """
     low, lower, middle, upper, high = curve.replicated[:, band]
     observed = curve.observed[band]
     if curve.name == "distribution":

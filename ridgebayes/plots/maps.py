@@ -56,6 +56,15 @@ class Layer(NamedTuple):
         Name of the colour map.
     empty
         (12 nside²,): pixels to be drawn grey.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.plots.maps import SIGNED, Layer
+    >>> values = np.linspace(-1.0, 1.0, 12 * 2**2)
+    >>> layer = Layer("residuals", "Residual [mCrab]", values, (-1.0, 1.0), SIGNED, empty=np.isnan(values))
+    >>> layer.colours, int(layer.empty.sum())
+    ('RdBu_r', 0)
     """
 
     title: str
@@ -91,7 +100,19 @@ class Panel(NamedTuple):
 
 
 def intensity_layers(one: BandMap) -> list[Layer]:
-    """Lay out posterior mean and sd of the intensity."""
+    """Lay out posterior mean and sd of the intensity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.plots.maps import intensity_layers
+    >>> from ridgebayes.products.maps import BandMap
+    >>> mean, sd, no = np.linspace(-0.1, 0.7, 48), np.full(48, 0.1), np.zeros(48, bool)
+    >>> number = np.full(48, 9)  # of ScWs near each pixel
+    >>> one = BandMap("A01", 25.0, 60.0, mean, sd, sd, no, no, mean, sd, number, mean, sd)
+    >>> intensity_layers(one)[0].limits  # white is zero
+    (-0.7, 0.7)
+    """
     # A region that is hardly seen, its posterior as wide as its prior, sets no scale.
     tight = ~one.loose
     reach = _quantile(np.abs(one.intensity[tight]), 1.0)
@@ -104,7 +125,19 @@ def intensity_layers(one: BandMap) -> list[Layer]:
 
 
 def residual_layers(one: BandMap) -> list[Layer]:
-    """Lay out residuals, what the posterior expects of the same ScWs, and the difference over its error."""
+    """Lay out residuals, what the posterior expects of the same ScWs, and the difference over its error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.plots.maps import residual_layers
+    >>> from ridgebayes.products.maps import BandMap
+    >>> mean, sd, no = np.linspace(-0.1, 0.7, 48), np.full(48, 0.1), np.zeros(48, bool)
+    >>> number = np.full(48, 9)  # of ScWs near each pixel
+    >>> one = BandMap("A01", 25.0, 60.0, mean, sd, sd, no, no, mean, sd, number, mean, sd)
+    >>> [layer.title for layer in residual_layers(one)]
+    ['residuals', 'expected', 'difference']
+    """
     empty = one.scws == 0
     known = one.residual_error <= 10 * _quantile(one.residual_error, 0.5)
     each = (one.residual[known], 0.99), (one.expected[known], 1.0)

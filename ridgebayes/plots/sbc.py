@@ -23,6 +23,16 @@ def sbc_figure(ranks: Ranks) -> Figure:
 
     The band holds the whole curve of one quantity with a probability of 95 %; of many, some are outside.
     Those that are further off than chance allows among all of them are drawn thick and dashed, and named.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.plots.sbc import sbc_figure
+    >>> from ridgebayes.sbc import Ranks
+    >>> record = {"sbc": {"draws": 9}, "model": {"name": "crab", "extras": []}}
+    >>> ranks = Ranks(record, ("crab.rate[A01]",), (np.arange(200) % 10)[:, None], results=())
+    >>> sbc_figure(ranks).axes[0].get_title(loc="left")
+    'crab.rate'
     """
     found = uniformity(ranks)
     band = simultaneous_band(found.simulations, ranks.draws, found.prob)
@@ -50,7 +60,19 @@ def sbc_figure(ranks: Ranks) -> Figure:
 
 
 def draw_parameter(ax: Axes, ranks: Ranks, parameter: str, band: Band, wrong: Collection[str] = ()) -> Axes:
-    """Draw all elements of one parameter over the band of one; `wrong` ones stand out."""
+    """Draw all elements of one parameter over the band of one; `wrong` ones stand out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from ridgebayes.plots.sbc import draw_parameter
+    >>> from ridgebayes.sbc import Ranks, simultaneous_band
+    >>> ranks = Ranks({"sbc": {"draws": 9}}, ("crab.rate[A01]",), (np.arange(200) % 10)[:, None], results=())
+    >>> ax = draw_parameter(Figure().add_subplot(), ranks, "crab.rate", simultaneous_band(200, 9))
+    >>> ax.get_legend_handles_labels()[1][0]
+    '95% band of one curve, everywhere at once'
+    """
     z = np.concatenate([[0.0], band.z, [1.0]])
 
     def difference(counts: NDArray[np.intp]) -> NDArray[np.float64]:

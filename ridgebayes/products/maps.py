@@ -56,6 +56,15 @@ class BandMap:
     expected, expected_sd
         FOV flux that the posterior expects of the same ScWs, at their places and rolls, and its posterior sd,
         mCrab; NaN where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.products.maps import BandMap
+    >>> mean, sd, no = np.linspace(-0.1, 0.7, 48), np.full(48, 0.1), np.zeros(48, bool)
+    >>> number = np.full(48, 9)  # of ScWs near each pixel
+    >>> BandMap("A01", 25.0, 60.0, mean, sd, sd, no, no, mean, sd, number, mean, sd).nside
+    2
     """
 
     band: str

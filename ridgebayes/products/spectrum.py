@@ -99,6 +99,18 @@ class Spectrum:
         False where no ScW sees the region.
     apart
         True where each band was sampled by itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ridgebayes.instrument.crab_spectrum import CRAB
+    >>> from ridgebayes.products.spectrum import Published, Spectrum
+    >>> from ridgebayes.table.scw import Band
+    >>> bands, published = (Band("A02", 60.0, 80.0),), Published(np.array([96.0]), np.array([5.0]), "a paper")
+    >>> draws = np.random.default_rng(0).normal(10.0, 20.0, (1000, 1))  # mCrab
+    >>> found = Spectrum("GB", "fov", bands, draws, np.full(1000, 290.0), CRAB, None, published, True, False)
+    >>> found.limits, found.expressed("energy_flux").unit  # an upper limit
+    (array([ True]), Unit("erg / (s cm2)"))
     """
 
     region: str
