@@ -81,6 +81,12 @@ class Verdict(NamedTuple):
         Values of the most extreme statistic.
     bands
         Bands with a finding.
+
+    Examples
+    --------
+    >>> from ridgebayes.checks import Verdict
+    >>> print(Verdict("outliers", True, "outliers", "add the extra outliers", p=1e-4, z=5.0, bands=("A01",)))
+    Outliers in A01 (p < 1e-3): add the extra outliers
     """
 
     subject: str

@@ -258,6 +258,14 @@ def departure(p: Parameters, brightness: Array, name: str = "sky.departure") -> 
     -------
     Array
         With the unit and axes of D; zero if the model has no departures.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from ridgebayes.model.components import departure
+    >>> from ridgebayes.priors import Parameters
+    >>> departure(Parameters({}, {}), jnp.ones(3))  # a model without departures
+    Array([0., 0., 0.], dtype=float64)
     """
     if name not in p:
         return jnp.zeros_like(brightness)
@@ -350,6 +358,16 @@ def fold(
     redistribution
         Energy redistribution of the detector. By default there is none, and the efficiency is constant within
         a band.
+
+    Examples
+    --------
+    >>> import ridgebayes as rb
+    >>> from ridgebayes.instrument.crab_spectrum import CRAB
+    >>> from ridgebayes.likelihood.design import prepare
+    >>> from ridgebayes.model.components import fold
+    >>> data = prepare(rb.read_scws("mission.fits"), rb.sky.load("example").select("bulge")).data
+    >>> fold(CRAB.photons, data).round(1)  # the Crab itself, mCrab in each band
+    Array([1000., 1000.], dtype=float64)
     """
     if redistribution is None:
         energy, weight = data.energy, data.fold

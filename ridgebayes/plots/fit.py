@@ -166,7 +166,15 @@ def predictive(run: Run, band: str, ax: Axes) -> Axes:
 
 
 class Scalar(NamedTuple):
-    """One scalar of the posterior and how well it was sampled."""
+    """One scalar of the posterior and how well it was sampled.
+
+    Examples
+    --------
+    >>> from ridgebayes.plots.fit import Scalar
+    >>> slow, good = Scalar("crab.rate", {"band": "A01"}, 1.2, 20.0), Scalar("sky.norm", {}, 1.0, 900.0)
+    >>> str(slow), slow.badness > good.badness
+    ('crab.rate[A01]', True)
+    """
 
     name: str
     where: dict[str, Any]
