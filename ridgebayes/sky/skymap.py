@@ -159,8 +159,20 @@ class Sky:
         return content_key("sky", w.data, w.indices.astype(np.int64), w.indptr.astype(np.int64), self.nodes)
 
     def reshaped(self, stretch: float, shift: float) -> Sky:
-        """Return this sky with the shape of every region stretched and shifted in latitude (see `build`)."""
-        return build(self.name, self.regions, nside=self.nside, stretch=stretch, shift=shift)
+        """Return this sky with the shape of every region stretched and shifted in latitude (see `build`).
+
+        It is built once (some seconds) and kept, as several products of a run need the same ones.
+        """
+        if (stretch, shift) not in self._reshaped:
+            self._reshaped[stretch, shift] = build(
+                self.name, self.regions, nside=self.nside, stretch=stretch, shift=shift
+            )
+        return self._reshaped[stretch, shift]
+
+    @cached_property
+    def _reshaped(self) -> dict[tuple[float, float], Sky]:
+        """(stretch, shift) → sky that `reshaped` has built."""
+        return {}
 
     def record(self) -> dict[str, Any]:
         """Return a record, for TOML, from which `from_record` builds this sky again.

@@ -200,3 +200,10 @@ def test_dark_core_is_refused(tmp_path):
 def test_nside_must_be_a_power_of_two_no_finer_than_the_patches(nside):
     with pytest.raises(InputError, match="not a power of 2 up to 128"):
         sky.load("coarse", nside=nside)
+
+
+def test_a_reshaped_sky_is_built_once():
+    bulge = sky.load("coarse").select(["GB"])
+    wide = bulge.reshaped(1.4, 0.0)
+    assert bulge.reshaped(1.4, 0.0) is wide
+    assert bulge.reshaped(1.4, 1.0) is not wide
