@@ -12,6 +12,7 @@ import click
 
 from ridgebayes.cli.commands.options import (
     band_option,
+    components_option,
     crab_spectrum_option,
     draws_option,
     format_option,
@@ -39,6 +40,7 @@ SHARED: dict[str, Callable] = {
     "bands": band_option,
     "crab_spectrum": crab_spectrum_option,
     "draws": draws_option,
+    "model": components_option,
     "names": region_option,
     "no_classical": no_classical_option,
     "nside": nside_option,

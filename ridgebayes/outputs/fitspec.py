@@ -97,13 +97,7 @@ FITSPEC = Product(
     fitspec,
     (
         "names",
-        click.option(
-            "--components",
-            "model",
-            default="whitedwarf+powerlaw",
-            show_default=True,
-            help="Of the spectral model, joined by +: whitedwarf, cutoff, powerlaw.",
-        ),
+        "model",
         click.option(
             "--joint",
             is_flag=True,

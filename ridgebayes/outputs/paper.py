@@ -100,13 +100,7 @@ PAPER = Product(
     (
         click.option("--profile-band", "band", help="Band of the two profiles [default: the first]."),
         "names",
-        click.option(
-            "--components",
-            "model",
-            default="whitedwarf+powerlaw",
-            show_default=True,
-            help="Of the spectra, joined by +; a run of whitedwarf or spectrum has its own.",
-        ),
+        "model",
         click.option(
             "--lon", default=0.0, show_default=True, help="Longitude of the cut in latitude, degrees."
         ),

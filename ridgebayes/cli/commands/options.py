@@ -104,6 +104,14 @@ model_option = click.option(
     help="Model, as `ridgebayes models` lists them, or a Python file of your own, which is run "
     "(docs/cookbook.md).",
 )
+components_option = click.option(
+    "--components",
+    "model",
+    default="whitedwarf+powerlaw",
+    show_default=True,
+    help="Components of the spectral model, joined by +: whitedwarf, cutoff, powerlaw. Not used where the "
+    "spectral model that was fitted to the rates is taken.",
+)
 band_option = click.option(
     "--band", "bands", multiple=True, help="Only this band (repeatable) [default: all]."
 )
