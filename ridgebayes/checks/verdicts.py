@@ -5,52 +5,52 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ridgebayes.model.extensions import EXTRAS
-from ridgebayes.model.extensions.base import Words
+from ridgebayes.model.extensions.base import FindingMessages
 
 SUBJECTS = {
-    **{extra.subject: extra.words for extra in EXTRAS.values() if extra.words},
-    "crab_scatter": Words(
+    **{extra.subject: extra.messages for extra in EXTRAS.values() if extra.messages},
+    "crab_scatter": FindingMessages(
         "the ScWs of the Crab scatter more than the others",
         "the ScWs of the Crab scatter no more than fitted",
         "widen the prior crab.scatter",
     ),
-    "longitude": Words(
+    "longitude": FindingMessages(
         "the sky has another profile in longitude",
         "the profile in longitude is as fitted",
         "use the model regions, or finer regions (--sky)",
     ),
-    "tracer": Words(
+    "tracer": FindingMessages(
         "the background follows the tracer otherwise than by one slope",
         "the background follows the tracer by one slope",
         "no extra describes it; a noisy tracer (a flatter slope where TRACER_ERR is larger) hardly moves "
         "fluxes: compare with a fit without the tracer (--prior background.tracer=0)",
     ),
-    "phase": Words(
+    "phase": FindingMessages(
         "the background depends on the orbital phase otherwise than by the terms of each revolution",
         "the orbital phase leaves no trace",
         "leave out ScWs near perigee (ridgebayes screen --phase) or widen background.revolution_sd (--prior)",
     ),
-    "level": Words(
+    "level": FindingMessages(
         "the background's level changes otherwise than its drift allows",
         "the slow level of the background is followed",
         "shorten background.drift_length or raise background.drift_sd (--prior)",
     ),
-    "terms": Words(
+    "terms": FindingMessages(
         "some revolutions are further off than a normal distribution of their terms allows",
         "the terms of the revolutions are normal",
         "look for solar flares and odd revolutions (ridgebayes background-history, ridgebayes screen)",
     ),
-    "scatter": Words(
+    "scatter": FindingMessages(
         "the scatter is larger in some years, revolutions or at some levels than in others",
         "the scatter is the same everywhere",
         "no extra describes it: fit these years apart, or check the errors of the rates (STAT_ERR)",
     ),
-    "shape": Words(
+    "shape": FindingMessages(
         "the residuals are not normal",
         "the residuals are normal",
         "where neighbours, tails or scatter were found too, begin there; else see distribution.png",
     ),
-    "bands": Words(
+    "bands": FindingMessages(
         "the bands scatter together",
         "the bands scatter independently",
         "no extra describes it: errors of a spectrum are correlated between bands more than the run says",

@@ -34,7 +34,7 @@ from ridgebayes.cli.commands.options import (
 from ridgebayes.cli.ending import Products, check_new
 from ridgebayes.errors import InputError
 from ridgebayes.markup import marked
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 SHARED: dict[str, Callable] = {
     "bands": band_option,
@@ -70,7 +70,7 @@ def command_of(product: Product) -> click.Command:
         step, why = product.next
         for part in product.make(opened, **options):
             write(part, files, opened, product.figures or "png")
-            if isinstance(part, Words) and part.ends:
+            if isinstance(part, Message) and part.ends:
                 step, why = part.ends
                 break
         regions = "".join(f" --region {shlex.quote(name)}" for name in options.get("names", ()))
@@ -102,7 +102,7 @@ def write(part: Part, files: Products, run: Any, suffix: str) -> None:
                 part.refused.append(str(error))
         case Figure(name, draw):
             files.figure(f"{name}.{suffix}", draw)
-        case Words(text, mark):
+        case Message(text, mark):
             text = text.replace("{folder}", str(files.folder))
             click.echo(marked(text, mark and run.simulated))
 

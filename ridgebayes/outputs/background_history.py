@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.outputs.steps import Options, Step
@@ -59,8 +59,8 @@ def background_history(
         yield Figure(f"{NAME}_residuals_bands", lambda: distributions.spread_figure(run, title, quiet))
     if not seen:
         note = "no ScW is pointed off the plane (|b| > 20 deg): there are no residuals to draw"
-        yield Words(note, marked=False)
-    yield Words(_summary(run, scatter, quiet, series))
+        yield Message(note, marked=False)
+    yield Message(_summary(run, scatter, quiet, series))
 
 
 def _summary(run: Run, scatter: Any, quiet: dict[str, Any], monitor: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.outputs.steps import Options, Step
@@ -45,8 +45,8 @@ def crab_history(run: Run, scws: Path | None = None) -> Iterator[Part]:
         yield Figure(f"{NAME}_residuals_bands", lambda: distributions.spread_figure(run, title, pulls))
     if not rows.any():
         note = "no ScW contains the Crab: its rate is held as given, and there are no residuals to draw"
-        yield Words(note, marked=False)
-    yield Words(_summary(table, pulls))
+        yield Message(note, marked=False)
+    yield Message(_summary(table, pulls))
 
 
 def _summary(table: Any, pulls: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
@@ -88,7 +88,7 @@ def fitspec(
         yield File(f"{stem}.ecsv", table)
         yield File(f"{stem}_bands.ecsv", products.band_table(run, result))
         yield Figure(stem, partial(fitspec_figure, run, result))
-        yield Words(products.format_fit(table))
+        yield Message(products.format_fit(table))
 
 
 FITSPEC = Product(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ridgebayes.outputs.product import File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -49,7 +49,7 @@ def flux(
     lines = [format_fluxes(shown)]
     if len(shown) < len(table):
         lines.append(f"… {len(table) - len(shown)} more rows, of the other regions, in {{folder}}/flux.ecsv")
-    yield Words("\n".join([*lines, f"for the Crab: {crab.describe()}"]))
+    yield Message("\n".join([*lines, f"for the Crab: {crab.describe()}"]))
 
 
 def _exported(run: Run, options: Options) -> Iterable[Step]:

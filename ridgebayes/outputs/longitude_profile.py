@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Shown, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Shown, Writes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -40,7 +40,7 @@ def longitude_profile(run: Run, no_classical: bool = False, scws: Path | None = 
         yield File(f"{NAME}_classical.ecsv", partial(write_ecsv, points))
     yield Figure(NAME, lambda: plots.intensity_figure(run, intensity))
     yield Figure(f"{NAME}_fov", lambda: plots.fov_figure(run, flux, points))
-    yield Words(_summary(flux))
+    yield Message(_summary(flux))
 
 
 def _summary(flux: Any) -> str:

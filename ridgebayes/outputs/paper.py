@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
@@ -90,7 +90,7 @@ def paper(
     yield File("captions.md", words)
     for result in results:
         for warning in result.warnings:
-            yield Words(f"WARNING: {result.spectrum.region}: {warning}", marked=False)
+            yield Message(f"WARNING: {result.spectrum.region}: {warning}", marked=False)
 
 
 PAPER = Product(

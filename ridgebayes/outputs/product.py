@@ -55,7 +55,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Words:
+class Message:
     """What is said on the terminal.
 
     Attributes
@@ -80,7 +80,7 @@ class Words:
     ends: tuple[str, str] | None = None
 
 
-Part = Writes | File | Figure | Words
+Part = Writes | File | Figure | Message
 """What the function of a product yields."""
 
 

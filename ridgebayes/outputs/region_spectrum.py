@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Shown, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Shown, Writes
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -44,10 +44,10 @@ def region_spectrum(
         yield File(f"{stem}.ecsv", products.spectrum_table(run, [one]))
         yield Figure(stem, partial(spectrum_figure, run, one))
         yield File(f"{stem}.pha", partial(products.write_ogip, run, one), refused)
-    yield Words(_summary(products.spectrum_table(run, spectra)))
+    yield Message(_summary(products.spectrum_table(run, spectra)))
     if refused:
         which = f" of {len(refused)} of {len(chosen)} regions" if len(chosen) > 1 else ""
-        yield Words(f"WARNING: no OGIP file{which}: {refused[0]}", marked=False)
+        yield Message(f"WARNING: no OGIP file{which}: {refused[0]}", marked=False)
 
 
 def _summary(table: Any) -> str:

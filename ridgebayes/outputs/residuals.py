@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
@@ -36,7 +36,7 @@ def residuals(run: Run, region: str = "ALL", latitude: float = 20.0, suffix: str
     try:
         bare = products.normalised(run, region, latitude)
     except InputError as error:  # only Crab ScWs: the table is whole, there is nothing to draw
-        yield Words(str(error), marked=False, ends=("ridgebayes crab-history {run}", "the Crab over time"))
+        yield Message(str(error), marked=False, ends=("ridgebayes crab-history {run}", "the Crab over time"))
         return
     with_sky = products.normalised(run, region, latitude, less_sky=False)
     title = f"Residuals of {region}: {products.described(region, latitude).replace('<=', '≤')}"
@@ -46,7 +46,7 @@ def residuals(run: Run, region: str = "ALL", latitude: float = 20.0, suffix: str
     )
     if plots.needs_overview(run):
         yield Figure(f"{name}_bands", lambda: plots.spread_figure(run, f"{title}, sky taken off", bare))
-    yield Words(_summary(table, bare, with_sky))
+    yield Message(_summary(table, bare, with_sky))
 
 
 def _summary(table: Any, bare: dict[str, Any], with_sky: dict[str, Any]) -> str:

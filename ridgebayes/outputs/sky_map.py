@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ridgebayes.outputs.product import Figure, File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.outputs.steps import Options, Step
@@ -38,7 +38,7 @@ def sky_map(run: Run, nside: int = 64, bands: tuple[str, ...] = (), radius: floa
         yield Figure(f"{NAME}_intensity{suffix}", partial(plots.intensity_figure, run, maps, plane=plane))
         draw = partial(plots.residual_figure, run, maps, radius, plane=plane)
         yield Figure(f"{NAME}_residuals{suffix}", draw)
-    yield Words(_summary(maps))
+    yield Message(_summary(maps))
 
 
 def _summary(maps: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ridgebayes.outputs.product import File, Part, Product, Words, Writes
+from ridgebayes.outputs.product import File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
@@ -34,7 +34,7 @@ def starlight(
     yield Writes([name])
     table = starlight_ratio(run, image, unit=unit, crab=read_crab(crab_spectrum))
     yield File(name, table)
-    yield Words(format_ratio(table))
+    yield Message(format_ratio(table))
 
 
 STARLIGHT = Product(

@@ -10,7 +10,7 @@ from ridgebayes.cli.main import main
 from ridgebayes.cli.products import write
 from ridgebayes.errors import InputError
 from ridgebayes.outputs import PRODUCTS
-from ridgebayes.outputs.product import File, Words, Writes
+from ridgebayes.outputs.product import File, Message, Writes
 
 OF_ALL = {"run", "plain", "out", "overwrite"}
 
@@ -36,9 +36,9 @@ def test_a_table_says_where_it_is_from(small_run, tmp_path):
     assert found["converged"].dtype == bool
 
 
-def test_words_are_marked_once(small_run, tmp_path, capsys):
+def test_messages_are_marked_once(small_run, tmp_path, capsys):
     files = Products(tmp_path, overwrite=False)
-    for part in (Words("in {folder}"), Words("SIMULATED data\nb"), Words("a note", marked=False)):
+    for part in (Message("in {folder}"), Message("SIMULATED data\nb"), Message("a note", marked=False)):
         write(part, files, small_run, "png")
     assert capsys.readouterr().out == f"SIMULATED data\nin {tmp_path}\nSIMULATED data\nb\na note\n"
 

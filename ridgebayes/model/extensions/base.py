@@ -25,15 +25,15 @@ class Noise(NamedTuple):
         return Noise(kind, (*self.arguments, *more))
 
 
-class Words(NamedTuple):
-    """What the posterior predictive checks say of one subject.
+class FindingMessages(NamedTuple):
+    """Messages of the posterior predictive checks about one subject.
 
     Attributes
     ----------
     found, quiet
-        When something was found, and when nothing was.
+        Message if something was found, and if nothing was found.
     remedy
-        What to do where no extra describes it, or where the model has that already.
+        What to do if no extra describes it, or if the model already has that extra.
     """
 
     found: str
@@ -55,7 +55,7 @@ class Extension:
         Name of a parameter that a model must have; empty if the extra works with any model.
     subject
         Subject of the posterior predictive checks that suggest it (`ridgebayes.checks`); empty for none.
-    words
+    messages
         What these say of the subject; None if they know it without the extension.
     data
         What it needs of the data that is computed only on request (`opened` of
@@ -99,7 +99,7 @@ class Extension:
     parameters: Mapping[str, Parameter]
     needs: str = ""
     subject: str = ""
-    words: Words | None = None
+    messages: FindingMessages | None = None
     data: tuple[str, ...] = ()
     crab_shape: Callable[[Parameters, FitData], Array] | None = None
     intensity: Callable[[Parameters, FitData], Array] | None = None

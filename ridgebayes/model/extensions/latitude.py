@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ridgebayes.likelihood.design import SHIFT_DEG, WIDTHS
-from ridgebayes.model.extensions.base import Extension, Words
+from ridgebayes.model.extensions.base import Extension, FindingMessages
 from ridgebayes.priors import Parameter
 
 
@@ -48,7 +48,7 @@ FREE_LATITUDE = Extension(
     },
     needs="response.solid_angle",
     subject="latitude",
-    words=Words(
+    messages=FindingMessages(
         "the sky has another width or position in latitude than its template",
         "the sky is as wide and where its template says",
         "try other regions (--sky) or widen the priors sky.width and sky.shift",

@@ -18,7 +18,7 @@ from ridgebayes.likelihood.linear_terms import (
     IndicatedTermsNormal,
     OutlierTermsNormal,
 )
-from ridgebayes.model.extensions.base import Extension, Noise, Words
+from ridgebayes.model.extensions.base import Extension, FindingMessages, Noise
 from ridgebayes.priors import Parameter, Parameters
 
 
@@ -49,7 +49,7 @@ CORRELATED_NOISE = Extension(
         ),
     },
     subject="neighbours",
-    words=Words(
+    messages=FindingMessages(
         "the scatter of neighbouring ScWs is correlated",
         "neighbouring ScWs scatter independently",
         "widen the priors background.correlated and background.memory",
@@ -65,7 +65,7 @@ OUTLIERS = Extension(
         "outlier.size": Parameter(8.0, "", ("band",), "their scatter over that of the others"),
     },
     subject="tails",
-    words=Words(
+    messages=FindingMessages(
         "there are more outlying ScWs than the noise allows",
         "no more outlying ScWs than the noise allows",
         "widen the priors outlier.fraction and outlier.size, or leave these ScWs out (ridgebayes screen)",

@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 from jax import Array
 
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.model.extensions.base import Extension, Words
+from ridgebayes.model.extensions.base import Extension, FindingMessages
 from ridgebayes.model.processes import gaussian_process
 from ridgebayes.priors import Parameter, Parameters
 
@@ -35,7 +35,7 @@ SMOOTH_CRAB = Extension(
     },
     needs="crab.rate",
     subject="crab",
-    words=Words(
+    messages=FindingMessages(
         "the Crab's rate does not follow the fitted curve",
         "the Crab's rate follows the fitted curve",
         "shorten crab.smooth_length or raise crab.smooth_sd (--prior), or fit the years apart",

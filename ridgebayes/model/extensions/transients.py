@@ -14,7 +14,7 @@ import numpyro.distributions as dist
 from jax import Array
 
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.model.extensions.base import Extension, Words
+from ridgebayes.model.extensions.base import Extension, FindingMessages
 from ridgebayes.priors import Parameter, Parameters
 
 
@@ -53,7 +53,7 @@ TRANSIENTS = Extension(
     },
     needs="response.solid_angle",
     subject="variable",
-    words=Words(
+    messages=FindingMessages(
         "the Galactic plane changes with time: sources that cleaning left",
         "the Galactic plane is steady",
         "fluxes near the plane hold these sources: leave out the half years that stand out, or widen the "
