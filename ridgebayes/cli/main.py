@@ -58,34 +58,6 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
 """The commands, as help shows them."""
 
 
-SHORT = {
-    "demo": "Fit a bundled simulated mission, beside its truth",
-    "simulate": "Simulate a mission with known truth",
-    "rates": "Make a table of rates from ISGRI event lists",
-    "convert": "Convert a rate table of any format and names",
-    "append": "Join tables of the same bands",
-    "screen": "Flag flares, belts, outlying rates and short ScWs",
-    "inspect": "Print what is in a table, and what looks suspicious",
-    "models": "List the models, and what each says of the sky",
-    "model": "Print a model: parameters, priors, units, axes",
-    "prior": "Draw from the priors, beside data and published values",
-    "fit": "Sample the posterior of a model given a table",
-    "resume": "Go on with a fit that was interrupted",
-    "update": "Bring a fit up to date with new ScWs",
-    "check": "Compare the data with data that the posterior would give",
-    "loo": "Predict each revolution from all others",
-    "compare": "Compare models by how well they predict revolutions",
-    "sensitivity": "Say what weaker or stronger priors would change",
-    "sbc": "Calibrate a model by simulation",
-    "campaign": "Fit many simulated missions, and compare with the truth",
-    "export": "Tables, maps, spectra and draws for other software",
-    "report": "One HTML page about a run",
-    "bench": "Measure time and memory on missions of growing size",
-    "completion": "Print what makes the shell complete commands",
-}
-"""What lists of commands say of each, where there is no room for its first sentence."""
-
-
 class _Commands(click.Group):
     """A group whose help, unknown commands and errors read well."""
 
@@ -159,5 +131,4 @@ def main(debug: bool) -> None:
 
 for commands in SECTIONS.values():
     for command in commands:
-        command.short_help = SHORT.get(str(command.name), command.short_help)
         main.add_command(command)

@@ -11,7 +11,7 @@ from ridgebayes.cli.ending import check_new, say_next
 from ridgebayes.errors import command, counted
 
 
-@click.command()
+@click.command(short_help="Join tables of the same bands")
 @click.argument("file", type=FILE)
 @click.argument("more", nargs=-1, required=True, type=FILE, metavar="FILE...")
 @click.option(

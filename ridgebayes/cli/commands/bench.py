@@ -10,7 +10,7 @@ from ridgebayes.cli.commands.options import FILE, programme_option
 from ridgebayes.cli.ending import say_next, say_written
 
 
-@click.command()
+@click.command(short_help="Measure time and memory on missions of growing size")
 @click.option("--full", is_flag=True, help="The whole grid, hours on two cores [default: a minute or two].")
 @click.option("--n-scws", multiple=True, type=int, help="Only missions of about so many ScWs (repeatable).")
 @click.option("--n-regions", multiple=True, type=int, help="Only so many sky regions (repeatable).")

@@ -10,7 +10,7 @@ from ridgebayes.cli.commands.options import FILE, quiet_option, scheduler_option
 from ridgebayes.cli.ending import say_next, say_written
 
 
-@click.command()
+@click.command(short_help="Fit many simulated missions, and compare with the truth")
 @click.argument("file", type=FILE, metavar="FILE.toml")
 @scheduler_option
 @click.option(

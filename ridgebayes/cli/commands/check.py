@@ -19,7 +19,7 @@ from ridgebayes.cli.ending import Products
 CHECKS = "checks"
 
 
-@click.command()
+@click.command(short_help="Compare the data with data that the posterior would give")
 @run_argument
 @scws_option
 @click.option(

@@ -17,7 +17,7 @@ from ridgebayes.outputs.product import FOLDER
 NAME = "compare"
 
 
-@click.command()
+@click.command(short_help="Compare models by how well they predict revolutions")
 @click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN RUN...")
 @leave_out_options
 def compare(

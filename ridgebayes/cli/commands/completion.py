@@ -18,7 +18,7 @@ _FILES = {
 }
 
 
-@click.command()
+@click.command(short_help="Print what makes the shell complete commands")
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.pass_context
 def completion(context: click.Context, shell: str | None) -> None:

@@ -13,7 +13,7 @@ from ridgebayes.cli.wording import in_options, options_of
 from ridgebayes.errors import InputError, counted
 
 
-@click.command()
+@click.command(short_help="Convert a rate table of any format and names")
 @click.argument("sources", nargs=-1, required=True, type=FILE, metavar="FILE...")
 @click.option("--mapping", "mapping_file", type=FILE, help="TOML: what is known of the columns.")
 @click.option("--guess", "only_guess", is_flag=True, help="Print the mapping as inferred, and write nothing.")

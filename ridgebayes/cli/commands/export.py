@@ -19,7 +19,7 @@ from ridgebayes.cli.commands.options import (
 from ridgebayes.cli.ending import say_next
 
 
-@click.command()
+@click.command(short_help="Tables, maps, spectra and draws for other software")
 @run_argument
 @plain_option
 @click.option(

@@ -94,7 +94,7 @@ def run_out_option(default: Path | None = None) -> Callable[[Callable], Callable
     )
 
 
-@click.command()
+@click.command(short_help="Sample the posterior of a model given a table")
 @table_argument
 @model_option
 @model_options(more_extras="; auto: those that help")
@@ -175,7 +175,7 @@ def _of_spectra(name: str, build: Callable[..., Model], redistribution: str | No
     return {"redistribution": redistribution}
 
 
-@click.command()
+@click.command(short_help="Fit a bundled simulated mission, beside its truth")
 @prior_options
 @sampling_options
 @run_out_option(Path("runs/demo"))
@@ -200,7 +200,7 @@ def demo(priors: tuple[str, ...], prior_file: Path | None, out: Path, **settings
     _report(_sample(model, scws, out, **settings))
 
 
-@click.command()
+@click.command(short_help="Go on with a fit that was interrupted")
 @run_argument
 @scws_option
 @max_time_option
@@ -223,7 +223,7 @@ def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
     end_with(result)
 
 
-@click.command()
+@click.command(short_help="Bring a fit up to date with new ScWs")
 @run_argument
 @table_argument
 @scws_option

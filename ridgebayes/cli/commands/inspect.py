@@ -11,7 +11,7 @@ from ridgebayes.cli.ending import fit_command, say_next
 from ridgebayes.errors import command
 
 
-@click.command()
+@click.command(short_help="Print what is in a table, and what looks suspicious")
 @table_argument
 def inspect(file: Path) -> None:
     """Print what is in a ScW rate table, and what looks suspicious.

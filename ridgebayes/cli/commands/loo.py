@@ -18,7 +18,7 @@ from ridgebayes.outputs.product import FOLDER
 NAME = "loo"
 
 
-@click.command()
+@click.command(short_help="Predict each revolution from all others")
 @run_argument
 @leave_out_options
 def loo(

@@ -58,7 +58,7 @@ def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -
     return model.with_priors(changes)
 
 
-@click.command()
+@click.command(short_help="Print a model: parameters, priors, units, axes")
 @model_option
 @model_options()
 @click.option("--toml", is_flag=True, help="Print the priors as a TOML file that --priors reads back.")
@@ -96,7 +96,7 @@ def model(
     )
 
 
-@click.command()
+@click.command(short_help="List the models, and what each says of the sky")
 def models() -> None:
     """List the models: name, and what each says of the sky.
 

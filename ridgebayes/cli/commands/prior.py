@@ -22,7 +22,7 @@ from ridgebayes.cli.ending import Products, fit_command
 NAME = "prior_predictive"
 
 
-@click.command()
+@click.command(short_help="Draw from the priors, beside data and published values")
 @table_argument
 @model_option
 @model_options()

@@ -18,7 +18,7 @@ from ridgebayes.cli.ending import check_new, say_next, say_written
 from ridgebayes.errors import InputError, counted
 
 
-@click.command()
+@click.command(short_help="Make a table of rates from ISGRI event lists")
 @click.argument("events", nargs=-1, required=True, type=FILE)
 @revolution_table_option
 @click.option(

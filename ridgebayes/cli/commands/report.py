@@ -10,7 +10,7 @@ from ridgebayes.cli.commands.options import FILE, overwrite_option, run_argument
 from ridgebayes.cli.ending import check_new, say_next, say_written
 
 
-@click.command()
+@click.command(short_help="One HTML page about a run")
 @run_argument
 @click.option("--out", type=FILE, help="File to write [default: RUN/report.html].")
 @overwrite_option

@@ -22,7 +22,7 @@ from ridgebayes.cli.ending import say_next, say_written
 NAME = "sbc"
 
 
-@click.command()
+@click.command(short_help="Calibrate a model by simulation")
 @click.argument("file", type=FILE, metavar="[FILE]", required=False)
 @model_option
 @model_options(sky="coarse")

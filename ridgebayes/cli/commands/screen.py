@@ -10,7 +10,7 @@ from ridgebayes.cli.commands.options import table_argument, table_out_option
 from ridgebayes.cli.ending import check_new, say_next
 
 
-@click.command()
+@click.command(short_help="Flag flares, belts, outlying rates and short ScWs")
 @table_argument
 @click.option(
     "--flare",

@@ -13,7 +13,7 @@ from ridgebayes.outputs.product import FOLDER
 NAME = "sensitivity"
 
 
-@click.command()
+@click.command(short_help="Say what weaker or stronger priors would change")
 @run_argument
 @scws_option
 @out_option()

@@ -20,7 +20,7 @@ from ridgebayes.cli.ending import check_new, fit_command, say_next
 from ridgebayes.errors import InputError, counted
 
 
-@click.command()
+@click.command(short_help="Simulate a mission with known truth")
 @programme_option
 @click.option(
     "--dither",
