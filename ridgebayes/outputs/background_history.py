@@ -105,6 +105,6 @@ BACKGROUND_HISTORY = Product(
     next=("ridgebayes residuals {run}", "rate less background of every ScW"),
     calibrated=False,
     figures="png",
-    of_sky=False,
+    section="Detector",
     exported=_exported,
 )

@@ -80,6 +80,6 @@ CRAB_HISTORY = Product(
     next=("ridgebayes background-history {run}", "the background over time"),
     calibrated=False,
     figures="png",
-    of_sky=False,
+    section="Detector",
     exported=_exported,
 )

@@ -13,6 +13,7 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.io.atomic import check_folder, whole_file, whole_folder
 from ridgebayes.markup import SIMULATED
 from ridgebayes.outputs import PRODUCTS
+from ridgebayes.outputs.product import SECTIONS
 from ridgebayes.outputs.steps import DRAWS, KINDS, Options, Step, table
 from ridgebayes.products import provenance
 from ridgebayes.products import spectrum as spectra
@@ -133,7 +134,7 @@ def _take(step: Step, folder: Path, found: Exported) -> None:
 
 def _steps(run: Run, options: Options) -> list[Step]:
     """Return what the run gives: the intensities, products of the sky, products of the detector, the rest."""
-    products = sorted(PRODUCTS.values(), key=lambda product: not product.of_sky)
+    products = sorted(PRODUCTS.values(), key=lambda product: SECTIONS.index(product.section))
     taken = [step for product in products if product.exported for step in product.exported(run, options)]
     return [_intensity(run), *taken, _draws(run, options), _template(run, options)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 FOLDER = "products"
 """Where products are in a run directory."""
+
+Section = Literal["Sky", "Detector"]
+"""What a product is about."""
+
+SECTIONS: tuple[Section, ...] = get_args(Section)
+"""The order in which an export and a report show them."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,8 @@ class Product:
         Format of the figures unless `--format` says otherwise; empty where that is no option.
     folder
         Of the run directory, for the files.
-    of_sky
-        Whether the product is about the sky; in an export these come before those about the detector.
+    section
+        What the product is about: the heading of its figures in the report, and its place in an export.
     exported
         What an export takes of it.
     shown
@@ -143,6 +149,6 @@ class Product:
     calibrated: bool = True
     figures: str = ""
     folder: str = FOLDER
-    of_sky: bool = True
+    section: Section = "Sky"
     exported: Callable[[Run, Options], Iterable[Step]] | None = None
     shown: tuple[Shown, ...] = ()

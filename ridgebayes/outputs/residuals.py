@@ -95,5 +95,5 @@ RESIDUALS = Product(
     ),
     next=("ridgebayes map {run}", "maps of the posterior and of the residuals"),
     calibrated=False,
-    of_sky=False,
+    section="Detector",
 )

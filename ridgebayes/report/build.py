@@ -17,7 +17,7 @@ from ridgebayes.errors import command
 from ridgebayes.inference.diagnostics import MAX_R_HAT, MIN_BFMI, MIN_ESS
 from ridgebayes.io.atomic import whole_file
 from ridgebayes.report.checks import checks_of
-from ridgebayes.report.figures import fit_figures, sky_figures
+from ridgebayes.report.figures import fit_figures, product_figures
 from ridgebayes.report.verdict import Verdict
 from ridgebayes.runs.intensity import CI_PROB, CXB_NOTE
 from ridgebayes.runs.run import Run
@@ -60,7 +60,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         table=_rows(run.table()) if "sky.intensity" in run.tree["posterior"] else [],
         ci=f"{CI_PROB:.0%}",
         note=CXB_NOTE,
-        sky_figures=sky_figures(run),
+        product_figures=product_figures(run),
         checks=checks,
         fit_figures=list(fit_figures(run)),
         diagnostics=_diagnostics(run),

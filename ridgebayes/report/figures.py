@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from ridgebayes.errors import InputError
 from ridgebayes.outputs import PRODUCTS
-from ridgebayes.outputs.product import Shown
+from ridgebayes.outputs.product import SECTIONS, Section, Shown
 from ridgebayes.plots.style import write_figure
 from ridgebayes.runs.run import FIGURES, Run
 
@@ -48,9 +48,12 @@ FROM_FIT = {
 """Figure that a fit leaves → its caption."""
 
 
-def sky_figures(run: Run) -> list[Figure]:
-    """Figures of the products: the profile along the plane, the spectrum of the bulge."""
-    return [_made(shown, run) for product in PRODUCTS.values() for shown in product.shown]
+def product_figures(run: Run) -> dict[Section, list[Figure]]:
+    """Draw the figures of the products: section of the report → figures; sections with figures only."""
+    figures: dict[Section, list[Figure]] = {section: [] for section in SECTIONS}
+    for product in PRODUCTS.values():
+        figures[product.section] += [_made(shown, run) for shown in product.shown]
+    return {section: found for section, found in figures.items() if found}
 
 
 def fit_figures(run: Run) -> Iterator[Figure]:

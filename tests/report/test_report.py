@@ -10,8 +10,10 @@ import pytest
 from matplotlib.image import imread
 
 from ridgebayes.errors import InputError
+from ridgebayes.outputs.product import Product, Shown
 from ridgebayes.plots.figures import write_figures
-from ridgebayes.report import write_report
+from ridgebayes.plots.style import new_figure
+from ridgebayes.report import figures, write_report
 from ridgebayes.runs.run import FIGURES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -106,3 +108,22 @@ def test_screenshot(page, tmp_path, width):
     background = np.array([0xF4, 0xF6, 0xF8])
     assert (np.abs(pixels[:, -3:] - background).max(-1) < 4).mean() > 0.95
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+def test_a_figure_stands_under_the_heading_of_its_product(saved, monkeypatch, tmp_path):
+    def draw(run):
+        figure = new_figure("One", height_mm=30)
+        figure.subplots()
+        return figure
+
+    products = {
+        name: Product(name, name, lambda run: iter(()), section=section, shown=(Shown(name, name, draw),))
+        for name, section in (("gain", "Detector"), ("plane", "Sky"))
+    }
+    monkeypatch.setattr(figures, "PRODUCTS", products)
+    text = re.sub(r"data:[^\"]+", "", write_report(saved, tmp_path / "r.html").read_text())
+    heads = [
+        text.index(head) for head in ("<h2>Sky</h2>", "figure-plane", "<h2>Detector</h2>", "figure-gain")
+    ]
+    assert heads == sorted(heads)
+    assert '<a href="#detector">Detector</a>' in text
