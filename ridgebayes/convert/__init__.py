@@ -1,7 +1,7 @@
-"""The doors in: other people's rate tables, tables joined, tables screened.
+"""Ways to get a ScW table: convert a rate table of another format, join ScW tables, screen one.
 
 >>> from ridgebayes.convert import convert
->>> convert(["mission.fits"]).scws.band_names  # load_mapping("map.toml") where not all can be guessed
+>>> convert(["mission.fits"]).scws.band_names  # add load_mapping("map.toml") if the guess fails
 ('A01', 'A02')
 
 `convert` reads any rate table (`sources`, `mapping`, `guess`, `columns`, `times`, `angles`), `append` joins

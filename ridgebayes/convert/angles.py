@@ -1,4 +1,4 @@
-"""Pointings in any unit and frame as ICRS degrees."""
+"""Conversion of pointings in any unit and frame to ICRS degrees."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def to_icrs(columns: Columns, lon: str, lat: str, frame: str, ids: NDArray[np.st
     Raises
     ------
     InputError
-        Naming the first row with an angle that is missing, none, or out of range.
+        If an angle is missing, not an angle, or out of range; the message names the first such row.
     """
     x = to_degrees(columns, lon, ids)
     y = to_degrees(columns, lat, ids)
@@ -44,7 +44,7 @@ def to_icrs(columns: Columns, lon: str, lat: str, frame: str, ids: NDArray[np.st
 
 
 def to_degrees(columns: Columns, name: str, ids: NDArray[np.str_]) -> Floats:
-    """Return a column of angles in degrees, (N,): numbers, or sexagesimal text; without a unit, degrees."""
+    """Convert a column of numbers (degrees by default) or sexagesimal text to degrees, (N,)."""
     unit = str(getattr(columns.column(name), "unit", None) or "deg")
     hours = unit.strip().lower() in _HOURS
     if not is_sexagesimal(columns, name):
@@ -57,7 +57,7 @@ def to_degrees(columns: Columns, name: str, ids: NDArray[np.str_]) -> Floats:
 
 
 def is_sexagesimal(columns: Columns, name: str) -> bool:
-    """Whether a column is text like ``05:34:32`` or ``5h34m32s`` rather than numbers."""
+    """Tell whether a column is text such as ``05:34:32`` or ``5h34m32s``, not numbers."""
     values, _ = columns.get(name)
     if values.dtype.kind in "fiu":
         return False
@@ -68,7 +68,7 @@ def is_sexagesimal(columns: Columns, name: str) -> bool:
 
 
 def has_letters(columns: Columns, name: str) -> bool:
-    """Whether sexagesimal text says itself what it is: ``5h34m``, ``83d38m``."""
+    """Tell whether sexagesimal text states its unit: ``5h34m``, ``83d38m``."""
     text = columns.text(name).tolist()
     return all("h" in t or "d" in t for t in text if t)
 

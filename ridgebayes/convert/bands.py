@@ -1,4 +1,4 @@
-"""The bands of a source: columns of rates or counts and of their errors, and the edges that go with them."""
+"""The bands of a source: columns of rates or counts, columns of their errors, and energy edges."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FILL = '[[bands]] with name = "A01", e_min = …, e_max = …'
 class _Found:
     column: str
     named: Named
-    width: int  # elements a row; 0 for a plain column
+    width: int  # elements per row; 0 for a scalar column
 
 
 def guess_bands(draft: Draft) -> None:
-    """Fill the bands of a draft, or what its bands leave open."""
+    """Guess the bands of a draft, or complete those that its mapping gives."""
     found = [_rates(draft, k) for k in range(len(draft.sources))]
     bands: list[BandColumns | None]
     if draft.mapping.bands:
@@ -41,7 +41,7 @@ def guess_bands(draft: Draft) -> None:
 
 
 def skeleton(draft: Draft, unused: list[str]) -> str:
-    """[[bands]] to edit, with the columns that may be rates; "" where the bands are known."""
+    """Return a template of [[bands]] with the columns that may be rates; "" if the bands are known."""
     if draft.mapping.bands:
         return ""
     named = {name: rate_name(name) for name in unused}
@@ -69,7 +69,7 @@ def _rates(draft: Draft, k: int) -> list[_Found]:
 
 
 def _width(columns: Columns, name: str) -> int:
-    """Elements a row of a vector column, 0 of a plain one."""
+    """Return the number of elements per row of a vector column; 0 for a scalar column."""
     shape: tuple[int, ...] = np.shape(columns.column(name))
     return shape[1] if len(shape) == 2 else 0
 
@@ -80,7 +80,7 @@ def _values(found: list[_Found], label: str | None = None) -> list[_Found]:
 
 
 def _error(draft: Draft, found: list[_Found], value: _Found, k: int) -> str:
-    """Name the error column that goes with a rate: its label and width; "" for none."""
+    """Return the error column with the label and width of a rate column; "" if there is none."""
     label, width = value.named.label.casefold(), value.width
     errors = [f for f in found if f.named.error and f.named.label.casefold() == label and f.width == width]
     if len(errors) > 1:
@@ -95,7 +95,7 @@ def _error(draft: Draft, found: list[_Found], value: _Found, k: int) -> str:
 
 
 def _complete(draft: Draft, k: int, band: BandColumns, found: list[list[_Found]]) -> BandColumns:
-    """Fill the columns of a band whose name and edges the mapping gives."""
+    """Guess the columns of a band whose name and edges are in the mapping."""
     several = len(draft.sources) > 1
     if band.rate is None and several and all(b.file == 1 for b in draft.mapping.bands):
         band = dataclasses.replace(band, file=k + 1)
@@ -214,7 +214,7 @@ def _edges_of_label(source: Source, label: str) -> tuple[str, float, float] | No
 
 
 def _edges_of_source(source: Source) -> tuple[str, float, float] | None:
-    """Return the one band of a source: of its EBOUNDS, its header, or its name."""
+    """Return the only band of a source, from its EBOUNDS, its header or its file name."""
     rows = _ebounds(source)
     if len(rows) == 1:
         return rows[0]
@@ -227,7 +227,7 @@ def _edges_of_source(source: Source) -> tuple[str, float, float] | None:
 
 
 def _units(draft: Draft, band: BandColumns) -> None:
-    """Say what unit the columns of a band are in where the file does not."""
+    """Add the unit of the columns of a band if the file does not state it."""
     if band.rate is None or band.file > len(draft.columns):
         return
     columns = draft.columns[band.file - 1]

@@ -1,4 +1,4 @@
-"""From sources and a mapping to a ScW table: joined by SCW_ID, counts turned into rates, all checked."""
+"""Build a ScW table from sources and a mapping: join by SCW_ID, convert counts to rates, validate."""
 
 from __future__ import annotations
 
@@ -34,14 +34,19 @@ from ridgebayes.typing import Bools, Floats, Ints
 _RATE = u.ct / u.s
 _log = logging.getLogger(__name__)
 _TRUE, _FALSE = ("T", "TRUE", "1"), ("F", "FALSE", "0")
-_AGREE = {"mjd": 1e-5, "exposure": 0.1, "ra": 1e-3, "dec": 1e-3}  # d, s, deg, deg: of files of one ScW
+_AGREE = {
+    "mjd": 1e-5,
+    "exposure": 0.1,
+    "ra": 1e-3,
+    "dec": 1e-3,
+}  # d, s, deg, deg: accepted differences between files of one ScW
 
-_CALENDAR_D = 10.0  # days: the calendar is good to a quarter of a day, to a few before revolution 70
+_CALENDAR_D = 10.0  # days: the calendar is accurate to 0.25 d, and to a few days before revolution 70
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A converted table, its complete mapping, one line for every guess, and for every column not used.
+    """A converted table, its complete mapping, one line per guess, and one line per unused column.
 
     Examples
     --------
@@ -59,7 +64,7 @@ class Converted:
 
 @dataclass
 class _File:
-    """A source with its rows in the order of the table."""
+    """A source, and the order of its rows in the table."""
 
     columns: Columns
     ids: NDArray[np.str_]
@@ -76,28 +81,30 @@ def convert(
     revolutions: str | PathLike[str] | None = None,
     common: bool = False,
 ) -> Converted:
-    """Make a ScW table from any rate table.
+    """Convert a rate table to a ScW table.
 
     Parameters
     ----------
     paths
-        One file, or one a band.
+        One file, or one file per band.
     mapping
-        What is known of the columns; the rest is guessed.
+        Known columns and units; the rest is guessed.
     revolutions
-        Revolution table (`ridgebayes.convert.times.read_revolutions`), for a phase or a time that is missing.
+        Revolution table (`ridgebayes.convert.times.read_revolutions`), needed if the phase or the time is
+        missing.
     common
-        With several files: keep the ScWs that all have, instead of refusing.
+        With several files: keep only the ScWs that are in all of them, instead of raising an error.
 
     Returns
     -------
     Converted
-        Its table is sorted by SCW_ID, so that the order of rows in the source is of no consequence.
+        Its table is sorted by SCW_ID; the order of rows in the source does not matter.
 
     Raises
     ------
     InputError
-        One line: what is ambiguous or missing, with the line for the mapping; or what is wrong in which row.
+        If something is ambiguous or missing (the message gives the line to add to the mapping), or if a value
+        is wrong (the message names the row).
 
     Examples
     --------
@@ -195,7 +202,7 @@ def _table(
 
 
 def _shared(file: _File, mapping: Mapping) -> dict[str, Floats]:
-    """Return what files of different bands share, as far as this one has it, in the table's order."""
+    """Return the columns that files of different bands share, if this file has them, in the table's order."""
     columns, known = file.columns, mapping.columns
     values: dict[str, Floats] = {}
     if str(known["exposure"]) in columns:
@@ -230,7 +237,7 @@ def _check_agree(first: _File, one: dict[str, Floats], file: _File, other: dict[
 def _when(
     file: _File, mapping: Mapping, calendar: Revolutions | None, mjd: Floats | None
 ) -> tuple[Floats, Floats]:
-    """Return MJD (TT) and phase, one from the other where it is missing."""
+    """Return MJD (TT) and phase; if one is missing, compute it from the other."""
     columns, ids = file.columns, file.take(file.ids)
     name = str(mapping.columns.get("phase") or "")
     phase = file.take(columns.scalars(name, u.dimensionless_unscaled)) if name else None
@@ -248,7 +255,7 @@ def _when(
 
 
 def _quantity(file: _File, name: str, element: int | None, exposure: Floats) -> Floats:
-    """Return a column of rates, or of counts over the exposure, cts/s (N,)."""
+    """Return rates, or counts divided by the exposure, cts/s, (N,)."""
     columns = file.columns
     given = str(getattr(columns.column(name), "unit", None) or "")
     counts = bool(given) and columns.unit(name, given, _RATE).is_equivalent(u.ct)
@@ -327,7 +334,7 @@ def _meta(sources: Sequence[Source], mapping: Mapping) -> dict[str, Any]:
 
 
 def _zero_guessed(source: Source, given: Mapping | None, found: Mapping) -> bool:
-    """Whether the zero of the times follows from their values alone: no mapping, header or name states it."""
+    """Tell whether the zero of the times was guessed from their values alone."""
     if given is not None and (given.system is not None or given.zero is not None):
         return False
     time = found.columns.get("time") or ()
@@ -339,7 +346,7 @@ def _zero_guessed(source: Source, given: Mapping | None, found: Mapping) -> bool
 
 
 def _check_zero(scws: ScWTable, mapping: Mapping) -> None:
-    """Refuse times whose zero was guessed, where the revolutions say that it is another."""
+    """Raise an error if the guessed zero of the times contradicts the revolutions."""
     apart = float(np.median(mjd_at(scws.revolution, scws.phase) - scws.mjd))
     if abs(apart) > _CALENDAR_D:
         zero = (mapping.zero or ZERO.get(mapping.system or "mjd", 0.0)) + apart
@@ -351,7 +358,7 @@ def _check_zero(scws: ScWTable, mapping: Mapping) -> None:
 
 
 def _doubts(scws: ScWTable) -> list[str]:
-    """Return what is legal and yet odd in a converted table."""
+    """Return warnings about suspicious values of a converted table."""
     _, first = np.unique(scws.revolution, return_index=True)
     late = int(np.sum(np.diff(scws.mjd[first]) <= 0))
     said = (

@@ -1,4 +1,4 @@
-"""What times count from, and in which scale: guessed from the header, the column's name and the values."""
+"""Guess the zero, unit and scale of times from the header, the column's name and the values."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ridgebayes.table.headertime import header_scale, header_zero
 from ridgebayes.table.validation import MISSION, ZERO
 
 _EARLIEST = 15020.0
-"""MJD of 1900: the zero of a clock is not before it."""
+"""MJD of 1900: no time system starts earlier."""
 
 
 def time_columns(draft: Draft) -> list[str]:
-    """Columns of time: one, or the start and the end."""
+    """Columns of time: one column, or the pair of start and end."""
     value = draft.mapping.columns.get("time") or ()
     return [value] if isinstance(value, str) else list(value)
 
 
 def is_number(columns: Columns, name: str) -> bool:
-    """Tell whether a column holds numbers, as such or as text."""
+    """Tell whether a column holds numbers, also if they are stored as text."""
     if isinstance(columns.column(name), Time):
         return False
     values, missing = columns.get(name)
@@ -45,7 +45,7 @@ def _parses(text: str) -> bool:
 
 
 def guess_clock(draft: Draft) -> None:
-    """Find what times count from, in which unit and time scale."""
+    """Find the zero, unit and scale of the times."""
     names = time_columns(draft)
     if not names:
         return
@@ -65,7 +65,7 @@ def guess_clock(draft: Draft) -> None:
 
 
 def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> None:
-    """Find the zero of times that are numbers: of the header, of the column's name, of the values."""
+    """Find the zero of numeric times from the header, the column's name or the values."""
     days = columns.scalars(name, u.d)
     days = days[np.isfinite(days)]
     source = draft.sources[0]
@@ -77,7 +77,7 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
 
     fits = [system for system in ZERO if inside(ZERO[system])]
     named = [system for system in ZERO if system.upper() in words]
-    # Beside a header a name says nothing where the values cannot be what it says.
+    # If there is a header, the name counts only if the values agree with it.
     denied = [system for system in named if system in fits and abs(ZERO[system] - (stated or 0.0)) > 1e-6]
     likely = stated is not None and (stated > _EARLIEST or any(abs(z - stated) < 1e-6 for z in ZERO.values()))
     if stated is not None and likely and inside(stated) and not denied:
@@ -106,7 +106,7 @@ def _guess_zero(draft: Draft, columns: Columns, name: str, words: list[str]) -> 
 
 
 def _unit_of_time(draft: Draft, name: str) -> str:
-    """Find another unit in which times without one would lie in the mission; "" for none."""
+    """Find another unit that would place times without a unit within the mission; "" if there is none."""
     column = draft.columns[0].column(name)
     if str(getattr(column, "unit", None) or "d") != "d" or name not in draft.mapping.units:
         return ""

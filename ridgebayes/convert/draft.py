@@ -1,4 +1,4 @@
-"""A mapping being filled: what was guessed so far, and what could not be."""
+"""A partly guessed mapping: guesses so far, and problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ridgebayes.table.columns import Columns
 
 @dataclass
 class Draft:
-    """A mapping being filled."""
+    """A partly guessed mapping."""
 
     sources: Sequence[Source]
     columns: list[Columns]
@@ -23,19 +23,19 @@ class Draft:
     problems: list[str] = field(default_factory=list)
 
     def put(self, note: str = "", **changes: Any) -> None:
-        """Fill a part, and say so."""
+        """Set a part of the mapping and add a note."""
         self.mapping = dataclasses.replace(self.mapping, **changes)
         if note:
             self.notes.append(note)
 
     def put_column(self, key: str, value: str | tuple[str, str], note: str) -> None:
-        """Fill a key of [columns]."""
+        """Set a key of [columns]."""
         self.put(note, columns=self.mapping.columns | {key: value})
 
     def put_unit(self, column: str, unit: str, why: str = "the file states none") -> None:
-        """Fill a key of [units]."""
+        """Set a key of [units]."""
         self.put(f"unit of {column}: {unit} ({why})", units=self.mapping.units | {column: unit})
 
     def problem(self, what: str, line: str, where: str) -> None:
-        """Note what could not be guessed, and the line that settles it."""
+        """Note what could not be guessed, and the line of the mapping that would settle it."""
         self.problems.append(f"{self.columns[0].source}: {what}: put  {line}  {where} in the mapping")

@@ -1,4 +1,4 @@
-"""What a source leaves to guess: which column is what, in which unit; what is ambiguous is a problem."""
+"""Guess the columns and units of a source; ambiguous ones are reported as problems."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPTIONAL = ("revolution", "roll", "tracer", "tracer_err", "source")
 
 @dataclass(frozen=True)
 class Guess:
-    """A mapping with all parts filled, what in it was guessed, and what could not be.
+    """A mapping with all guesses, notes on the guesses, and what could not be guessed.
 
     Examples
     --------
@@ -43,26 +43,26 @@ class Guess:
     notes: list[str]
     problems: list[str]
     unused: list[str] = field(default_factory=list)
-    """One line for every column that is not taken, with what it might be."""
+    """One line for every unused column, with its possible meaning."""
 
     doubts: list[str] = field(default_factory=list)
     skeleton: str = ""
-    """[[bands]] to edit, where the bands are not clear."""
+    """Template of [[bands]] to edit; empty if the bands are clear."""
 
     def refuse(self) -> None:
-        """Raise all problems at once.
+        """Raise one error for all problems.
 
         Raises
         ------
         Unclear
-            Where there is one.
+            If there is a problem.
         """
         if self.problems:
             raise Unclear(self)
 
 
 class Unclear(InputError):
-    """What could not be guessed: all of it, as `guess.problems`."""
+    """A mapping could not be guessed; `guess.problems` lists everything that is open."""
 
     def __init__(self, guess: Guess) -> None:
         self.guess = guess
@@ -72,26 +72,26 @@ class Unclear(InputError):
 
 
 def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revolutions: bool = False) -> Guess:
-    """Fill what a mapping leaves open from names, units, values and headers of the sources.
+    """Guess the missing parts of a mapping from names, units, values and headers of the sources.
 
     Parameters
     ----------
     sources
-        The opened files: one, or one a band.
+        The opened files: one, or one per band.
     mapping
-        What is known; it is never changed, only added to.
+        Known parts; they are kept.
     revolutions
-        A revolution table is there, so that one of time and phase may be missing.
+        Whether there is a revolution table; then either time or phase may be missing.
 
     Returns
     -------
     Guess
-        Guessing again from its mapping gives the same mapping and no notes.
+        A second guess that starts from its mapping returns the same mapping without notes.
 
     Raises
     ------
     InputError
-        Where the mapping names a column that is not there, or a column cannot be read.
+        If the mapping names a column that does not exist, or a column cannot be read.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revoluti
 
 
 def unused_columns(draft: Draft) -> list[str]:
-    """Return the columns of the first source that the mapping does not take."""
+    """Return the columns of the first source that the mapping does not use."""
     mapping = draft.mapping
     taken = {n.upper() for v in mapping.columns.values() for n in ([v] if isinstance(v, str) else v)}
     taken |= {str(name).upper() for band in mapping.bands for name in (band.rate, band.stat_err)}
@@ -134,7 +134,7 @@ def unused_columns(draft: Draft) -> list[str]:
 
 
 def might_be(draft: Draft, name: str) -> str:
-    """Say what a column might be, from its name and its values; "" for no idea."""
+    """Suggest the meaning of a column from its name and values; "" if there is no suggestion."""
     columns, words = draft.columns[0], normal(name)
     close = {known: key for key, names in NAMES.items() for known in (*names, key.upper())}
     values, _ = columns.get(name)
@@ -174,7 +174,7 @@ def _check_names(draft: Draft) -> None:
 
 
 def candidates(draft: Draft, key: str) -> list[str]:
-    """Return the columns of the first source that their names say to be `key`, less those that are taken."""
+    """Return the unused columns of the first source whose names mean `key`."""
     taken = {normal(n) for v in draft.mapping.columns.values() for n in ([v] if isinstance(v, str) else v)}
     names = {name: normal(name) for name in draft.columns[0].names.values()}
     found = [name for name, upper in names.items() if upper in NAMES[key] and upper not in taken]
@@ -297,7 +297,7 @@ def _guess_units(draft: Draft) -> None:
 
 
 def has_unit(columns: Columns, name: str) -> bool:
-    """Whether a column states its unit."""
+    """Tell whether a column states its unit."""
     return bool(str(getattr(columns.column(name), "unit", None) or ""))
 
 
@@ -315,7 +315,7 @@ def _guess_angle(draft: Draft, name: str) -> None:
             )
         return
     values = columns.scalars(name, u.deg)
-    # Up to 24 it may be hours, up to 2π radians (half of that for latitudes).
+    # Longitudes up to 24 may be in hours (or radians), latitudes up to π/2 in radians.
     limit = 24 if longitude else np.pi / 2
     if np.nanmax(np.abs(values), initial=0) <= limit:
         draft.problem(f"column {name} may be in degrees or another unit", f'{name} = "deg"', "under [units]")

@@ -1,4 +1,4 @@
-"""SCW_IDs in the forms in which they are met: text, with a version, or integers that lost their zeros."""
+"""Read SCW_IDs: text, text with a version, or integers without their leading zeros."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from ridgebayes.table.validation import check_rows
 
 _log = logging.getLogger(__name__)
 KINDS = {"1": "slew", "2": "engineering"}
-"""Last digit of a SCW_ID, which says what a science window is; 0 is a pointing."""
+"""Type of a science window by the last digit of its SCW_ID; 0 is a pointing."""
 
 
 def pointings_only(source: str, table: Table, id_column: str = "") -> Table:
-    """Leave out slews and engineering windows, which have no one pointing, and say so.
+    """Drop slews and engineering windows, which have no fixed pointing, and log how many.
 
     Parameters
     ----------
     source
-        What to call the table in messages.
+        Name of the table in messages.
     table
-        A row a science window. A column SW_TYPE tells what each is, without one the last digit of the SCW_ID.
+        One row per science window. The column SW_TYPE gives the type, or the last digit of the SCW_ID if
+        there is no such column.
     id_column
-        Column of the SCW_IDs; by default the one of a usual name.
+        Column of the SCW_IDs; by default the one with a usual name.
 
     Raises
     ------
     InputError
-        When no pointing is left.
+        If no pointing is left.
     """
     columns = Columns(source, table)
     kinds = np.full(len(table), "", dtype="U16")
@@ -71,13 +72,13 @@ def scw_ids(columns: Columns, name: str) -> NDArray[np.str_]:
     Parameters
     ----------
     columns, name
-        The column: text of 12 digits, the same with a version (``025500120010.001``), or whole numbers. Of
-        numbers, and of text that starts with another digit than 0, up to three leading zeros are restored.
+        The column: text of 12 digits, the same with a version (``025500120010.001``), or whole numbers. Up to
+        three leading zeros are restored for numbers, and for text that does not start with 0.
 
     Raises
     ------
     InputError
-        Naming the first row that is none of these.
+        If a row is none of these; the message names the first one.
     """
     values, missing = columns.get(name)
     if values.dtype.kind == "f":
@@ -99,13 +100,13 @@ def scw_ids(columns: Columns, name: str) -> NDArray[np.str_]:
 
 
 def _padded(text: str) -> str:
-    """Return 12 digits, or "" where the text is no SCW_ID."""
+    """Return 12 digits, or "" if the text is not a SCW_ID."""
     stem, dot, version = text.partition(".")
     if dot and not (len(version) == 3 and version.isdecimal()):
         return ""
     if not stem.isascii() or not stem.isdecimal() or len(stem) > 12:
         return ""
-    # Nine digits at least: the revolution (from 1) and eight more. Text that kept a zero lost none.
+    # At least nine digits: the revolution (from 1) and eight more. Text that starts with 0 lost no zeros.
     if len(stem) < 12 and (len(stem) < 9 or stem.startswith("0")):
         return ""
     padded = stem.zfill(12)

@@ -1,4 +1,4 @@
-"""Joining ScW tables: new revolutions after old ones, and nothing mixed in silence."""
+"""Join ScW tables, such as new revolutions to old ones; tables that do not match raise an error."""
 
 from __future__ import annotations
 
@@ -32,24 +32,25 @@ def append(
     Parameters
     ----------
     tables
-        Two or more, read with ``screened=False`` so that flagged rows and their flags survive.
+        Two or more, read with ``screened=False`` to keep flagged rows and their flags.
     duplicates
-        A SCW_ID in several tables: ``refuse``, or keep the ``first`` or ``last`` in the order of the tables.
+        What to do with a SCW_ID in several tables: ``refuse``, or keep that of the ``first`` or ``last``
+        table.
     mix_osa
-        Join tables of different (or unstated) OSA versions; the result names them all.
+        Join tables of different (or unstated) OSA versions; the result lists all versions.
     drop_optional
-        Leave out ROLL, TRACER or TRACER_ERR where one of the tables lacks it, instead of refusing.
+        Drop ROLL, TRACER or TRACER_ERR if one of the tables lacks it, instead of raising an error.
 
     Returns
     -------
     ScWTable
-        Sorted by SCW_ID. The truth of a simulation is kept where all tables have the same.
+        Sorted by SCW_ID. The truth of a simulation is kept if it is the same in all tables.
 
     Raises
     ------
     InputError
-        Different bands, simulated and real tables, different OSA versions, a column that one lacks, cuts of
-        different names in the same bit, or duplicates.
+        If the bands or the OSA versions differ, simulated and real tables are mixed, a table lacks a column,
+        cuts of different names use the same bit, or there are duplicates.
 
     Examples
     --------
@@ -63,7 +64,7 @@ def append(
         raise InputError(f"duplicates is '{duplicates}': choose one of {', '.join(DUPLICATES)}")
     if not tables:
         raise InputError("no tables to join: name at least one")
-    # Tracer bands are joined as all others.
+    # Tracer bands are joined like all others.
     tracers = [band.name for band in tables[0].tracer_bands]
     tables = [table.without_tracer_bands() for table in tables]
     first = tables[0]
@@ -102,12 +103,12 @@ def _name(table: ScWTable) -> str:
 
 
 def _screen(table: ScWTable, *flags: str) -> str:
-    """Return the command that takes flags of a table back."""
+    """Return the command that removes flags from a table."""
     return command("screen", _name(table), *flags, "--out", "NEW.fits")
 
 
 def _same_bands(first: ScWTable, table: ScWTable) -> ScWTable:
-    """Return a table with its bands in the order of the first."""
+    """Return a table with its bands in the order of the first table."""
     if set(table.bands) != set(first.bands):
         other = [_listed(a, b) for a, b in ((table, first), (first, table))]
         raise InputError(
@@ -118,7 +119,7 @@ def _same_bands(first: ScWTable, table: ScWTable) -> ScWTable:
 
 
 def _listed(table: ScWTable, other: ScWTable) -> str:
-    """Name a few bands of one table, first those that the other does not have."""
+    """Name a few bands of one table, beginning with those that the other lacks."""
     bands = sorted(table.bands, key=lambda band: band in other.bands)
     return ", ".join(str(band) for band in bands[:_FEW]) + (", …" if len(bands) > _FEW else "")
 
@@ -151,7 +152,7 @@ def _optional(tables: Sequence[ScWTable], name: str, drop: bool) -> NDArray[np.f
 
 
 def _kept(tables: Sequence[ScWTable], ids: NDArray[np.str_], duplicates: str) -> Ints:
-    """Return the rows that stay, in the order of their SCW_ID."""
+    """Return the rows to keep, in the order of their SCW_ID."""
     unique, first, count = np.unique(ids, return_index=True, return_counts=True)
     twice: Bools = count > 1
     if not twice.any() or duplicates == "first":
@@ -171,7 +172,7 @@ def _flags(table: ScWTable) -> Ints:
 
 
 def _cuts(tables: Sequence[ScWTable]) -> dict[str, Any]:
-    """Return the cuts of all tables; the logs of one cut after each other, and to which ScWs it is new."""
+    """Merge the cuts of all tables: concatenate the logs of a cut, and add where it was not applied."""
     cuts: dict[str, Any] = {}
     given = {name: cut["bit"] for table in tables for name, cut in table.meta.get("screening", {}).items()}
     for table in tables:

@@ -1,4 +1,4 @@
-"""The mapping: which columns of a source the ScW table is made from, in which units; as TOML."""
+"""The mapping from columns of a source, with their units, to the ScW table; stored as TOML."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = {
     "tracer_err": "",
     "source": "'Crab' (or true) where the Crab was not removed",
 }
-"""Keys of [columns]. An empty text says: there is none, do not guess."""
+"""Keys of [columns]. An empty text means that there is no such column; it is not guessed."""
 
 _TOP = ("extension", "simulated", "origin", "osa_version")
 _TIME = {"system": SYSTEMS, "scale": SCALES}
@@ -46,10 +46,10 @@ _BAND = ("name", "e_min", "e_max", "rate", "stat_err", "element", "file")
 
 @dataclass(frozen=True)
 class BandColumns:
-    """An energy band and where its rates are.
+    """An energy band and the place of its rates.
 
-    `element` (from 1) picks from vector columns; `file` (from 1) is the source, where each band has its own.
-    `stat_err` None: square root of the counts.
+    `element` (from 1) is the element of a vector column. `file` (from 1) is the number of the source if each
+    band has its own file. `stat_err` is None if the error is the square root of the counts.
 
     Examples
     --------
@@ -70,26 +70,26 @@ class BandColumns:
 
 @dataclass(frozen=True)
 class Mapping:
-    """What a mapping file says. Every part may be missing; :func:`ridgebayes.convert.guess` fills the rest.
+    """Contents of a mapping file. All parts are optional; :func:`ridgebayes.convert.guess` adds the rest.
 
     Parameters
     ----------
     columns
-        Key of `COLUMNS` → column of the source (`time` also a pair), "" for none.
+        Key of `COLUMNS` → column of the source (for `time` also a pair), "" if there is none.
     bands
         The bands, in order; empty: guess.
     units
-        Column of the source → its unit, which takes the place of that in the file.
+        Column of the source → its unit, which replaces that of the file.
     system, scale
         Of the time: one of `SYSTEMS` and of `SCALES`.
     zero
-        MJD at which the time is 0, in place of that of the system.
+        MJD at which the time is 0; replaces that of the system.
     frame
         Of ra and dec: ``icrs``, ``fk5`` or ``fk4``.
     extension
         FITS extension.
     simulated, origin, osa_version
-        Where the source does not state them.
+        Given if the source does not state them.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def load_mapping(path: str | PathLike[str]) -> Mapping:
     Raises
     ------
     InputError
-        Not TOML, an unknown key (the nearest is named), or a value of the wrong kind.
+        If it is not TOML, has an unknown key (the message suggests the nearest), or a value of a wrong type.
 
     Examples
     --------
@@ -177,14 +177,14 @@ def parse_mapping(text: str, source: str = "mapping") -> Mapping:
 
 
 def dump_mapping(mapping: Mapping, remarks: Sequence[str] = ()) -> str:
-    """Write a mapping as TOML that `load_mapping` reads back as the same mapping.
+    """Return a mapping as TOML; `load_mapping` reads it back unchanged.
 
     Parameters
     ----------
     mapping
         What to write.
     remarks
-        Lines for the head, as comments.
+        Lines to put at the top, as comments.
 
     Examples
     --------

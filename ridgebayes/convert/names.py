@@ -1,4 +1,4 @@
-"""What columns are called: the names under which the columns of a ScW table are looked for."""
+"""Usual names of columns, by which the columns of a ScW table are found."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NAMES = {
     "tracer_err": ("TRACER_ERR", "TRACER_ERROR", "ERR_TRACER", "STAT_ERR_TRACER", "TRACER_STAT_ERR"),
     "source": ("SOURCE", "CRAB"),
 }
-"""Names of a column, in upper case with `_` between words, by key of the mapping."""
+"""Key of the mapping → usual names of its column, in upper case with `_` between words."""
 
 START = ("TSTART", "T_START", "TIME_START", "MJD_START", "IJD_START", "START")
 STOP = ("TSTOP", "T_STOP", "TIME_STOP", "MJD_STOP", "IJD_STOP", "STOP", "TEND", "END")
@@ -84,7 +84,7 @@ _LAST_WORD = re.compile(r"(.+?)_*[_(\[]([A-Z]+)[)\]]?")
 
 
 class Named(NamedTuple):
-    """A column that its name says to be a rate (or counts), or the error of one, of the band `label`."""
+    """A column whose name means the rate, the counts or the error of the band `label`."""
 
     error: bool
     counts: bool
@@ -97,7 +97,7 @@ def normal(name: str) -> str:
 
 
 def without_unit(name: str) -> tuple[str, str]:
-    """Split a unit of time off a name, which is returned as `normal` does; "" for none.
+    """Split a name into the name without its unit of time, as `normal` returns it, and the unit or "".
 
     Examples
     --------
@@ -110,7 +110,7 @@ def without_unit(name: str) -> tuple[str, str]:
 
 
 def rate_name(name: str) -> Named | None:
-    """Read a name like ``RATE_A01``, ``25-60_counts`` or ``stat_err``; None where it is of something else."""
+    """Parse a name such as ``RATE_A01``, ``25-60_counts`` or ``stat_err``; None for any other name."""
     words = [word for word in re.split(r"[_\s]+", name.strip().upper()) if word]
     if any(word.startswith(("TRACER", "SYS", "BKG", "BACK")) for word in words):
         return None
@@ -131,7 +131,7 @@ def rate_name(name: str) -> Named | None:
 
 
 def energies(text: str) -> tuple[float, float] | None:
-    """Find the edges of a band, keV, in a text like ``25-60`` or ``rate_25_60keV``."""
+    """Find the edges of a band, keV, in a text such as ``25-60`` or ``rate_25_60keV``."""
     found = _ENERGIES.findall(text)
     if len(found) != 1:
         return None

@@ -1,6 +1,6 @@
-"""Screening: flags for ScWs that a fit should leave out. Rows stay in the table, so every cut can be undone.
+"""Screening: flag ScWs that a fit should leave out. No row is removed, so every cut can be undone.
 
-The cuts are classical: medians and robust scatter of the rates as they are, no model.
+The cuts use medians and robust scatter of the measured rates, no model.
 
 Bits of SCREEN: FLARE 0, BELT 1, OUTLIER 2, SHORT 3.
 """
@@ -23,26 +23,26 @@ from ridgebayes.typing import Bools
 
 BITS = {"FLARE": 0, "BELT": 1, "OUTLIER": 2, "SHORT": 3}
 
-_NEIGHBOURS = 101  # ScWs of the running median: about two days
-_GAP_D = 3.0  # neighbours in time are not looked for beyond
+_NEIGHBOURS = 101  # ScWs in the running median: about two days
+_GAP_D = 3.0  # largest distance of neighbours in time
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Thresholds; None (or 0) leaves a cut out.
+    """Thresholds; None (or 0) switches a cut off.
 
     Parameters
     ----------
     flare
-        FLARE: so many robust sigma above the running median of 101 ScWs in time, of the tracer; without one,
-        of the band of highest energy.
+        FLARE: robust sigma of the tracer (without one: of the band of highest energy) above its running
+        median over 101 ScWs.
     phase
-        BELT: orbital phases between which a ScW is clear of the radiation belts.
+        BELT: first and last orbital phase outside the radiation belts.
     outlier
-        OUTLIER: so many robust sigma from the median of the ScWs of the same revolution that point within 6°,
-        in any band.
+        OUTLIER: robust sigma, in any band, from the median of the ScWs of the same revolution that point
+        within 6°.
     short
-        SHORT: exposure below so many seconds.
+        SHORT: smallest exposure, seconds.
 
     Examples
     --------
@@ -66,20 +66,20 @@ def screen(scws: ScWTable, cuts: Cuts | None = None) -> ScWTable:
     Parameters
     ----------
     scws
-        All rows (``read_scws(path, screened=False)``). Earlier flags of the same cuts are made anew, those of
-        other programs stay.
+        All rows (``read_scws(path, screened=False)``). Earlier flags of the same cuts are replaced, those of
+        other programs kept.
     cuts
         The thresholds.
 
     Returns
     -------
     ScWTable
-        The same rows with ``screen``, and ``meta["screening"]``: of every cut its ``bit`` and its ``log``.
+        The same rows with ``screen``, and with the ``bit`` and ``log`` of every cut in ``meta["screening"]``.
 
     Raises
     ------
     InputError
-        A threshold that is none, or a bit that the table uses for another cut.
+        If a threshold is invalid, or the table uses the bit of a cut for another one.
 
     Examples
     --------
@@ -120,19 +120,19 @@ def screen(scws: ScWTable, cuts: Cuts | None = None) -> ScWTable:
 
 
 def clear(scws: ScWTable, names: Sequence[str] | None = None) -> ScWTable:
-    """Take flags back.
+    """Remove flags.
 
     Parameters
     ----------
     scws
         All rows of a screened table.
     names
-        Cuts; None: all, and the column SCREEN with them.
+        Cuts; None: all cuts, and the column SCREEN.
 
     Raises
     ------
     InputError
-        When the table has no such cut.
+        If the table has no such cut.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def clear(scws: ScWTable, names: Sequence[str] | None = None) -> ScWTable:
 
 
 def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
-    """Find ScWs whose tracer (or highest band) is far above its neighbours in time: mask (N,) and log."""
+    """Find ScWs whose tracer (or highest band) is far above that of their neighbours: mask (N,) and log."""
     if scws.tracer is not None:
         values, errors, of = scws.tracer, scws.tracer_err, "tracer"
         usable = np.ones(len(scws), dtype=np.bool_)
@@ -175,7 +175,9 @@ def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
         rows = order[a:b]
         if rows.size >= FEWEST:
             around = median_filter(values[rows], size=_NEIGHBOURS, mode="reflect")
-            with np.errstate(divide="ignore", invalid="ignore"):  # a tracer that is off tests nothing
+            with np.errstate(
+                divide="ignore", invalid="ignore"
+            ):  # a tracer that is switched off cannot test anything
                 ratio[rows] = values[rows] / around - 1
     tested = np.isfinite(ratio)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -186,7 +188,7 @@ def flares(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
 
 
 def outliers(scws: ScWTable, sigma: float) -> tuple[Bools, str]:
-    """Find ScWs with a rate far from that of others of its revolution and place; the mask (N,) and a log.
+    """Find ScWs whose rate is far from others of the same revolution and direction: mask (N,) and log.
 
     ScWs that contain the Crab, or have fewer than four others near them, are not tested.
     """

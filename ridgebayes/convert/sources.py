@@ -1,4 +1,4 @@
-"""Any table file, opened through astropy: its columns, its header, its bands; what is unpacked is bounded."""
+"""Open a table file of any format with astropy: columns, header, bands; limits the unpacked size."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _KINDS = "FITS, ECSV, CSV, ASCII, Parquet or VOTable"
 
 @dataclass
 class Source:
-    """A table as it stands in a file."""
+    """A table as it is in the file."""
 
     path: Path
     table: Table
     header: Mapping[str, Any] = field(default_factory=dict)  # keys in upper case
     ebounds: Table | None = None
     truth: str | None = None  # JSON, of a simulation
-    doubt: str = ""  # what is odd about the file
+    doubt: str = ""  # warnings about the file
 
 
 def open_source(path: str | PathLike[str], extension: str | None = None) -> Source:
-    """Read a table file; its content, not its name, tells the format.
+    """Read a table file; the format is found from its content, not from its name.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ def open_source(path: str | PathLike[str], extension: str | None = None) -> Sour
         FITS, ECSV, CSV (comma, semicolon or tab), ASCII (blanks), Parquet or VOTable; all but Parquet may be
         gzipped.
     extension
-        FITS, VOTable: name of the table; None: the only one, or the one named SCW.
+        FITS, VOTable: name of the table; None for the only one, or the one named SCW.
 
     Raises
     ------
     InputError
-        One line: no such file, another format, broken, several extensions to choose from, or larger than
-        `ridgebayes.io.bounded.UNPACKED_LIMIT` when unpacked.
+        If the file does not exist, is broken, has another format or several possible extensions, or is larger
+        than `ridgebayes.io.bounded.UNPACKED_LIMIT` when unpacked.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -104,7 +104,7 @@ def _text(path: Path, head: bytes) -> Table:
             return Table.read(
                 text_of(path), encoding="utf-8", format="ascii.basic", delimiter=delimiter, comment=r"\s*#"
             )
-    # Blanks between the columns; their names in the first line, or in the last comment before the numbers.
+    # Columns are separated by blanks; their names are in the first line, or in the last comment before it.
     commented = bool(lines) and lines[0].startswith("#") and not any(c.isalpha() for c in names.split()[0])
     return Table.read(
         text_of(path), encoding="utf-8", format="ascii.commented_header" if commented else "ascii.basic"
@@ -116,7 +116,7 @@ def _fits(path: Path, extension: str | None) -> Source:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         by_name = {hdu.name.upper(): hdu for hdu in reversed(tables)}
         usual = [t for t in tables if t.name.upper() not in _NOT_RATES]
-        # An index of science windows of the ISDC is a GROUPING with a row a window.
+        # An ISDC index of science windows is a GROUPING with one row per window.
         usual = usual or [t for t in tables if {"SWID", "SCW_ID"} & set(t.columns.names)]
         hdu = _extension(path, usual, extension)
         ebounds, truth = by_name.get("EBOUNDS"), by_name.get("TRUTH")
@@ -166,9 +166,9 @@ def _votable(path: Path, content: bytes, extension: str | None) -> Source:
 
 
 def _null_texts(part: bytes, table: TableElement) -> dict[str, Bools]:
-    """Where columns of text are null, (N,) each, if a TABLE of a VOTable is of the kind BINARY2.
+    """Return masks of null values, (N,), of the text columns of a BINARY2 VOTable.
 
-    astropy passes over these flags (its issue 8995): the bytes are read once more, for them alone.
+    astropy ignores these flags (its issue 8995), so the bytes are read once more.
     """
     stream = re.search(rb"<(?:\w+:)?BINARY2\b.*?<(?:\w+:)?STREAM\b[^>]*>([^<]*)<", part, re.DOTALL)
     if stream is None:
@@ -184,7 +184,7 @@ def _null_texts(part: bytes, table: TableElement) -> dict[str, Bools]:
 
 
 def _with_sides(path: Path, table: Table) -> Source:
-    """Give a flat file the bands and the header of its side file, as `write_scws` leaves it."""
+    """Add the bands and the header from the side file that `write_scws` writes beside a flat file."""
     side = path.with_suffix(".ebounds.ecsv")
     if not side.exists():
         return Source(path, table, _upper(table.meta), None, side_truth(path))
@@ -198,7 +198,7 @@ def _upper(meta: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def set_units(source: Source, units: Mapping[str, str]) -> None:
-    """Give columns the units that a mapping states, in place of their own; names in any case."""
+    """Replace the units of columns by those of a mapping; the case of names does not matter."""
     by_name = {name.strip().upper(): unit for name, unit in units.items()}
     for name in source.table.colnames:
         if isinstance(source.table[name], Column) and name.strip().upper() in by_name:
@@ -206,7 +206,7 @@ def set_units(source: Source, units: Mapping[str, str]) -> None:
 
 
 def _plain(table: Table) -> Table:
-    """Turn positions that are one column into two, and quantities into columns with a unit."""
+    """Split columns of positions into two, and convert quantities to columns with a unit."""
     for name in list(table.colnames):
         if isinstance(table[name], Quantity):
             table[name] = _column(table[name])

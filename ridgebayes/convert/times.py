@@ -1,4 +1,4 @@
-"""Times of any system and scale as MJD (TT); the revolution table: phases from times, times from phases."""
+"""Convert times of any system and scale to MJD (TT), and times to orbital phases and back."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def to_mjd(
     ids
         (N,) SCW_IDs, to name a row.
     zero
-        MJD, in the same scale, at which the column is 0; by default that of the system.
+        MJD, in the same scale, at which the column is 0; default: that of the system.
 
     Raises
     ------
     InputError
-        Naming the first row whose time is missing, no time, or outside the mission.
+        If a time is missing, invalid or outside the mission; the message names the first such row.
     """
     column = columns.column(name)
     zero = ZERO.get(system, 0.0) if zero is None else zero
@@ -51,11 +51,11 @@ def to_mjd(
     else:
         days = columns.scalars(name, u.d)
         mjd = days + zero
-        inside = (mjd > MISSION[0]) & (mjd < MISSION[1])  # before astropy meets it
+        inside = (mjd > MISSION[0]) & (mjd < MISSION[1])  # astropy would fail on it
         of = f"system '{system}'" if zero == ZERO.get(system) else f"days since MJD {zero:g}"
         _check_mission(columns, name, ids, days, inside, of)
         if scale != "tt":
-            # In two parts: a float64 Julian date resolves 40 µs.
+            # In two parts, because a float64 Julian date resolves only 40 µs.
             whole = np.floor(days)
             mjd = Time(whole + zero, days - whole, format="mjd", scale=scale).tt.mjd
     inside = (mjd > MISSION[0]) & (mjd < MISSION[1])
@@ -87,7 +87,7 @@ def _from_text(columns: Columns, name: str, scale: str, ids: NDArray[np.str_]) -
             f'{columns.source}: column {name} ends in Z, which is UTC: put  scale = "utc"  under [time]'
         )
     text = np.where(zulu, np.char.rstrip(text, "Zz"), text)
-    if not _is_time(text):  # all at once, as row by row takes a second for every 10,000
+    if not _is_time(text):  # all at once: row by row takes a second per 10,000 rows
         good = np.array([_is_time(value) for value in text.tolist()], dtype=np.bool_)
         must, remedy = "must be a time like 2010-01-31T12:00:00", "mend the column, or drop these ScWs"
         shown = np.where(text == "", "missing", text)
@@ -122,7 +122,8 @@ class Revolutions:
         Raises
         ------
         InputError
-            Naming the first ScW of a revolution that is not in the table, or outside of its revolution.
+            If a revolution is not in the table or a time is outside its revolution; the message names the
+            first such ScW.
         """
         row = self._rows(source, ids, revolution)
         phase = (mjd - self.start[row]) / (self.end[row] - self.start[row])
@@ -141,12 +142,12 @@ class Revolutions:
 def read_revolutions(path: str | PathLike[str]) -> Revolutions:
     """Read a revolution table: columns REVOL, START (MJD, TT) and END (MJD, TT) or PERIOD (d).
 
-    Also by other usual names (`_NAMES`), times also in IJD. Rows that say nothing are left out.
+    Other usual names (`_NAMES`) and times in IJD are accepted. Empty rows are left out.
 
     Raises
     ------
     InputError
-        When a column is missing, a revolution occurs twice, or one ends before it starts.
+        If a column is missing, a revolution occurs twice, or one ends before it starts.
     """
     source = open_source(path)
     name = str(path)
@@ -189,13 +190,13 @@ _NAMES = {
 
 
 def _usual(columns: Columns, key: str) -> str:
-    """Return the column that is called by one of the usual names."""
+    """Return the column that has one of the usual names."""
     there = {name.removesuffix("_TT"): name for name in columns.names}
     return next((there[name] for name in _NAMES[key] if name in there), key)
 
 
 def _days(columns: Columns, name: str) -> Floats:
-    """Return times in MJD; they are IJD where the name says so, or only that lies in the mission."""
+    """Return times in MJD; they are taken as IJD if the name says so or if only IJD lies in the mission."""
     days = columns.scalars(name, u.d)
     ijd = "IJD" in name.upper() or bool(np.nanmedian(days) < MISSION[0] - 20000 and np.nanmedian(days) > 0)
     return days + ZERO["ijd"] if ijd else days

@@ -1,4 +1,4 @@
-"""Numbers that leave a run, one product a file."""
+"""Tables, maps and files computed from a run, one product per module."""
 
 from ridgebayes.runs.intensity import (
     CI_KIND,

@@ -26,14 +26,14 @@ _CTS = u.ct / u.s
 
 
 class PhaseCurves(NamedTuple):
-    """Background against orbital phase relative to the level, per cent, over the revolutions.
+    """Phase curves of the revolutions: background relative to the level, per cent.
 
     Attributes
     ----------
     phase
         (P,), 0 (perigee) to 1.
     median, lo, hi
-        Of all revolution terms, (P,); lo and hi hold 68 % of the revolutions between them.
+        Of all revolution terms, (P,); 68 % of the revolutions lie between lo and hi.
     shape, shape_lo, shape_hi
         The same without the constant term.
     seen
@@ -51,7 +51,7 @@ class PhaseCurves(NamedTuple):
 
 
 def coefficient_table(run: Run) -> QTable:
-    """Level and terms of every revolution, a row for each revolution and band.
+    """Background level and terms, one row per revolution and band.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def coefficient_table(run: Run) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        REVOL, MJD (d, TT), band; scws and scws_bkg (how many ScWs the revolution has, and at |b| > 20°
-        without the Crab); in cts/s level, level_sd (slow, without tracer term), and constant, phase, phase2,
-        each with its ``_sd``: posterior mean and sd of the coefficients of 1, P₁(x), P₂(x), x = 2·phase − 1.
+        REVOL, MJD (d, TT), band; scws (number of ScWs), scws_bkg (number of those at |b| > 20° without the
+        Crab); level, level_sd (cts/s: slow level without the tracer term); constant, phase, phase2 and their
+        ``_sd`` (cts/s: posterior mean and sd of the coefficients of 1, P₁(x), P₂(x), x = 2·phase − 1).
     """
     constant = run.tree["constant_data"].dataset
     revolution, bands = constant["revolution"].values, _bands(constant)
@@ -97,20 +97,20 @@ def coefficient_table(run: Run) -> QTable:
 
 
 def scatter_table(run: Run, truth: Truth | None = None) -> QTable:
-    """Scatter of the background from ScW to ScW beyond counting noise, a row a band.
+    """Scatter of the background from ScW to ScW in excess of counting noise, one row per band.
 
     Parameters
     ----------
     run
         The run.
     truth
-        What is true where the data are simulated.
+        True values of simulated data.
 
     Returns
     -------
     astropy.table.QTable
-        band, E_MIN, E_MAX (keV); mean, sd, lo68, hi68, lo94, hi94 in per cent of the level; with a truth also
-        truth. Where the scatter is held, all are its value and sd is zero.
+        band, E_MIN, E_MAX (keV); mean, sd, lo68, hi68, lo94, hi94 in per cent of the level; truth, if given.
+        If the scatter is fixed, all are its value and sd is zero.
     """
     constant = run.tree["constant_data"].dataset
     bands = _bands(constant)
@@ -146,10 +146,9 @@ def scatter_table(run: Run, truth: Truth | None = None) -> QTable:
 
 
 def phase_curves(run: Run, band: str, points: int = 101) -> PhaseCurves:
-    """Median and 68 % of the phase curves of the revolutions.
+    """Median and 68 % interval of the phase curves of the revolutions.
 
-    They are made of posterior means, which lie closer together than the true curves where revolutions have
-    few ScWs.
+    The curves are posterior means. They scatter less than the true curves if revolutions have few ScWs.
 
     Parameters
     ----------
@@ -173,15 +172,15 @@ def phase_curves(run: Run, band: str, points: int = 101) -> PhaseCurves:
 
 
 def quiet_residuals(run: Run, latitude: float = LATITUDE) -> dict[str, Floats]:
-    """(Rate − fit) / sd of the ScWs at |b| > latitude that do not contain the Crab, by band; may be empty."""
+    """Band → (rate − fit) / sd of the ScWs at |b| > latitude without the Crab; may be empty."""
     return fit_residuals(run, in_region(run.scws, "BKG", latitude) & ~np.asarray(run.scws["CRAB"]))
 
 
 def follows(run: Run, band: str, monitor: Monitor) -> float:
     """Rank correlation (Spearman) of the level of the revolutions with a monitor; NaN with fewer than three.
 
-    The level of a revolution is the slow level and the revolution's constant term; the monitor is
-    interpolated to the revolutions that it spans.
+    The level of a revolution is the slow level plus its constant term. The monitor is interpolated to the
+    revolutions within its range.
     """
     constant = run.tree["constant_data"].dataset.sel(band=band)
     mjd = constant["mjd"].values
@@ -196,7 +195,7 @@ def follows(run: Run, band: str, monitor: Monitor) -> float:
 
 
 def check_monitor(run: Run, monitor: Monitor, path: object) -> None:
-    """Raise an InputError when no value of a monitor falls into the mission."""
+    """Raise an InputError if no value of a monitor lies within the mission."""
     mjd = run.tree["constant_data"].dataset["mjd"].values
     if not ((monitor.mjd >= mjd.min()) & (monitor.mjd <= mjd.max())).any():
         raise InputError(
@@ -206,12 +205,12 @@ def check_monitor(run: Run, monitor: Monitor, path: object) -> None:
 
 
 def revolution_level(constant: xr.Dataset) -> Floats:
-    """Level of each revolution in one band, its constant term included, cts/s."""
+    """Level of each revolution in one band, including its constant term, cts/s."""
     return (constant["background_history_mean"] + constant["coefficient"].sel(term="constant")).values
 
 
 def _draws(run: Run, name: str) -> xr.DataArray:
-    """Draws of a parameter of each band; where it is held, two equal ones."""
+    """Draws of a parameter of each band; two equal draws if it is fixed."""
     posterior = run.tree["posterior"].dataset
     if name in posterior:
         return posterior[name]

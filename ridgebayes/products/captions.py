@@ -1,4 +1,4 @@
-"""What the files of a paper show, in words that a caption can begin from."""
+"""Captions for the files of a paper."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def captions(
     *,
     classical: bool,
 ) -> str:
-    """Write a caption for each file of ``ridgebayes paper``, in Markdown.
+    """Return a caption for each file of ``ridgebayes paper``, in Markdown.
 
     Parameters
     ----------

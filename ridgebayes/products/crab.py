@@ -1,4 +1,4 @@
-"""The Crab's detector rate over time, and the ScWs that still contain the Crab."""
+"""Detector rate of the Crab over time, and the ScWs that contain the Crab."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from ridgebayes.runs.intensity import CI_KIND, CI_PROB, need_crab, provenance
 from ridgebayes.runs.run import SCWS, Run
 
 MIN_RESPONSE = 0.05
-"""ScWs that see the Crab at a lower response say nothing of its rate, and give no point."""
+"""Smallest response of a point: ScWs with a lower response to the Crab hardly constrain its rate."""
 
-BIN_YEARS = 0.5  # the Crab can be seen in spring and in autumn
+BIN_YEARS = 0.5  # the Crab is visible in spring and in autumn
 _CTS = u.ct / u.s
 _SUMMARY = ("mean", "sd", "lo", "hi")
 
 
 def holds_scws(run: Run) -> bool:
-    """Tell whether the run holds what the fit says of every ScW."""
+    """Tell whether the run has the table of fitted ScWs."""
     return run.fit is not None or (run.path is not None and (run.path / SCWS).is_file())
 
 
 def rate_is_given(run: Run) -> bool:
-    """Tell whether the Crab's rate was given rather than fitted."""
+    """Tell whether the Crab rate was given, not fitted."""
     return "crab.rate" not in run.tree["posterior"].dataset
 
 
 def crab_table(run: Run, truth: Truth | None = None) -> QTable:
-    """Detector rate of the Crab, a row for each revolution and band.
+    """Detector rate of the Crab, one row per revolution and band.
 
     Parameters
     ----------
     run
         The run.
     truth
-        What is true where the data are simulated.
+        True values of simulated data.
 
     Returns
     -------
     astropy.table.QTable
-        REVOL, MJD (d, TT), band, E_MIN, E_MAX (keV), mean, sd, lo, hi (cts/s; lo and hi enclose 94 %),
-        crab_scws (how many ScWs of the revolution contain the Crab); with a truth also truth (cts/s).
+        REVOL, MJD (d, TT), band, E_MIN, E_MAX (keV), mean, sd, lo, hi (cts/s; lo to hi: 94 % interval),
+        crab_scws (number of ScWs of the revolution with the Crab); truth (cts/s), if given.
 
     Raises
     ------
     InputError
-        When the model has no Crab.
+        If the model has no Crab.
     """
     need_crab(run)
     constant = run.tree["constant_data"].dataset
@@ -87,7 +87,7 @@ def crab_table(run: Run, truth: Truth | None = None) -> QTable:
 
 
 def crab_points(run: Run, band: str) -> QTable:
-    """Rate of the Crab in each ScW that contains it: (rate − background − other sky) over the response.
+    """Rate of the Crab in each ScW that contains it: (rate − background − other sky) / response.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def crab_points(run: Run, band: str) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        In rising order of MJD: SCW_ID, REVOL, MJD (d), RESPONSE, rate, error (cts/s per Crab), and the parts
-        of error: own (counting noise and scatter), shared (background; common to a revolution's ScWs).
+        Sorted by MJD: SCW_ID, REVOL, MJD (d), RESPONSE, rate, error (cts/s per Crab), and the parts of error:
+        own (counting noise and scatter), shared (background; common to the ScWs of a revolution).
     """
     k = list(run.scws.meta["BAND"]).index(band)
     response = np.asarray(run.scws["CRAB_RESPONSE"])
@@ -128,14 +128,14 @@ def crab_points(run: Run, band: str) -> QTable:
 def binned(points: QTable, width: float = BIN_YEARS) -> QTable:
     """Weighted means of points in bins of time; empty bins are left out.
 
-    Weights are 1 / error². In the error of a mean, what ScWs of a revolution share does not average out.
+    Weights are 1 / error². The shared error of the ScWs of a revolution does not average out.
 
     Parameters
     ----------
     points
-        Of `crab_points`.
+        Points of `crab_points`.
     width
-        Of a bin, years.
+        Width of a bin, years.
 
     Returns
     -------

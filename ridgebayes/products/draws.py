@@ -1,4 +1,4 @@
-"""Posterior draws of whatever a user asks for, with units, for use elsewhere: NetCDF, FITS or CSV."""
+"""Export posterior draws of chosen quantities, with units, as NetCDF, FITS or CSV."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ DERIVED = {
     "level": "background level over the mission, without tracer and revolution terms",
     "crab": "rate that the Crab would give on axis, over the mission",
 }
-"""What can be asked for by these names, beside any parameter of the model by its own."""
+"""Derived quantities by name; parameters of the model are requested by their own names."""
 
 FORMATS = ("nc", "fits", "csv")
 _HISTORIES = {"level": "background.history", "crab": "crab.history"}
-_NAMED = {"crab": "crab_history", "level": "level_history"}  # variables of a file beside crab.rate and so on
+_NAMED = {
+    "crab": "crab_history",
+    "level": "level_history",
+}  # names of variables that are also prefixes of parameters such as crab.rate
 _ERG = u.erg / u.s / u.cm**2
 _E2 = u.keV**2 * u.photon / u.cm**2 / u.s / u.keV / u.sr
 
@@ -56,25 +59,25 @@ def posterior_draws(
     run
         The run.
     names
-        Of `DERIVED`, or of parameters of the model (``background.scatter``); ``parameters`` for all of them.
+        Names of `DERIVED` or of parameters of the model (``background.scatter``); ``parameters`` for all.
     crab
         Spectrum assumed for the Crab.
     scws
-        The ScW table that was fitted, or where it is now: for ``level`` and ``crab``, which are computed from
-        it again; by default where it was.
+        The fitted ScW table or its path, needed for ``level`` and ``crab``, which are computed from it again;
+        default: the path at the time of the fit.
     every
-        Keep one draw in so many of every chain.
+        Keep every n-th draw of each chain.
 
     Returns
     -------
     xarray.Dataset
-        Axes chain, draw (numbered as in the run) and those of each quantity; attributes units and long_name,
-        and where it is from. Draws of one number belong together.
+        Axes chain, draw (numbered as in the run) and those of each quantity; attributes units, long_name and
+        provenance. Draws of the same chain and number are joint draws.
 
     Raises
     ------
     InputError
-        An unknown name; a model that has no such quantity; a table that is not there or not the same.
+        If a name is unknown, the model does not have the quantity, or the table is missing or has changed.
     """
     stored = run.tree["posterior"].dataset
     parameters = [str(name) for name in stored if name not in ("sky.fov_flux",)]
@@ -111,13 +114,14 @@ def posterior_draws(
 def write_draws(run: Run, dataset: xr.Dataset, path: Path) -> None:
     """Write draws as ``.nc``, ``.fits`` or ``.csv``, whole or not at all.
 
-    FITS: a row a draw in the extension DRAWS, a column a quantity whose axes are given by TDIM and, in words,
-    in a comment; their labels are in an extension each. CSV: a row a draw, a column a number.
+    FITS: the extension DRAWS has one row per draw and one column per quantity; TDIM gives the axes and a
+    comment their names. Labels of each axis are in an extension of their own. CSV: one row per draw, one
+    column per number.
 
     Raises
     ------
     InputError
-        Another ending, or a file that cannot be written.
+        If the file name has another ending, or the file cannot be written.
     """
     writers = {".nc": _write_netcdf, ".fits": _write_fits, ".csv": _write_csv}
     if path.suffix not in writers:
@@ -144,13 +148,13 @@ def _derived(run: Run, name: str, crab: CrabSpectrum, every: int) -> xr.DataArra
 
 
 def told(run: Run, draws: xr.DataArray) -> xr.DataArray:
-    """Add unit and meaning of a parameter, where the model is a shipped one: that of a user would be run."""
+    """Add unit and meaning of a parameter of a shipped model; the file of a user's model is not executed."""
     model = run.record.get("model", {})
     if not model or model.get("source"):
         return draws
     try:
         parameters = recorded_model(run.record, run.path or "the run", run.sky).parameters
-    except InputError:  # a model made in Python
+    except InputError:  # a model defined in Python
         return draws
     parameter = parameters.get(str(draws.name))
     if parameter is None:
@@ -209,7 +213,7 @@ def _history(
 
 
 def _with_axes(run: Run, dataset: xr.Dataset) -> xr.Dataset:
-    """Add what the labels of the axes stand for: energies, positions, times."""
+    """Add the meaning of the axis labels: energies, positions, times."""
     constant = run.tree["constant_data"].dataset
     for axis, names in {
         "band": {"e_min": "keV", "e_max": "keV"},
@@ -238,7 +242,7 @@ def _write_fits(run: Run, dataset: xr.Dataset, path: Path) -> None:
         values = values.reshape(-1, *values.shape[2:])
         label, size = str(name).replace(".", "_").upper(), int(np.prod(values.shape[1:]))
         unit = array.attrs.get("units") or ""
-        if "mCrab" in unit:  # no unit of the FITS standard, of which readers warn
+        if "mCrab" in unit:  # not a unit of the FITS standard: readers warn
             in_mcrab[label], unit = unit, ""
         dim = f"({','.join(str(n) for n in reversed(values.shape[1:]))})" if len(axes) > 1 else None
         columns.append(
@@ -261,7 +265,7 @@ def _write_fits(run: Run, dataset: xr.Dataset, path: Path) -> None:
 
 
 def _axis(dataset: xr.Dataset, axis: str) -> fits.BinTableHDU:
-    """Labels of an axis, and what they stand for."""
+    """Labels of an axis and their meaning."""
     columns = []
     for name, coordinate in dataset.coords.items():
         if coordinate.dims == (axis,):

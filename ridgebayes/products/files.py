@@ -1,4 +1,4 @@
-"""Writing products: whole files, and FITS headers that say where a product is from."""
+"""Writing products: whole files, and FITS headers with the provenance."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _KEYWORDS = {
     "DATAHASH": "data_fingerprint",
     "GITHASH": "git_commit",
 }
-_CARD = 68  # letters of a string in one card
+_CARD = 68  # characters of a string in one card
 
 
 def provenance_keywords(meta: Mapping[str, Any], *, short: bool = False) -> dict[str, Any]:
-    """Return FITS keywords for the metadata that `provenance` gives.
+    """Convert the metadata of `provenance` to FITS keywords.
 
     Parameters
     ----------
     meta
-        Of `ridgebayes.products.provenance`.
+        Metadata of `ridgebayes.products.provenance`.
     short
-        Name files without their folders, and cut what is longer than one card: some readers do not follow
-        strings that are continued on the next.
+        Name files without their folders, and cut strings longer than one card: some readers do not support
+        continued strings.
     """
     found: dict[str, Any] = {"SIMUL": bool(meta["simulated"]), "CONVERGD": not meta[KEY]}
     for key, name in _KEYWORDS.items():
@@ -46,10 +46,10 @@ def provenance_keywords(meta: Mapping[str, Any], *, short: bool = False) -> dict
 
 
 def fits_provenance(run: Run, band: str | None = None) -> fits.Header:
-    """Say where a product comes from, for the header of every extension; of one band where it is of one."""
+    """Return the provenance for the header of an extension, with convergence of its band if it has one."""
     meta = provenance(run)
     header = fits.Header()
-    header.update(provenance_keywords(meta))  # without comments: long texts leave no room for one
+    header.update(provenance_keywords(meta))  # without comments: long texts leave no room
     failed = [one for one in meta[KEY] if band in (None, one)]
     header["CONVERGD"] = (not failed, "F: the chains disagree, do not use")
     header.comments["SIMUL"] = "T where the data are simulated"
@@ -61,7 +61,7 @@ def fits_provenance(run: Run, band: str | None = None) -> fits.Header:
 
 
 def file_stems(names: Iterable[str]) -> list[str]:
-    """Name files after regions, each its own, without what a file system may not like."""
+    """Return a unique file name for each region, without characters that a file system may reject."""
     stems: list[str] = []
     for name in names:
         stem = re.sub(r"[^\w+.-]+", "_", name)
@@ -72,5 +72,5 @@ def file_stems(names: Iterable[str]) -> list[str]:
 
 
 def ascii_only(text: str) -> str:
-    """Replace what a FITS header cannot hold."""
+    """Replace characters that a FITS header cannot hold."""
     return text.encode("ascii", "replace").decode()

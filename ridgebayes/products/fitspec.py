@@ -1,7 +1,7 @@
-"""Spectral models fitted to the posterior of a region of a run, and what follows from them.
+"""Fit spectral models to the posterior of a region of a run, and derive quantities from them.
 
-What is fitted are mean and covariance of the draws of a region in all bands, of
-:mod:`ridgebayes.products.spectrum`, with the parameters of :mod:`ridgebayes.spectra.components`.
+The data are the mean and covariance of the draws of a region in all bands
+(:mod:`ridgebayes.products.spectrum`); the parameters are those of :mod:`ridgebayes.spectra.components`.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class RegionFit:
     Attributes
     ----------
     spectrum
-        What was fitted.
+        The fitted spectrum.
     fit
         The posterior of the model.
     model
-        As the user wrote it.
+        Text of the user.
     share_band
         keV.
     distance, stellar_mass
-        kpc and solar masses; None where not stated, and then there is no luminosity.
+        kpc and solar masses; None if not stated, and then there is no luminosity.
     joint
-        True where the components are those of the model of the run, which was fitted to the rates.
+        True if the components are those of the model of the run, which was fitted to the rates.
     """
 
     spectrum: Spectrum
@@ -67,12 +67,12 @@ class RegionFit:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the chains of the spectral fit; those of a joint model are the run's."""
+        """Warnings about the chains of the spectral fit; empty for a joint model, which has none."""
         return () if self.joint else tuple(self.fit.diagnosis.warnings)
 
     @property
     def check(self) -> str:
-        """Say what the posterior predictive check found, in words."""
+        """Result of the posterior predictive check, in words."""
         if self.joint:
             return "the model was fitted to the rates of the ScWs: `ridgebayes check` tests it"
         bands, p = len(self.spectrum.bands), self.fit.p_value
@@ -91,19 +91,19 @@ class RegionFit:
 def region_spectrum(
     run: Run, region: str, quantity: Quantity = "fov", *, sky: Sky | None = None, crab: CrabSpectrum = CRAB
 ) -> Spectrum:
-    """Take the spectrum of a region of the model's sky, or of any region file.
+    """Return the spectrum of a region of the model's sky, or of a region file.
 
     Parameters
     ----------
     run, region, quantity, crab
         As for `ridgebayes.products.spectrum.spectrum`.
     sky
-        Regions of a file; what a pointing at the centre of one sees of the whole sky model is fitted.
+        Regions of a file; the data are then the FOV flux at the centre of the region.
 
     Raises
     ------
     InputError
-        A run without sky; an unknown region; the intensity of a region of a file.
+        If the run has no sky, the region is unknown, or the intensity of a region of a file is requested.
     """
     need_sky(run)
     if sky is None:
@@ -123,12 +123,12 @@ def region_spectrum(
 
 
 def take_bands(spectrum: Spectrum, names: Sequence[str]) -> Spectrum:
-    """Return a spectrum of some of its bands.
+    """Return the spectrum in some of its bands.
 
     Raises
     ------
     InputError
-        A band that there is not, with the nearest.
+        If a band does not exist; the message suggests the nearest.
     """
     known = [band.name for band in spectrum.bands]
     for name in names:
@@ -163,25 +163,25 @@ def fit_region(
     Parameters
     ----------
     spectrum
-        Of `region_spectrum`.
+        Spectrum of `region_spectrum`.
     model
         Components joined by +, such as ``"whitedwarf+powerlaw"``.
     priors
-        Name → prior, where another is wanted.
+        Name → prior that replaces the default.
     share_band
-        Where shares and fluxes of the components are given, keV.
+        Band of shares and fluxes of the components, keV.
     distance, stellar_mass
-        kpc, and solar masses that the field of view sees, weighted by the response.
+        kpc, and solar masses in the field of view, weighted by the response.
     redistribution
-        How the detector spreads energies; by default not at all.
+        Energy redistribution of the detector; default: none.
     draws, seed
-        Of each of the four chains.
+        Draws per chain (there are four chains), and random seed.
 
     Raises
     ------
     InputError
-        An unknown component or prior, a mass outside of the table, bands that it does not hold, more bands
-        than the draws can tell the covariance of, a distance that is not positive or not of a FOV flux.
+        If a component or prior is unknown, a mass or a band is outside the table of spectra, there are too
+        few draws for the covariance of the bands, or the distance is not positive or given for an intensity.
     """
     components = read_model(model)
     check_bands(components, spectrum.edges)
@@ -192,7 +192,7 @@ def fit_region(
             f"{count} draws do not tell the covariance of {bands} bands: fit with more draws, or take fewer"
         )
     covariance = spectrum.covariance
-    if spectrum.apart:  # the bands were sampled independently: what correlation there is, is noise
+    if spectrum.apart:  # the bands were sampled independently: any correlation is noise
         covariance = np.diag(np.diag(covariance))
     fit = fitting.fit(
         components,
@@ -216,7 +216,7 @@ def check_stated(
     distance: float | None,
     stellar_mass: float | None,
 ) -> None:
-    """Refuse a band, distance or stellar mass without a meaning; arguments as those of `fit_region`."""
+    """Raise an error for an invalid band, distance or stellar mass; arguments as of `fit_region`."""
     low, high = share_band
     if not 0 < low < high < np.inf:
         raise InputError(f"share_band=...: {low:g} to {high:g}: give two energies in keV, the lower first")
@@ -231,7 +231,7 @@ def check_stated(
 
 
 def derived(result: RegionFit) -> dict[str, tuple[Floats, str, str]]:
-    """Return what follows from the parameters: name → draws, unit, meaning."""
+    """Compute derived quantities: name → draws, unit, meaning."""
     fit, (low, high) = result.fit, result.share_band
     band = f"in {low:g}-{high:g} keV"
     per_sr = "" if result.spectrum.quantity == "fov" else " sr"
@@ -275,13 +275,13 @@ def derived(result: RegionFit) -> dict[str, tuple[Floats, str, str]]:
 
 
 def fit_table(run: Run, result: RegionFit) -> QTable:
-    """Tabulate parameters and what follows from them.
+    """Tabulate parameters and derived quantities.
 
     Returns
     -------
     astropy.table.QTable
-        name, unit (of the numbers in the row), prior (empty for what follows), mean, sd, lo68, hi68, lo94,
-        hi94, prior_sd (NaN for what follows), note (what the data do not constrain), meaning.
+        name, unit (of the numbers in the row), prior (empty for derived quantities), mean, sd, lo68, hi68,
+        lo94, hi94, prior_sd (NaN for derived quantities), note (if the data do not constrain it), meaning.
     """
     fit = result.fit
     rows = []
@@ -334,13 +334,13 @@ def fit_table(run: Run, result: RegionFit) -> QTable:
 
 
 def band_table(run: Run, result: RegionFit) -> QTable:
-    """Tabulate what was fitted beside the model, a row a band.
+    """Tabulate the fitted spectrum and the model, one row per band.
 
     Returns
     -------
     astropy.table.QTable
-        band, E_MIN, E_MAX, energy (keV); mean, sd of the region; model, model_sd, and of each component its
-        mean and sd (mCrab or mCrab/deg²); pull: mean less model over sd.
+        band, E_MIN, E_MAX, energy (keV); mean, sd of the region; model, model_sd, and mean and sd of each
+        component (mCrab or mCrab/deg²); pull: (mean − model) / sd.
     """
     spectrum, fit = result.spectrum, result.fit
     (low, high), unit = spectrum.edges, spectrum.unit
@@ -365,7 +365,7 @@ def band_table(run: Run, result: RegionFit) -> QTable:
 
 
 def format_fit(table: QTable) -> str:
-    """Lay out a table of `fit_table` for the terminal."""
+    """Format a table of `fit_table` for the terminal."""
     meta = table.meta
     lines = [
         f"{meta['region']}, {meta['model']}, bands {meta['bands']}",
@@ -386,7 +386,7 @@ def format_fit(table: QTable) -> str:
 
 
 def _named(bands: Sequence[Band]) -> str:
-    """Name some bands, or say how many there are from where to where."""
+    """Name a few bands, or give the number of bands and their range."""
     if len(bands) <= _MANY:
         return ", ".join(str(band) for band in bands)
     low, high = min(band.e_min for band in bands), max(band.e_max for band in bands)

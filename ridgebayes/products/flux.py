@@ -1,4 +1,4 @@
-"""FOV flux of regions: posterior beside the classical estimate and the published value."""
+"""FOV flux of regions: posterior, classical estimate and published value."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def flux_table(
     run
         The run.
     sky
-        Regions to look at, of any region file; by default those of the model.
+        Regions, also of another region file; default: those of the model.
     crab
-        What the Crab is assumed to be, for physical units.
+        Spectrum assumed for the Crab, for physical units.
     classical
-        Of `ridgebayes.classical.fluxes` for the same regions.
+        Table of `ridgebayes.classical.fluxes` for the same regions.
 
     Returns
     -------
     astropy.table.QTable
-        A row for each region and band: region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi, upper (mCrab),
+        One row per region and band: region, band, E_MIN, E_MAX (keV), mean, sd, lo, hi, upper (mCrab),
         p_positive, mean_erg, sd_erg, lo_erg, hi_erg, upper_erg (erg/s/cm²), per_degree, per_degree_sd
         (mCrab/deg), converged (where False, p_positive and upper are empty);
-        published and published_error (mCrab) where there is one; classical and classical_error
-        (mCrab), classical_note; truth (mCrab) where the data are simulated and it is known.
+        published and published_error (mCrab) if there is one; classical and classical_error
+        (mCrab), classical_note; truth (mCrab) if the data are simulated and it is known.
     """
     need_sky(run)
     regions = run.sky if sky is None else sky
@@ -76,7 +76,7 @@ def flux_table(
     erg = np.array([crab.erg_per_mcrab(b.e_min, b.e_max) for b in bands])
     published = np.stack([published_fov(name, bands) for name in regions.names], axis=1)
     well = np.array([run.converged[b.name] for b in bands])
-    # Chains that do not agree have found nothing, nor excluded anything.
+    # Chains that disagree allow neither a detection nor an upper limit.
     upper = np.where((lo <= 0) & (hi >= 0) & well, hi, np.nan)
 
     table = QTable(
@@ -116,16 +116,16 @@ def flux_table(
 
 
 def longitude_width(run: Run) -> float:
-    """Extent along the plane of a field of view centred on it, deg: ∫ R dl.
+    """Effective length of the plane within a field of view centred on it, deg: ∫ R dl.
 
-    A ridge of 1 mCrab per degree of longitude gives this many mCrab in the field of view.
+    A ridge of 1 mCrab per degree of longitude has this FOV flux in mCrab.
     """
     response = run.response
     return float(2 * np.trapezoid(response.value, response.angle))
 
 
 def _truth(run: Run, regions: Sky, bands: list[str]) -> Floats:
-    """Return the true FOV flux, (region, band), of the regions that the run knows; NaN elsewhere."""
+    """Return the true FOV flux, (region, band), of the regions of the run; NaN for other regions."""
     constant = run.tree["constant_data"].dataset
     truth = np.full((len(regions), len(bands)), np.nan)
     if not run.simulated or "true_fov_flux" not in constant:
@@ -143,12 +143,12 @@ def _sources(regions: Sky) -> dict[str, str]:
 
 
 def latex(table: QTable) -> str:
-    """Write a flux table as LaTeX, for a paper: significant digits of the sd."""
+    """Return a flux table as LaTeX, rounded to the significant digits of the sd."""
     return latex_table(table, "FOV flux", "mCrab")
 
 
 def format_fluxes(table: QTable) -> str:
-    """Lay out a flux table for the terminal."""
+    """Format a flux table for the terminal."""
     extra = [n for n in ("classical", "published", "truth") if n in table.colnames]
     head = f"{'region':<12}{'band':<8}{'FOV flux':>18}{'94 % interval':>20}{'P(>0)':>7}"
     head += f"{'erg/s/cm2':>12}{'mCrab/deg':>11}"

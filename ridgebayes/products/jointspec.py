@@ -1,8 +1,8 @@
-"""What a model of all bands at once says of the components in a region: the posterior given the rates.
+"""Spectral components of a region from a model that fits all bands jointly to the rates.
 
-The models ``whitedwarf`` and ``spectrum`` have a thermal part and a power law in every region. What a field
-of view sees of each is a sum over regions, with their covariance, and all that follows from a spectral fit
-(shares, fluxes, crossing) follows from it.
+The models ``whitedwarf`` and ``spectrum`` have a thermal component and a power law in every region. Their
+FOV fluxes are sums over regions; draws keep the covariance. The derived quantities (shares, fluxes, crossing)
+are those of a spectral fit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODELS = {
     "whitedwarf": ("whitedwarf+powerlaw", "sky.mass"),
     "spectrum": ("cutoff+powerlaw", "sky.temperature"),
 }
-"""Model of a run → components, and the parameter of the thermal one's shape."""
+"""Model of a run → components, and the shape parameter of the thermal component."""
 
 
 def joint_fit(
@@ -41,7 +41,7 @@ def joint_fit(
     distance: float | None = None,
     stellar_mass: float | None = None,
 ) -> RegionFit:
-    """Take the components of a region from a run of ``whitedwarf`` or ``spectrum``.
+    """Return the components of a region from a run of ``whitedwarf`` or ``spectrum``.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def joint_fit(
     Raises
     ------
     InputError
-        A run of another model, or one with a free latitude, in which the bands see different skies.
+        If the run has another model, or a free latitude, with which the bands see different skies.
     """
     name = run.record["model"]["name"]
     if name not in MODELS:
@@ -99,7 +99,7 @@ def joint_fit(
 
 
 def _number(parameter: Parameter) -> float:
-    """Value of a parameter of the Crab that a run from before does not know."""
+    """Return the default of a Crab parameter that runs of earlier versions do not have."""
     return float(np.asarray(parameter.prior)) if parameter.fixed else np.nan
 
 
@@ -123,7 +123,7 @@ def _amplitudes(
 
 
 def _part(run: Run, names: tuple[str, str], stars: Floats) -> Floats:
-    """E² dN/dE of a component in every region, (draw, region): the tie to starlight, and the departure."""
+    """E² dN/dE of a component in every region, (draw, region): multiple of starlight plus departure."""
     tied, departure = names
     found = parameter_draws(run, tied)[:, None] * stars
     if departure in run.tree["posterior"].dataset:

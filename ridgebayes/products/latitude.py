@@ -1,4 +1,4 @@
-"""A cut across the Galactic plane: FOV flux against latitude, with starlight and the ScWs themselves."""
+"""FOV flux against latitude across the Galactic plane, with starlight and averages of the ScWs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ridgebayes.runs.intensity import CI_KIND, CXB_NOTE, INNER_PROB, MCRAB, inte
 from ridgebayes.runs.run import Run
 
 REACH, STEP = 40.0, 1.0
-"""Greatest latitude of a cut, and its steps, degrees."""
+"""Largest latitude of a cut, and its step, degrees."""
 WIDTH, BIN = 5.0, 2.0
-"""ScWs pointed at most so far from the longitude of a cut are averaged, in bins of latitude; degrees."""
+"""Largest distance in longitude of ScWs that are averaged, and size of the latitude bins; degrees."""
 _FEWEST = 3  # ScWs in a bin
 
 
@@ -33,18 +33,18 @@ def latitude_profile(run: Run, lon: float = 0.0, *, reach: float = REACH, step: 
     lon
         Galactic longitude, degrees.
     reach, step
-        Greatest latitude, and step, degrees.
+        Largest latitude, and step, degrees.
 
     Returns
     -------
     astropy.table.QTable
-        lat (deg, rising), band; mean, sd, lo68, hi68, lo94, hi94 (mCrab); template_mean, template_sd (mCrab:
-        starlight scaled to the regions near the plane).
+        lat (deg, ascending), band; mean, sd, lo68, hi68, lo94, hi94 (mCrab); template_mean, template_sd
+        (mCrab: starlight scaled to the regions near the plane).
 
     Raises
     ------
     InputError
-        A run without regions near the plane; a reach or step without a meaning.
+        If the run has no regions near the plane, or reach or step are invalid.
     """
     if not (0 < reach <= 90 and 0 < step <= reach):
         raise InputError(f"reach={reach:g}, step={step:g}: give degrees, reach up to 90 and step below it")
@@ -79,26 +79,26 @@ def latitude_profile(run: Run, lon: float = 0.0, *, reach: float = REACH, step: 
 
 
 def latitude_points(run: Run, lon: float = 0.0, *, width: float = WIDTH, size: float = BIN) -> QTable:
-    """Rate less background of the ScWs near a longitude, averaged in bins of latitude.
+    """Background-subtracted rates of the ScWs near a longitude, averaged in bins of latitude.
 
-    Each is brought to the cut with the model: what it measured, plus what the model expects there less what
-    it expects of this pointing.
+    The model corrects each ScW to the longitude of the cut: the difference between the expected flux there
+    and at the pointing is added.
 
     Parameters
     ----------
     run
         The run.
     lon, width
-        ScWs pointed at most `width` degrees from this longitude.
+        Longitude, and largest distance of the pointings from it, degrees.
     size
-        Of the bins, degrees.
+        Size of the bins, degrees.
 
     Returns
     -------
     astropy.table.QTable
-        lat (deg, mean of the pointings), band, scws (number), flux, error (mCrab; counting noise, scatter
-        and the background's own uncertainty of every ScW, which those of a revolution share: errors of
-        neighbouring bins are not independent). Bins of fewer than three ScWs are left out.
+        lat (deg, mean of the pointings), band, scws (number), flux, error (mCrab; counting noise, scatter and
+        uncertainty of the background). The ScWs of a revolution share the background, so errors of
+        neighbouring bins are correlated. Bins of fewer than three ScWs are left out.
     """
     table = residual_table(run)
     away = np.abs((table["LON"].to_value(u.deg) - lon + 180) % 360 - 180)

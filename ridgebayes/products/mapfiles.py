@@ -1,4 +1,4 @@
-"""Sky maps as files: HEALPix for all of the sky, WCS images for the Galactic plane."""
+"""Write sky maps: HEALPix for the whole sky, WCS images for the Galactic plane."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ridgebayes.products.maps import BandMap, Reprojection
 from ridgebayes.runs.run import Run
 
 UNSEEN = -1.6375e30
-"""HEALPix's mark for pixels without a value."""
+"""Value of HEALPix pixels without data."""
 
 # Column in the files → attribute of a BandMap, unit, meaning.
 COLUMNS = {
@@ -31,23 +31,23 @@ COLUMNS = {
 
 
 def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> None:
-    """Write maps as HEALPix FITS: an extension a band, named after it.
+    """Write maps as HEALPix FITS: one extension per band, named after it.
 
     Parameters
     ----------
     run
-        Where they come from.
+        Run of the maps, for the header.
     maps
-        Of `sky_maps`.
+        Maps of `sky_maps`.
     path
         The file, replaced whole or not at all.
     radius
-        Of the residuals, degrees, for the header.
+        Radius of the residual maps, degrees, for the header.
 
     Raises
     ------
     InputError
-        When it cannot be written.
+        If the file cannot be written.
     """
     hdus = fits.HDUList([fits.PrimaryHDU(header=fits_provenance(run))])
     for one in maps:
@@ -72,7 +72,7 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
         )
         hdu.header.extend(fits_provenance(run, one.band))
         for number, (_, unit, comment) in enumerate(COLUMNS.values(), start=1):
-            # Not TUNIT: mCrab is no unit of the FITS standard, and readers warn of it.
+            # Not TUNIT: mCrab is not a unit of the FITS standard, and readers warn.
             hdu.header.comments[f"TTYPE{number}"] = f"[{unit}] {comment}" if unit else comment
         hdus.append(hdu)
     with whole_file(path) as scratch:
@@ -80,7 +80,7 @@ def write_maps(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> 
 
 
 def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) -> None:
-    """Write the Galactic plane (|b| ≤ 30°) of the maps as WCS images, plate carrée, an extension each.
+    """Write the Galactic plane (|b| ≤ 30°) of the maps as WCS images, plate carrée, one extension each.
 
     Parameters and errors as of `write_maps`.
     """
@@ -104,13 +104,13 @@ def write_plane(run: Run, maps: Sequence[BandMap], path: Path, radius: float) ->
 def plane_wcs(
     half_lon: float = 180.0, half_lat: float = 30.0, step: float = 0.5
 ) -> tuple[WCS, tuple[int, int]]:
-    """Plate carrée of the Galactic plane around l = 0, longitude to the left; the WCS and rows, columns."""
+    """Plate carrée of the plane around l = 0, longitude increasing to the left: WCS, rows, columns."""
     columns, rows = round(2 * half_lon / step), round(2 * half_lat / step)
     return galactic_wcs("CAR", step, rows, columns), (rows, columns)
 
 
 def galactic_wcs(projection: str, step: float, rows: int, columns: int) -> WCS:
-    """Galactic WCS of an image with l = b = 0 in its middle; `step` in degrees a pixel."""
+    """Galactic WCS of an image centred on l = b = 0; `step` in degrees per pixel."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = [f"GLON-{projection}", f"GLAT-{projection}"]
     wcs.wcs.cunit = ["deg", "deg"]
@@ -131,7 +131,7 @@ def _band_cards(one: BandMap, radius: float) -> list[tuple]:
 
 
 def _unseen(values: NDArray) -> NDArray:
-    """Put HEALPix's mark for NaN; leave whole numbers as they are."""
+    """Replace NaN by the HEALPix value for no data; leave integers unchanged."""
     if values.dtype.kind == "i":
         return values.astype(np.int32)
     return np.where(np.isfinite(values), values, UNSEEN).astype(np.float32)

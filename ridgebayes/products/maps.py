@@ -1,7 +1,7 @@
-"""Sky maps of a run: the posterior intensity, and the residuals of the ScWs beside what it expects.
+"""Sky maps of a run: posterior intensity, and observed and expected residuals of the ScWs.
 
-Maps are HEALPix, RING order, galactic frame. A pixel of the intensity map is the mean over the pixel, so that
-the map holds exactly the flux of the regions; at the rim of a region it is less for that.
+Maps are HEALPix, RING order, galactic frame. A pixel of the intensity map is the mean over the pixel, so the
+map has exactly the flux of the regions, and pixels at the edge of a region are fainter.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ridgebayes.sky.vectors import unit_vectors
 from ridgebayes.typing import Floats
 
 RADIUS_DEG = 2.0
-_FINER = 8  # points across a pixel that tell how much of it a region covers
+_FINER = 8  # points across a pixel, to find the fraction that a region covers
 _LOOSE = 5.0  # times the sd of the better-known regions
-_TOO_WIDE = 15.0  # a field of view: residuals of pointings further apart do not see the same sky
+_TOO_WIDE = 15.0  # a field of view: pointings further apart do not see the same sky
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +41,21 @@ class BandMap:
     band, e_min, e_max
         Name, and energies in keV.
     intensity, intensity_sd
-        Posterior mean and sd, mCrab/deg²; NaN outside the regions and where no ScW sees them.
+        Posterior mean and sd, mCrab/deg²; NaN outside the regions and in regions that no ScW sees.
     centre_sd
-        Posterior sd of the intensity at the centre of the pixel, mCrab/deg²: `intensity_sd` without the
-        average across the border of two regions, which scatters less than either.
+        Posterior sd of the intensity at the centre of the pixel, mCrab/deg². Unlike `intensity_sd` it is not
+        averaged across the border of two regions, which lowers the sd.
     unseen, loose
-        Whether the pixel belongs to a region that no ScW sees, or to one that is hardly seen: the sd of
-        its intensity is five times that of the better-known regions (lower quartile) or more.
+        Whether the pixel belongs to a region that no ScW sees, or to a weakly constrained one: the sd of its
+        intensity is at least five times the lower quartile of all regions.
     residual, residual_error
-        Weighted mean of the residuals of the ScWs that point near the pixel, and its error, mCrab; NaN where
-        none does. See `residual_map`.
+        Weighted mean of the residuals of the ScWs that point near the pixel, and its error, mCrab; NaN if
+        there are none. See `residual_map`.
     scws
-        How many these are.
+        Number of these ScWs.
     expected, expected_sd
-        FOV flux that the posterior expects of the same ScWs, at their places and rolls, and its posterior sd,
-        mCrab; NaN where there is none.
+        Posterior mean and sd of the FOV flux of the same ScWs, at their pointings and rolls, mCrab; NaN if
+        there are none.
 
     Examples
     --------
@@ -97,21 +97,21 @@ def sky_maps(
     run
         The run; its ScWs (`run.scws`) are needed.
     nside
-        Of the maps: a power of 2 up to 128.
+        Nside of the maps: a power of 2 up to 128.
     bands
         Names of the bands; all of them by default.
     radius
-        Residuals are averaged over the ScWs that point within so many degrees of a pixel's centre.
+        Residuals are averaged over the ScWs that point within this distance of a pixel's centre, degrees.
 
     Returns
     -------
     list of BandMap
-        One a band, in the order of the run.
+        One per band, in the order of the run.
 
     Raises
     ------
     InputError
-        An unknown band, an nside or a radius that cannot be used, a run without its ScWs.
+        If a band is unknown, nside or radius is invalid, or the run has no table of fitted ScWs.
     """
     need_sky(run)
     known = [str(band) for band in run.record["data"]["bands"]]
@@ -129,7 +129,9 @@ def _each_band(run: Run, nside: int, bands: Sequence[str], radius: float) -> Ite
     by_pixel = sparse.hstack([one.T for one in each], format="csr")
     central = [brightness(sky, nside, *shape, at_centre=True) for shape in shapes(run)]
     by_centre = sparse.hstack([one.T for one in central], format="csr")
-    outside = np.asarray(by_centre.sum(axis=1)).ravel() == 0  # the rim, where a region holds no centre
+    outside = (
+        np.asarray(by_centre.sum(axis=1)).ravel() == 0
+    )  # pixels at the edge, whose centre is in no region
     bright = sum(each[1:], start=each[0])
     no_region = np.asarray(bright.sum(axis=0)).ravel() == 0
     hidden = np.isin(sky.names, run.record["data"].get("unseen_regions", []))
@@ -163,20 +165,19 @@ def brightness(
 ) -> sparse.csr_array:
     """Surface brightness of every region for a unit intensity, averaged over each pixel.
 
-    The flux that a sky puts into a pixel goes with the number of its patches there, which scatters by 10 %.
-    So here it is divided by the area of those patches, and multiplied by the part of the pixel that the
-    region covers.
+    The flux of a sky in a pixel is proportional to the number of patches there, which scatters by 10 %. It is
+    therefore divided by the area of those patches and multiplied by the covered fraction of the pixel.
 
     Parameters
     ----------
     sky
         M regions.
     nside
-        Of the map.
+        Nside of the map.
     stretch, shift
-        In latitude, as of `ridgebayes.sky.build`.
+        In latitude, as in `ridgebayes.sky.build`.
     at_centre
-        Give the brightness at the pixel's centre instead: a pixel on a border belongs to one region only.
+        Return the brightness at the pixel's centre: a pixel on a border then belongs to one region only.
 
     Returns
     -------
@@ -186,7 +187,7 @@ def brightness(
     Raises
     ------
     InputError
-        When nside is not a power of 2 up to 128.
+        If nside is not a power of 2 up to 128.
     """
     if (sky.nside, stretch, shift) != (nside, 1.0, 0.0):
         sky = build(sky.name, sky.regions, nside=nside, stretch=stretch, shift=shift)
@@ -208,7 +209,7 @@ def brightness(
         children = ring_to_nested(pixels, nside)[:, None] * _FINER**2 + np.arange(_FINER**2)
         lon, lat = fine.healpix_to_lonlat(children)
         covered = region.contains(lon.to_value(u.deg), lat.to_value(u.deg)).mean(axis=1)
-        if not covered.any():  # smaller than the distance of the points
+        if not covered.any():  # a region smaller than the distance between the points
             covered = np.ones(pixels.size)
         value = weights.data[start:stop] / area
         value *= total / ((value * covered).sum() * pixel_area)
@@ -238,23 +239,23 @@ def pointings_near(run: Run, nside: int, radius: float) -> sparse.csr_array:
 def residual_map(
     run: Run, band: str, near: sparse.csr_array, seen: Floats
 ) -> tuple[Floats, Floats, NDArray[np.int64], Floats, Floats]:
-    """Average the residuals (rate less background) of the ScWs that point near each pixel.
+    """Average the residuals (rate minus background) of the ScWs that point near each pixel.
 
-    Each ScW looks at 29° of sky, so the map shows what a pointing at a pixel sees, FOV flux, and neighbouring
-    pixels share ScWs. ScWs weigh as the inverse square of their error. Counting noise and scatter average
-    down from ScW to ScW; the error of the background counts as one and the same for all ScWs of a revolution,
-    and as another in another revolution. What the posterior expects is averaged over the same ScWs: near the
-    bulge the FOV flux changes much within a degree. The background was fitted together with the sky, so the
-    map is no independent measurement: it shows where the data ask for something that the regions do not have.
+    A ScW sees 29° of sky. The map therefore shows the FOV flux of a pointing at each pixel, and neighbouring
+    pixels share ScWs. Weights are 1 / error². Counting noise and scatter are independent between ScWs; the
+    error of the background is fully correlated within a revolution and independent between revolutions. The
+    expected FOV flux is averaged over the same ScWs, because near the bulge it changes much within a degree.
+    The background was fitted together with the sky, so the map is not an independent measurement: it shows
+    where the data need flux that the regions do not have.
 
     Parameters
     ----------
     run, band
         The run, the name of a band.
     near
-        Of `pointings_near`.
+        Matrix of `pointings_near`.
     seen
-        (scw, shape × region) deg²: `exposures` of the ScWs, for the sd of what is expected.
+        (scw, shape × region) deg²: `exposures` of the ScWs, for the sd of the expected flux.
 
     Returns
     -------
@@ -296,14 +297,14 @@ def residual_map(
 
 
 class Reprojection:
-    """Bilinear interpolation of maps at fixed galactic positions, passing over pixels that are NaN.
+    """Bilinear interpolation of maps at fixed galactic positions; NaN pixels are ignored.
 
     Parameters
     ----------
     nside
-        Of the maps, RING order.
+        Nside of the maps, RING order.
     lon, lat
-        Degrees, any one shape; where they are NaN the result is.
+        Degrees, arrays of one shape; the result is NaN where they are.
     """
 
     def __init__(self, nside: int, lon: Floats, lat: Floats) -> None:
@@ -324,7 +325,7 @@ class Reprojection:
 
 
 def moments(design: sparse.csr_array, draws: Floats) -> tuple[Floats, Floats]:
-    """Mean and sd of design @ draw over draws (draw, region), covariance between regions included."""
+    """Mean and sd of design @ draw over draws (draw, region), including the covariance of regions."""
     covariance = np.atleast_2d(np.cov(draws.T))
     variance = design.multiply(design @ covariance).sum(axis=1)
     return design @ draws.mean(axis=0), np.sqrt(np.maximum(np.asarray(variance).ravel(), 0.0))

@@ -1,4 +1,4 @@
-"""A monitor series (a neutron monitor, say) read from a text table, to be drawn beside the background."""
+"""Read a monitor series (such as a neutron monitor) from a text table, to compare with the background."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REMEDY = "give a CSV file with a column date (YYYY-MM-DD), mjd, or year and mon
 
 
 class Monitor(NamedTuple):
-    """A series: MJD (rising, d), its values in their own unit, and the name of its column."""
+    """A series: MJD (ascending, d), values in their own unit, and the name of the column."""
 
     mjd: Floats
     value: Floats
@@ -29,7 +29,7 @@ class Monitor(NamedTuple):
 
 
 def read_monitor(path: str | Path, column: str | None = None) -> Monitor:
-    """Read a monitor series from a table with a line of names; comments begin with #.
+    """Read a monitor series from a table with a line of column names; comments begin with #.
 
     Fields are separated by commas, semicolons, tabs or blanks. The time is a column date (YYYY-MM-DD, also
     with a time of day, or YYYY-MM), mjd, jd, year and month, or year (with decimals). Rows without a value
@@ -40,12 +40,12 @@ def read_monitor(path: str | Path, column: str | None = None) -> Monitor:
     path
         The file.
     column
-        The column of values; by default the first that is no time.
+        The column of values; by default the first that is not a time.
 
     Raises
     ------
     InputError
-        When it cannot be read: one line that names the row or column, and the remedy.
+        If it cannot be read; the message names the row or column, and the remedy.
     """
     path = Path(path)
     table = _cells(path)
@@ -67,11 +67,11 @@ def read_monitor(path: str | Path, column: str | None = None) -> Monitor:
 
 
 _FAR = 2.0
-"""A series does not double from one value to the next."""
+"""Codes for missing values are larger than all other values by this factor; no real value is."""
 
 
 def _cells(path: Path) -> Table:
-    """Read the file as a table of texts."""
+    """Read the file as a table of strings."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -96,7 +96,7 @@ def _cells(path: Path) -> Table:
 
 
 def _times(path: Path, table: Table, names: dict[str, str]) -> tuple[Floats, set[str]]:
-    """Find the times, MJD, and the columns that they are made of."""
+    """Find the times, MJD, and the columns they are read from."""
     for name, offset in (("mjd", 0.0), ("jd", 2400000.5)):
         if name in names:
             return _numbers(path, table, names[name]) - offset, {names[name]}
@@ -119,7 +119,7 @@ def _times(path: Path, table: Table, names: dict[str, str]) -> tuple[Floats, set
 
 def _date(text: str) -> float:
     text = text.replace("/", "-").rstrip("Z")
-    if text.count("-") == 1:  # a month: its middle
+    if text.count("-") == 1:  # the middle of the month
         text += "-15"
     return Time(text, scale="utc").mjd
 
@@ -145,7 +145,7 @@ def _numbers(path: Path, table: Table, column: str) -> Floats:
         except ValueError as error:
             raise InputError(f"{path}: row {row}: {column} is '{text}', not a number: mend it") from error
     values = np.array(found, dtype=np.float64)
-    # −1 and −9 where nothing else is below 0; 9999 and the like where nothing else is as large.
+    # Codes for missing values: −1 or −9 if no other value is negative; 9999 etc. if no other is as large.
     values = np.where(no_value(values) | no_value(values, "longitude"), np.nan, values)
     large = no_value(values, "rate") & (values > _FAR * np.nanmax(values, initial=0.0, where=~_nines(values)))
     return np.where(large, np.nan, values)

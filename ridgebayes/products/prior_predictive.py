@@ -1,4 +1,4 @@
-"""What a model expects before it sees the data, in units that a physicist can judge."""
+"""Prior predictive distribution of a model, in physical units."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ridgebayes.table.scw import ScWTable
 SCATTER = "background.scatter"
 _UNITS = {"revolution_rate": "ct / s", "background.history": "ct / s", "crab.history": "ct / s",
           "sky.intensity": "mCrab / deg2", "sky.fov_flux": "mCrab", SCATTER: ""}  # fmt: skip
-_FEWEST_SCWS = 5  # of a revolution, for their scatter
+_FEWEST_SCWS = 5  # ScWs of a revolution needed to measure their scatter
 
 
 def prior_predictive(
@@ -50,12 +50,12 @@ def prior_predictive(
     model
         Such as ``ridgebayes.models.regions(sky)``.
     scws
-        The ScW rate table, or its file: its pointings, times and errors are kept, its rates only compared
-        with. The two reference scales, background level and Crab rate, are read off them.
+        The ScW rate table or its file. Pointings, times and errors are used for the replicated data; rates
+        are only compared with, and give the two reference levels (background and Crab rate).
     draws
-        Sets of parameters to draw: ``--prior-draws`` of ``ridgebayes prior``.
+        Number of draws from the prior: ``--prior-draws`` of ``ridgebayes prior``.
     seed
-        Everything random follows from it.
+        Random seed.
     response, crab_rate
         As in `ridgebayes.sample`.
 
@@ -64,13 +64,13 @@ def prior_predictive(
     xarray.DataTree
         Groups ``prior`` (the parameters), ``prior_predictive`` (revolution_rate: replicated mean rates of the
         revolutions, cts/s, background.history and crab.history, cts/s; sky.intensity, mCrab/deg²;
-        sky.fov_flux, mCrab; what the model does not compute is missing), ``observed_data`` and
-        ``constant_data``, with a unit as attribute of every quantity.
+        sky.fov_flux, mCrab; quantities that the model does not compute are missing), ``observed_data`` and
+        ``constant_data``. Every quantity has its unit as an attribute.
 
     Raises
     ------
     InputError
-        Fewer than two draws; a prior that does not fit; no Crab calibration.
+        If there are fewer than two draws, a prior is invalid, or there is no Crab calibration.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def prior_predictive(
 
 
 def _draw(model: Model, data: FitData, draws: int, seed: int) -> dict[str, NDArray]:
-    """Site → (draw, ...) of parameters and of what the model leaves; replicated means of the revolutions."""
+    """Site → (draw, ...) of parameters and derived quantities; replicated means of the revolutions."""
 
     @jax.jit
     def each(keys: Array, data: FitData) -> dict[str, Array]:
@@ -143,7 +143,7 @@ def _means(rate: Array, data: FitData) -> Array:
 
 
 def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
-    """Collect what the drawn quantities are compared with, and their axes."""
+    """Collect the observed quantities for comparison, and the axes."""
     data, scws = prepared.data, prepared.scws
     names, bands = prepared.sky.names, scws.bands
     published = np.array([published_fov(name, bands) for name in names])
@@ -169,11 +169,10 @@ def _constant(model: Model, prepared: Prepared) -> xr.Dataset:
 
 
 def observed_scatter(scws: ScWTable) -> NDArray[np.float64]:
-    """Spread of the ScWs within a revolution beyond counting, over their mean rate, (band,).
+    """Spread of the ScWs within a revolution in excess of counting noise, over their mean rate, (band,).
 
-    The median of all revolutions with at least five ScWs without the Crab. Whatever changes within a
-    revolution (phase, sky) is part of it, so that it is more than the scatter of the model; NaN where no
-    revolution has so many.
+    The median of all revolutions with at least five ScWs without the Crab; NaN if there is none. It includes
+    all changes within a revolution (phase, sky), so it is larger than the scatter of the model.
     """
     found = []
     for number in np.unique(scws.revolution[~scws.crab]):
@@ -185,7 +184,7 @@ def observed_scatter(scws: ScWTable) -> NDArray[np.float64]:
 
 
 def scatter_draws(tree: xr.DataTree) -> NDArray | None:
-    """Draws of the scatter from ScW to ScW beyond counting, per cent, (draw, band); None without one."""
+    """Draws of the scatter from ScW to ScW in excess of counting noise, per cent, (draw, band), or None."""
     constant, prior = tree["constant_data"].dataset, tree["prior"].dataset
     if SCATTER in prior and prior[SCATTER].dims == ("chain", "draw", "band"):
         return 100 * prior[SCATTER].values[0]
@@ -203,25 +202,25 @@ def plane_regions(tree: xr.DataTree) -> NDArray[np.intp]:
 
 
 def chosen_region(tree: xr.DataTree) -> int:
-    """Return the region that stands for the sky in the table: GB, or else the one nearest to it."""
+    """Return the region shown in the table: GB, or the one nearest to the Galactic centre."""
     constant = tree["constant_data"].dataset
     lon = (constant["lon"].values + 180) % 360 - 180
     return int(np.argmin(np.hypot(lon, constant["lat"].values)))
 
 
 def prior_table(tree: xr.DataTree) -> QTable:
-    """Ranges of each quantity under the prior, beside what it is compared with.
+    """Prior ranges of each quantity, and the values to compare them with.
 
     Parameters
     ----------
     tree
-        Of `prior_predictive`.
+        Result of `prior_predictive`.
 
     Returns
     -------
     astropy.table.QTable
         Columns band, quantity, unit, lo, median, hi (94 % of the draws lie between lo and hi), compared and
-        error (NaN where there is none), with (what it is compared with).
+        error (value to compare with; NaN if there is none), with (source of that value).
     """
     constant, predictive = tree["constant_data"].dataset, tree["prior_predictive"].dataset
     observed = tree["observed_data"].dataset["revolution_rate"].values
@@ -273,7 +272,7 @@ def interval(draws: NDArray, prob: float = CI_PROB) -> NDArray:
 
 
 def _sky_comparison(constant: xr.Dataset, k: int, region: int) -> tuple[float, float, str]:
-    """Return value, error and source of what the FOV flux of a region is compared with."""
+    """Return value, error and source of the flux to compare with the FOV flux of a region."""
     at = {"band": k, "region": region}
     if np.isfinite(constant["published"].isel(at)):
         value, error = (float(constant[key].isel(at)) for key in ("published", "published_error"))
@@ -284,7 +283,7 @@ def _sky_comparison(constant: xr.Dataset, k: int, region: int) -> tuple[float, f
 
 
 def format_prior_table(table: QTable) -> str:
-    """Lay out the table of `prior_table` for the terminal."""
+    """Format the table of `prior_table` for the terminal."""
     head = f"{'band':<8}{'quantity':<28}{'94 % of the prior':>26}  {'unit':<6}"
     lines = [f"{head}{'compared':>18}  with"]
     for row in table:

@@ -1,4 +1,4 @@
-"""The Galactic plane along longitude: intensities, FOV flux on a fine grid, and starlight scaled to them."""
+"""Longitude profiles of the Galactic plane: intensities, FOV flux on a fine grid, and scaled starlight."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from ridgebayes.sky.skymap import core_brightness
 from ridgebayes.typing import Floats
 
 PLANE_LAT = 5.0
-"""Regions centred further from the plane than this, in degrees, have no place on a longitude axis."""
+"""Largest latitude of the centre of regions that are shown against longitude, degrees."""
 
 STEP_DEG = 1.0
 _RIDGE = 1e-6
-_TINY = 1e-3  # of the largest exposure to the sky model: a pointing below it sees no region
+_TINY = 1e-3  # fraction of the largest exposure to the sky model below which a pointing sees no region
 
 
 def near_plane(run: Run) -> NDArray[np.int64]:
-    """Numbers of the regions that have a place on a longitude axis.
+    """Return the indices of the regions near the plane, which are shown against longitude.
 
     Raises
     ------
     InputError
-        When there is none.
+        If there are none.
     """
     need_sky(run)
     rows = np.flatnonzero(np.abs(run.sky.centre_lat) <= PLANE_LAT)
@@ -66,9 +66,9 @@ def near_plane(run: Run) -> NDArray[np.int64]:
 class Template:
     """Starlight scaled to the posterior of one band.
 
-    The norm of a draw is its regression on the template by generalised least squares, weighted by the
-    posterior covariance C of the intensities: n = tᵀC⁻¹I / tᵀC⁻¹t. Where the posterior is Gaussian, these n
-    are distributed as the norm would be in a model whose sky is the template times a norm.
+    The norm of each draw is fitted by generalised least squares with the posterior covariance C of the
+    intensities: n = tᵀC⁻¹I / tᵀC⁻¹t. If the posterior is Gaussian, n has the same distribution as the norm
+    in a model whose sky is the template times a norm.
 
     Attributes
     ----------
@@ -77,8 +77,9 @@ class Template:
     norm
         mCrab/deg² per unit of starlight, (draw,).
     misfit, dof
-        χ² of the posterior mean about the scaled template, and the regions it is made of less one. Much above
-        `dof`, the sky is no multiple of the template, and the norm's interval does not say how far it is.
+        χ² of the posterior mean about the scaled template, and the number of regions minus one. If χ² is much
+        larger than `dof`, the sky is not a multiple of the template; the interval of the norm does not
+        include this.
 
     Examples
     --------
@@ -96,7 +97,7 @@ class Template:
 
     @property
     def p_value(self) -> float:
-        """Probability of a larger χ² if the sky is a multiple of the template; NaN of one region."""
+        """Probability of a larger χ² if the sky is a multiple of the template; NaN for one region."""
         return float(chi2.sf(self.misfit, self.dof)) if self.dof else np.nan
 
     def __str__(self) -> str:
@@ -107,24 +108,24 @@ class Template:
 
 
 def scaled_starlight(run: Run, shape: Shape | None = None) -> dict[str, Template]:
-    """Scale the starlight to the regions near the plane that some ScW sees, for each band.
+    """Scale the starlight, for each band, to the regions near the plane that a ScW sees.
 
     Parameters
     ----------
     run
         The run.
     shape
-        Another map than starlight: its brightness is then in the unit of the map.
+        Another map than starlight; brightness is then in the unit of the map.
 
     Returns
     -------
     dict
-        Band → template; empty where no ScW sees a region near the plane.
+        Band → template; empty if no ScW sees a region near the plane.
 
     Raises
     ------
     InputError
-        When no region is near the plane.
+        If no region is near the plane.
     """
     rows = near_plane(run)
     rows = rows[~_hidden(run)[rows]]
@@ -138,9 +139,9 @@ def scaled_starlight(run: Run, shape: Shape | None = None) -> dict[str, Template
     for band in _bands(run):
         draws = region_draws(run, band)[:, rows]
         covariance = np.atleast_2d(np.cov(draws.T))
-        if len(draws) < 2 * rows.size:  # too few to tell how regions go together
+        if len(draws) < 2 * rows.size:  # too few draws for the covariance of the regions
             covariance = np.diag(np.diag(covariance))
-        # Regions that move together exactly, as in a model that ties them, leave C without an inverse.
+        # C is singular if regions are fully correlated, as in a model that ties them.
         covariance[np.diag_indices_from(covariance)] *= 1 + _RIDGE
         weighted = np.linalg.solve(covariance, shape_here)
         norm = draws @ weighted / (shape_here @ weighted)
@@ -151,20 +152,20 @@ def scaled_starlight(run: Run, shape: Shape | None = None) -> dict[str, Template
 
 
 def intensity_profile(run: Run) -> QTable:
-    """Intensity of the regions near the plane, a row for each region and band.
+    """Intensity of the regions near the plane, one row per region and band.
 
     Returns
     -------
     astropy.table.QTable
-        region, lon, lon_width (deg), band; mean, sd, lo68, hi68, lo94, hi94 (mCrab/deg²); the same with
-        ``per_degree_`` before it (mCrab/deg: flux of the whole region over its width in longitude);
-        template_mean, template_sd (mCrab/deg²: starlight scaled to the band); seen; truth where the data are
+        region, lon, lon_width (deg), band; mean, sd, lo68, hi68, lo94, hi94 (mCrab/deg²); the same with the
+        prefix ``per_degree_`` (mCrab/deg: flux of the whole region over its width in longitude);
+        template_mean, template_sd (mCrab/deg²: starlight scaled to the band); seen; truth if the data are
         simulated and it is known.
 
     Raises
     ------
     InputError
-        When no region is near the plane.
+        If no region is near the plane.
     """
     rows = near_plane(run)
     sky = run.sky
@@ -203,26 +204,26 @@ def intensity_profile(run: Run) -> QTable:
 
 
 def fov_profile(run: Run, *, step: float = STEP_DEG) -> QTable:
-    """FOV flux along the plane: what pointings at b = 0 see of the whole sky model.
+    """FOV flux along the plane: flux of the whole sky model in pointings at b = 0.
 
     Parameters
     ----------
     run
         The run.
     step
-        Between the longitudes, degrees.
+        Step in longitude, degrees.
 
     Returns
     -------
     astropy.table.QTable
-        lon (deg, rising), band; mean, sd, lo68, hi68, lo94, hi94, template_mean, template_sd (mCrab); seen:
-        False where the field of view holds a region that no ScW sees. Longitudes from which no region is
-        seen are left out.
+        lon (deg, ascending), band; mean, sd, lo68, hi68, lo94, hi94, template_mean, template_sd (mCrab);
+        seen: False if the field of view contains a region that no ScW sees. Longitudes without any region in
+        the field of view are left out.
 
     Raises
     ------
     InputError
-        When no region is near the plane.
+        If no region is near the plane.
     """
     near_plane(run)
     lon = np.linspace(-180.0, 180.0, round(360 / step) + 1)
@@ -250,7 +251,7 @@ def fov_profile(run: Run, *, step: float = STEP_DEG) -> QTable:
 
 
 def widths(sky: Sky) -> Floats:
-    """Extent of each region in longitude, degrees; a circle's is its diameter over the cosine of latitude.
+    """Width of each region in longitude, degrees; for a circle: diameter over cosine of latitude.
 
     Examples
     --------
@@ -279,12 +280,12 @@ def _bands(run: Run) -> list[str]:
 
 
 def _scaled(draws: Floats, unit: u.UnitBase) -> dict[str, Any]:
-    """Columns of mean and sd of a scaled template over draws (draw, row)."""
+    """Columns with mean and sd of a scaled template over draws (draw, row)."""
     return {"template_mean": draws.mean(axis=0) * unit, "template_sd": draws.std(axis=0, ddof=1) * unit}
 
 
 def _stack(run: Run, parts: list[dict[str, Any]], templates: dict[str, Template]) -> QTable:
-    """One table of all bands, with where it comes from."""
+    """Stack the tables of all bands, and add the provenance."""
     table = vstack([QTable(columns) for columns in parts], metadata_conflicts="error")
     mark(run, table)
     table.meta = provenance(run) | {

@@ -1,4 +1,4 @@
-"""Published values to compare with, from the file that comes with the package."""
+"""Published values for comparison, from the file that is part of the package."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def published_fov(region: str, bands: Sequence[Band]) -> tuple[Floats, Floats]:
     Parameters
     ----------
     region
-        A name such as GB, as in the file of published values that comes with the package.
+        A name such as GB, as in the file of published values.
     bands
-        K bands; those that have the edges of a published one are given its value, whatever their names.
+        K bands. A band with the edges of a published one gets its value; names do not matter.
     """
     rows = published_points(region)
     edges = np.array([rows["E_MIN"].to_value(u.keV), rows["E_MAX"].to_value(u.keV)])
@@ -34,7 +34,7 @@ def published_fov(region: str, bands: Sequence[Band]) -> tuple[Floats, Floats]:
 
 
 def published_source(region: str) -> str:
-    """Return where the published FOV flux of a region is from; empty where there is none."""
+    """Return the source of the published FOV flux of a region; empty if there is none."""
     return "; ".join(dict.fromkeys(str(source) for source in published_points(region)["source"]))
 
 

@@ -1,4 +1,4 @@
-"""Regions side by side, for a paper: mass, index, fluxes of the components, as a table and in LaTeX."""
+"""Table of regions for a paper: mass, index, fluxes of the components; also as LaTeX."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _NAMES = {
 }
 _FLUX = {"whitedwarf": r"$F_{\rm WD}$", "cutoff": r"$F_{\rm soft}$", "powerlaw": r"$F_{\rm hard}$"}
 FLUX_UNIT = 1e-10
-"""Energy fluxes are given in this unit, erg/s/cm²."""
+"""Unit of energy fluxes, erg/s/cm²."""
 
 
 def region_table(run: Run, results: Sequence[RegionFit]) -> QTable:
-    """Tabulate spectral fits of several regions, a row a region.
+    """Tabulate spectral fits of several regions, one row per region.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def region_table(run: Run, results: Sequence[RegionFit]) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        region; for each shape parameter, each component's energy flux and its share in the share band, and
-        the crossing: ``_mean``, ``_sd``, ``_lo94``, ``_hi94`` and, of parameters, ``_note``, which says what
-        the data do not constrain.
+        region; columns ``_mean``, ``_sd``, ``_lo94``, ``_hi94`` for each shape parameter, each component's
+        energy flux and share in the share band, and the crossing; for parameters also ``_note``, if the data
+        do not constrain them.
     """
     rows = []
     for result in results:
@@ -76,9 +76,9 @@ def region_table(run: Run, results: Sequence[RegionFit]) -> QTable:
 
 
 def region_latex(table: QTable) -> str:
-    """Write a table of `region_table` as LaTeX: mean and sd, limits where an interval reaches zero.
+    """Return a table of `region_table` as LaTeX: mean and sd, or a limit if the interval reaches zero.
 
-    A parameter of which the data say nothing has a dash: its posterior is its prior.
+    A parameter that the data do not constrain (its posterior is its prior) has a dash.
     """
     shapes = table.meta["shapes"]
     parts = [name.split(".")[0] for name in shapes]
@@ -89,7 +89,7 @@ def region_latex(table: QTable) -> str:
         unit = str(table[f"{name}_mean"].unit or "")
         units.append(f"({_UNITS[unit]})" if unit in _UNITS else "")
     units += [rf"($10^{{{np.log10(FLUX_UNIT):.0f}}}$ cgs)"] * len(parts)
-    share = f"{parts[0]}.share"  # of a model of one component there is none
+    share = f"{parts[0]}.share"  # a model of one component has no share
     shared = f"{share}_mean" in table.colnames
     if shared:
         heads.append(rf"{_FLUX[parts[0]]} share")

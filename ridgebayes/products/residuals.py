@@ -1,4 +1,4 @@
-"""Residuals of the ScWs: rate less background in mCrab, and how they are distributed."""
+"""Residuals of the ScWs: rate minus background in mCrab, and their distribution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ridgebayes.runs.run import Run
 from ridgebayes.typing import Bools, Floats
 
 LATITUDE = 20.0
-"""GAL is what is pointed at most so far from the Galactic plane, degrees; BKG is the rest."""
+"""Largest latitude |b| of GAL pointings, degrees; the others are BKG."""
 
 REGIONS = {
     "GAL": "pointings at |b| <= {latitude:g} deg",
@@ -33,7 +33,7 @@ _COPIED = ("SCW_ID", "REVOL", "PHASE", "MJD", "EXPOSURE", "LON", "LAT", "CRAB", 
 
 
 class Spread(NamedTuple):
-    """How normalised residuals are distributed: number, mean, root mean square, share beyond ±3."""
+    """Distribution of normalised residuals: number, mean, root mean square, fraction beyond ±3."""
 
     number: int
     mean: float
@@ -47,14 +47,14 @@ def in_region(scws: QTable, region: str, latitude: float = LATITUDE) -> Bools:
     Parameters
     ----------
     scws
-        Of `Run.scws`.
+        Table of `Run.scws`.
     region, latitude
         The region; its limit in degrees.
 
     Raises
     ------
     InputError
-        When there is no such region, or the limit is none.
+        If there is no such region, or the limit is invalid.
     """
     if region not in REGIONS:
         raise InputError(f"region '{region}': not one of them{nearest(region, REGIONS)}")
@@ -65,7 +65,7 @@ def in_region(scws: QTable, region: str, latitude: float = LATITUDE) -> Bools:
 
 
 def described(region: str, latitude: float = LATITUDE) -> str:
-    """Say which pointings a region holds."""
+    """Describe the pointings of a region."""
     return REGIONS[region].format(latitude=latitude)
 
 
@@ -79,27 +79,27 @@ def crab_rate_at_scws(run: Run) -> Floats:
 
 
 def residual_table(run: Run, region: str = "ALL", latitude: float = LATITUDE) -> QTable:
-    """Residuals of the ScWs of a region, a row each, three columns a band.
+    """Residuals of the ScWs of a region, one row per ScW, three columns per band.
 
     Parameters
     ----------
     run
         The run.
     region, latitude
-        As of `in_region`.
+        As in `in_region`.
 
     Returns
     -------
     astropy.table.QTable
-        SCW_ID, REVOL, PHASE, MJD (d, TT), EXPOSURE (s), LON, LAT (deg, galactic), CRAB (True where the Crab
-        was not removed: its residual holds it), CRAB_RESPONSE; and for each band, in mCrab, RES_<band> (rate
-        less background), ERR_<band> (counting noise, scatter and the background's uncertainty), SKY_<band>
-        (what the fit expects of the sky, the Crab included where it was not removed).
+        SCW_ID, REVOL, PHASE, MJD (d, TT), EXPOSURE (s), LON, LAT (deg, galactic), CRAB (True if the Crab was
+        not removed: the residual contains it), CRAB_RESPONSE; and for each band, in mCrab, RES_<band> (rate
+        minus background), ERR_<band> (counting noise, scatter and uncertainty of the background), SKY_<band>
+        (fitted rate of the sky, with the Crab if it was not removed).
 
     Raises
     ------
     InputError
-        When the region is unknown or holds no ScW, or the model has no Crab, and so no mCrab.
+        If the region is unknown or has no ScW, or the model has no Crab, which defines the mCrab.
     """
     rows = _rows(run, region, latitude)
     scws, crab = run.scws[rows], crab_rate_at_scws(run)[rows]
@@ -123,12 +123,12 @@ def residual_table(run: Run, region: str = "ALL", latitude: float = LATITUDE) ->
 
 
 def write_residuals(table: QTable, path: Path) -> None:
-    """Write a table of `residual_table` as FITS or, where the name ends so, as ECSV; whole or not at all.
+    """Write a table of `residual_table` as FITS, or as ECSV if the name ends in .ecsv; whole or not at all.
 
     Raises
     ------
     InputError
-        When it cannot be written.
+        If the file cannot be written.
     """
     if path.suffix == ".ecsv":
         write_ecsv(table, path)
@@ -140,34 +140,34 @@ def write_residuals(table: QTable, path: Path) -> None:
 def normalised(
     run: Run, region: str = "ALL", latitude: float = LATITUDE, *, less_sky: bool = True
 ) -> dict[str, Floats]:
-    """Residuals over their errors, of the ScWs of a region from which the Crab was removed, by band.
+    """Band → residuals over their errors, for the ScWs of a region without the Crab.
 
-    The error holds the uncertainty of a background that was fitted to the same ScW. So the spread lies a
-    little below 1, the more the fewer ScWs a revolution has.
+    The error includes the uncertainty of a background that was fitted to the same ScW. The spread is
+    therefore slightly below 1, and lower if revolutions have few ScWs.
 
     Parameters
     ----------
     run, region, latitude
-        As of `residual_table`.
+        As in `residual_table`.
     less_sky
-        Take off what the fit expects of the sky.
+        Subtract the fitted sky.
 
     Raises
     ------
     InputError
-        When the region is unknown or holds no such ScW.
+        If the region is unknown or has no such ScW.
     """
     scws = run.scws
     rows = _rows(run, region, latitude) & ~np.asarray(scws["CRAB"])
     if not rows.any():
         raise InputError(f"{_name(run)}: in every ScW of {region} is the Crab: nothing to draw")
-    value, error = residuals(scws[rows], np.array(1000.0))  # in cts/s: of their ratio any unit is right
+    value, error = residuals(scws[rows], np.array(1000.0))  # in cts/s: the unit cancels in the ratio
     sky = scws["SKY"][rows].to_value(_CTS) if less_sky else 0.0
     return {str(band): ((value - sky) / error)[:, k] for k, band in enumerate(scws.meta["BAND"])}
 
 
 def fit_residuals(run: Run, rows: Bools) -> dict[str, Floats]:
-    """(Rate − fit) over the sd of counting noise and scatter, of some ScWs, by band."""
+    """Band → (rate − fit) / sd of counting noise and scatter, for some ScWs."""
     scws = run.scws[rows]
     value = {name: scws[name].to_value(_CTS) for name in ("RATE", "BACKGROUND", "SKY", "NOISE")}
     pull = (value["RATE"] - value["BACKGROUND"] - value["SKY"]) / value["NOISE"]
@@ -175,7 +175,7 @@ def fit_residuals(run: Run, rows: Bools) -> dict[str, Floats]:
 
 
 def spread(values: Floats) -> Spread:
-    """Say how normalised residuals are distributed."""
+    """Summarise the distribution of normalised residuals."""
     return Spread(
         values.size,
         float(values.mean()),
@@ -196,7 +196,7 @@ def _name(run: Run) -> str:
 
 
 def _hdus(table: QTable) -> fits.HDUList:
-    """Put the table into an extension RESIDUAL; a FITS header has short names."""
+    """Convert the table to an extension RESIDUAL, with the short keywords of a FITS header."""
     in_mcrab = [name for name in table.colnames if table[name].unit == MCRAB]
     bare = table.copy(copy_data=False)
     for name in in_mcrab:
@@ -205,7 +205,7 @@ def _hdus(table: QTable) -> fits.HDUList:
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(bare, name="RESIDUAL")])
     meta = table.meta
     header = hdus[1].header
-    for name in in_mcrab:  # not TUNIT: no unit of the FITS standard, of which readers warn
+    for name in in_mcrab:  # not TUNIT: mCrab is not a unit of the FITS standard, and readers warn
         header.comments[f"TTYPE{hdus[1].columns.names.index(name) + 1}"] = "[mCrab]"
     header["TIMESYS"] = "TT"
     header["REGION"] = (meta["region"], "which ScWs")

@@ -1,4 +1,4 @@
-"""Draws of the sky: intensities of regions, and what pointings anywhere see of them."""
+"""Draws of the sky: intensities of regions, and exposures of pointings to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Floats:
     run, band
         The run, the name of a band.
     as_seen
-        Times the effective solid angle over its nominal value: what a detector would measure.
+        Multiply by the effective solid angle over its nominal value, as a detector would measure it.
     """
     draws = run.intensity().sel(band=band, region=list(run.sky.names)).transpose("chain", "draw", "region")
     values = np.asarray(draws.values, float).reshape(-1, len(run.sky))
@@ -29,20 +29,20 @@ def region_draws(run: Run, band: str, *, as_seen: bool = False) -> Floats:
 
 
 def solid_angle(run: Run) -> Floats:
-    """Effective solid angle over its nominal value, (draw,), chains one after the other."""
+    """Effective solid angle over its nominal value, (draw,), chains concatenated."""
     values = _parameter(run, "response.solid_angle")
     return _draws(run, xr.DataArray(1.0) if values is None else values)
 
 
 def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Floats:
-    """Draws of a parameter, sampled or fixed, (draw, …), chains one after the other.
+    """Draws of a parameter, sampled or fixed, (draw, …), chains concatenated.
 
     Parameters
     ----------
     run, name
-        The run, and the parameter; its regions come in the order of `run.sky`.
+        The run, and the parameter; regions are in the order of `run.sky`.
     default
-        Value where the run does not know it.
+        Value if the run does not have the parameter.
     """
     values = _parameter(run, name)
     if values is None:
@@ -53,7 +53,7 @@ def parameter_draws(run: Run, name: str, default: ArrayLike | None = None) -> Fl
 
 
 def shapes(run: Run) -> tuple[tuple[float, float], ...]:
-    """Stretch and shift in latitude of the skies that make up the model's; one unless the model frees it."""
+    """Stretch and shift in latitude of each sky that the model combines; one sky if its shape is fixed."""
     if _free_shape(run) is not None:
         return SHAPES
     return ((1.0, 0.0),) if _latitude(run) is None else LATITUDE_SHAPES
@@ -65,7 +65,7 @@ def shaped_skies(run: Run) -> list[Sky]:
 
 
 def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Floats:
-    """Intensities of `region_draws` in each of `shapes`: (draw, shape × region), a shape after the other."""
+    """Intensities of `region_draws` in each of `shapes`, (draw, shape × region), grouped by shape."""
     intensity = spread(run, band, region_draws(run, band, as_seen=as_seen))
     latitude = _latitude(run)
     if latitude is None:
@@ -79,7 +79,7 @@ def shape_draws(run: Run, band: str, *, as_seen: bool = False) -> Floats:
 def spread(run: Run, band: str, intensity: Floats) -> Floats:
     """Divide any intensities, (draw, region), among `shapes`: (draw, shape × region).
 
-    Those of a map stay its own where the model's sky departs from its profile in latitude (`sky.latitude`).
+    If the model's sky departs from its profile in latitude (`sky.latitude`), they stay in the first shape.
     """
     if _latitude(run) is not None:
         return np.pad(intensity, ((0, 0), (0, (len(LATITUDE_SHAPES) - 1) * len(run.sky))))
@@ -97,15 +97,15 @@ def spread(run: Run, band: str, intensity: Floats) -> Floats:
 
 
 def exposures(run: Run, lon: Floats, lat: Floats) -> Floats:
-    """Return what pointings see of the regions of every one of `shapes`, deg², (pointing, shape × region).
+    """Return the exposure of pointings to the regions in each of `shapes`, deg², (pointing, shape × region).
 
-    With `shape_draws` as the other factor it gives the FOV flux.
+    Multiplied by `shape_draws` it gives the FOV flux.
     """
     return np.concatenate([sky.fov_exposure(lon, lat, run.response) for sky in shaped_skies(run)], axis=1)
 
 
 def _free_shape(run: Run) -> Extension | None:
-    """Return the extension that frees the shape in latitude; None where the model has none."""
+    """Return the extension that frees the shape in latitude; None if the model has none."""
     for extra in EXTRAS.values():
         if extra.shape_weights and all(_parameter(run, name) is not None for name in extra.parameters):
             return extra
@@ -113,19 +113,19 @@ def _free_shape(run: Run) -> Extension | None:
 
 
 def _latitude(run: Run) -> xr.DataArray | None:
-    """Departure from the profile in latitude; None where the model has none, or it is held at zero."""
+    """Departure from the profile in latitude; None if the model has none, or it is fixed at zero."""
     values = _parameter(run, "sky.latitude")
     return values if values is not None and bool((values != 0).any()) else None
 
 
 def _parameter(run: Run, name: str) -> xr.DataArray | None:
-    """Parameter of the model, sampled or fixed; None where it has none."""
+    """Parameter of the model, sampled or fixed; None if the model does not have it."""
     posterior, constant = (run.tree[group].dataset for group in ("posterior", "constant_data"))
     return posterior.get(name, constant.get(name))
 
 
 def _draws(run: Run, values: xr.DataArray) -> Floats:
-    """Draws, or as many copies of what is fixed: (draw, …), chains one after the other."""
+    """Draws, or copies of a fixed value, (draw, …), chains concatenated."""
     if "chain" in values.dims:
         found = np.asarray(values.transpose("chain", "draw", ...).values, float)
         return found.reshape(-1, *found.shape[2:])

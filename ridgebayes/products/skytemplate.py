@@ -1,11 +1,11 @@
-"""The posterior sky as a diffuse model for other software: differential flux per sr over energy.
+"""The posterior sky as a diffuse model for other software: differential flux per sr against energy.
 
-A FITS cube in the form of the Fermi mission's diffuse models: an image with an energy axis, the energies in
-the extension ENERGIES, ph/cm²/s/MeV/sr. Gammapy reads it as a WcsNDMap for its TemplateSpatialModel, and
-interpolates it as a power law in energy. Each band has nodes at its edges, between which the brightness has
-the shape of the Crab assumed (and one at a break in it), so that its integral over the band is that of the
-posterior. Where two bands touch, nodes stand two millionths apart and the brightness may jump; across a gap
-between bands it is interpolated, and there it is no measurement.
+The file is a FITS cube in the format of the Fermi diffuse models: an image with an energy axis, energies in
+the extension ENERGIES, values in ph/cm²/s/MeV/sr. Gammapy reads it as a WcsNDMap for its
+TemplateSpatialModel, and interpolates it as a power law in energy. Each band has nodes at its edges (and one
+at a break of the Crab spectrum). Between them the brightness has the spectral shape assumed for the Crab; its
+integral over the band is that of the posterior. Where two bands touch, two nodes with a relative distance of
+2e-6 allow a jump. Values in a gap between bands are interpolated, not measured.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ridgebayes.typing import Floats
 
 STEP_DEG = 0.5
 UNIT = "cm-2 s-1 MeV-1 sr-1"
-_APART = 1e-6  # of the energy at which two bands touch
+_APART = 1e-6  # relative distance of the nodes where two bands touch
 _KEV = 1e-3  # MeV
 
 
@@ -42,14 +42,14 @@ class SkyTemplate(NamedTuple):
     Attributes
     ----------
     energy
-        Nodes, keV, rising.
+        Nodes, keV, ascending.
     mean, sd
-        Posterior mean and sd, ph/cm²/s/MeV/sr, (node, row, column); 0 where no region is and where no ScW
-        sees it.
+        Posterior mean and sd, ph/cm²/s/MeV/sr, (node, row, column); 0 outside the regions and in regions that
+        no ScW sees.
     wcs
-        Of the image.
+        WCS of the image.
     crab
-        What the Crab was assumed to be.
+        Spectrum assumed for the Crab.
     """
 
     energy: Floats
@@ -74,7 +74,7 @@ def sky_template(run: Run, crab: CrabSpectrum = CRAB, *, step: float = STEP_DEG)
     Raises
     ------
     InputError
-        A model without a sky, bands that overlap, a band that begins at 0 keV.
+        If the model has no sky, bands overlap, or a band begins at 0 keV.
     """
     need_sky(run)
     constant = run.tree["constant_data"].dataset
@@ -86,7 +86,7 @@ def sky_template(run: Run, crab: CrabSpectrum = CRAB, *, step: float = STEP_DEG)
             f"{run.path or 'the run'}: bands {bands[k]} and {bands[k + 1]} overlap: no one spectrum for a "
             "sky model; fit bands that do not"
         )
-    crab.photons_per_mcrab(low, high)  # refuses edges in which there is no spectrum
+    crab.photons_per_mcrab(low, high)  # raises an error if a band has no valid edges
     reach = 5 * np.ceil(max(_reach(run)) / 5)
     wcs, shape = plane_wcs(180.0, float(min(reach, 90.0)), step)
     bright = [image_brightness(run.sky, wcs, shape, stretch=s, shift=d) for s, d in shapes(run)]
@@ -137,7 +137,7 @@ def write_template(run: Run, template: SkyTemplate, path: Path) -> None:
 
 
 def _reach(run: Run) -> list[float]:
-    """How far from the plane each region reaches, degrees."""
+    """Largest distance of each region from the plane, degrees."""
     return [
         max(abs(end * stretch + shift) for end in region.lat for stretch, shift in shapes(run))
         if region.radius is None

@@ -1,8 +1,8 @@
 """Spectrum of a sky region over the bands of a run, with the covariance between bands.
 
-A spectrum is made of draws: mean, intervals and covariance of whatever it is expressed in follow from them.
-What an mCrab is in other units is assumed in :mod:`ridgebayes.instrument.crab_spectrum` and said in the
-table's meta.
+A spectrum consists of draws; mean, intervals and covariance in any unit are computed from them. The
+conversion of mCrab to other units assumes a Crab spectrum (:mod:`ridgebayes.instrument.crab_spectrum`), which
+is stated in the meta of the table.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ MEANING = {
     "intensity": "intensity: mean surface brightness of the region's core",
 }
 _PREFIX: dict[Kind, str] = {"mcrab": "", "energy_flux": "energy_flux_", "e2": "e2_", "crab": "crab_"}
-_STEPS = 5001  # in the angle from the axis, to integrate the response
+_STEPS = 5001  # steps in the off-axis angle, to integrate the response
 _E2 = u.keV**2 * u.photon / u.cm**2 / u.s / u.keV / u.sr
 _SITES = {"fov": ("sky.fov_flux", "true_fov_flux"), "intensity": ("sky.intensity", "true_intensity")}
 
 
 class Expressed(NamedTuple):
-    """Draws of a spectrum (draw, band), their unit, and what brings other values to it, (band,).
+    """Draws of a spectrum, (draw, band), their unit, and the factor, (band,), that converts values to it.
 
-    The factor is for the truth and published values, in mCrab or mCrab/deg². Where the effective solid angle
-    is uncertain, it is the mean of what the draws were multiplied by.
+    The factor applies to the truth and published values, in mCrab or mCrab/deg². If the effective solid angle
+    is uncertain, the factor is the mean over the draws.
     """
 
     draws: Floats
@@ -68,7 +68,7 @@ class Expressed(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Published values with 1σ errors, mCrab, (band,), NaN where there is none; their source, or nothing."""
+    """Published values with 1σ errors, mCrab, (band,), NaN if there is none; their source, or ""."""
 
     value: Floats
     error: Floats
@@ -82,23 +82,23 @@ class Spectrum:
     Attributes
     ----------
     region, quantity
-        Its name; ``"fov"`` (FOV flux) or ``"intensity"``.
+        Name of the region; ``"fov"`` (FOV flux) or ``"intensity"``.
     bands
-        K bands in the order of energy.
+        K bands, sorted by energy.
     draws
-        (draw, K), joint between the bands: mCrab or mCrab/deg².
+        (draw, K) joint draws of all bands, mCrab or mCrab/deg².
     solid_angle
         (draw,) effective solid angle ∫ R dΩ of the field of view, deg².
     crab
         Spectrum assumed for the Crab.
     truth
-        (K,) like `draws`; None where the data are not simulated or it is not known.
+        (K,) in the unit of `draws`; None if the data are not simulated or it is not known.
     published
-        FOV flux of a region of this name in bands of the same edges.
+        Published FOV flux of the region of this name, in bands with the same edges.
     seen
-        False where no ScW sees the region.
+        False if no ScW sees the region.
     apart
-        True where each band was sampled by itself.
+        True if each band was sampled independently.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Spectrum:
 
     @property
     def limits(self) -> NDArray[np.bool_]:
-        """(K,) True where the 94 % interval includes zero: its upper end, the 97 % quantile, is a limit."""
+        """(K,) True if the 94 % interval includes zero: its end, the 97 % quantile, is an upper limit."""
         low, high = interval(self.draws, CI_PROB)
         return (low <= 0) & (high >= 0)
 
@@ -161,15 +161,15 @@ class Spectrum:
         Parameters
         ----------
         kind
-            ``"mcrab"``: as it is. ``"energy_flux"``: erg/s/cm², of the FOV or per deg². ``"e2"``: E² dN/dE in
-            keV² ph/cm²/s/keV/sr (see :meth:`CrabSpectrum.kev2`); a FOV flux over the effective solid angle of
-            the same draw, which is the mean of the sky in the field of view weighted by the response.
+            ``"mcrab"``: unchanged. ``"energy_flux"``: erg/s/cm², of the FOV or per deg². ``"e2"``: E² dN/dE
+            in keV² ph/cm²/s/keV/sr (see :meth:`CrabSpectrum.kev2`); a FOV flux is divided by the effective
+            solid angle of the same draw, which gives the response-weighted mean over the field of view.
             ``"crab"``: fraction of the Crab, per deg² for an intensity.
 
         Raises
         ------
         InputError
-            A band that begins at 0 keV, where physical units are asked for.
+            If a band begins at 0 keV and physical units are requested.
         """
         per_area = u.dimensionless_unscaled if self.quantity == "fov" else u.deg**-2
         low, high = self.edges
@@ -187,7 +187,7 @@ class Spectrum:
         return Expressed(self.draws * over[:, None] * factor, _E2, factor * over.mean())
 
     def about_covariance(self) -> str:
-        """Say how the covariance came about, in plain ASCII."""
+        """Describe the origin of the covariance, in ASCII."""
         draws = len(self.draws)
         if len(self.bands) == 1:
             return f"variance of {draws} draws"
@@ -201,21 +201,21 @@ class Spectrum:
 
 
 def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectrum = CRAB) -> Spectrum:
-    """Take the spectrum of a region from a run.
+    """Return the spectrum of a region of a run.
 
     Parameters
     ----------
     run, region
         The run, the name of a region of its sky.
     quantity
-        ``"fov"``, as published fluxes are, or ``"intensity"``.
+        ``"fov"`` (as published fluxes) or ``"intensity"``.
     crab
         Spectrum assumed for the Crab.
 
     Raises
     ------
     InputError
-        An unknown region.
+        If the region is unknown.
     """
     _check(run, region, _names(run))
     constant = run.tree["constant_data"].dataset
@@ -227,7 +227,7 @@ def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectr
         for name, low, high in zip(names, constant["e_min"], constant["e_max"], strict=True)
     )
     site, truth = _SITES[quantity]
-    compared = region if quantity == "fov" else ""  # an intensity with nothing
+    compared = region if quantity == "fov" else ""  # there are no published intensities
     value, error = published_fov(compared, bands)
     draws = run.tree["posterior"].dataset[site].sel(band=names, region=region)
     known = run.simulated and truth in constant
@@ -247,17 +247,18 @@ def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectr
 
 
 def regions(run: Run, names: Sequence[str] = ()) -> list[str]:
-    """Return the regions of a run that a user asked for.
+    """Return the requested regions of a run.
 
     Parameters
     ----------
     run, names
-        The run; names of regions, or "all"; by default the Galactic bulge.
+        The run; names of regions, or "all"; default: the Galactic bulge.
 
     Raises
     ------
     InputError
-        A name that the sky does not have, with the nearest; no name, and no Galactic bulge; no sky.
+        If a name is unknown (the message suggests the nearest), no name is given and the sky has no Galactic
+        bulge, or the model has no sky.
     """
     need_sky(run)
     known = _names(run)
@@ -273,26 +274,26 @@ def regions(run: Run, names: Sequence[str] = ()) -> list[str]:
 
 
 def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
-    """Tabulate spectra of one quantity, a row for each region and band.
+    """Tabulate spectra of one quantity, one row per region and band.
 
     Parameters
     ----------
     run, spectra
-        The run, and what `spectrum` takes from it.
+        The run, and spectra that `spectrum` returned for it.
 
     Returns
     -------
     astropy.table.QTable
         region, band, E_MIN, E_MAX, energy (keV, geometric mean of the edges); mean, sd, lo68, hi68, lo94,
-        hi94 (mCrab or mCrab/deg²), covariance (K, of their squares: with each band of the region, in the
-        order of its rows), and the same as ``energy_flux_``, ``e2_``, ``crab_`` (see
-        :meth:`Spectrum.expressed`); limit: hi94 is an upper limit; seen; truth where simulated and known;
-        published, published_error where there are any.
+        hi94 (mCrab or mCrab/deg²), covariance ((K,), the unit squared: with each band of the region, in the
+        order of its rows); the same with the prefixes ``energy_flux_``, ``e2_``, ``crab_`` (see
+        :meth:`Spectrum.expressed`); limit: True if hi94 is an upper limit; seen; truth if simulated and
+        known; published, published_error if there are any.
 
     Raises
     ------
     InputError
-        A band that begins at 0 keV.
+        If a band begins at 0 keV.
     """
     parts = [_rows(spectrum) for spectrum in spectra]
     first = spectra[0]
@@ -327,12 +328,12 @@ def spectrum_table(run: Run, spectra: Sequence[Spectrum]) -> QTable:
 
 
 def write_ogip(run: Run, spectrum: Spectrum, path: str | Path) -> tuple[Path, Path]:
-    """Write a spectrum as OGIP PHA file with its response beside it; both are replaced.
+    """Write a spectrum as OGIP PHA file, and its response to the same folder; existing files are replaced.
 
     Parameters
     ----------
     run, spectrum
-        The run, and what `spectrum` takes from it.
+        The run, and a spectrum that `spectrum` returned for it.
     path
         The PHA file.
 
@@ -344,7 +345,7 @@ def write_ogip(run: Run, spectrum: Spectrum, path: str | Path) -> tuple[Path, Pa
     Raises
     ------
     InputError
-        Bands that overlap, a name that is not ASCII, files that cannot be written.
+        If bands overlap, a name is not ASCII, or a file cannot be written.
     """
     comments = [
         f"Posterior mean and sd of {MEANING[spectrum.quantity]}.",

@@ -1,4 +1,4 @@
-"""Ratio of intensity to starlight, with its posterior."""
+"""Posterior of the ratio of intensity to starlight."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ridgebayes.typing import Floats
 
 OWN_UNIT = "starlight towards the Galactic centre"
 FLUX_UNIT = 1e-11
-"""Intensities in the ratio are in this unit, erg/s/cm²/deg², as in the published one."""
+"""Unit of the intensity in the ratio, erg/s/cm²/deg², as in the published ratio."""
 UNLIKELY = 0.01
 
 
 def starlight_ratio(
     run: Run, image: str | Path | None = None, *, unit: str = "", crab: CrabSpectrum = CRAB
 ) -> QTable:
-    """Ratio of the intensity of the plane to a map of starlight, a row a band.
+    """Ratio of the intensity of the plane to a map of starlight, one row per band.
 
-    The ratio of a draw is its regression on the map over the regions near the plane (see
-    `ridgebayes.products.profile.Template`). Departures of single regions from the map are in its χ².
+    The ratio of each draw is the norm of the map fitted to the regions near the plane (see
+    `ridgebayes.products.profile.Template`). Its χ² measures departures of single regions from the map.
 
     Parameters
     ----------
@@ -41,21 +41,21 @@ def starlight_ratio(
         A map of starlight, HEALPix or WCS image in FITS; by default the model of Freudenreich 1998, which is
         1 towards the Galactic centre.
     unit
-        Of the map, where its header does not say (BUNIT, TUNIT1) or says it wrongly.
+        Unit of the map, if its header (BUNIT, TUNIT1) has none or a wrong one.
     crab
-        What the Crab is assumed to be.
+        Spectrum assumed for the Crab.
 
     Returns
     -------
     astropy.table.QTable
-        band, E_MIN, E_MAX (keV); mean, sd, lo68 … hi94: mCrab/deg² over the unit of the map; the same with
-        ``flux_``: 1e-11 erg/s/cm²/deg² over it; chi2, dof, p (of the posterior mean about the scaled map) and
-        verdict, in words.
+        band, E_MIN, E_MAX (keV); mean, sd, lo68 … hi94: mCrab/deg² per unit of the map; the same with the
+        prefix ``flux_``: 1e-11 erg/s/cm²/deg² per unit of the map; chi2, dof, p (of the posterior mean about
+        the scaled map) and verdict, in words.
 
     Raises
     ------
     InputError
-        A map that cannot be read, or that has no data where regions are; no region near the plane.
+        If the map cannot be read or has no data in a region, or no region is near the plane.
     """
     shape = None if image is None else Shape("template", None, str(image))
     named = OWN_UNIT if image is None else unit or _unit(Path(image))
@@ -96,7 +96,7 @@ def starlight_ratio(
 
 
 def verdict(template: Template) -> str:
-    """Say whether the posterior of a band is a multiple of the map.
+    """Describe whether the posterior of a band is a multiple of the map.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def verdict(template: Template) -> str:
 
 
 def format_ratio(table: QTable) -> str:
-    """Lay out a table of `starlight_ratio` for the terminal."""
+    """Format a table of `starlight_ratio` for the terminal."""
     meta = table.meta
     lines = [
         f"map: {meta['map']}, unit: {meta['map_unit']}",
@@ -136,7 +136,7 @@ def _one(draws: Floats, unit: u.UnitBase, prefix: str) -> dict[str, u.Quantity]:
 
 
 def _unit(path: Path) -> str:
-    """Read the unit that the header of a map states; empty where it states none."""
+    """Read the unit in the header of a map; empty if there is none."""
     with one_line(path, "a HEALPix map or WCS image in FITS"), open_fits(path) as hdus:
         for hdu in hdus:
             if "ORDERING" in hdu.header:

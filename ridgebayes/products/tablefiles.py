@@ -1,4 +1,4 @@
-"""Tables for others: CSV with units in comments, LaTeX with the significant digits of the errors."""
+"""Tables for other software: CSV with units in comments, LaTeX rounded by the errors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ridgebayes.markup import SIMULATED
 from ridgebayes.products.files import whole_file
 from ridgebayes.runs.convergence import COLUMN
 
-_WIDE = 6  # bands that stand side by side on a page
+_WIDE = 6  # bands that fit side by side on a page
 
 
 def write_csv(table: QTable, path: Path) -> None:
     """Write a table as CSV, whole or not at all.
 
-    Lines that begin with # come first: where the table is from, and the unit of each column. A column of
-    several values a row becomes as many columns, ``covariance_1`` and so on.
+    It begins with comment lines (#): provenance, and the unit of each column. A vector column is split into
+    columns ``covariance_1`` and so on.
     """
     with whole_file(path) as scratch:
         scratch.write_text(csv_text(table), encoding="utf-8")
 
 
 def csv_text(table: QTable) -> str:
-    """Lay out a table as CSV; see `write_csv`."""
+    """Format a table as CSV; see `write_csv`."""
     columns: dict[str, Any] = {}
     units: list[str] = []
     for name in table.colnames:
@@ -43,7 +43,7 @@ def csv_text(table: QTable) -> str:
     out = io.StringIO()
     for line in [*meta_lines(table.meta), *units]:
         out.write(f"# {line}\n")
-    # Texts in quotes: a # in a name is then no comment to a reader.
+    # Strings are quoted, so that readers do not take a # in a name for a comment.
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
@@ -51,7 +51,7 @@ def csv_text(table: QTable) -> str:
 
 
 def meta_lines(meta: Any) -> list[str]:
-    """Lay out the metadata of a table in lines of text, what is simulated first."""
+    """Format the metadata of a table as lines of text; the mark of simulated data comes first."""
     lines = [SIMULATED] if meta.get("simulated") else []
     for key, value in meta.items():
         for one in value if isinstance(value, list | tuple) else [value]:
@@ -61,20 +61,20 @@ def meta_lines(meta: Any) -> list[str]:
 
 
 def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str:
-    r"""Write a table of regions and bands as LaTeX, for a paper: value ± sd, digits that are significant.
+    r"""Return a table of regions and bands as LaTeX: value ± sd, rounded to significant digits.
 
-    Up to six bands stand side by side; more make a ``longtable`` with a row for each region and band.
+    Up to six bands stand side by side; with more, it is a ``longtable`` with one row per region and band.
 
     Parameters
     ----------
     table
-        Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with `prefix` before them. Where lo … hi
-        holds zero, its upper end is given as a limit. Where a column ``converged`` is False the number
-        stands in brackets with a dagger, and below the table is said why.
+        Columns region, band, E_MIN, E_MAX, and mean, sd, lo, hi with the prefix `prefix`. If lo … hi includes
+        zero, hi is given as an upper limit. If the column ``converged`` is False, the number is in brackets
+        with a dagger that a note below the table explains.
     what, unit
-        What the numbers are, and their unit in LaTeX.
+        Name of the quantity, and its unit in LaTeX.
     prefix
-        Of the columns.
+        Prefix of the columns.
     """
     bands = list(dict.fromkeys(table["band"]))
     lines = [f"% {what}; 94 per cent equal-tailed interval; upper limits are its upper end"]
@@ -101,7 +101,7 @@ def latex_table(table: QTable, what: str, unit: str, *, prefix: str = "") -> str
 
 
 def escape(text: str) -> str:
-    """Replace what LaTeX takes for a command."""
+    """Escape special characters of LaTeX."""
     return "".join(_SPECIAL.get(letter, letter) for letter in str(text))
 
 
@@ -127,7 +127,7 @@ def _cell(row: Any, prefix: str) -> str:
 
 
 def latex_number(mean: float, sd: float, lo: float, hi: float) -> str:
-    """Write mean ± sd with the digits that are significant; an upper limit where lo … hi holds zero."""
+    """Format mean ± sd with significant digits, or an upper limit if lo … hi includes zero."""
     if not (np.isfinite(mean) and np.isfinite(sd)):
         return "--"
     if lo <= 0 <= hi:
@@ -153,5 +153,5 @@ def _footnote(table: QTable) -> list[str]:
 
 
 def _digits(size: float) -> int:
-    """Digits behind the point that leave two significant ones."""
+    """Return the number of decimals that shows two significant digits."""
     return max(0, 1 - int(np.floor(np.log10(size)))) if size > 0 else 1

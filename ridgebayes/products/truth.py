@@ -1,4 +1,4 @@
-"""The truth of a simulated mission over time, where the table that was fitted is at hand."""
+"""The truth of a simulated mission over time, if the fitted table is available."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Truth(NamedTuple):
     mjd
         Times, (T,) d.
     crab_rate, level
-        Crab rate and background level, band → (T,) cts/s. As the level of a fit, it is the background where
-        the tracer is at the slow trend that the fit takes from the data.
+        Band → Crab rate and background level, (T,) cts/s. Like the level of a fit, it is the background for a
+        tracer at its slow trend, which the fit estimates from the data.
     scatter
-        Scatter from ScW to ScW over the level, band → number.
+        Band → scatter from ScW to ScW relative to the level.
     """
 
     mjd: Floats
@@ -41,18 +41,18 @@ def read_truth(run: Run, path: Path | None = None) -> Truth | None:
     run
         The run.
     path
-        Where the table is now; by default where it was, and there is no truth where it is no longer there.
+        Path of the table; default: its path at the time of the fit (without a table there is no truth).
 
     Returns
     -------
     Truth or None
-        None for real data, and for a table that does not hold it; without level for a table of an earlier
-        version, which does not hold the trend of the tracer.
+        None for real data, and for a table without the truth; without level for a table of an earlier
+        version, which lacks the trend of the tracer.
 
     Raises
     ------
     InputError
-        When `path` is given and is not the table that was fitted.
+        If `path` is given and is not the fitted table.
     """
     if not run.simulated:
         return None
@@ -77,12 +77,12 @@ def read_truth(run: Run, path: Path | None = None) -> Truth | None:
 
 
 def level_at_trend(run: Run, truth: Mapping[str, Any]) -> Floats | None:
-    r"""Return the true background where the tracer is at the slow trend that the fit takes from the data.
+    r"""Return the true background for a tracer at its slow trend as the fit estimates it.
 
     .. math:: L_k(t) [1 + α_k (\hat H(t)/H(t) − 1)]
 
-    with the true trend H and that of the fit, Ĥ, which differs from H by a few per cent: it is estimated, and
-    smooth. The level L, at H, cannot be told from the data.
+    with the true trend H and the smooth estimate of the fit, Ĥ, which differs from H by a few per cent. The
+    data do not determine the level L at H.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def level_at_trend(run: Run, truth: Mapping[str, Any]) -> Floats | None:
 
     Returns
     -------
-    (T, K), cts/s; None where the truth does not hold the trend of the tracer.
+    (T, K), cts/s; None if the truth lacks the trend of the tracer.
     """
     level = np.asarray(truth["level"], float)
     if "tracer" not in truth:
