@@ -1,1 +1,1 @@
-"""Plots: of a fit (`fit`), of each step of the pipeline, and the style that they share."""
+"""Plots of a fit (`fit`) and of each step of the pipeline, and their common style."""

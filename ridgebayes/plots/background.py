@@ -39,11 +39,11 @@ from ridgebayes.products.truth import Truth
 from ridgebayes.runs.intensity import INNER_PROB
 from ridgebayes.runs.run import Run
 
-GREEN = "#009E73"  # of Okabe & Ito, for what comes from elsewhere
+GREEN = "#009E73"  # of Okabe & Ito, for external data
 
 
 def level_figure(run: Run, truth: Truth | None = None, monitor: Monitor | None = None) -> Figure:
-    """Draw the level over the years with its interval, the revolutions, and a monitor beside it."""
+    """Draw the level over the years with its interval, the revolutions, and a monitor if given."""
 
     def panel(run: Run, band: str, ax: Axes) -> Axes:
         return draw_level(run, band, ax, truth, monitor)
@@ -86,11 +86,11 @@ def scatter_figure(run: Run, truth: Truth | None = None) -> Figure:
 def draw_level(
     run: Run, band: str, ax: Axes, truth: Truth | None = None, monitor: Monitor | None = None
 ) -> Axes:
-    """Draw the level of one band over the years into `ax`, a monitor on an axis of its own.
+    """Draw the level of one band over the years into `ax`, and a monitor on a second axis.
 
-    The level, and its truth, is the background of an average revolution whose tracer is at its slow trend;
-    the points also contain the constant terms of the revolutions. Filled points are revolutions with ScWs off
-    the plane, which measure their own background.
+    The level and its truth are the background of an average revolution whose tracer is at its slow trend. The
+    points include the constant terms of the revolutions. Filled points are revolutions with ScWs off the
+    plane, which measure the background directly.
     """
     band = known_band(run, band)
     constant = group(run, "constant_data").sel(band=band)
@@ -107,7 +107,7 @@ def draw_level(
                 when[mask], level[mask], "o", ms=2.4, mfc=face, mec=GREY, mew=0.5, zorder=1.5, label=label
             )
     draw_history(ax, when, summary, "level")
-    # One stray revolution does not set the scale.
+    # A single outlying revolution must not set the scale.
     off_level = np.abs(level - summary["mean"].values)
     shown = level[off_level <= 8 * np.median(off_level)]
     low, high = min(shown.min(), float(summary["lo"].min())), max(shown.max(), float(summary["hi"].max()))
@@ -145,7 +145,7 @@ def draw_phase(run: Run, band: str, ax: Axes) -> Axes:
 
 
 def _draw_monitor(ax: Axes, monitor: Monitor, when: np.ndarray) -> None:
-    """Draw the part of a series that falls into the mission against an axis on the right."""
+    """Draw the part of a series that lies within the mission, with its axis on the right."""
     at = Time(monitor.mjd, format="mjd", scale="utc").decimalyear
     inside = (at >= when.min() - 0.5) & (at <= when.max() + 0.5)
     right = ax.twinx()
@@ -153,6 +153,6 @@ def _draw_monitor(ax: Axes, monitor: Monitor, when: np.ndarray) -> None:
     right.set_ylabel(f"{monitor.name} [its own unit]", color=GREEN)
     right.tick_params(axis="y", colors=GREEN, direction="in")
     ax.tick_params(axis="y", right=False)
-    # The posterior stays in front.
+    # Keep the posterior in front.
     ax.set_zorder(right.get_zorder() + 1)
     ax.patch.set_visible(False)

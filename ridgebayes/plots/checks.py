@@ -1,4 +1,4 @@
-"""Figures of posterior predictive checks: the data over what replicates of the model give."""
+"""Figures of posterior predictive checks: the data and replicates of the model."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ SUBJECT_OF = {
     "scatter_years": "scatter",
     "scatter_level": "scatter",
 }
-"""Curve → subject whose verdict is its title, where they are not called the same."""
+"""Curve → subject whose verdict is its title, if their names differ."""
 
-_REACH = 8.0  # of the overview, in standard deviations of the replicates
-_WRAP = 66  # letters in a line of a title, beside the marks
-_HALF, _MOST = 0.674, 1.881  # a normal's 50 % and 94 %
+_REACH = 8.0  # largest value of the overview, in standard deviations of the replicates
+_WRAP = 66  # characters in a line of a title, without the marks
+_HALF, _MOST = 0.674, 1.881  # half-widths of the 50 % and 94 % intervals of a normal distribution
 
 
 def figures(run: Run, checks: Checks) -> dict[str, Callable[[], Figure]]:
-    """Return all figures of a check: name → what makes it, the overview first."""
+    """Return all figures of a check: name → function that draws it, the overview first."""
     made: dict[str, Callable[[], Figure]] = {"overview": lambda: overview(run, checks)}
     return made | {name: lambda name=name: curve_figure(run, checks, name) for name in checks.curves}
 
 
 @in_style
 def overview(run: Run, checks: Checks) -> Figure:
-    """Draw how far out every statistic of each band is, in standard deviations of the replicates."""
+    """Draw the deviation of every statistic of each band, in standard deviations of the replicates."""
     names = list(dict.fromkeys(result.statistic for result in checks.results))
     figure = new_figure(textwrap.fill(checks.verdict, _WRAP), height_mm=38 + 4.2 * len(names))
     bands = chosen_bands(run)
@@ -66,7 +66,7 @@ def overview(run: Run, checks: Checks) -> Figure:
 
 
 def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
-    """Draw the statistics of one band, a row each; what lies beyond the axis is an arrow at its edge.
+    """Draw the statistics of one band, one row each; an arrow at the edge marks values beyond the axis.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
         for marker, which in (("o", np.abs(z) < _REACH), (">", z >= _REACH), ("<", z <= -_REACH)):
             label = "data: found" if found else "data"
             if marker != "o":
-                # An empty one would be in the legend, too.
+                # Matplotlib would put an empty one into the legend.
                 label = f"{'found' if found else 'data'}, beyond ±{_REACH:g} sd" if which.any() else "_"
             ax.plot(z[which], y[which], marker, ms=4 if found else 3, color=colour, ls="none", label=label)
     ax.set(xlim=(-_REACH - 0.8, _REACH + 0.8), ylim=(-len(names) + 0.3, 0.7))
@@ -101,7 +101,7 @@ def draw_overview(ax: Axes, names: list[str], results: list[Result]) -> Axes:
 
 
 def readable(statistic: str) -> str:
-    """Write the name of a statistic as words.
+    """Convert the name of a statistic to words.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def readable(statistic: str) -> str:
 
 
 def curve_figure(run: Run, checks: Checks, name: str) -> Figure:
-    """Draw one curve of every band, with what was tested and the outcome as the title."""
+    """Draw one curve of every band; the title gives the test and its outcome."""
     curve = checks.curves[name]
     subject = SUBJECT_OF.get(name, name)
     verdict = next(v for v in checks.verdicts if v.subject == subject)
@@ -156,7 +156,7 @@ def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
         return _draw_distribution(ax, curve, band)
     known = np.isfinite(observed)
     x = curve.x[known]
-    # A bar a bin: between them nothing is known.
+    # One bar per bin: values between bins are undefined.
     wide = float(np.clip(300 / max(x.size, 1), 4, 14))
     ax.vlines(x, low[known], high[known], color=LIGHT, lw=wide, label="94% interval of replicates")
     ax.vlines(x, lower[known], upper[known], color=MIDDLE, lw=wide, label="50% interval of replicates")
@@ -179,7 +179,7 @@ def draw_curve(ax: Axes, curve: CurveResult, band: int) -> Axes:
 
 
 def _draw_distribution(ax: Axes, curve: CurveResult, band: int) -> Axes:
-    """Draw numbers of ScWs on a logarithmic axis; none at all lies on its lower edge."""
+    """Draw numbers of ScWs on a logarithmic axis; zero is drawn at its lower edge."""
     low, lower, _, upper, high = np.maximum(curve.replicated[:, band], 0.5)
     observed = curve.observed[band]
     ax.fill_between(curve.x, low, high, color=LIGHT, lw=0, label="94% interval of replicates", step="mid")

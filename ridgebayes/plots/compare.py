@@ -1,4 +1,4 @@
-"""Where the difference between models comes from: revolution by revolution, over the years."""
+"""Difference between models for each revolution, over the years."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from ridgebayes.plots.style import (
 
 _COLOURS = (CHAINS[0], VERMILLION, CHAINS[2], ORANGE, CHAINS[1], GREY)
 _MARKS = "osD^v<"
-_HEAVY = 20  # a linear axis shows nothing where the largest difference is so many times the typical one
+_HEAVY = 20  # largest over typical difference above which a linear axis would show nothing
 
 
 @in_style
 def difference_figure(comparison: Comparison) -> Figure:
-    """Draw the log predictive densities of the models less those of the best, summed up and one by one.
+    """Draw log predictive densities relative to the best model: cumulative, and for each revolution.
 
-    A difference that all revolutions share grows steadily; one that a few make, in steps.
+    The cumulative difference grows steadily if all revolutions contribute, and in steps if only a few do.
     """
     best, others = comparison.names[0], comparison.names[1 : 1 + len(_COLOURS)]
     left = len(comparison.names) - 1 - len(others)
@@ -47,7 +47,7 @@ def difference_figure(comparison: Comparison) -> Figure:
 
 
 def draw_summed(comparison: Comparison, ax: Axes) -> Axes:
-    """Draw the differences of elpd from the best model, summed up over the years, into `ax`."""
+    """Draw the cumulative differences of elpd from the best model over the years into `ax`."""
     when, order = _years(comparison)
     for i, (name, colour) in enumerate(zip(comparison.names[1:], _COLOURS, strict=False), start=1):
         summed = comparison.difference(i)[order].cumsum()
@@ -61,7 +61,7 @@ def draw_summed(comparison: Comparison, ax: Axes) -> Axes:
 
 
 def draw_each(comparison: Comparison, ax: Axes) -> Axes:
-    """Draw the difference of log predictive density from the best model of each revolution into `ax`."""
+    """Draw the difference of log predictive density from the best model for each revolution into `ax`."""
     when, order = _years(comparison)
     typical, largest = [], 0.0
     styles = zip(comparison.names[1:], _COLOURS, _MARKS, strict=False)
@@ -75,7 +75,7 @@ def draw_each(comparison: Comparison, ax: Axes) -> Axes:
         linear = max(min(typical), 0.1)
         ax.set_yscale("symlog", linthresh=linear)
         ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
-        # Matplotlib's margin, a share of the values, is nothing at the end of a logarithmic axis.
+        # Matplotlib's margin, a fraction of the values, is invisible at the end of a logarithmic axis.
         scale, ends = ax.yaxis.get_transform(), ax.dataLim.intervaly
         low, high = scale.transform(ends)
         room = 0.05 * (high - low)
@@ -86,6 +86,6 @@ def draw_each(comparison: Comparison, ax: Axes) -> Axes:
 
 
 def _years(comparison: Comparison) -> tuple[NDArray, NDArray]:
-    """Middle of each revolution as a year with decimals, and the order of these."""
+    """Middle of each revolution as a decimal year, and the indices that sort them."""
     when = Time(comparison.loos[0].table["mjd"].values, format="mjd", scale="tt").decimalyear
     return when, np.argsort(when)

@@ -1,4 +1,4 @@
-"""The Crab's rate over time, over the ScWs that contain the Crab."""
+"""Rate of the Crab over time, with the ScWs that contain the Crab."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ridgebayes.products.truth import Truth
 from ridgebayes.runs.run import Run
 
 MANY = 60
-"""With more ScWs than this, they are drawn without error bars, and their means in bins of time with them."""
+"""Above this number, ScWs are drawn without error bars, and their means in bins of time with error bars."""
 
 RESIDUAL_TITLE = "Normalised residuals of ScWs with the Crab"
 _CTS = u.ct / u.s
@@ -36,7 +36,7 @@ _DARK = "#3A3A3A"
 
 
 def history_figure(run: Run, truth: Truth | None = None) -> Figure:
-    """Draw the rate of the Crab over the years with its interval, ScWs that contain it, and the truth."""
+    """Draw the rate of the Crab over the years with its interval, the ScWs with the Crab, and the truth."""
 
     def panel(run: Run, band: str, ax: Axes) -> Axes:
         return draw_crab(run, band, ax, truth)
@@ -73,7 +73,7 @@ def draw_crab(run: Run, band: str, ax: Axes, truth: Truth | None = None) -> Axes
 
 
 def _draw_points(ax: Axes, points: QTable, low: float, high: float) -> int:
-    """Draw the ScWs and, where they are many, their means; return how many lie beyond the axis."""
+    """Draw the ScWs and, if there are many, their means; return the number beyond the axis."""
     when = Time(points["MJD"].to_value(u.d), format="mjd", scale="tt").decimalyear
     rate, error = points["rate"].to_value(_CTS), points["error"].to_value(_CTS)
     many = len(points) > MANY

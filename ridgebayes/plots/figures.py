@@ -1,4 +1,4 @@
-"""The figures of a run directory: which there are."""
+"""The figures of a run directory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     run
         The run.
     folder
-        Where to; made where it is missing.
+        Folder to write into; created if it does not exist.
 
     Returns
     -------
@@ -32,14 +32,14 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     Raises
     ------
     InputError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     folder = Path(folder)
     return [write_figure(partial(make, run), folder / f"{name}.png") for name, make in _figures(run).items()]
 
 
 def _figures(run: Run) -> dict[str, Callable[[Run], Figure]]:
-    """Name of each file and what makes it."""
+    """Name of each file and the function that draws it."""
     off = fit.off_plane(run)
     figures: dict[str, Callable[[Run], Figure]] = {}
     constant = group(run, "constant_data")
@@ -68,7 +68,7 @@ def _figures(run: Run) -> dict[str, Callable[[Run], Figure]]:
 
 @in_style
 def _traces(run: Run) -> Figure:
-    """Trace and histogram of the worst sampled parameters and of the hyperparameters."""
+    """Trace and histogram of the parameters with the worst sampling and of the hyperparameters."""
     scalars = fit.worth_tracing(run)
     rows = -(-len(scalars) // 2)
     figure = new_figure("Chains: worst sampled parameters, then hyperparameters", height_mm=22 + 40 * rows)

@@ -1,8 +1,7 @@
-"""Plots of a run, each drawn into an `ax` that it takes and returns.
+"""Plots of a run. Each function takes an `ax`, draws into it and returns it.
 
-They work from a run directory alone, in memory or read again. A figure that shows simulated data, or draws
-that the sampler warned of, says so in its upper right corner. A band that the run does not have raises
-`InputError`.
+They need only the run directory, not the fitted table. A figure that shows simulated data, or draws for which
+the sampler gave a warning, is marked in its upper right corner. An unknown band raises `InputError`.
 """
 
 from __future__ import annotations
@@ -50,18 +49,18 @@ _TRUTH = {"intensity": "true_intensity", "fov_flux": "true_fov_flux"}
 
 
 def longitude_profile(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intensity") -> Axes:
-    """Draw the regions near the plane against Galactic longitude, which grows to the left.
+    """Draw the regions near the plane against Galactic longitude, which increases to the left.
 
-    Mean (the number in the intensity table) with the 68 % and 94 % intervals, across the width of each region
-    where that is known; the truth where the data are simulated and it is known. Regions off the plane are
-    counted under the axis (see `other_regions`).
+    Shows the mean (as in the intensity table) with the 68 % and 94 % intervals, across the width of each
+    region if that is known, and the truth if the data are simulated and it is known. The number of regions
+    off the plane is given under the axis (see `other_regions`).
 
     Parameters
     ----------
     run, band, ax
-        What to draw, and where.
+        The run, the name of a band, and the axes to draw into.
     quantity
-        ``intensity`` (mCrab/deg²) or ``fov_flux`` (mCrab: what a pointing at the region's centre sees).
+        ``intensity`` (mCrab/deg²) or ``fov_flux`` (mCrab: flux of a pointing at the region's centre).
     """
     summary = _summary(run, band, quantity)
     near = ~off_plane(run)
@@ -76,7 +75,7 @@ def longitude_profile(run: Run, band: str, ax: Axes, *, quantity: Quantity = "in
 
 
 def other_regions(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intensity") -> Axes:
-    """Draw the regions off the plane by name, as `longitude_profile` draws those near it."""
+    """Draw the regions off the plane by name, in the style of `longitude_profile`."""
     summary = _summary(run, band, quantity)
     shown = summary.isel(region=off_plane(run))
     place = np.arange(shown.sizes["region"], dtype=float)
@@ -92,7 +91,7 @@ def other_regions(run: Run, band: str, ax: Axes, *, quantity: Quantity = "intens
 def residuals(run: Run, band: str, ax: Axes) -> Axes:
     """Draw the histogram of the normalised residuals of the ScWs, with the unit Gaussian of the same area.
 
-    The first and last bin hold everything beyond and are drawn in another colour.
+    The first and last bin include all values beyond the axis and are drawn in another colour.
     """
     constant = group(run, "constant_data").sel(band=known_band(run, band))
     centre, count = constant["residual_bin"].values, constant["residual_histogram"].values
@@ -120,10 +119,10 @@ def residuals(run: Run, band: str, ax: Axes) -> Axes:
 
 
 def background(run: Run, band: str, ax: Axes) -> Axes:
-    """Draw the background level over the years, before the observed mean rate of every revolution.
+    """Draw the background level over the years, and the observed mean rate of every revolution.
 
-    What the tracer follows is not in the level, nor are the terms of single revolutions. The observed means
-    hold those, the sky and the Crab too, so they may lie far from it; means beyond the axis are triangles.
+    The level excludes the tracer term and the terms of single revolutions. The observed means include them,
+    the sky and the Crab, so they may lie far from the level; triangles mark means beyond the axis.
     """
     band = known_band(run, band)
     when = years(run)
@@ -131,7 +130,7 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
     rate = group(run, "observed_data")["revolution_rate"].sel(band=band).values
     low, high = (float(x) for x in (level["lo"].min(), level["hi"].max()))
     room = max(high - low, 0.05 * abs(high))
-    # A revolution without any ScW that is fitted has no mean.
+    # A revolution without fitted ScWs has no mean.
     low = min(low, max(np.nanmin(rate), low - room)) - 0.1 * room
     high = max(high, min(np.nanmax(rate), high + 1.5 * room)) + 0.1 * room
     off = (rate < low) | (rate > high)
@@ -146,10 +145,10 @@ def background(run: Run, band: str, ax: Axes) -> Axes:
 
 
 def predictive(run: Run, band: str, ax: Axes) -> Axes:
-    """Draw observed mean rates of revolutions, less the mean of their replicates, over the replicates' sd."""
+    """Draw (observed − mean of the replicates) / sd of the replicates of the mean rates of revolutions."""
     band = known_band(run, band)
     observed = group(run, "observed_data")["revolution_rate"].sel(band=band)
-    own = np.isfinite(observed.values)  # revolutions with ScWs that are fitted
+    own = np.isfinite(observed.values)  # revolutions with fitted ScWs
     observed = observed[own]
     replicates = group(run, "posterior_predictive")["revolution_rate"].sel(band=band).isel(revolution=own)
     over = ("chain", "draw")
@@ -166,7 +165,7 @@ def predictive(run: Run, band: str, ax: Axes) -> Axes:
 
 
 class Scalar(NamedTuple):
-    """One scalar of the posterior and how well it was sampled.
+    """One scalar of the posterior and its diagnostics.
 
     Examples
     --------
@@ -186,13 +185,13 @@ class Scalar(NamedTuple):
 
     @property
     def badness(self) -> float:
-        """Grows with R-hat and with autocorrelation; draws too few to judge come first."""
+        """Sort key that increases with R-hat and autocorrelation; infinite if there are too few draws."""
         value = max((self.r_hat - 1) / 0.01, 400 / max(self.ess, 1e-9))
         return value if np.isfinite(value) else np.inf
 
 
 def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
-    """Choose scalars to look at: half the worst sampled ones, then the worst of each hyperparameter."""
+    """Choose scalars: half of them with the worst diagnostics, then the worst of each hyperparameter."""
     every = sorted(_scalars(run), key=lambda s: -s.badness)
     chosen = every[: (n + 1) // 2]
     many = {"sky.intensity", "sky.fov_flux", "background.drift", "background.coefficients"}
@@ -204,7 +203,7 @@ def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
 
 
 def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
-    """Draw the chains of one scalar, and their histograms into `side`; divergent draws at the bottom."""
+    """Draw the chains of one scalar, and their histograms into `side`; mark divergent draws at the bottom."""
     every = told(run, group(run, "posterior")[scalar.name])
     draws = every.sel(scalar.where).transpose("chain", "draw").values
     edges = np.histogram_bin_edges(draws, 30)
@@ -216,7 +215,7 @@ def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
             side.stairs(density, edges, orientation="horizontal", color=colour, lw=0.7)
     diverging = np.flatnonzero(_diverging(run, scalar).any("chain").values)
     if diverging.size:
-        # In axes coordinates upwards: at the bottom, whatever the values.
+        # Vertical axes coordinates place the marks at the bottom.
         foot = np.zeros(diverging.size)
         ax.plot(diverging, foot, "|", ms=7, mew=0.8, color=VERMILLION, label="divergent draw",
                 transform=ax.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
@@ -230,7 +229,7 @@ def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
 
 
 def off_plane(run: Run) -> NDArray[np.bool_]:
-    """Tell which regions have no place on a longitude axis, (region,)."""
+    """Tell which regions are too far from the plane for a longitude axis, (region,)."""
     return np.abs(group(run, "constant_data")["lat"].values) > PLANE_LAT
 
 
@@ -246,7 +245,7 @@ def _scalars(run: Run) -> list[Scalar]:
 
 
 def _diverging(run: Run, scalar: Scalar) -> xr.DataArray:
-    """Tell which draws diverged, (chain, draw): in the scalar's own band where bands were sampled apart."""
+    """Tell which draws diverged, (chain, draw): only in its own band if bands were sampled independently."""
     statistics = group(run, "sample_stats")
     if "band" in scalar.where and "diverging_band" in statistics:
         return statistics["diverging_band"].sel(band=scalar.where["band"])
@@ -254,12 +253,12 @@ def _diverging(run: Run, scalar: Scalar) -> xr.DataArray:
 
 
 def _summary(run: Run, band: str, quantity: Quantity) -> xr.Dataset:
-    """Mean and intervals of every region, its longitude, whether a ScW sees it, and its truth where known."""
+    """Mean and intervals of every region, its longitude, whether a ScW sees it, and the truth if known."""
     band = known_band(run, band)
     posterior, constant = (group(run, name).sel(band=band) for name in ("posterior", "constant_data"))
     if quantity == "intensity":
         draws = posterior["sky.intensity"]
-    else:  # of this band alone: thirty of them take long
+    else:  # only this band: thirty bands take long
         draws = fov_flux(xr.DataTree.from_dict({"posterior": posterior, "constant_data": constant}))
     tail = (1 - INNER_PROB) / 2
     unseen = run.record["data"].get("unseen_regions", [])
@@ -275,19 +274,19 @@ def _summary(run: Run, band: str, quantity: Quantity) -> xr.Dataset:
 
 
 def _widths(run: Run) -> NDArray[np.float64]:
-    """Extent of each region in longitude, deg, (region,); NaN where the run does not tell."""
+    """Width of each region in longitude, deg, (region,); NaN if unknown."""
     constant = group(run, "constant_data")
     if "lon_width" in constant:
         return constant["lon_width"].values
     names, lon = constant["region"].values.tolist(), constant["lon"].values
-    # The cells of a shipped tiling are named after their centres, and are as wide as these are apart.
+    # The cells of a shipped tiling are named after their centres; their width is the distance of the centres.
     tiling = {name: wrap(centre) for name, centre in tiling_names(360 / len(names))}
     known = set(tiling) == set(names) and np.allclose([tiling[n] for n in names], lon)
     return np.full(lon.size, 360 / len(names) if known else np.nan)
 
 
 def _intervals(ax: Axes, summary: xr.Dataset, place: Sequence[float] | NDArray, width: NDArray) -> None:
-    """Draw cells where the width is known and error bars elsewhere."""
+    """Draw regions of known width as cells, others as error bars."""
     inner, outer = f"{INNER_PROB:.0%} interval", f"{CI_PROB:.0%} interval"
     cell = np.flatnonzero(np.isfinite(width))
     point = np.flatnonzero(~np.isfinite(width))
@@ -303,7 +302,7 @@ def _intervals(ax: Axes, summary: xr.Dataset, place: Sequence[float] | NDArray, 
             bottom, top = value[low][row], value[high][row]
             corners = np.array([[left, bottom], [right, bottom], [right, top], [left, top]])
             tint = [colours[i][shade] for i in row]
-            # As one artist: hundreds of bars take seconds to draw.
+            # One artist for all, because hundreds of bars take seconds to draw.
             ax.add_collection(PolyCollection(list(np.moveaxis(corners, -1, 0)), facecolors=tint, label=label))
         ax.hlines(value["mean"][row], left, right, [colours[i][2] for i in row], lw=1.0, label="mean")
         if "truth" in value:
@@ -319,7 +318,7 @@ def _intervals(ax: Axes, summary: xr.Dataset, place: Sequence[float] | NDArray, 
 
 
 def _pieces(rows: NDArray, centre: NDArray, width: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Row, left and right end of each cell within −180…180; a cell across the end comes in two pieces."""
+    """Row, left and right end of each cell within −180…180; a cell across ±180° is split into two."""
     pieces = []
     for row in rows:
         low, high = centre[row] - width[row] / 2, centre[row] + width[row] / 2
@@ -332,7 +331,7 @@ def _pieces(rows: NDArray, centre: NDArray, width: NDArray) -> tuple[NDArray, ND
 
 
 def _limit(ax: Axes, summary: xr.Dataset) -> list[str]:
-    """Let no region that is hardly seen set the scale; return a note where intervals run beyond the axis."""
+    """Scale the axis without weakly constrained regions; return a note if intervals run beyond it."""
     low, high, seen = (summary[name].values for name in ("lo", "hi", "seen"))
     truth = summary["truth"].values if "truth" in summary else np.empty(0)
     bottom, top = ax.set_ylim(*known_range(low, high, 0.0, truth, seen=seen))

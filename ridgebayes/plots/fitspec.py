@@ -1,4 +1,4 @@
-"""A spectral model beside the spectrum it was fitted to, and what the data said of its parameters."""
+"""A spectral model, the spectrum it was fitted to, and the posteriors of its parameters."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _LABEL = {
     "powerlaw.index": "Photon index Γ",
 }
 _E2 = {"fov": "E² dN/dE in the field of view\n[keV/cm²/s]", "intensity": "E² dN/dE per sr\n[keV/cm²/s/sr]"}
-_REACH = 6.0  # sd to either side of a posterior that is narrow for its prior
-_BOTTOM = 0.03  # of the largest value: where the axis of E² dN/dE ends
+_REACH = 6.0  # sd shown to either side of a posterior that is much narrower than its prior
+_BOTTOM = 0.03  # fraction of the largest value at which the axis of E² dN/dE ends
 _ENERGIES = 120
 _TICKS = np.array([10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000])
 
@@ -47,7 +47,7 @@ def fitspec_figure(run: Run, result: RegionFit) -> Figure:
     name = {"fov": "FOV flux", "intensity": "intensity"}[spectrum.quantity]
     figure = new_figure(f"{spectrum.region}, {name}: {result.model.replace('+', ' + ')}", height_mm=125)
     free = [c.shape_name for c in fit.model if not fit.parameters[c.shape_name].fixed]
-    # Each side lays itself out, so that labels on the right leave no gap on the left.
+    # The two sides have separate layouts, so that labels on the right leave no gap on the left.
     sides = figure.subfigures(1, 2, width_ratios=[1.9, 1], squeeze=False)[0] if free else [figure]
     panels = [(draw_model, 3), (draw_bands, 2)] + ([] if result.joint else [(draw_pulls, 1)])
     axes = sides[0].subplots(len(panels), 1, sharex=True, height_ratios=[height for _, height in panels])
@@ -88,7 +88,8 @@ def energy_axis(ax: Axes, low: float, high: float) -> None:
 def draw_model(run: Run, result: RegionFit, ax: Axes) -> Axes:
     """Draw E² dN/dE of the model and its components, and the bands unfolded through the model.
 
-    A band stands at the mean of the model's E² dN/dE over it, times measured over predicted mCrab.
+    A band is drawn at the mean of the model's E² dN/dE over it, times the ratio of measured to predicted
+    mCrab.
     """
     spectrum, fit = result.spectrum, result.fit
     edges = spectrum.edges
@@ -123,7 +124,7 @@ def draw_model(run: Run, result: RegionFit, ax: Axes) -> Axes:
 
 
 def draw_bands(run: Run, result: RegionFit, ax: Axes) -> Axes:
-    """Draw what was fitted and what the model gives in each band, relative to the Crab."""
+    """Draw the fitted spectrum and the model in each band, relative to the Crab."""
     spectrum, fit = result.spectrum, result.fit
     low, high = interval(fit.folded.sum(0), CI_PROB)
     edges = spectrum.edges
@@ -139,7 +140,7 @@ def draw_bands(run: Run, result: RegionFit, ax: Axes) -> Axes:
 
 
 def draw_pulls(run: Run, result: RegionFit, ax: Axes) -> Axes:
-    """Draw mean less model over the posterior sd of each band."""
+    """Draw (mean − model) / posterior sd of each band."""
     fit, edges = result.fit, result.spectrum.edges
     pull = (fit.mean - fit.folded.sum(0).mean(0)) / np.sqrt(np.diag(fit.covariance))
     energy = mean_energy(*edges)
@@ -157,7 +158,7 @@ def draw_parameter(run: Run, result: RegionFit, name: str, ax: Axes) -> Axes:
     draws, prior = fit.draws[name], fit.prior_draws[name]
     low, high = np.quantile(np.concatenate([prior, draws]), [0.002, 0.998])
     mean, reach = draws.mean(), _REACH * draws.std()
-    if 2 * reach < high - low:  # much narrower than the prior: look at where it is
+    if 2 * reach < high - low:  # much narrower than the prior: zoom in
         low, high = mean - reach, mean + reach
     bins = np.linspace(low, high, 41).tolist()
     share = [np.full(x.size, 1 / (x.size * (bins[1] - bins[0]))) for x in (prior, draws)]

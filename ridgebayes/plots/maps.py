@@ -1,6 +1,6 @@
-"""Sky maps as pictures: all of the sky (Mollweide) and the Galactic plane (plate carrée), on WCS axes.
+"""Figures of sky maps: whole sky (Mollweide) and Galactic plane (plate carrée), on WCS axes.
 
-Longitude grows to the left, l = 0 is in the middle. Each panel has the colours of its own bar.
+Longitude increases to the left, l = 0 is in the middle. Each panel has its own colour bar.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from ridgebayes.runs.run import Run
 MAX_BANDS = 4  # more do not fit a page
 PLANE_LON, PLANE_LAT = 90.0, 30.0
 EMPTY = "#D4D4D4"
-"""Where there is no value: seen by no ScW, or no pointing near."""
+"""Colour of pixels without a value: seen by no ScW, or no pointing near."""
 
 SIGNED = "RdBu_r"
-"""Colours of what can be negative: white at zero, which is the middle of the scale."""
+"""Colour map of quantities that can be negative: white at zero, the middle of the scale."""
 HATCH = "/////"
-"""Sky that belongs to no region: hatched, for grey could be taken for a value, or for `EMPTY`."""
+"""Style of sky outside all regions: hatched, because grey could be taken for a value or for `EMPTY`."""
 
-_STEP = 0.45  # degrees a pixel of the all-sky picture
+_STEP = 0.45  # degrees per pixel of the all-sky image
 _MERIDIANS = (120, 60, 0, -60, -120)
 _PARALLELS = (-60, -30, 0, 30, 60)
 _PULL = 4.0
 
 
 class Layer(NamedTuple):
-    """One quantity of a map and how it is shown.
+    """One quantity of a map and its style.
 
     Attributes
     ----------
     title, label
-        Of the panel, of its colour bar (with the unit).
+        Title of the panel, label of its colour bar (with the unit).
     values
-        (12 nside²,); NaN where there is none.
+        (12 nside²,); NaN where there is no value.
     limits
         Ends of the colour bar.
     colours
         Name of the colour map.
     empty
-        (12 nside²,): pixels to be drawn grey.
+        (12 nside²,): pixels to draw in grey.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Layer(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Axes with the projection of their pixels.
+    """Axes and the projection to their pixels.
 
     Examples
     --------
@@ -94,13 +94,14 @@ class Panel(NamedTuple):
     columns: int
 
     def reprojection(self, nside: int) -> Reprojection:
-        """Return what brings HEALPix maps to the pixels."""
+        """Return the function that projects HEALPix maps to the pixels."""
         x, y = np.meshgrid(np.arange(self.columns), np.arange(self.rows))
         return Reprojection(nside, *self.wcs.wcs_pix2world(x, y, 0))
 
 
 def intensity_layers(one: BandMap) -> list[Layer]:
-    """Lay out posterior mean and sd of the intensity.
+    """Return the layers of posterior mean and sd of the intensity."""
+    # Weakly constrained regions, whose posterior is as wide as the prior, must not set the scale.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def intensity_layers(one: BandMap) -> list[Layer]:
 
 
 def residual_layers(one: BandMap) -> list[Layer]:
-    """Lay out residuals, what the posterior expects of the same ScWs, and the difference over its error.
+    """Return the layers of residuals, of their posterior expectation, and of their difference over error.
 
     Examples
     --------
@@ -209,7 +210,7 @@ def plane_axes(figure: Figure, place: SubplotSpec) -> Panel:
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5))
     lon, lat = ax.coords
     lon.set_coord_type("longitude", coord_wrap=180 * u.deg)
-    lon.set_ticks(np.arange(-60, 61, 30) * u.deg)  # labels at ±90° would meet those of the next panel
+    lon.set_ticks(np.arange(-60, 61, 30) * u.deg)  # labels at ±90° would overlap those of the next panel
     lat.set_ticks(np.arange(-20, 21, 20) * u.deg)
     for coordinate, name in ((lon, "longitude"), (lat, "latitude")):
         coordinate.set_major_formatter("d")
@@ -226,11 +227,11 @@ def draw_layer(run: Run, band: str, layer: Layer, ax: Axes, project: Reprojectio
     Parameters
     ----------
     run, band, layer
-        What to draw.
+        The run, the map of a band, and the layer to draw.
     ax
-        Of `all_sky_axes` or `plane_axes`.
+        Axes of `all_sky_axes` or `plane_axes`.
     project
-        To the pixels of `ax`.
+        Projection to the pixels of `ax`.
     """
     image = project(layer.values)
     finite = image[np.isfinite(image)]
@@ -255,13 +256,13 @@ def draw_layer(run: Run, band: str, layer: Layer, ax: Axes, project: Reprojectio
 
 
 def intensity_figure(run: Run, maps: Sequence[BandMap], *, plane: bool = False) -> Figure:
-    """Draw posterior mean and sd of the intensity of some bands, all of the sky or the plane."""
+    """Draw posterior mean and sd of the intensity of some bands, for the whole sky or the plane."""
     title = f"Intensity {'of the Galactic plane' if plane else 'of the sky'}: posterior"
     return _figure(run, maps, title, intensity_layers, plane, "seen by no ScW: prior only")
 
 
 def residual_figure(run: Run, maps: Sequence[BandMap], radius: float, *, plane: bool = False) -> Figure:
-    """Draw residuals beside what the posterior expects of some bands, all of the sky or the plane."""
+    """Draw residuals and their posterior expectation in some bands, for the whole sky or the plane."""
     title = f"What pointings see {'along the Galactic plane' if plane else 'of the sky'}"
     return _figure(run, maps, title, residual_layers, plane, f"no ScW points within {radius:g}°")
 
@@ -275,7 +276,7 @@ def _figure(
     plane: bool,
     empty: str,
 ) -> Figure:
-    """Draw a row of panels a band, one for each layer."""
+    """Draw one row of panels per band, one panel per layer."""
     shown = shown_bands(run, maps)
     if len(shown) < len(maps):
         title += f" ({len(shown)} of {len(maps)} bands)"
@@ -285,10 +286,10 @@ def _figure(
     height = (width - 12) / 3 + 30 if plane else width / 2 + 16
     figure = new_figure(title, height_mm=13 + height * len(shown))
     if plane:
-        # Inches: the layout does not see all texts around WCS axes.
+        # In inches, because the layout ignores some texts around WCS axes.
         figure.set_layout_engine("constrained", h_pad=0.1)
     grid = figure.add_gridspec(len(shown), columns)
-    project: Reprojection | None = None  # panels of a figure are alike
+    project: Reprojection | None = None  # all panels of a figure have the same projection
     for row, (one, found) in enumerate(zip(shown, of_band, strict=True)):
         for column, layer in enumerate(found):
             panel = (plane_axes if plane else all_sky_axes)(figure, grid[row, column])
@@ -310,7 +311,7 @@ def _figure(
 
 
 def shown_bands(run: Run, maps: Sequence[BandMap]) -> list[BandMap]:
-    """Return the maps that fit a page, evenly chosen as in other figures."""
+    """Return as many maps as fit on a page, evenly chosen as in other figures."""
     if len(maps) == len(run.record["data"]["bands"]):
         chosen = chosen_bands(run, MAX_BANDS)
         return [one for one in maps if one.band in chosen]
@@ -318,6 +319,6 @@ def shown_bands(run: Run, maps: Sequence[BandMap]) -> list[BandMap]:
 
 
 def _quantile(values: NDArray, share: float) -> float:
-    """Quantile of what is finite; 0 where nothing is."""
+    """Quantile of the finite values; 0 if there are none."""
     finite = values[np.isfinite(values)]
     return float(np.quantile(finite, share)) if finite.size else 0.0

@@ -1,4 +1,4 @@
-"""Figures for a journal: one or two columns wide, no titles, text legible at that size, fonts embedded."""
+"""Figures for a journal: one or two columns wide, without titles, legible text, embedded fonts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ridgebayes.runs.run import Run
 Column = Literal["single", "double"]
 
 WIDTHS_MM = {"single": 88.0, "double": 180.0}
-"""Columns of Astronomy & Astrophysics, MNRAS and ApJ are 84 to 90 mm wide."""
+"""Width of the figures, mm; columns of Astronomy & Astrophysics, MNRAS and ApJ are 84 to 90 mm wide."""
 _SHORT = {
     "94% interval of the model": "model, 94%",
     "white dwarfs (68%)": "white dwarfs, 68%",
@@ -44,7 +44,7 @@ _SHORT = {
     "cut-off power law (68%)": "cut-off, 68%",
     "region (mean, sd)": "posterior of the bands",
 }
-"""Labels that two columns of a legend have room for."""
+"""Label → short label that fits into a legend of two columns."""
 _DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)))
 _SLOPE_KEV = (60.0, 200.0)
 _MARK_MM = 4.2
@@ -62,7 +62,7 @@ def longitude_figure(
     run, band
         The run, and the band.
     table
-        Of `products.profile.fov_profile`.
+        Table of `products.profile.fov_profile`.
     points
         Classical estimates: lon, band, flux, error.
     column
@@ -86,7 +86,7 @@ def latitude_figure(
     run, band, column
         As for `longitude_figure`.
     table, points
-        Of `products.latitude`: the posterior, and averages of the ScWs.
+        Tables of `products.latitude`: the posterior, and averages of the ScWs.
     """
     figure, ax = _figure(column, 82.0)
     draw_latitude(run, band, ax, table=table, points=points)
@@ -126,14 +126,14 @@ def draw_latitude(run: Run, band: str, ax: Axes, *, table: QTable, points: QTabl
 
 @in_style
 def history_figure(run: Run, draw: Panel, column: Column = "single") -> Figure:
-    """Draw the history of the Crab or the background, one panel a band, above each other; of six at most.
+    """Draw the history of the Crab or the background, one panel per band, stacked, for at most six bands.
 
     Parameters
     ----------
     run, column
         As for `longitude_figure`.
     draw
-        Draws one band into axes.
+        Function that draws one band into axes.
     """
     bands = chosen_bands(run)
     figure = _blank(column, 30.0 + 42.0 * len(bands))
@@ -208,7 +208,7 @@ def _draw_slopes(ax: Axes, result: RegionFit) -> None:
 
 
 def _figure(column: Column, height_mm: float) -> tuple[Figure, Axes]:
-    """Return an empty figure of a column's width with one panel."""
+    """Return a figure of a column's width with one empty panel."""
     figure = _blank(column, height_mm)
     return figure, figure.add_subplot()
 
@@ -223,14 +223,14 @@ def _blank(column: Column, height_mm: float) -> Figure:
 
 
 def _finished(run: Run, band: str, figure: Figure, ax: Axes) -> Figure:
-    """Name the band, which is all the title that there is, and put the legend below."""
+    """Name the band in place of a title, and put the legend below."""
     _named(run, band, ax)
     legend_below(figure, 2 if figure.get_figwidth() < 5 else 4)
     return figure
 
 
 def _named(run: Run, band: str, ax: Axes) -> None:
-    """Say in place of the title of a panel what its energies are, and its notes."""
+    """Replace the title of a panel by its energies and notes."""
     _, *notes = ax.get_title(loc="left").split(", ")
     for side in ("left", "right"):
         ax.set_title("", loc=side)
@@ -239,11 +239,11 @@ def _named(run: Run, band: str, ax: Axes) -> None:
 
 
 def _name(ax: Axes, text: str) -> None:
-    """Say what a panel shows: above it, for inside error bars may be anywhere."""
+    """Write the content of a panel above it, because error bars may be anywhere inside."""
     ax.text(0.0, 1.015, text, transform=ax.transAxes, va="bottom")
 
 
 def _year(source: str) -> str:
-    """First year that a source names."""
+    """First year in the text of a source."""
     return next((word.strip(",;()") for word in source.split() if word.strip(",;()").isdigit()
                  and len(word.strip(",;()")) == 4), "")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the prior expects, beside the data and published values: rates, sky, Crab, scatter."""
+"""Prior predictive distributions, with data and published values: rates, sky, Crab, scatter."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _INNER = 0.5
 
 @in_style
 def prior_figure(tree: xr.DataTree) -> Figure:
-    """Draw, for up to three bands side by side, the quantities that the model has.
+    """Draw the quantities of the model for up to three bands side by side.
 
     Parameters
     ----------
     tree
-        Of `ridgebayes.prior_predictive`.
+        Result of `ridgebayes.prior_predictive`.
     """
     constant, predictive = tree["constant_data"].dataset, tree["prior_predictive"].dataset
     total = constant.sizes["band"]
@@ -59,7 +59,7 @@ def prior_figure(tree: xr.DataTree) -> Figure:
         for draw, ax in zip(panels, grid[:, column], strict=True):
             draw(tree, int(k), ax)
             if chosen.size > 1 and ax.get_xlim() == (180, -180):
-                ax.set_xticks(range(-180, 181, 90))  # labels of closer ticks would meet
+                ax.set_xticks(range(-180, 181, 90))  # labels of closer ticks would overlap
             if column:
                 ax.set_ylabel("")
         low, high = float(constant["e_min"][k]), float(constant["e_max"][k])
@@ -125,7 +125,7 @@ def draw_flux(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
 
 
 def draw_crab(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
-    """Draw the Crab's rate over the years in band `k`, with that of the data, or given, into `ax`."""
+    """Draw the rate of the Crab over the years in band `k`, and that of the data or as given, into `ax`."""
     _bands(ax, _years(tree), tree["prior_predictive"].dataset["crab.history"].values[0, :, k])
     reference = tree["constant_data"].dataset["crab_rate"]
     label = "given Crab" if reference.attrs["given"] else "Crab in the data"
@@ -136,7 +136,7 @@ def draw_crab(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
 
 
 def draw_scatter(tree: xr.DataTree, k: int, ax: Axes) -> Axes:
-    """Draw the scatter from ScW to ScW beyond counting in band `k`, with that of the data, into `ax`."""
+    """Draw the excess scatter from ScW to ScW in band `k`, and that of the data, into `ax`."""
     draws = scatter_draws(tree)
     assert draws is not None
     observed = 100 * float(tree["constant_data"].dataset["observed_scatter"][k])

@@ -1,4 +1,4 @@
-"""The Galactic plane along longitude: posterior, scaled starlight, classical points, truth."""
+"""Longitude profiles of the Galactic plane: posterior, scaled starlight, classical points, truth."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def intensity_figure(run: Run, table: QTable) -> Figure:
     Parameters
     ----------
     run, table
-        The run, and what `products.profile.intensity_profile` says of it.
+        The run, and its table of `products.profile.intensity_profile`.
     """
     return each_band("Intensity along the Galactic plane", partial(draw_intensity, table=table))(run)
 
 
 def fov_figure(run: Run, table: QTable, classical: QTable | None = None) -> Figure:
-    """Draw what pointings along the plane see.
+    """Draw the FOV flux of pointings along the plane.
 
     Parameters
     ----------
     run, table
-        The run, and what `products.profile.fov_profile` says of it.
+        The run, and its table of `products.profile.fov_profile`.
     classical
-        Columns lon (deg), band, flux, error (mCrab): drawn as points where they are finite.
+        Columns lon (deg), band, flux, error (mCrab): finite values are drawn as points.
     """
     panel = partial(draw_fov, table=table, classical=classical)
     return each_band("FOV flux along the Galactic plane", panel)(run)
@@ -102,7 +102,7 @@ def draw_fov(run: Run, band: str, ax: Axes, *, table: QTable, classical: QTable 
     if not seen.all():
         grey = ax.fill_between(lon, 0, 1, where=~seen, transform=ax.get_xaxis_transform(), color="#E4E4E4")
         grey.set(lw=0, zorder=0.5, label="a region in view is seen by no ScW")
-    # What is hardly known sets no scale.
+    # Weakly constrained values must not set the scale.
     used = seen if seen.any() else np.ones(lon.size, bool)
     ax.set_ylim(*known_range(value["lo94"], value["hi94"], 0.0, value.get("template_mean", []), seen=used))
     _truth(run, band, ax)
@@ -114,7 +114,7 @@ def draw_fov(run: Run, band: str, ax: Axes, *, table: QTable, classical: QTable 
 
 
 def _truth(run: Run, band: str, ax: Axes) -> None:
-    """Mark what pointings at the centres of the regions near the plane truly see."""
+    """Mark the true FOV flux of pointings at the centres of the regions near the plane."""
     constant = group(run, "constant_data").sel(band=band)
     if not run.simulated or "true_fov_flux" not in constant:
         return
@@ -126,9 +126,9 @@ def _truth(run: Run, band: str, ax: Axes) -> None:
 
 
 def _classical(ax: Axes, rows: QTable) -> list[str]:
-    """Draw the classical estimate with its error; return a note where values lie beyond the axis.
+    """Draw the classical estimate with its error; return a note if values lie beyond the axis.
 
-    An estimate that is uncertain by more than a third of the axis does not widen it.
+    An estimate whose error is larger than a third of the axis does not extend it.
     """
     lon, flux = rows["lon"].to_value(u.deg), rows["flux"].to_value(MCRAB)
     error = rows["error"].to_value(MCRAB)
@@ -145,21 +145,21 @@ def _classical(ax: Axes, rows: QTable) -> list[str]:
 
 
 def _note(ax: Axes, table: QTable, band: str) -> Axes:
-    """Say by how much the starlight was scaled, above the panel, where it covers nothing."""
+    """Write the norm of the starlight above the panel, where it covers nothing."""
     note = table.meta["starlight"].get(band, "").replace(", χ²", "\nχ²")
     ax.set_title(note, loc="right", fontsize=7, color=VERMILLION)
     return ax
 
 
 def _reach(ax: Axes, values: np.ndarray) -> None:
-    """Make the vertical axis hold some values."""
+    """Extend the vertical axis to include some values."""
     if values.size:
         low, high = ax.get_ylim()
         ax.set_ylim(min(low, _with_room(values, values)[0]), max(high, _with_room(values, values)[1]))
 
 
 def _with_room(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-    """Find the ends of an axis that holds zero and some intervals."""
+    """Find the ends of an axis that includes zero and some intervals."""
     bottom, top = min(low.min(), 0.0), max(high.max(), 0.0)
     room = 0.05 * (top - bottom) or 1.0
     return bottom - room, top + room

@@ -1,4 +1,4 @@
-"""Distributions of normalised residuals beside the unit Gaussian."""
+"""Distributions of normalised residuals, compared with the unit Gaussian."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from ridgebayes.products.residuals import spread
 from ridgebayes.runs.run import Run
 from ridgebayes.typing import Floats
 
-REACH = 6.0  # sd to either side that are always shown
-_MOST = 40.0  # a bright source is one bin at the edge, not an axis of its own
+REACH = 6.0  # half-width of the axis, at least, sd
+_MOST = 40.0  # half-width of the axis, at most, sd: a bright source is in the bin at the edge
 
 
 def distribution_figure(
@@ -43,11 +43,11 @@ def distribution_figure(
     Parameters
     ----------
     run, title
-        The run; what is drawn.
+        The run, and the title.
     values
         Band → normalised residuals.
     with_sky
-        The same with the sky in them: drawn as an outline.
+        The same without subtraction of the sky; drawn as an outline.
     what
         Label of the horizontal axis.
     """
@@ -81,16 +81,16 @@ def spread_figure(run: Run, title: str, values: Mapping[str, Floats]) -> Figure:
 def draw_distribution(ax: Axes, values: Floats, with_sky: Floats | None = None) -> Axes:
     """Draw the histogram of normalised residuals with the unit Gaussian of the same area.
 
-    What lies beyond the axis stands in its first or last bin, in another colour.
+    Values beyond the axis are in the first or last bin, in another colour.
 
     Parameters
     ----------
     ax
-        Where to.
+        Axes to draw into.
     values
         Normalised residuals.
     with_sky
-        Others, as an outline.
+        Residuals without subtraction of the sky, drawn as an outline.
     """
     every = [values] if with_sky is None else [values, with_sky]
     low, high = _ends(np.concatenate(every))
@@ -114,7 +114,7 @@ def draw_distribution(ax: Axes, values: Floats, with_sky: Floats | None = None) 
     found = spread(values)
     mean = f"{round(found.mean, 2) + 0.0:.2f}".replace("-", "−")  # + 0.0 makes zero of -0.0
     note = f"rms {found.rms:.2f}\nmean {mean}\n{found.beyond:.1%} beyond ±3"
-    # Room above for the note: a decade on a logarithmic axis.
+    # Room for the note at the top: a decade on a logarithmic axis.
     ax.set_yscale("log")
     ax.set(ylim=(0.5, 12 * max(top, gaussian.max(), 1.0)), xlim=(low, high))
     ax.text(0.03, 0.97, note, transform=ax.transAxes, va="top", fontsize=7.5)
@@ -127,7 +127,7 @@ def draw_distribution(ax: Axes, values: Floats, with_sky: Floats | None = None) 
 
 
 def band_axis(ax: Axes, bands: list[str]) -> None:
-    """Label the horizontal axis with bands, a place each."""
+    """Label the horizontal axis with the bands."""
     most = max(len(band) for band in bands)
     crowded = len(bands) * (most + 1) > 100
     every = max(1, -(-len(bands) // 60))
@@ -136,12 +136,12 @@ def band_axis(ax: Axes, bands: list[str]) -> None:
 
 
 def needs_overview(run: Run) -> bool:
-    """Tell whether a figure with a panel a band shows only some."""
+    """Tell whether there are more bands than panels in a figure."""
     return len(run.record["data"]["bands"]) > MAX_BANDS
 
 
 def _ends(values: Floats) -> tuple[float, float]:
-    """Find whole sd between which nearly all values lie, no closer than `REACH`."""
+    """Find the ends of the axis, in whole sd and at least ±`REACH`, that include nearly all values."""
     low, high = np.quantile(values, [0.0005, 0.9995])
     low, high = np.floor(min(low, -REACH)), np.ceil(max(high, REACH))
     return float(max(low, -_MOST)), float(min(high, _MOST))

@@ -1,4 +1,4 @@
-"""Simulation-based calibration: how far the ranks of each parameter are from uniform."""
+"""Simulation-based calibration: deviation of the ranks of each parameter from uniform."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _COLUMNS = 3
 
 @in_style
 def sbc_figure(ranks: Ranks) -> Figure:
-    """Draw the difference of each quantity's distribution of ranks from the uniform one, a panel a parameter.
+    """Draw the difference between the rank distribution of each quantity and the uniform one.
 
-    The band holds the whole curve of one quantity with a probability of 95 %; of many, some are outside.
-    Those that are further off than chance allows among all of them are drawn thick and dashed, and named.
+    There is one panel per parameter. The band contains the whole curve of a single quantity with 95 %
+    probability, so some of many curves are outside. Curves that deviate significantly after correction for
+    their number are drawn thick and dashed, and named.
 
     Examples
     --------
@@ -60,7 +61,7 @@ def sbc_figure(ranks: Ranks) -> Figure:
 
 
 def draw_parameter(ax: Axes, ranks: Ranks, parameter: str, band: Band, wrong: Collection[str] = ()) -> Axes:
-    """Draw all elements of one parameter over the band of one; `wrong` ones stand out.
+    """Draw all elements of one parameter and the band of a single curve; emphasise the `wrong` ones.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How the posteriors that are most sensitive to the priors would move with other priors."""
+"""Changes of the posteriors that are most sensitive to the priors."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _WORDS = {SHIFT[0]: f"weaker prior (power {SHIFT[0]:g})", SHIFT[1]: f"stronger p
 
 @in_style
 def sensitivity_figure(run: Run, table: QTable, fits: list[xr.DataTree]) -> Figure:
-    """Draw posteriors as they are, and reweighted to weaker and stronger priors of the strongest group.
+    """Draw posteriors, and the same reweighted to weaker and stronger priors of the most influential group.
 
     Parameters
     ----------
     run
         The run.
     table, fits
-        Of `ridgebayes.comparison.sensitivity`: the first rows are drawn.
+        Result of `ridgebayes.comparison.sensitivity`: the first rows are drawn.
     """
     rows = table[:_PANELS]
     columns = min(3, len(rows))

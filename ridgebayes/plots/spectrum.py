@@ -1,4 +1,4 @@
-"""Spectrum of a region: E² dN/dE, its ratio to the Crab, and how the bands go together."""
+"""Spectrum of a region: E² dN/dE, ratio to the Crab, and correlation between bands."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _LABEL: dict[Kind, str] = {
     "mcrab": "Relative to the Crab\n[mCrab{per}]",
     "crab": "Fraction of the Crab{per}",
 }
-_ASIDE = 0.12  # of a band's width in ln E: how far published values stand from the posterior
-_SHORT, _LONG = 4.0, 300.0  # top over bottom of an axis
+_ASIDE = 0.12  # offset of published values from the posterior, as a fraction of the band's width in ln E
+_SHORT, _LONG = 4.0, 300.0  # ratio of top to bottom of an axis
 _ARROW = 11  # length of the arrow of a limit, pt
-_FALL = 0.2  # of the smallest value: where a logarithmic axis ends
-_NAMED = 4  # bands; more of them are told by their energies only
+_FALL = 0.2  # fraction of the smallest value at which a logarithmic axis ends
+_NAMED = 4  # bands; more of them are labelled by their energies only
 
 
 @in_style
 def spectrum_figure(run: Run, spectrum: Spectrum) -> Figure:
-    """Draw a spectrum in E² dN/dE and over the Crab, and beside them the correlation between its bands."""
+    """Draw a spectrum in E² dN/dE and relative to the Crab, and the correlation between its bands."""
     name = {"fov": "FOV flux", "intensity": "intensity"}[spectrum.quantity]
     unseen = "" if spectrum.seen else " (no ScW sees it: prior only)"
     figure = new_figure(f"Spectrum of {spectrum.region}: {name}{unseen}", height_mm=125)
@@ -51,18 +51,18 @@ def spectrum_figure(run: Run, spectrum: Spectrum) -> Figure:
 
 
 def draw_spectrum(run: Run, spectrum: Spectrum, ax: Axes, *, kind: Kind = "e2") -> Axes:
-    """Draw a spectrum into axes, logarithmic where all that is drawn is positive.
+    """Draw a spectrum into axes, which are logarithmic if all values are positive.
 
-    The bars along the energy are the bands. Where the 94 % interval includes zero, its upper end, the 97 %
-    quantile, is drawn as an upper limit. The truth is drawn where it is known, and published values of the
-    same region and bands.
+    Horizontal bars are the bands. If the 94 % interval includes zero, its upper end, the 97 % quantile, is
+    drawn as an upper limit. The truth is drawn if it is known, and published values of the same region and
+    bands.
 
     Parameters
     ----------
     run, spectrum, ax
-        What to draw, and where.
+        The run, its spectrum, and the axes to draw into.
     kind
-        What it is expressed in (see :meth:`Spectrum.expressed`).
+        Unit of the spectrum (see :meth:`Spectrum.expressed`).
     """
     draws, _, factor = spectrum.expressed(kind)
     low, high = spectrum.edges
@@ -72,7 +72,7 @@ def draw_spectrum(run: Run, spectrum: Spectrum, ax: Axes, *, kind: Kind = "e2") 
     inner, outer = interval(draws, INNER_PROB), interval(draws, CI_PROB)
     truth = None if spectrum.truth is None else spectrum.truth * factor
     published, error = spectrum.published.value * factor, spectrum.published.error * factor
-    # On a logarithmic axis, an interval that almost reaches zero runs off it rather than ruling it.
+    # On a logarithmic axis, an interval that almost reaches zero must not set the scale.
     values = np.concatenate([mean[there], outer[1], [] if truth is None else truth, published])
     ends = np.concatenate([values, outer[0][there], published - error, published + error])
     values, ends = values[np.isfinite(values)], ends[np.isfinite(ends)]
@@ -136,7 +136,7 @@ def draw_correlation(run: Run, spectrum: Spectrum, ax: Axes, bar: Axes) -> Axes:
 
 
 def _axes(ax: Axes, spectrum: Spectrum, bottom: float, top: float, *, log: bool) -> None:
-    """Scale the axes to what is drawn, with room for the arrows of limits below."""
+    """Scale the axes to the drawn values, with room for the arrows of upper limits below."""
     low, high = spectrum.edges
     room = (high.max() / low.min()) ** 0.03
     ax.set(xscale="log", xlim=(low.min() / room, high.max() * room))
@@ -164,7 +164,7 @@ def _limits(ax: Axes, low: Floats, high: Floats, value: Floats) -> None:
 
 
 def _plain_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers where it is short."""
+    """Label a logarithmic axis with plain numbers if it is short."""
     low, high = axis.get_view_interval()
     if high / low > _LONG:
         return

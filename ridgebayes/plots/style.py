@@ -1,4 +1,4 @@
-"""How all figures look: colours, layout of panels, marks, and writing them."""
+"""Common style of all figures: colours, layout of panels, marks; writing of figures."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ORANGE, VERMILLION = "#E69F00", "#D55E00"
 CHAINS = ("#0072B2", "#56B4E9", "#003A5C", "#8FA9B8")
 GREY = "#777777"
 
-WIDTH_MM = 180.0  # both columns of a journal page; text of 7 pt and more stays legible
+WIDTH_MM = 180.0  # width of two columns of a journal page; text of at least 7 pt is legible
 MAX_BANDS = 6
 DPI = 200.0
 LOOSE = 5.0
-"""An interval so many times wider than the well-known ones sets no scale."""
+"""Intervals wider than the well-constrained ones by this factor are ignored for the scale of an axis."""
 STYLE = {
     "font.size": 8.0,
-    "font.family": "DejaVu Sans",  # comes with Matplotlib, so figures look alike everywhere
+    "font.family": "DejaVu Sans",  # is part of Matplotlib, so figures look the same everywhere
     "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
     "xtick.labelsize": 7.5,
@@ -47,20 +47,20 @@ STYLE = {
     "legend.fontsize": 7.5,
     "legend.frameon": False,
     "figure.titlesize": 9.0,
-    "axes.titley": 1.0,  # where Matplotlib, after a long search, would put it too
+    "axes.titley": 1.0,  # Matplotlib would choose the same place after a long search
     "axes.linewidth": 0.6,
     "xtick.direction": "in",
     "ytick.direction": "in",
     "xtick.top": True,
     "ytick.right": True,
     "savefig.dpi": DPI,
-    "pdf.fonttype": 42,  # TrueType, embedded: journals refuse the type 3 fonts of the default
+    "pdf.fonttype": 42,  # embedded TrueType: journals reject the default type 3 fonts
     "ps.fonttype": 42,
 }
 
 P = ParamSpec("P")
 Panel = Callable[[Run, str, Axes], Axes]
-"""Draws one band of a run into axes, which it returns."""
+"""Function that draws one band of a run into axes and returns them."""
 
 
 def write_figure(make: Callable[[], Figure], path: Path) -> Path:
@@ -69,7 +69,7 @@ def write_figure(make: Callable[[], Figure], path: Path) -> Path:
     Raises
     ------
     InputError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     path = Path(path)
     with _style(), whole_file(path) as scratch:
@@ -88,7 +88,7 @@ def _style() -> AbstractContextManager[None]:
 
 
 def in_style(make: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let a function make its figure in the common style, whatever that of the caller is."""
+    """Decorate a function to make its figure in the common style, whatever the style of the caller."""
 
     @wraps(make)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -96,7 +96,7 @@ def in_style(make: Callable[P, Figure]) -> Callable[P, Figure]:
             figure = make(*args, **kwargs)
             for ax in figure.axes:
                 for axis in (ax.xaxis, ax.yaxis):
-                    # Matplotlib makes these ticks at the first access, and copies them later.
+                    # Matplotlib creates these ticks at the first access, and copies them later.
                     _ = axis.majorTicks, axis.minorTicks
             return figure
 
@@ -111,7 +111,7 @@ def new_figure(title: str, height_mm: float) -> Figure:
 
 
 def legend_below(figure: Figure, most: int = 5) -> None:
-    """One legend for all panels, below them, where it covers nothing, with so many columns at most."""
+    """Put one legend for all panels below them, with at most `most` columns."""
     handles: dict[str, Artist] = {}
     for ax in figure.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -124,7 +124,7 @@ def legend_below(figure: Figure, most: int = 5) -> None:
 
 
 def each_band(title: str, panel: Panel, *, narrow: bool = False) -> Callable[[Run], Figure]:
-    """Return what makes a figure with one panel a band; narrow panels stand side by side."""
+    """Return a function that makes a figure with one panel per band; narrow panels stand side by side."""
 
     @in_style
     def make(run: Run) -> Figure:
@@ -158,7 +158,7 @@ def group(run: Run, name: str) -> xr.Dataset:
 
 
 def known_band(run: Run, band: str) -> str:
-    """Return the band's name, or raise an InputError that names the nearest."""
+    """Return the name of a band; for an unknown name raise an InputError that suggests the nearest."""
     known = [str(name) for name in group(run, "constant_data")["band"].values]
     if band not in known:
         raise InputError(f"{run.path or 'the run'}: has no band '{band}'{nearest(band, known)}")
@@ -173,7 +173,7 @@ def band_title(run: Run, band: str, *notes: str) -> str:
 
 
 def years(run: Run) -> NDArray[np.float64]:
-    """Middle of each revolution as a year with decimals, (revolution,)."""
+    """Middle of each revolution as a decimal year, (revolution,)."""
     return Time(group(run, "constant_data")["mjd"].values, format="mjd", scale="tt").decimalyear
 
 
@@ -186,21 +186,21 @@ def history(run: Run, what: str, band: str) -> xr.Dataset:
 def known_range(
     low: NDArray, high: NDArray, *values: ArrayLike, seen: NDArray | None = None
 ) -> tuple[float, float]:
-    """Find the ends of an axis from the intervals that the data constrain.
+    """Find the ends of an axis from the well-constrained intervals.
 
     Parameters
     ----------
     low, high
-        Ends of the intervals. One that is `LOOSE` times wider than the narrower quarter of them is ignored.
+        Ends of the intervals. Intervals `LOOSE` times wider than the lower quartile of widths are ignored.
     *values
-        What the axis must hold besides; NaN is ignored.
+        Other values that the axis must include; NaN is ignored.
     seen
-        False for intervals that are ignored in any case.
+        False for intervals that are always ignored.
 
     Returns
     -------
     bottom, top
-        With 5 % of room.
+        Ends of the axis, with a margin of 5 %.
     """
     width = high - low
     usable = np.isfinite(width) & (True if seen is None else seen)
@@ -213,7 +213,7 @@ def known_range(
 
 
 def longitude_axis(ax: Axes) -> None:
-    """Let Galactic longitude grow to the left, from 180° to −180°."""
+    """Let Galactic longitude increase to the left, from 180° to −180°."""
     ax.set_xlim(180, -180)
     ax.set_xticks(range(-180, 181, 60))
     ax.set_xticks(range(-180, 181, 20), minor=True)
@@ -243,11 +243,11 @@ def mark_beyond(ax: Axes, x: NDArray, y: NDArray, ends: tuple[float, float]) -> 
 
 
 def finish(run: Run, ax: Axes, title: str) -> Axes:
-    """Put the title on the panel, and on its figure, once, what the reader must know."""
+    """Set the title of the panel, and mark its figure once as simulated or not converged."""
     ax.set_title(title, loc="left")
     marks = ["simulated data"] if run.simulated else []
     failed = not_converged(run)
-    # A title and four names do not fit beside each other.
+    # A title and four names do not fit in one line.
     many = f"{len(failed)} bands not converged"
     marks += [words(failed) if len(failed) <= 3 else many] if failed else []
     figure = ax.figure.figure
