@@ -1,4 +1,4 @@
-"""Names that the shell completes; each list is read only when the user presses Tab."""
+"""Shell completion of names; a list is read only when the user presses Tab."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def complete_skies(context: click.Context, option: click.Parameter, typed: str) 
 
 
 def complete_extras(context: click.Context, option: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete the name of a known unknown."""
+    """Complete the name of an extra."""
     from ridgebayes.model.extensions import EXTRAS
 
     return [CompletionItem(name) for name in EXTRAS if name.startswith(typed)]

@@ -1,4 +1,4 @@
-"""What every command ends with: what it wrote, and what to do next."""
+"""The end of every command: the files that it wrote, and what to do next."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import click
 from ridgebayes.errors import InputError, RidgeBayesWarning, command
 
 FIGURE_FORMAT = "ridgebayes.figure_format"
-"""Where the context of a command keeps the format of its figures."""
+"""Key of the format of figures in the context of a command."""
 
 Step = tuple[str, str]
-"""A command to go on with, and what it is for."""
+"""A command to run next, and its purpose."""
 
 
 def check_new(paths: Iterable[Path], *, overwrite: bool) -> None:
-    """Refuse files that are there already, before minutes are spent on them.
+    """Raise an error for files that exist already, before any computation.
 
     Raises
     ------
     InputError
-        When one exists and may not be replaced.
+        If a file exists and may not be replaced.
     """
     for path in paths:
         if path.exists() and not overwrite:
@@ -34,7 +34,7 @@ def check_new(paths: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def same_command(**changes: Any) -> str:
-    """Return the command that runs as a shell takes it, with other options.
+    """Return the shell command that is running, with some options changed.
 
     Parameters
     ----------
@@ -62,16 +62,16 @@ def _typed(context: click.Context, name: str) -> bool:
 
 
 _ENDING = re.compile(r"(\.(fits|fit|ecsv|csv|parquet))?(\.gz)?$", re.IGNORECASE)
-"""What is left out of the name of a table to name a run."""
+"""The ending of the name of a table, which is not part of the name of a run."""
 
 
 def fit_command(file: Path, *options: object) -> str:
-    """Return the command that fits a table, into a run directory of its name."""
+    """Return the command that fits a table; the run directory has the name of the table."""
     return command("fit", file, "--out", Path("runs") / _ENDING.sub("", file.name), *options)
 
 
 def end_with(run: Any) -> None:
-    """End a command with the exit code that says whether the chains of its run converged."""
+    """Exit with the code for chains that did not converge, if those of the run did not."""
     from ridgebayes.runs.convergence import EXIT, not_converged
 
     if not_converged(run):
@@ -80,7 +80,7 @@ def end_with(run: Any) -> None:
 
 @contextmanager
 def said_at_the_end() -> Iterator[None]:
-    """Leave out warnings of what the command itself says at its end."""
+    """Suppress warnings that the command itself repeats at its end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RidgeBayesWarning)
         yield
@@ -88,7 +88,7 @@ def said_at_the_end() -> Iterator[None]:
 
 @contextmanager
 def warnings_in_a_line() -> Iterator[None]:
-    """Print the package's warnings as a line each, once, after all else; none after an error."""
+    """Print each warning of the package once, on one line, at the end; none after an error."""
     found: dict[str, None] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("always", RidgeBayesWarning)
@@ -112,11 +112,11 @@ class Products:
     Parameters
     ----------
     folder
-        Where they go.
+        The folder.
     names
-        Those that are always written: where one is there already, nothing is computed.
+        Files that are always written: if one exists, an error is raised before any computation.
     overwrite
-        Replace what is there.
+        Replace existing files.
     """
 
     def __init__(self, folder: Path, *names: str, overwrite: bool) -> None:
@@ -138,27 +138,27 @@ class Products:
         write_ecsv(table, self.path(name))
 
     def text(self, name: str, text: str) -> None:
-        """Write a text."""
+        """Write a text file."""
         from ridgebayes.io.atomic import whole_file
 
         with whole_file(self.path(name)) as scratch:
             scratch.write_text(text, encoding="utf-8")
 
     def figure(self, name: str, make: Callable[[], Any]) -> None:
-        """Draw and write a figure, in the format of `--format` where the command has it."""
+        """Draw and write a figure, in the format of `--format` if the command has this option."""
         from ridgebayes.plots.style import write_figure
 
         chosen = click.get_current_context().meta.get(FIGURE_FORMAT)
         write_figure(make, self.path(name if chosen is None else str(Path(name).with_suffix(f".{chosen}"))))
 
     def end(self, *steps: Step) -> None:
-        """Say what was written, and what to do next."""
+        """Print the files that were written, and what to do next."""
         say_written(self.written)
         say_next(*steps)
 
 
 def say_written(paths: Iterable[Path]) -> None:
-    """Name the files that were written, a line a folder."""
+    """Print the files that were written, one line per folder."""
     folders: dict[Path, list[str]] = {}
     for path in paths:
         folders.setdefault(path.parent, []).append(path.name)
@@ -167,7 +167,7 @@ def say_written(paths: Iterable[Path]) -> None:
 
 
 def say_next(*steps: Step, err: bool = False) -> None:
-    """Say what to go on with, a line a command; to stderr where stdout is what the user keeps in a file."""
+    """Print the next steps, one line per command; to stderr if the user redirects stdout to a file."""
     width = max((len(step) for step, _ in steps), default=0)
     for k, (step, why) in enumerate(steps):
         click.echo(f"{'next:' if k == 0 else '':<6}{step:<{width}}  {why}".rstrip(), err=err)

@@ -1,7 +1,7 @@
 """The command line: ``ridgebayes COMMAND``.
 
-Exit code 0 on success, 2 for input a user can mend (one line on stderr), 3 for a fit whose chains did not
-converge, 1 for anything else; `--debug` shows where it came from.
+Exit code 0 on success, 2 for an error that the user can correct (one line on stderr), 3 for a fit whose
+chains did not converge, 1 for any other error; `--debug` shows the traceback.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Products of a run": (*map(command_of, PRODUCTS.values()), export, report),
     "This machine": (bench, completion),
 }
-"""The commands, as help shows them."""
+"""Heading in the help → commands."""
 
 
 class _Commands(click.Group):
-    """A group whose help, unknown commands and errors read well."""
+    """A group with commands in sections, suggestions for unknown commands, and errors of one line."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what they are for, in the order of their use."""
-        formatter.width = max(formatter.width, 100)  # lines that are cut off say little
+        """List the commands by purpose, in the order of their use."""
+        formatter.width = max(formatter.width, 100)  # wide enough for the short helps
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(str(c.name), c.get_short_help_str(76)) for c in commands])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
-        """Find a command; for an unknown name, say which is near."""
+        """Find a command; suggest the nearest for an unknown name."""
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             ctx.fail(f"No such command '{args[0]}'{nearest(args[0], self.commands)}.")
         return super().resolve_command(ctx, args)
@@ -122,7 +122,7 @@ def main(debug: bool) -> None:
     Start with:  ridgebayes demo
     Then:        ridgebayes inspect FILE,  ridgebayes fit FILE --out runs/first
     """
-    # Looking for cycles often took a twelfth of the time of a short fit, and at the end another second.
+    # Frequent garbage collection took 8 % of the time of a short fit, and one second at exit.
     gc.set_threshold(200_000, 20, 20)
     atexit.register(gc.freeze)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)

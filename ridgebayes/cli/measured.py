@@ -1,4 +1,4 @@
-"""Run a command of the command line in this process and write down what it cost.
+"""Run a command of the command line in this process and record its time and memory.
 
 ``python -m ridgebayes.cli.measured RESULT.json fit mission.fits --out runs/first``
 """
@@ -18,7 +18,7 @@ from ridgebayes.cli.main import main
 
 
 def run(arguments: list[str]) -> tuple[int, dict[str, object]]:
-    """Run a command; its exit code, and what it cost."""
+    """Run a command; return its exit code, time and memory."""
     with Compilations() as compilations:
         try:
             code = main(arguments, standalone_mode=False) or 0

@@ -1,4 +1,4 @@
-"""The command of a product: options, files, what is said, made from its object (`ridgebayes.outputs`)."""
+"""Make the command of a product from its object (`ridgebayes.outputs`): options, files and messages."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ SHARED: dict[str, Callable] = {
     "seed": seed_option,
     "sky": sky_option(None),
 }
-"""Options that products take by name: argument → option."""
+"""Shared options of products: argument → option."""
 
 
 def command_of(product: Product) -> click.Command:
-    """Make the command of a product."""
+    """Return the command of a product."""
 
     def command(run: Path, out: Path | None, overwrite: bool, plain: bool = True, **options: Any) -> None:
         opened = open_run(run, plain=plain)
@@ -89,7 +89,7 @@ def command_of(product: Product) -> click.Command:
 
 
 def write(part: Part, files: Products, run: Any, suffix: str) -> None:
-    """Write or say a part of a product of a run."""
+    """Write or print a part of a product of a run."""
     match part:
         case Writes(names):
             check_new((files.folder / name for name in names), overwrite=files.overwrite)

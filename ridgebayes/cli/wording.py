@@ -1,4 +1,4 @@
-"""Errors name arguments as Python does (``overwrite=True``); on the command line they name options."""
+"""Translate arguments in error messages (``overwrite=True``) to options (``--overwrite``)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _OTHER_NAMES = {
     "--prior-draws": "draws",
     "--rank-draws": "draws",
 }
-"""Options that are not named after their argument."""
+"""Option → argument, for options that have another name than their argument."""
 
 _ITEM = re.compile(r"'([^']*)': ([^,}]+)")
 
 
 def options_of(command: click.Command) -> dict[str, str]:
-    """Return the option of each argument that a command can give: ``overwrite`` → ``--overwrite``.
+    """Return the option of each argument of a command, such as ``overwrite`` → ``--overwrite``.
 
-    That one always, for a command that has it not may advise to fit again with it.
+    ``overwrite`` is always included, because messages of commands without it may suggest another fit with it.
     """
     found = {"overwrite": "--overwrite"}
     for parameter in command.params:
@@ -33,7 +33,7 @@ def options_of(command: click.Command) -> dict[str, str]:
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:
-    """Name options in place of arguments.
+    """Replace arguments in a message by options.
 
     Examples
     --------
@@ -67,5 +67,5 @@ def _word(text: str) -> str:
 
 
 def say_in_options(text: str) -> None:
-    """Print a text of the library with the options of the command that runs."""
+    """Print a text of the library with the options of the running command."""
     click.echo(in_options(text, options_of(click.get_current_context().command)))

@@ -1,1 +1,1 @@
-"""The commands, one a file; `ridgebayes.cli` gathers them."""
+"""The commands, one per file; `ridgebayes.cli.main` lists them."""

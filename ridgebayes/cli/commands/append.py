@@ -1,4 +1,4 @@
-"""``ridgebayes append``: new revolutions join a table."""
+"""``ridgebayes append``: join ScW tables, such as new revolutions to old ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ridgebayes.errors import command, counted
     type=click.Choice(["refuse", "first", "last"]),
     default="refuse",
     show_default=True,
-    help="The same SCW_ID in several tables: which one stays.",
+    help="If a SCW_ID is in several tables: raise an error, or keep that of the first or last table.",
 )
 @click.option("--mix-osa", is_flag=True, help="Join tables of different OSA versions.")
-@click.option("--drop-optional", is_flag=True, help="Leave out ROLL or TRACER where a table lacks it.")
+@click.option("--drop-optional", is_flag=True, help="Drop ROLL or TRACER if a table lacks it.")
 @table_out_option()
 def append(
     file: Path,
@@ -33,7 +33,7 @@ def append(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Join ScW tables of the same bands; simulated and real data never mix.
+    """Join ScW tables of the same bands; simulated and real data cannot be joined.
 
     \b
     Example:  ridgebayes append scws.fits new.fits --out both.fits

@@ -1,4 +1,4 @@
-"""``ridgebayes bench``: what a fit costs on this machine."""
+"""``ridgebayes bench``: time and memory of fits on this machine."""
 
 from __future__ import annotations
 
@@ -11,24 +11,34 @@ from ridgebayes.cli.ending import say_next, say_written
 
 
 @click.command(short_help="Measure time and memory on missions of growing size")
-@click.option("--full", is_flag=True, help="The whole grid, hours on two cores [default: a minute or two].")
-@click.option("--n-scws", multiple=True, type=int, help="Only missions of about so many ScWs (repeatable).")
-@click.option("--n-regions", multiple=True, type=int, help="Only so many sky regions (repeatable).")
-@click.option("--n-bands", multiple=True, type=int, help="Only so many bands (repeatable).")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Measure the whole grid, which takes hours on two cores [default: a minute or two].",
+)
+@click.option(
+    "--n-scws", multiple=True, type=int, help="Only missions of about this number of ScWs (repeatable)."
+)
+@click.option("--n-regions", multiple=True, type=int, help="Only this number of sky regions (repeatable).")
+@click.option("--n-bands", multiple=True, type=int, help="Only this number of bands (repeatable).")
 @click.option(
     "--case",
     "chosen",
     multiple=True,
     metavar="SCWS,REGIONS,BANDS",
-    help="This case, in place of a grid (repeatable).",
+    help="Measure this case instead of a grid (repeatable).",
 )
-@click.option("--demo", is_flag=True, help="Measure `ridgebayes demo` too, from an empty cache and again.")
-@click.option("--again", is_flag=True, help="Fit each a second time, with what is compiled already.")
+@click.option(
+    "--demo", is_flag=True, help="Also measure `ridgebayes demo`, with an empty cache and with a filled one."
+)
+@click.option(
+    "--again", is_flag=True, help="Fit each case a second time, with the compiled code of the first."
+)
 @programme_option
 @click.option("--chains", type=int, help="Chains of each fit [default: as fit].")
-@click.option("--warmup", type=int, help="Adaptive draws a chain [default: as fit].")
-@click.option("--draws", type=int, help="Draws a chain [default: as fit].")
-@click.option("--limit", default=60.0, show_default=True, help="Minutes after which a fit is given up.")
+@click.option("--warmup", type=int, help="Warm-up draws per chain [default: as fit].")
+@click.option("--draws", type=int, help="Draws per chain [default: as fit].")
+@click.option("--limit", default=60.0, show_default=True, help="Stop a fit after this time, minutes.")
 @click.option(
     "--out",
     type=FILE,
@@ -36,8 +46,8 @@ from ridgebayes.cli.ending import say_next, say_written
     show_default=True,
     help="Folder of missions, runs, results.jsonl, results.md and scaling.png.",
 )
-@click.option("--markdown", type=FILE, help="Put the table into this file, between its marks.")
-@click.option("--figure", type=FILE, help="Write the figure here too.")
+@click.option("--markdown", type=FILE, help="Also insert the table into this file, between its marks.")
+@click.option("--figure", type=FILE, help="Also write the figure to this file.")
 def bench(
     full: bool,
     n_scws: tuple[int, ...],
@@ -55,8 +65,8 @@ def bench(
 ) -> None:
     """Measure gradients, fits and memory on missions of growing size; all data are simulated.
 
-    Every case runs in processes of its own with an empty cache. What has been measured of this commit is not
-    measured again, so that an interrupted series goes on.
+    Every case runs in its own processes with an empty cache. Cases that were measured at this commit are not
+    measured again, so an interrupted series can be continued.
 
     \b
     Examples:
@@ -79,7 +89,7 @@ def bench(
     else:
         cases = list(bench_cases.QUICK)
     if markdown:
-        around(markdown)  # refused now, not after hours
+        around(markdown)  # raise errors now, not after hours
     options = tuple(x for name, n in fit.items() if n is not None for x in (f"--{name}", str(n)))
     settings = Settings(programme, options, again, 60 * limit)
     results = list(measure(cases, out, settings, demo=demo))

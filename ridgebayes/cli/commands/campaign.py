@@ -1,4 +1,4 @@
-"""``ridgebayes campaign``: many simulated missions, fitted, beside the truth."""
+"""``ridgebayes campaign``: fit many simulated missions, and compare with the truth."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ridgebayes.cli.ending import say_next, say_written
 @click.option(
     "--out",
     type=FILE,
-    help="Folder of the campaign, which goes on there [default: runs/campaign/FILE].",
+    help="Folder of the campaign; an existing campaign is continued [default: runs/campaign/FILE].",
 )
-@click.option("--summary", "only_summary", is_flag=True, help="Fit nothing: the table of what is there.")
+@click.option("--summary", "only_summary", is_flag=True, help="Only print the table of the existing fits.")
 @quiet_option
 def campaign(file: Path, scheduler: str, out: Path | None, only_summary: bool, quiet: bool) -> None:
     """Fit many simulated missions of several worlds with several models, and compare with the truth.
 
-    FILE.toml says which (docs/campaigns.md). Prints one table: bias, scatter and coverage of FOV fluxes,
-    convergence and time. What is in --out already is kept: the same command goes on where it was stopped, and
-    with more missions, worlds or fits does only these.
+    FILE.toml lists the worlds and models (docs/campaigns.md). Prints one table: bias, scatter and coverage of
+    FOV fluxes, convergence and time. Results in --out are kept: the same command continues an interrupted
+    campaign, and only runs missions, worlds or fits that were added.
 
     \b
     Examples:

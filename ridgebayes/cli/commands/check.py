@@ -1,4 +1,4 @@
-"""``ridgebayes check``: whether the data look like data of the model."""
+"""``ridgebayes check``: posterior predictive checks of a run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ridgebayes.cli.ending import Products
 CHECKS = "checks"
 
 
-@click.command(short_help="Compare the data with data that the posterior would give")
+@click.command(short_help="Posterior predictive checks: do the data fit the model?")
 @run_argument
 @scws_option
 @click.option(
-    "--replicates", default=100, show_default=True, help="How many data sets of the model to compare with."
+    "--replicates", default=100, show_default=True, help="Number of replicated data sets to compare with."
 )
 @click.option(
     "--trials/--no-trials",
     default=True,
     show_default=True,
-    help="Where something is found, try which extra helps.",
+    help="If a check fails, try which extra helps.",
 )
 @seed_option
 @scheduler_option
@@ -46,12 +46,11 @@ def check(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Compare the data of a run with data that its posterior would give (posterior predictive checks).
+    """Compare the data of a run with replicated data of its posterior (posterior predictive checks).
 
-    Says in words what does not fit, tries which known unknowns help (--extra of `ridgebayes fit`), and says
-    which to open. Writes
-    checks.ecsv and checks.json (every statistic, its p-value, the verdicts), overview.png and a figure a
-    subject. How to read them: docs/checks.md.
+    Describes what does not fit, tries which extras help (--extra of `ridgebayes fit`), and recommends some.
+    Writes checks.ecsv and checks.json (every statistic, its p-value, the verdicts), overview.png and a figure
+    for each subject. docs/checks.md explains how to read them.
 
     \b
     Examples:

@@ -30,9 +30,9 @@ def compare(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Compare fits of one table: which predicts revolutions that it has not seen better, and by how much.
+    """Compare how well fits of one table predict revolutions that were left out.
 
-    RUN/products is that of the first run. --folds takes the place of importance sampling.
+    The default folder is RUN/products of the first run. --folds replaces importance sampling by refits.
 
     \b
     Example:  ridgebayes compare runs/regions runs/starlight

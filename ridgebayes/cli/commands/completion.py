@@ -1,4 +1,4 @@
-"""``ridgebayes completion``: the shell completes commands, options and names."""
+"""``ridgebayes completion``: shell completion of commands, options and names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FILES = {
 }
 
 
-@click.command(short_help="Print what makes the shell complete commands")
+@click.command(short_help="Print the script for completion of commands in the shell")
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.pass_context
 def completion(context: click.Context, shell: str | None) -> None:
-    """Print what makes the shell complete commands, options, models and skies when Tab is pressed.
+    """Print the script with which the shell completes commands, options, models and skies (Tab key).
 
     SHELL is bash, zsh or fish; by default the one that you use.
 

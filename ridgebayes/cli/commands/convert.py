@@ -1,4 +1,4 @@
-"""``ridgebayes convert``: any rate table becomes a ScW table."""
+"""``ridgebayes convert``: convert a rate table to a ScW table."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ridgebayes.errors import InputError, counted
 
 @click.command(short_help="Convert a rate table of any format and names")
 @click.argument("sources", nargs=-1, required=True, type=FILE, metavar="FILE...")
-@click.option("--mapping", "mapping_file", type=FILE, help="TOML: what is known of the columns.")
-@click.option("--guess", "only_guess", is_flag=True, help="Print the mapping as inferred, and write nothing.")
+@click.option("--mapping", "mapping_file", type=FILE, help="TOML file with the known columns and units.")
+@click.option("--guess", "only_guess", is_flag=True, help="Print the guessed mapping, and write nothing.")
 @revolution_table_option
-@click.option("--common", is_flag=True, help="One file a band: keep the ScWs that all files have.")
+@click.option(
+    "--common", is_flag=True, help="With one file per band: keep only the ScWs that are in all files."
+)
 @table_out_option(required=False)
 def convert(
     sources: tuple[Path, ...],
@@ -29,10 +31,10 @@ def convert(
     out: Path | None,
     overwrite: bool,
 ) -> None:
-    """Convert a rate table, or one a band, in FITS, ECSV, CSV, ASCII, Parquet or VOTable.
+    """Convert a rate table, or one per band, in FITS, ECSV, CSV, ASCII, Parquet or VOTable.
 
-    What the columns are is guessed from names, units and headers, and every guess is shown; what is ambiguous
-    is refused with the line that settles it. See docs/convert.md.
+    The meaning of the columns is guessed from names, units and headers, and every guess is printed. If it is
+    ambiguous, an error gives the line to add to the mapping. See docs/convert.md.
 
     \b
     Example:  ridgebayes convert rates.fits --guess > map.toml
@@ -55,7 +57,7 @@ def convert(
         say_next(
             (
                 f"ridgebayes convert {named} --mapping FILE.toml --out scws.fits",
-                "with this, kept in FILE.toml",
+                "with this output, saved as FILE.toml",
             ),
             err=True,
         )

@@ -54,7 +54,7 @@ from ridgebayes.cli.ending import say_next
     show_default=True,
     help="Format of the draws (repeatable).",
 )
-@click.option("--every", default=1, show_default=True, help="Export one draw in so many.")
+@click.option("--every", default=1, show_default=True, help="Export every n-th draw.")
 @nside_option
 @crab_spectrum_option
 @no_classical_option

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def _offer_devices(context: click.Context, option: click.Parameter, devices: int) -> int:
-    """Make JAX see so many CPU devices: before it is first used, or never."""
+    """Set the number of CPU devices of JAX, which is possible only before its first use."""
     if devices > 1:
         import jax
 
@@ -48,19 +48,19 @@ def _offer_devices(context: click.Context, option: click.Parameter, devices: int
 
 
 def sampling_options(command: Callable) -> Callable:
-    """Options of every command that samples."""
+    """Add the options of every command that samples."""
     return stacked(
         click.option("--chains", default=4, show_default=True, help="Chains."),
         warmup_option,
         draws_option,
         seed_option,
-        click.option("--target-accept", default=0.9, show_default=True, help="Acceptance NUTS aims at."),
+        click.option("--target-accept", default=0.9, show_default=True, help="Target acceptance of NUTS."),
         click.option(
             "--sampler",
             type=click.Choice(["auto", "nuts"]),
             default="auto",
             show_default=True,
-            help="NUTS alone, or with independent proposals where these are accepted (docs/sampling.md).",
+            help="NUTS alone, or NUTS with independent proposals if these are accepted (docs/sampling.md).",
         ),
         max_time_option,
         scheduler_option,
@@ -71,7 +71,7 @@ def sampling_options(command: Callable) -> Callable:
             default=1,
             show_default=True,
             callback=_offer_devices,
-            help="GPUs among which the revolutions are shared (without a GPU: parts of the CPU).",
+            help="Number of GPUs to divide the revolutions among (without a GPU: parts of the CPU).",
         ),
     )(command)
 
@@ -122,8 +122,8 @@ def fit(
 ) -> None:
     """Sample the posterior of a model given a ScW rate table.
 
-    Exit code 3 where the chains did not converge: the run is written, and all that is made of it is marked.
-    --extra auto tries the known unknowns, opens those that help to predict revolutions left out, and checks.
+    The exit code is 3 if the chains did not converge; the run is written, and all its products are marked.
+    --extra auto tries the extras, adds those that improve the prediction of revolutions left out, and checks.
 
     \b
     Examples:
@@ -164,7 +164,7 @@ def fit(
 
 
 def _of_spectra(name: str, build: Callable[..., Model], redistribution: str | None) -> dict[str, str]:
-    """Options of a model that knows a spectrum within the bands."""
+    """Return the options of a model that has a spectrum within the bands."""
     if redistribution is None:
         return {}
     if "redistribution" not in inspect.signature(build).parameters:
@@ -175,12 +175,12 @@ def _of_spectra(name: str, build: Callable[..., Model], redistribution: str | No
     return {"redistribution": redistribution}
 
 
-@click.command(short_help="Fit a bundled simulated mission, beside its truth")
+@click.command(short_help="Fit a bundled simulated mission, and compare with the truth")
 @prior_options
 @sampling_options
 @run_out_option(Path("runs/demo"))
 def demo(priors: tuple[str, ...], prior_file: Path | None, out: Path, **settings: Any) -> None:
-    """Fit the bundled simulated mission in three bands and show the result beside the truth.
+    """Fit the bundled simulated mission in three bands and compare the result with the truth.
 
     \b
     Example:  ridgebayes demo --overwrite
@@ -200,7 +200,7 @@ def demo(priors: tuple[str, ...], prior_file: Path | None, out: Path, **settings
     _report(_sample(model, scws, out, **settings))
 
 
-@click.command(short_help="Go on with a fit that was interrupted")
+@click.command(short_help="Continue a fit that was interrupted")
 @run_argument
 @scws_option
 @max_time_option
@@ -208,7 +208,7 @@ def demo(priors: tuple[str, ...], prior_file: Path | None, out: Path, **settings
 @workers_option
 @quiet_option
 def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
-    """Go on with a fit that was interrupted, as if it had never been; exit codes as those of `fit`.
+    """Continue a fit that was interrupted; the result is the same as without it. Exit codes as of `fit`.
 
     \b
     Example:  ridgebayes resume runs/first
@@ -234,7 +234,7 @@ def resume(run: Path, scws: Path | None, quiet: bool, **options: Any) -> None:
 def update(run: Path, file: Path, quiet: bool, **options: Any) -> None:
     """Bring a fit up to date with a table of new ScWs (alone, or with the old ones).
 
-    Exit code 3 where chains did not converge.
+    The exit code is 3 if the chains did not converge.
 
     \b
     Example:  ridgebayes update runs/first new_revolutions.fits --out runs/second
@@ -279,7 +279,7 @@ def _drawn(run: Any) -> Any:
 
 
 def _report(run: Any, lines: Iterable[str] = ()) -> None:
-    """Print a short table, what was written, and last the warnings, the verdict and what to do next."""
+    """Print a short table, the files, the warnings, the verdict and what to do next."""
     from ridgebayes.inference.advice import together
     from ridgebayes.products import CXB_NOTE, format_table
     from ridgebayes.runs.intensity import calibration_words, main_regions
@@ -315,7 +315,7 @@ def _report(run: Any, lines: Iterable[str] = ()) -> None:
 
 
 def _again(more: dict[str, int]) -> str:
-    """Return the command that fits again with more draws or chains."""
+    """Return the command that repeats the fit with more draws or chains."""
     known = {parameter.name for parameter in click.get_current_context().command.params}
     if known >= {*more, "overwrite"}:
         return same_command(**more, overwrite=True, max_time=None)

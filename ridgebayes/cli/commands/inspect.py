@@ -1,4 +1,4 @@
-"""``ridgebayes inspect``: what is in a table."""
+"""``ridgebayes inspect``: summary of a table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ridgebayes.cli.ending import fit_command, say_next
 from ridgebayes.errors import command
 
 
-@click.command(short_help="Print what is in a table, and what looks suspicious")
+@click.command(short_help="Summarise a table, and list suspicious ScWs")
 @table_argument
 def inspect(file: Path) -> None:
-    """Print what is in a ScW rate table, and what looks suspicious.
+    """Print a summary of a ScW rate table, and list suspicious ScWs.
 
     \b
     Example:  ridgebayes inspect scws.fits
@@ -27,10 +27,10 @@ def inspect(file: Path) -> None:
     click.echo(page(found))
     steps = []
     if any(item["count"] > len(scws) / 2 for item in found["suspicious"]):
-        steps = [(command("inspect", file), "again, when the table is mended: most ScWs are suspicious")]
+        steps = [(command("inspect", file), "again, after correction of the table: most ScWs are suspicious")]
     elif found["suspicious"] and found["left_out"] is None:
         screened = file.with_name(f"{file.name.split('.')[0]}_screened.fits")
-        steps = [(command("screen", file, "--out", screened), "flag what is suspicious; then inspect again")]
+        steps = [(command("screen", file, "--out", screened), "flag suspicious ScWs; then inspect again")]
     if found["crab_scws"]:
         fit, why = fit_command(file), "sample the posterior"
     else:

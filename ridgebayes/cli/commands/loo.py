@@ -1,4 +1,4 @@
-"""``ridgebayes loo``: how well a model predicts a revolution left out."""
+"""``ridgebayes loo``: leave-one-out prediction of revolutions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def loo(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Leave one revolution out: the log predictive density of each, given all others.
+    """Compute the log predictive density of each revolution, given all others (leave-one-out).
 
-    By importance sampling from the draws (seconds); k̂ tells where that fails. --folds is the check, beside
-    it: as many fits as folds, a band.
+    Uses importance sampling of the draws (seconds); k̂ shows for which revolutions it fails. --folds checks it
+    with refits, one per fold and band.
 
     \b
     Examples:

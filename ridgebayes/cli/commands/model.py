@@ -1,4 +1,4 @@
-"""``ridgebayes model``: what parameters a model has, and their priors; options that change them."""
+"""``ridgebayes model``: parameters of a model and their priors; options that change them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ prior_options = stacked(
         "prior_file",
         type=FILE,
         metavar="FILE.toml",
-        help="Priors from a TOML file, as `ridgebayes model --toml` writes it; --prior goes before it.",
+        help="Priors from a TOML file, as `ridgebayes model --toml` writes it; --prior overrides it.",
     ),
 )
 
 
 def model_options(sky: str = "milkyway", *, more_extras: str = "") -> Callable[[Callable], Callable]:
-    """Options that choose sky (`sky` by default), known unknowns and priors of a model."""
+    """Return the options that choose sky (`sky` by default), extras and priors of a model."""
     return stacked(
         sky_option(sky),
         click.option(
@@ -36,7 +36,7 @@ def model_options(sky: str = "milkyway", *, more_extras: str = "") -> Callable[[
             multiple=True,
             metavar="NAME",
             shell_complete=complete_extras,
-            help="Open a known unknown (repeatable): correlated_noise, outliers, transients, smooth_crab, "
+            help="Add an extra (repeatable): correlated_noise, outliers, transients, smooth_crab, "
             f"free_latitude{more_extras}.",
         ),
         prior_options,
@@ -44,7 +44,7 @@ def model_options(sky: str = "milkyway", *, more_extras: str = "") -> Callable[[
 
 
 def change_priors(model: Any, texts: tuple[str, ...], prior_file: Path | None) -> Any:
-    """Return the model with the priors of a file, and those of --prior over them."""
+    """Return the model with the priors of a file, overridden by those of --prior."""
     from ridgebayes.errors import InputError
     from ridgebayes.priors import read_priors
 
@@ -85,20 +85,20 @@ def model(
     if toml:
         click.echo(priors_toml(built.parameters).rstrip())
         say_next(
-            ("ridgebayes fit FILE --priors FILE.toml --out runs/first", "with these, kept in FILE.toml"),
+            ("ridgebayes fit FILE --priors FILE.toml --out runs/first", "with these, saved as FILE.toml"),
             err=True,
         )
         return
     click.echo(built)
     say_next(
         ("ridgebayes models", "the other models"),
-        (f"ridgebayes prior FILE --model {name}", "what these priors expect of the data in a table"),
+        (f"ridgebayes prior FILE --model {name}", "compare these priors with the data of a table"),
     )
 
 
-@click.command(short_help="List the models, and what each says of the sky")
+@click.command(short_help="List the models, with a description of their sky")
 def models() -> None:
-    """List the models: name, and what each says of the sky.
+    """List the models: name, and description of the sky.
 
     \b
     Example:  ridgebayes models

@@ -1,4 +1,4 @@
-"""Options that several commands take, each with one name, meaning and default."""
+"""Options of several commands, each with one name, meaning and default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ table_argument = click.argument("file", type=FILE, metavar="FILE")
 
 
 def stacked(*options: Callable) -> Callable[[Callable], Callable]:
-    """Make one decorator of several, in the order in which help shows them."""
+    """Combine decorators into one, in the order of the help."""
 
     def add(command: Callable) -> Callable:
         for option in reversed(options):
@@ -34,11 +34,11 @@ def stacked(*options: Callable) -> Callable[[Callable], Callable]:
     return add
 
 
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 
 
 def out_option(default: str = FOLDER) -> Callable[[Callable], Callable]:
-    """``--out`` and ``--overwrite`` of a command whose files go to a folder of the run."""
+    """``--out`` and ``--overwrite`` of a command that writes into a folder of the run."""
     return stacked(
         click.option("--out", type=FILE, help=f"Folder to write into [default: RUN/{default}]."),
         overwrite_option,
@@ -60,7 +60,7 @@ def _keep_format(context: click.Context, option: click.Parameter, value: str) ->
 
 
 def format_option(default: str = "png") -> Callable[[Callable], Callable]:
-    """``--format`` of the figures of a command, kept for `ridgebayes.cli.ending.Products`."""
+    """``--format`` of the figures of a command, stored for `ridgebayes.cli.ending.Products`."""
     return click.option(
         "--format",
         "figure_format",
@@ -69,12 +69,12 @@ def format_option(default: str = "png") -> Callable[[Callable], Callable]:
         show_default=True,
         expose_value=False,
         callback=_keep_format,
-        help="Of the figures; pdf and svg for print.",
+        help="Format of the figures; pdf and svg for print.",
     )
 
 
 def sky_option(default: str | None = "milkyway") -> Callable[[Callable], Callable]:
-    """``--sky``; without a default the regions of the model of a run."""
+    """``--sky``; if it has no default, the regions are those of the model of a run."""
     own = "." if default else " [default: the regions of the model]."
     return click.option(
         "--sky",
@@ -88,12 +88,12 @@ def sky_option(default: str | None = "milkyway") -> Callable[[Callable], Callabl
 plain_option = click.option(
     "--plain",
     is_flag=True,
-    help="Take the posterior's own intervals, not those calibrated by revolution.",
+    help="Use the intervals of the posterior, not those calibrated by revolution.",
 )
 scws_option = click.option(
     "--scws",
     type=FILE,
-    help="The ScW table that was fitted, where it is no longer where it was.",
+    help="The fitted ScW table, if it has been moved since the fit.",
 )
 model_option = click.option(
     "--model",
@@ -101,7 +101,7 @@ model_option = click.option(
     default="regions",
     show_default=True,
     shell_complete=complete_models,
-    help="Model, as `ridgebayes models` lists them, or a Python file of your own, which is run "
+    help="Model, as `ridgebayes models` lists them, or a Python file of your own, which is executed "
     "(docs/cookbook.md).",
 )
 components_option = click.option(
@@ -109,8 +109,8 @@ components_option = click.option(
     "model",
     default="whitedwarf+powerlaw",
     show_default=True,
-    help="Components of the spectral model, joined by +: whitedwarf, cutoff, powerlaw. Not used where the "
-    "spectral model that was fitted to the rates is taken.",
+    help="Components of the spectral model, joined by +: whitedwarf, cutoff, powerlaw. Ignored if the "
+    "result is that of a spectral model fitted to the rates.",
 )
 band_option = click.option(
     "--band", "bands", multiple=True, help="Only this band (repeatable) [default: all]."
@@ -119,7 +119,7 @@ tracer_band_option = click.option(
     "--tracer-band",
     "tracer_bands",
     multiple=True,
-    help="Band without sky: not fitted, a tracer of the others' background (repeatable).",
+    help="Band without sky, used as a tracer of the background and not fitted (repeatable).",
 )
 region_option = click.option(
     "--region", "names", multiple=True, help="Region of the sky (repeatable), or all [default: GB]."
@@ -129,43 +129,49 @@ quantity_option = click.option(
     type=click.Choice(["fov", "intensity"]),
     default="fov",
     show_default=True,
-    help="FOV flux, as published ones are, or intensity of the region's core.",
+    help="FOV flux (as published fluxes), or intensity of the region's core.",
 )
 crab_rate_option = click.option(
-    "--crab-rate", "crab_rates", multiple=True, metavar="BAND=CTS/S", help="Where no ScW contains the Crab."
+    "--crab-rate",
+    "crab_rates",
+    multiple=True,
+    metavar="BAND=CTS/S",
+    help="Crab rate, needed if no ScW contains the Crab.",
 )
 crab_spectrum_option = click.option(
     "--crab-spectrum",
-    help="What the Crab is assumed to be, 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
+    help="Spectrum assumed for the Crab: 'norm=10,index=2.1', or atel4869 [default: 10 E^-2.1].",
 )
 redistribution_option = click.option(
     "--redistribution",
     metavar="SPEC",
-    help="How the detector spreads energies: 'fwhm=0.08,at=60,power=-0.5', or 'rmf=FILE,arf=FILE' (OGIP) "
-    "[default: not at all].",
+    help="Energy redistribution of the detector: 'fwhm=0.08,at=60,power=-0.5', or 'rmf=FILE,arf=FILE' (OGIP) "
+    "[default: none].",
 )
 nside_option = click.option(
-    "--nside", default=64, show_default=True, help="Of the HEALPix maps: a power of 2 up to 128."
+    "--nside", default=64, show_default=True, help="Nside of the HEALPix maps: a power of 2 up to 128."
 )
-seed_option = click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
 warmup_option = click.option(
-    "--warmup", default=150, show_default=True, help="Adaptive draws a chain, not kept."
+    "--warmup", default=150, show_default=True, help="Warm-up draws per chain, not kept."
 )
 draws_option = click.option(
     "--draws",
     default=500,
     show_default=True,
-    help="Draws a chain to keep. Chains that have not converged take up to 8 times as many.",
+    help="Draws per chain to keep. Chains that have not converged take up to 8 times as many.",
 )
 workers_option = click.option(
-    "--workers", type=int, help="Chains at a time in a process [default: the cores]."
+    "--workers", type=int, help="Number of chains that a process runs in parallel [default: number of cores]."
 )
 scheduler_option = click.option(
     "--scheduler",
     default="local",
     show_default=True,
     metavar="WHERE",
-    callback=lambda context, option, text: Scheduler.of(text) and text,  # refused before anything is read
+    callback=lambda context, option, text: (
+        Scheduler.of(text) and text
+    ),  # an invalid one raises an error before anything is read
     help="Where tasks run: local, the cores of this machine; local:N, N processes on it; or a Dask cluster: "
     "the address of its scheduler, or its scheduler file (docs/clusters.md).",
 )
@@ -173,14 +179,14 @@ max_time_option = click.option(
     "--max-time",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="Stop the chains after so long, and keep what there is.",
+    help="Stop the chains after this time, and keep the draws so far.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 refit_option = click.option(
-    "--refit", is_flag=True, help="Fit again without each revolution whose k̂ is too high."
+    "--refit", is_flag=True, help="For each revolution whose k̂ is too high, fit again without it."
 )
 folds_option = click.option(
-    "--folds", type=int, help="Leave out a share of the revolutions at a time, so many times, and refit."
+    "--folds", type=int, help="Cross-validate with this number of folds: refit without each fold."
 )
 leave_out_options = stacked(
     refit_option, folds_option, scws_option, scheduler_option, out_option(), quiet_option
@@ -195,7 +201,7 @@ revolution_table_option = click.option(
     "--revolution-table",
     "revolutions",
     type=FILE,
-    help="Table with REVOL, START (MJD, TT) and PERIOD (d) or END: for a phase or a time that is missing.",
+    help="Table with REVOL, START (MJD, TT) and PERIOD (d) or END, needed if phase or time is missing.",
 )
 
 
@@ -211,7 +217,7 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
 
 
 def number(text: str, what: str) -> float:
-    """Read a number, or say what it was for."""
+    """Read a number; an error names `what`."""
     try:
         return float(text)
     except ValueError:
@@ -219,13 +225,13 @@ def number(text: str, what: str) -> float:
 
 
 def crab_rates_of(texts: tuple[str, ...]) -> dict[str, float] | None:
-    """Read the Crab rates that ``--crab-rate`` gives; None without any."""
+    """Read the Crab rates of ``--crab-rate``; None if there are none."""
     given = pairs(texts, "--crab-rate")
     return {band: number(rate, f"--crab-rate {band}") for band, rate in given.items()} or None
 
 
 def open_run(path: Path, *, plain: bool = False) -> Any:
-    """Open a run, with calibrated draws where it has these and `plain` does not ask for the others."""
+    """Open a run, with its calibrated draws if it has them and `plain` is False."""
     from ridgebayes.runs.run import Run
 
     run = Run.open(path)
@@ -233,5 +239,5 @@ def open_run(path: Path, *, plain: bool = False) -> Any:
 
 
 no_classical_option = click.option(
-    "--no-classical", is_flag=True, help="Leave the classical estimate out; it needs the fitted table."
+    "--no-classical", is_flag=True, help="Leave out the classical estimate, which needs the fitted table."
 )

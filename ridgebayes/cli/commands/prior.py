@@ -1,4 +1,4 @@
-"""``ridgebayes prior``: what the priors of a model mean for rates, sky and Crab."""
+"""``ridgebayes prior``: prior predictive distributions of rates, sky and Crab."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ridgebayes.cli.ending import Products, fit_command
 NAME = "prior_predictive"
 
 
-@click.command(short_help="Draw from the priors, beside data and published values")
+@click.command(short_help="Compare the priors with data and published values")
 @table_argument
 @model_option
 @model_options()
@@ -52,10 +52,10 @@ def prior(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Draw from the priors of a model, for the pointings of a table, beside the data and published values.
+    """Draw from the priors of a model for the pointings of a table; compare with data and published values.
 
-    Rates of revolutions in cts/s, FOV flux in mCrab, the Crab's rate in cts/s per Crab, scatter in per cent:
-    is what the priors allow what you believe before you see the data?
+    Shows rates of revolutions in cts/s, FOV flux in mCrab, Crab rate in cts/s per Crab, scatter in per cent.
+    Use it to check that the priors agree with what you know before the fit.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ from ridgebayes.errors import InputError, counted
     "pifs",
     multiple=True,
     type=FILE,
-    help="Pixel illumination fractions of sources to remove (repeatable): files, or a folder of them.",
+    help="Pixel illumination fractions (PIF) of sources to remove: files, or a folder of them (repeatable).",
 )
 @click.option(
     "--keep",
@@ -48,13 +48,16 @@ from ridgebayes.errors import InputError, counted
     help="Energy bands in keV, named A01, A02, …",
 )
 @click.option(
-    "--noisy-sigma", default=5.0, show_default=True, help="Pixels this far above the others are cut; 0: none."
+    "--noisy-sigma",
+    default=5.0,
+    show_default=True,
+    help="Cut pixels this many sigma above the others; 0: none.",
 )
 @click.option(
     "--burst-sigma",
     default=4.0,
     show_default=True,
-    help="Seconds this far above the others are cut; 0: none.",
+    help="Cut seconds this many sigma above the others; 0: none.",
 )
 @click.option(
     "--pixels",
@@ -63,7 +66,7 @@ from ridgebayes.errors import InputError, counted
     show_default=True,
     help="Rates of the pixels that were used, or scaled to all 16384.",
 )
-@click.option("--dead-time", type=float, help="Fraction of the time that is dead, where no file says it.")
+@click.option("--dead-time", type=float, help="Dead time as a fraction, if no file states it.")
 @click.option("--osa-version", help="Version of OSA that made the energies; it is recorded.")
 @scheduler_option
 @table_out_option()
@@ -87,10 +90,10 @@ def rates(
 ) -> None:
     """Make a ScW rate table from ISGRI event lists (ISGR-EVTS-ALL), or from folders that hold them.
 
-    What each event list gave is kept in the folder OUT.parts: the same command goes on where it was stopped,
-    and with more event lists measures only the new ones. Bad event lists are named and left out. A process
-    takes 0.5 GB; on a cluster, every worker must find the files at the same place. How the rates came about
-    is in <OUT>.report.ecsv, sources that were fitted in <OUT>.sources.ecsv.
+    Results of each event list are kept in the folder OUT.parts: the same command continues an interrupted
+    run, and processes only event lists that were added. Bad event lists are named and left out. A process
+    takes 0.5 GB; on a cluster, all workers must see the files under the same path. <OUT>.report.ecsv lists
+    how each rate was obtained, <OUT>.sources.ecsv the fitted sources.
 
     \b
     Example:  ridgebayes rates scw/ --revolution-table revolutions.csv --out scws.fits
@@ -106,7 +109,7 @@ def rates(
     from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.table.formats import write_scws
 
-    # All that can be wrong before hours of counting.
+    # Raise all possible errors before hours of counting.
     if dead_time is not None and not 0 <= dead_time < 1:
         raise InputError(f"--dead-time {dead_time:g}: give a fraction from 0 to below 1")
     energy = ev.parse_bands(bands)
@@ -147,7 +150,7 @@ def rates(
 
 
 def _files(given: tuple[Path, ...], pattern: str, what: str) -> list[Path]:
-    """Files as given, and those of folders."""
+    """Return the given files, and those in given folders."""
     found: list[Path] = []
     for path in given:
         inside = sorted(path.rglob(pattern)) if path.is_dir() else [path]

@@ -1,4 +1,4 @@
-"""``ridgebayes report``: all about a run on one page."""
+"""``ridgebayes report``: one page about a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ridgebayes.cli.ending import check_new, say_next, say_written
 @click.option("--out", type=FILE, help="File to write [default: RUN/report.html].")
 @overwrite_option
 def report(run: Path, out: Path | None, overwrite: bool) -> None:
-    """One self-contained HTML page: verdicts, intensities, sky, checks, diagnostics, provenance.
+    """Write one self-contained HTML page: verdicts, intensities, sky, checks, diagnostics, provenance.
 
     \b
     Example:  ridgebayes report runs/first

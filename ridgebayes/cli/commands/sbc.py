@@ -1,4 +1,4 @@
-"""``ridgebayes sbc``: whether the posteriors of a model are right for data of that model."""
+"""``ridgebayes sbc``: simulation-based calibration of the posteriors of a model."""
 
 from __future__ import annotations
 
@@ -26,24 +26,32 @@ NAME = "sbc"
 @click.argument("file", type=FILE, metavar="[FILE]", required=False)
 @model_option
 @model_options(sky="coarse")
-@click.option("--simulations", default=200, show_default=True, help="How many there are to be in the end.")
+@click.option("--simulations", default=200, show_default=True, help="Total number of simulations.")
 @click.option(
     "--own-priors",
     is_flag=True,
-    help="Draw truths from the model's own priors also where they are very wide.",
+    help="Draw truths from the model's own priors even if they are very wide.",
 )
 @crab_rate_option
 @click.option(
-    "--revolutions", default=24, show_default=True, help="Of the small mission, where no FILE is given."
+    "--revolutions",
+    default=24,
+    show_default=True,
+    help="Revolutions of the small mission that is used without FILE.",
 )
-@click.option("--rank-draws", default=99, show_default=True, help="Posterior draws to rank a truth among.")
+@click.option(
+    "--rank-draws",
+    default=99,
+    show_default=True,
+    help="Number of posterior draws among which a truth is ranked.",
+)
 @warmup_option
 @seed_option
 @scheduler_option
 @click.option(
     "--out",
     type=FILE,
-    help="Folder of the campaign, which goes on there [default: runs/sbc/MODEL].",
+    help="Folder of the campaign; an existing campaign is continued [default: runs/sbc/MODEL].",
 )
 @quiet_option
 def sbc(
@@ -64,11 +72,11 @@ def sbc(
     out: Path | None,
     quiet: bool,
 ) -> None:
-    """Calibrate a model by simulation: whether its posteriors are right for data of that model.
+    """Test by simulation whether the posteriors of a model are correct for data of that model.
 
-    Draws parameters from the prior, simulates data, fits them, and ranks the truths among the draws, many
-    times. Pointings and errors are those of the ScW table FILE, or of a small simulated mission. If all is
-    right the ranks are uniform. What is in --out already is kept: run again to go on.
+    Repeatedly draws parameters from the prior, simulates data, fits them, and ranks the truths among the
+    draws. Pointings and errors are those of the ScW table FILE, or of a small simulated mission. Correct
+    posteriors have uniform ranks. Results in --out are kept: run again to continue.
 
     \b
     Examples:

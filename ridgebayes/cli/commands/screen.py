@@ -16,7 +16,7 @@ from ridgebayes.cli.ending import check_new, say_next
     "--flare",
     default=6.0,
     show_default=True,
-    help="FLARE: robust sigma of the tracer (or highest band) above its running median; 0: no such cut.",
+    help="FLARE: robust sigma of the tracer (or highest band) above its running median; 0: no cut.",
 )
 @click.option(
     "--phase",
@@ -24,17 +24,19 @@ from ridgebayes.cli.ending import check_new, say_next
     type=float,
     default=(0.04, 0.96),
     show_default=True,
-    help="BELT: orbital phases between which a ScW is kept; 0 1: no such cut.",
+    help="BELT: orbital phases between which a ScW is kept; 0 1: no cut.",
 )
 @click.option(
     "--outlier",
     default=6.0,
     show_default=True,
-    help="OUTLIER: robust sigma of a rate from its neighbours of the revolution; 0: no such cut.",
+    help="OUTLIER: robust sigma of a rate from its neighbours in the revolution; 0: no cut.",
 )
-@click.option("--short", default=300.0, show_default=True, help="SHORT: least exposure, s; 0: no such cut.")
-@click.option("--clear", "cleared", multiple=True, metavar="CUT", help="Only take the flags of a cut back.")
-@click.option("--undo", is_flag=True, help="Only take all flags back, and the column SCREEN.")
+@click.option("--short", default=300.0, show_default=True, help="SHORT: smallest exposure, s; 0: no cut.")
+@click.option(
+    "--clear", "cleared", multiple=True, metavar="CUT", help="Only remove the flags of this cut (repeatable)."
+)
+@click.option("--undo", is_flag=True, help="Only remove all flags and the column SCREEN.")
 @table_out_option()
 def screen(
     file: Path,
@@ -49,7 +51,7 @@ def screen(
 ) -> None:
     """Flag solar flares, belts, outlying rates and short ScWs in the column SCREEN.
 
-    No row is removed: what reads the table leaves flagged ScWs out; --clear or --undo takes flags back.
+    No row is removed: other commands ignore flagged ScWs; --clear or --undo removes flags.
 
     \b
     Example:  ridgebayes screen scws.fits --out screened.fits --flare 8

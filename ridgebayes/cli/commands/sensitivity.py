@@ -1,4 +1,4 @@
-"""``ridgebayes sensitivity``: what the priors do to the answer."""
+"""``ridgebayes sensitivity``: sensitivity of the posterior to the priors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ridgebayes.outputs.product import FOLDER
 NAME = "sensitivity"
 
 
-@click.command(short_help="Say what weaker or stronger priors would change")
+@click.command(short_help="Estimate the effect of weaker or stronger priors")
 @run_argument
 @scws_option
 @out_option()
 def sensitivity(run: Path, scws: Path | None, out: Path | None, overwrite: bool) -> None:
-    """Say how much each parameter would move with a weaker or stronger prior, or likelihood.
+    """Estimate how each posterior would change with a weaker or stronger prior or likelihood.
 
-    By power scaling: the draws are reweighted, nothing is fitted again. Above 0.05 a prior matters.
+    Power scaling reweights the draws without a new fit. A value above 0.05 shows that a prior matters.
 
     \b
     Example:  ridgebayes sensitivity runs/first

@@ -1,4 +1,4 @@
-"""``ridgebayes simulate``: a mission with known truth."""
+"""``ridgebayes simulate``: simulate a mission with known truth."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ from ridgebayes.errors import InputError, counted
     show_default=True,
     help="With --programme: scatter its positions by up to this, degrees.",
 )
-@click.option("--revolutions", type=int, help="How many revolutions, spread over the mission [default: all].")
+@click.option(
+    "--revolutions", type=int, help="Number of revolutions, spread over the mission [default: all]."
+)
 @click.option(
     "--n-bands",
     "n_bands",
     type=int,
-    help="This many bands from 20 to 200 keV [default: the published three].",
+    help="Number of bands from 20 to 200 keV [default: the three published bands].",
 )
 @click.option(
     "--hard-band",
     is_flag=True,
-    help="One more band, HARD (200–600 keV), in which there is no sky but the Crab.",
+    help="Add a band HARD (200–600 keV), in which the Crab is the only source.",
 )
 @sky_option()
 @click.option(
@@ -46,7 +48,7 @@ from ridgebayes.errors import InputError, counted
     "switches",
     multiple=True,
     metavar="SWITCH",
-    help="What the model does not know: a name of those above (repeatable).",
+    help="Effect that the model does not include: one of the names above (repeatable).",
 )
 @click.option(
     "--white-dwarfs",
@@ -74,9 +76,9 @@ def simulate(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Simulate a mission with known truth; all that is made from it is marked as simulated.
+    """Simulate a mission with known truth; all products made from it are marked as simulated.
 
-    The truth is recorded for the regions of --sky. By default the world is that of the model; --world adds:
+    The truth is recorded for the regions of --sky. By default the data follow the model; --world adds:
 
     \b
       outliers          some ScWs, also of the Crab, are off by eight standard deviations
@@ -129,7 +131,7 @@ def simulate(
 def _spectrum(
     bands: Any, spectrum: tuple[float, float, float], redistribution: str | None
 ) -> tuple[Any, dict[str, Any]]:
-    """Flux of the bulge in the bands, and what is recorded of its spectrum."""
+    """Return the flux of the bulge in the bands, and the record of its spectrum."""
     from ridgebayes.instrument.redistribution import redistribution as read_redistribution
     from ridgebayes.simulate.spectra import GB_FOV
     from ridgebayes.spectra.known import bulge
@@ -142,7 +144,7 @@ def _spectrum(
 
 
 def thinned(programme: Any, revolutions: int) -> Any:
-    """Keep so many revolutions of a programme, spread evenly."""
+    """Keep this number of revolutions of a programme, spread evenly."""
     import numpy as np
 
     present = np.unique(programme.revolution)
