@@ -69,7 +69,6 @@ def _change(design: Design, plane: NDArray, bare: NDArray) -> Views:
     near = bare & (np.abs(design.lat) < NEAR)
     away = bare & (np.abs(design.lat) > AWAY)
     half, _ = half_years(design.mjd)
-    by_month = _months(design, plane, near)
     part = np.digitize(design.lon, _LONGITUDES) - 1
     parts = _LONGITUDES.size - 1
     cell = np.where(near, half * parts + np.clip(part, 0, parts - 1), -1)
@@ -77,35 +76,11 @@ def _change(design: Design, plane: NDArray, bare: NDArray) -> Views:
     visit = Bins(
         np.where(bare, design.revolution, -1), int(design.revolution.max()) + 1, _within(design, plane, bare)
     )
-    # For the figure: combine the cells of each longitude.
-    of_part = np.arange(by_cell.size) % parts
-
-    def by_longitude(r: Residuals) -> NDArray:
-        square = by_cell.pull(r.cut) ** 2
-        number = np.bincount(of_part, by_cell.known, minlength=parts)
-        total = np.stack([np.bincount(of_part, row, minlength=parts) for row in square])
-        return np.sqrt(np.where(number > 0, total / np.maximum(number, 1), np.nan))
-
     statistics = [
         Statistic("variable.half_years", "residual near the plane by half year and 20° in l, mean square",
                   lambda r: by_cell.chi2(r.cut), np.log, 1),
     ]  # fmt: skip
-    if by_month.known.sum() >= 10:
-        statistics += [
-            Statistic(
-                "variable.months",
-                "residual near the plane by 30 days and 10° in l, mean square pull",
-                lambda r: by_month.chi2(r.cut),
-                np.log,
-                1,
-            ),
-            Statistic(
-                "variable.outbursts",
-                "excesses less deficits of the same, sum of cubed pulls",
-                lambda r: (by_month.pull(r.cut) ** 3).sum(1),
-                sides=1,
-            ),
-        ]
+    statistics += _outbursts(_months(design, plane, near))
     if visit.known.sum() >= 5:
         statistics.append(
             Statistic("variable.visits", "plane less high latitude within revolutions, mean square pull",
@@ -125,9 +100,39 @@ def _change(design: Design, plane: NDArray, bare: NDArray) -> Views:
     middle = (_LONGITUDES[1:] + _LONGITUDES[:-1]) / 2
     curves = [
         Curve("variable", middle, "Galactic longitude [deg]",
-              "rms pull of half years", by_longitude)
+              "rms pull of half years", lambda r: _rms_by_longitude(by_cell, parts, r))
     ]  # fmt: skip
     return statistics, curves
+
+
+def _rms_by_longitude(by_cell: Bins, parts: int, r: Residuals) -> NDArray:
+    """Rms pull of the half years in each of the `parts` of longitude, for the figure."""
+    of_part = np.arange(by_cell.size) % parts
+    square = by_cell.pull(r.cut) ** 2
+    number = np.bincount(of_part, by_cell.known, minlength=parts)
+    total = np.stack([np.bincount(of_part, row, minlength=parts) for row in square])
+    return np.sqrt(np.where(number > 0, total / np.maximum(number, 1), np.nan))
+
+
+def _outbursts(by_month: Bins) -> list[Statistic]:
+    """Return the statistics of months and places; none if there are too few of them."""
+    if by_month.known.sum() < 10:
+        return []
+    return [
+        Statistic(
+            "variable.months",
+            "residual near the plane by 30 days and 10° in l, mean square pull",
+            lambda r: by_month.chi2(r.cut),
+            np.log,
+            1,
+        ),
+        Statistic(
+            "variable.outbursts",
+            "excesses less deficits of the same, sum of cubed pulls",
+            lambda r: (by_month.pull(r.cut) ** 3).sum(1),
+            sides=1,
+        ),
+    ]
 
 
 def _months(design: Design, plane: NDArray, near: NDArray) -> Bins:

@@ -8,7 +8,7 @@ quarter of its standard deviation for a prior to the power 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -76,22 +76,14 @@ def sensitivity(
     run = as_run(run)
     again = reopen(run, scws)
     likelihood = log_likelihood(again.posterior)
-    shape = again.z.shape[1:3]
     fits, rows = [], []
     for part, (z, data) in enumerate(zip(again.z, again.parts, strict=True)):
-        flat = z.reshape(-1, z.shape[-1])
+        flat, shape = z.reshape(-1, z.shape[-1]), z.shape[:2]
+        posterior = _quantities(run, part if len(again.parts) > 1 else None)
         priors = {n: np.asarray(x).reshape(shape) for n, x in log_prior(again.posterior, flat, data).items()}
         total = np.asarray(likelihood(flat, data)).sum(1).reshape(shape)
-        # Relative to the largest, so that exponentials do not overflow.
-        densities = {"log_prior": priors, "log_likelihood": {"rate": total - total.max()}}
-        groups = {
-            name: xr.Dataset({n: (_SAMPLE, x) for n, x in values.items()})
-            for name, values in densities.items()
-        }
-        posterior = _quantities(run, part if len(again.parts) > 1 else None)
-        fit = xr.DataTree.from_dict({"posterior": posterior, **groups})
-        fits.append(fit)
-        rows += list(_rows(fit, part))
+        fits.append(_fit(posterior, priors, total))
+        rows += list(_rows(fits[-1], part))
     table = QTable(sorted(rows, key=lambda row: -row["prior"]))
     parameters = again.model.parameters
     units = [parameters[n].unit if n in parameters else _DERIVED.get(n, "") for n in table["parameter"]]
@@ -102,6 +94,16 @@ def sensitivity(
         "in the unit of the row; strongest: group of priors that matters most",
     }
     return table, fits
+
+
+def _fit(posterior: xr.Dataset, priors: Mapping[str, NDArray], likelihood: NDArray) -> xr.DataTree:
+    """Return draws with the log densities, (chain, draw), that power scaling needs."""
+    # Relative to the largest, so that exponentials do not overflow.
+    densities = {"log_prior": priors, "log_likelihood": {"rate": likelihood - likelihood.max()}}
+    groups = {
+        name: xr.Dataset({n: (_SAMPLE, x) for n, x in values.items()}) for name, values in densities.items()
+    }
+    return xr.DataTree.from_dict({"posterior": posterior, **groups})
 
 
 def _quantities(run: Run, band: int | None) -> xr.Dataset:

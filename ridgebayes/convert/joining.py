@@ -78,24 +78,29 @@ def append(
         optional["tracer_err"] = None
     kept = _kept(same, columns["scw_id"], duplicates)
     flagged = any(table.screen is not None for table in same)
-    versions = dict.fromkeys(str(table.meta["osa_version"]) for table in same)
-    origins = dict.fromkeys(str(table.meta["origin"]) for table in same if table.meta["origin"])
-    meta: dict[str, Any] = {
-        "origin": "; ".join(origins) or None,
-        "simulated": first.meta["simulated"],
-        "osa_version": first.meta["osa_version"] if len(versions) == 1 else "+".join(versions),
-        "path": None,
-    }
     joined = ScWTable(
         **columns,
         **optional,
         screen=np.concatenate([_flags(table) for table in same]) if flagged else None,
         bands=first.bands,
-        meta=meta | ({"screening": _cuts(same)} if flagged else {}),
+        meta=_meta(same) | ({"screening": _cuts(same)} if flagged else {}),
         truth=first.truth if all(table.truth == first.truth for table in same) else None,
     ).select(kept)
     validate(joined, "joined table")
     return joined.with_tracer_bands(tracers)
+
+
+def _meta(tables: Sequence[ScWTable]) -> dict[str, Any]:
+    """Merge the metadata of all tables."""
+    first = tables[0].meta
+    versions = dict.fromkeys(str(table.meta["osa_version"]) for table in tables)
+    origins = dict.fromkeys(str(table.meta["origin"]) for table in tables if table.meta["origin"])
+    return {
+        "origin": "; ".join(origins) or None,
+        "simulated": first["simulated"],
+        "osa_version": first["osa_version"] if len(versions) == 1 else "+".join(versions),
+        "path": None,
+    }
 
 
 def _name(table: ScWTable) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
+from numpy.typing import NDArray
 
 from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.markup import marked
@@ -58,42 +61,18 @@ def flux_table(
     """
     need_sky(run)
     regions = run.sky if sky is None else sky
-    constant = run.tree["constant_data"].dataset
-    bands = [
-        Band(str(name), float(low), float(high))
-        for name, low, high in zip(
-            constant["band"].values, constant["e_min"].values, constant["e_max"].values, strict=True
-        )
-    ]
-    seen = exposures(run, regions.centre_lon, regions.centre_lat)
-    draws = np.stack(
-        [shape_draws(run, b.name, as_seen=True) @ seen.T for b in bands], axis=-1
-    )  # (draw, region, band)
-    tail = (1 - CI_PROB) / 2
-    lo, hi = np.quantile(draws, [tail, 1 - tail], axis=0)
-    mean, sd = draws.mean(0), draws.std(0, ddof=1)
+    bands = _bands(run)
     width = longitude_width(run)
-    erg = np.array([crab.erg_per_mcrab(b.e_min, b.e_max) for b in bands])
-    published = np.stack([published_fov(name, bands) for name in regions.names], axis=1)
-    well = np.array([run.converged[b.name] for b in bands])
-    # Chains that disagree allow neither a detection nor an upper limit.
-    upper = np.where((lo <= 0) & (hi >= 0) & well, hi, np.nan)
-
     table = QTable(
         {
             "region": np.repeat(regions.names, len(bands)).astype(str),
             "band": np.tile([b.name for b in bands], len(regions)).astype(str),
             "E_MIN": np.tile([b.e_min for b in bands], len(regions)) * u.keV,
             "E_MAX": np.tile([b.e_max for b in bands], len(regions)) * u.keV,
+            **_posterior(run, regions, bands, crab, width),
         }
     )
-    for name, value in (("mean", mean), ("sd", sd), ("lo", lo), ("hi", hi), ("upper", upper)):
-        table[name] = value.ravel() * MCRAB
-    table["p_positive"] = np.where(well, (draws > 0).mean(0), np.nan).ravel()
-    for name, value in (("mean", mean), ("sd", sd), ("lo", lo), ("hi", hi), ("upper", upper)):
-        table[f"{name}_erg"] = (value * erg).ravel() * ERG
-    table["per_degree"] = mean.ravel() / width * MCRAB / u.deg
-    table["per_degree_sd"] = sd.ravel() / width * MCRAB / u.deg
+    published = np.stack([published_fov(name, bands) for name in regions.names], axis=1)
     if np.isfinite(published[0]).any():
         table["published"], table["published_error"] = (x.ravel() * MCRAB for x in published)
     if classical is not None:
@@ -113,6 +92,37 @@ def flux_table(
         **({"classical": classical.meta.get("method", "")} if classical is not None else {}),
     }
     return table
+
+
+def _bands(run: Run) -> list[Band]:
+    """Return the bands of a run."""
+    constant = run.tree["constant_data"].dataset
+    edges = (constant[name].values for name in ("band", "e_min", "e_max"))
+    return [Band(str(name), float(low), float(high)) for name, low, high in zip(*edges, strict=True)]
+
+
+def _posterior(
+    run: Run, regions: Sky, bands: Sequence[Band], crab: CrabSpectrum, width: float
+) -> dict[str, u.Quantity | NDArray]:
+    """Summarise the posterior of the FOV flux, as columns with one row per region and band."""
+    seen = exposures(run, regions.centre_lon, regions.centre_lat)
+    # (draw, region, band)
+    draws = np.stack([shape_draws(run, b.name, as_seen=True) @ seen.T for b in bands], axis=-1)
+    tail = (1 - CI_PROB) / 2
+    lo, hi = np.quantile(draws, [tail, 1 - tail], axis=0)
+    mean, sd = draws.mean(0), draws.std(0, ddof=1)
+    well = np.array([run.converged[b.name] for b in bands])
+    # Chains that disagree allow neither a detection nor an upper limit.
+    upper = np.where((lo <= 0) & (hi >= 0) & well, hi, np.nan)
+    erg = np.array([crab.erg_per_mcrab(b.e_min, b.e_max) for b in bands])
+    values = {"mean": mean, "sd": sd, "lo": lo, "hi": hi, "upper": upper}
+    return {
+        **{name: value.ravel() * MCRAB for name, value in values.items()},
+        "p_positive": np.where(well, (draws > 0).mean(0), np.nan).ravel(),
+        **{f"{name}_erg": (value * erg).ravel() * ERG for name, value in values.items()},
+        "per_degree": mean.ravel() / width * MCRAB / u.deg,
+        "per_degree_sd": sd.ravel() / width * MCRAB / u.deg,
+    }
 
 
 def longitude_width(run: Run) -> float:

@@ -55,18 +55,8 @@ def joint_fit(
     InputError
         If the run has another model, or a free latitude, with which the bands see different skies.
     """
-    name = run.record["model"]["name"]
-    if name not in MODELS:
-        raise InputError(
-            f"{run.path or 'the run'}: joint=True: its model '{name}' has no components: fit "
-            f"{' or '.join(MODELS)}, or leave joint away, to fit them to the region's spectrum"
-        )
-    if len(shapes(run)) > 1:
-        raise InputError(
-            f"{run.path or 'the run'}: joint=True: with free_latitude every band sees "
-            "another sky: leave joint away"
-        )
-    text, shape_name = MODELS[name]
+    _check_model(run)
+    text, shape_name = MODELS[run.record["model"]["name"]]
     components = read_model(text)
     spectrum = region_spectrum(run, region, quantity, sky=sky)
     check_bands(components, spectrum.edges)
@@ -96,6 +86,21 @@ def joint_fit(
         redistribution(spec) if spec else None,
     )
     return RegionFit(spectrum, fit, text, share_band, distance, stellar_mass, joint=True)
+
+
+def _check_model(run: Run) -> None:
+    """Raise an error for a run without components, or with a sky that differs between bands."""
+    name = run.record["model"]["name"]
+    if name not in MODELS:
+        raise InputError(
+            f"{run.path or 'the run'}: joint=True: its model '{name}' has no components: fit "
+            f"{' or '.join(MODELS)}, or leave joint away, to fit them to the region's spectrum"
+        )
+    if len(shapes(run)) > 1:
+        raise InputError(
+            f"{run.path or 'the run'}: joint=True: with free_latitude every band sees "
+            "another sky: leave joint away"
+        )
 
 
 def _number(parameter: Parameter) -> float:

@@ -85,7 +85,28 @@ def prior_predictive(
     scws = as_scws(scws)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
     drawn = _draw(model, prepared.data, draws, seed)
-    sizes, axes = model.sizes(prepared.data), ("chain", "draw")
+    prior, predictive = _with_axes(model, drawn, model.sizes(prepared.data), draws)
+    observed = {"revolution_rate": (("band", "revolution"), revolution_means(prepared.data))}
+    groups = {
+        "prior": prior,
+        "prior_predictive": predictive,
+        "observed_data": xr.Dataset(observed),
+        "constant_data": _constant(model, prepared),
+    }
+    for name, group in groups.items():
+        coords = {axis: labels for axis, labels in prepared.coords.items() if axis in group.dims}
+        groups[name] = group.assign_coords(coords)
+    tree = xr.DataTree.from_dict(groups)
+    simulated = int(bool(scws.meta["simulated"]))
+    tree.attrs.update(model=model.name, extras=list(model.extras), simulated=simulated)
+    return tree
+
+
+def _with_axes(
+    model: Model, drawn: Mapping[str, NDArray], sizes: Mapping[str, int], draws: int
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return the parameters, and the quantities that follow from them, with axes and units."""
+    axes = ("chain", "draw")
     prior: dict[str, Any] = {}
     predictive: dict[str, Any] = {}
     for name, value in drawn.items():
@@ -100,20 +121,7 @@ def prior_predictive(
     for name in DERIVED:
         if name in prior and prior[name][0] == (*axes, "band", "region"):
             predictive[name] = prior[name]
-    observed = {"revolution_rate": (("band", "revolution"), revolution_means(prepared.data))}
-    groups = {
-        "prior": xr.Dataset(prior),
-        "prior_predictive": xr.Dataset(predictive),
-        "observed_data": xr.Dataset(observed),
-        "constant_data": _constant(model, prepared),
-    }
-    for name, group in groups.items():
-        coords = {axis: labels for axis, labels in prepared.coords.items() if axis in group.dims}
-        groups[name] = group.assign_coords(coords)
-    tree = xr.DataTree.from_dict(groups)
-    simulated = int(bool(scws.meta["simulated"]))
-    tree.attrs.update(model=model.name, extras=list(model.extras), simulated=simulated)
-    return tree
+    return xr.Dataset(prior), xr.Dataset(predictive)
 
 
 def _draw(model: Model, data: FitData, draws: int, seed: int) -> dict[str, NDArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 from astropy.table import QTable
@@ -62,25 +63,7 @@ def starlight_ratio(
     found = scaled_starlight(run, shape)
     if not found:
         raise InputError(f"{image or 'starlight'}: is dark in all regions near the plane that are seen")
-    constant = run.tree["constant_data"].dataset
-    rows = []
-    for band, template in found.items():
-        low, high = (float(constant[edge].sel(band=band)) for edge in ("e_min", "e_max"))
-        erg = float(crab.erg_per_mcrab(low, high)) / FLUX_UNIT
-        rows.append(
-            {
-                "band": band,
-                "E_MIN": low * u.keV,
-                "E_MAX": high * u.keV,
-                **_one(template.norm, MCRAB / u.deg**2, ""),
-                **_one(template.norm * erg, u.dimensionless_unscaled, "flux_"),
-                "chi2": template.misfit,
-                "dof": template.dof,
-                "p": template.p_value,
-                "verdict": verdict(template),
-            }
-        )
-    table = mark(run, QTable(rows))
+    table = mark(run, QTable([_row(run, band, template, crab) for band, template in found.items()]))
     value, error, band, source = published_ratio()
     table.meta = provenance(run) | {
         "map": "Freudenreich 1998" if image is None else str(image),
@@ -93,6 +76,24 @@ def starlight_ratio(
         "note": CXB_NOTE,
     }
     return table
+
+
+def _row(run: Run, band: str, template: Template, crab: CrabSpectrum) -> dict[str, Any]:
+    """Return the row of a band: the ratio in both units, and whether the map fits."""
+    constant = run.tree["constant_data"].dataset
+    low, high = (float(constant[edge].sel(band=band)) for edge in ("e_min", "e_max"))
+    erg = float(crab.erg_per_mcrab(low, high)) / FLUX_UNIT
+    return {
+        "band": band,
+        "E_MIN": low * u.keV,
+        "E_MAX": high * u.keV,
+        **_one(template.norm, MCRAB / u.deg**2, ""),
+        **_one(template.norm * erg, u.dimensionless_unscaled, "flux_"),
+        "chi2": template.misfit,
+        "dof": template.dof,
+        "p": template.p_value,
+        "verdict": verdict(template),
+    }
 
 
 def verdict(template: Template) -> str:

@@ -106,7 +106,6 @@ def rates(
         )
     from ridgebayes import events as ev
     from ridgebayes.convert.times import read_revolutions
-    from ridgebayes.io.product_tables import write_ecsv
     from ridgebayes.table.formats import write_scws
 
     # Raise all possible errors before hours of counting.
@@ -138,14 +137,9 @@ def rates(
     skipped = f", {len(outcome.skipped)} event lists skipped" if outcome.skipped else ""
     again = f", {outcome.reused} of them measured before" if outcome.reused else ""
     click.echo(f"{counted(len(scws), 'ScW')} in {counted(len(scws.bands), 'band')}{again}{skipped}")
-    written = [out]
-    for name, side in (("report", ev.report), ("sources", ev.source_report)):
-        content = side(outcome.rates, energy)
-        if len(content):
-            write_ecsv(content, out.with_name(f"{out.stem}.{name}.ecsv"))
-            written.append(out.with_name(f"{out.stem}.{name}.ecsv"))
+    reports = _write_reports(outcome.rates, energy, out)
     _summary(scws, outcome.rates)
-    say_written(written)
+    say_written([out, *reports])
     say_next((f"ridgebayes inspect {out}", "what is in it, and what looks suspicious"))
 
 
@@ -158,6 +152,21 @@ def _files(given: tuple[Path, ...], pattern: str, what: str) -> list[Path]:
             raise InputError(f"{path}: holds no {what} ({pattern}): name the files")
         found += inside
     return found
+
+
+def _write_reports(rates: Any, bands: Any, out: Path) -> list[Path]:
+    """Write the tables of rates and of fitted sources that go with the ScW table, unless they are empty."""
+    from ridgebayes import events as ev
+    from ridgebayes.io.product_tables import write_ecsv
+
+    written = []
+    for name, report in (("report", ev.report), ("sources", ev.source_report)):
+        content = report(rates, bands)
+        if len(content):
+            path = out.with_name(f"{out.stem}.{name}.ecsv")
+            write_ecsv(content, path)
+            written.append(path)
+    return written
 
 
 def _summary(scws: Any, rates: Any) -> None:
