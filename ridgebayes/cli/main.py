@@ -94,14 +94,14 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt as stopped:
-            usual = "interrupted: no file is half written; the same command begins again, or goes on"
+            usual = "interrupted: no file is incomplete; the same command starts again, or continues"
             click.echo(f"ridgebayes: {stopped if stopped.args else usual}", err=True)
             ctx.exit(130)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
             if isinstance(error, OSError) and (error.errno in _NO_ROOM or "temporary" in str(error)):
-                click.echo(f"ridgebayes: {error.strerror}: free some room, and run it again", err=True)
+                click.echo(f"ridgebayes: {error.strerror}: free some disk space, then run it again", err=True)
                 ctx.exit(2)
             problem = import_problem(error) or settings_problem(error) or platform_problem()
             if problem is not None:

@@ -280,7 +280,7 @@ def _rates_of(file: _File, band: BandColumns, exposure: Floats) -> tuple[Floats,
     rate = _quantity(file, str(band.rate), band.element, exposure)
     if band.stat_err:
         return rate, _quantity(file, band.stat_err, band.element, exposure)
-    must, remedy = "so that no counting error follows", "name a stat_err column, or drop these ScWs"
+    must, remedy = "must be positive to have a counting error", "name a stat_err column, or drop these ScWs"
     check_rows(source, ids, str(band.rate), rate, rate > 0, must, remedy)
     return rate, np.sqrt(rate / exposure)  # √(rate · exposure) / exposure
 
@@ -307,7 +307,7 @@ def _revolution(columns: Columns, ids: NDArray[np.str_], name: str) -> Ints:
 def _crab(columns: Columns, ids: NDArray[np.str_], name: str) -> Bools:
     if not name:
         return np.zeros(ids.size, dtype=np.bool_)
-    remedy = 'mend the column, or put  source = ""  under [columns] where it is of something else'
+    remedy = 'mend the column, or put  source = ""  under [columns] if it means something else'
     return crab_flags(columns, ids, name, remedy)
 
 
@@ -321,7 +321,7 @@ def _meta(sources: Sequence[Source], mapping: Mapping) -> dict[str, Any]:
         if text in _TRUE or text in _FALSE:
             stated.add(text in _TRUE)
     if len(stated) > 1:
-        raise InputError(f"{path}: simulated and real files cannot be one table: convert them apart")
+        raise InputError(f"{path}: simulated and real files cannot be in one table: convert them separately")
     simulated = stated.pop() if stated else mapping.simulated
     if mapping.simulated not in (None, simulated):
         raise InputError(f"{path}: SIMUL is {simulated}, not as the mapping says: leave simulated out of it")

@@ -116,7 +116,7 @@ def guess(sources: Sequence[Source], mapping: Mapping | None = None, *, revoluti
     _guess_header(draft)
     unused = unused_columns(draft)
     doubts = [
-        f"column {name} looks like the Crab's flag and is not taken: where it says that the Crab was not "
+        f"column {name} looks like the Crab's flag and is not used: if it says that the Crab was not "
         f'removed, put  source = "{name}"  under [columns]'
         for name in unused
         if "CRAB" in normal(name) and not draft.mapping.columns.get("source")

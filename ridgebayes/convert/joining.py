@@ -134,7 +134,7 @@ def _check_kind(tables: Sequence[ScWTable], mix_osa: bool) -> None:
     for table in tables[1:]:
         if bool(table.meta["simulated"]) != bool(first.meta["simulated"]):
             which = _name(first if first.meta["simulated"] else table)
-            raise InputError(f"{which}: is simulated and the other is not: they cannot be one table")
+            raise InputError(f"{which}: is simulated and the other is not: they cannot be joined")
         versions = [table.meta["osa_version"] or "not stated" for table in (first, table)]
         if versions[0] != versions[1] and not mix_osa:
             raise InputError(

@@ -92,7 +92,7 @@ def _opened(path: Path, extension: str | None) -> Source:
         raise InputError(f"{path}: not a table in {_KINDS}: convert it to one of them")
     source = _with_sides(path, _text(path, head))
     if not content.endswith((b"\n", b"\r")):
-        source.doubt = f"{path.name}: its last line has no end: make sure that the file was not cut off"
+        source.doubt = f"{path.name}: its last line has no newline: check that the file was not cut off"
     return source
 
 

@@ -161,7 +161,7 @@ def read_revolutions(path: str | PathLike[str]) -> Revolutions:
             end = _days(columns, _usual(columns, "END"))
         known = np.isfinite(number) & np.isfinite(start) & np.isfinite(end)
         if not known.all():
-            _log.info("%s: %d rows say nothing of a revolution: left out", name, np.sum(~known))
+            _log.info("%s: %d rows without a revolution: left out", name, np.sum(~known))
             number, start, end = number[known], start[known], end[known]
         if number.size == 0:
             raise InputError(f"{name}: no row has REVOL, START and END: fill the table")

@@ -22,8 +22,8 @@ def background_history(
 ) -> Iterator[Part]:
     """Background over time: level, terms of the revolutions, phase curves, scatter, residuals off the plane.
 
-    Off the plane is |b| > 20 deg, as in the BKG of `ridgebayes residuals`. Where the data are simulated and
-    the fitted table is at hand, the truth is drawn too.
+    Off the plane means |b| > 20 deg, as for BKG of `ridgebayes residuals`. If the data are simulated and the
+    fitted table is available, the truth is also drawn.
 
     \b
     Examples:
@@ -97,9 +97,9 @@ BACKGROUND_HISTORY = Product(
         click.option(
             "--monitor",
             type=click.Path(path_type=Path),
-            help="Series to draw beside the level: a CSV with date, mjd, or year and month, and values.",
+            help="Series to compare with the level: a CSV with date, mjd, or year and month, and values.",
         ),
-        click.option("--monitor-column", metavar="NAME", help="Its column of values [default: the first]."),
+        click.option("--monitor-column", metavar="NAME", help="Column of its values [default: the first]."),
         "scws",
     ),
     next=("ridgebayes residuals {run}", "rate less background of every ScW"),

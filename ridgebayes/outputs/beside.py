@@ -1,4 +1,4 @@
-"""The classical estimate that products show beside the posterior."""
+"""The classical estimate that products compare with the posterior."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 def classical_calibration(run: Run, scws: Path | None) -> classical.Calibration | None:
-    """Calibrate the table of a run the classical way; None, and one line why, where that cannot be done.
+    """Calibrate the table of a run with the classical method; log the reason and return None if it fails.
 
     Raises
     ------
     InputError
-        When `scws` is given and is not the table that was fitted.
+        If `scws` is given and is not the fitted table.
     """
     try:
         table = run.data(scws)
@@ -42,6 +42,6 @@ def classical_calibration(run: Run, scws: Path | None) -> classical.Calibration 
 
 
 def classical_profile(run: Run, scws: Path | None) -> QTable | None:
-    """Average the classical residuals along the plane; None where there is no classical estimate."""
+    """Average the classical residuals along the plane; None if there is no classical estimate."""
     calibration = classical_calibration(run, scws)
     return None if calibration is None else classical.profile(calibration, np.arange(-185.0, 176.0, 10.0))

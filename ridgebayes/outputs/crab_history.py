@@ -16,9 +16,9 @@ NAME = "crab_history"
 
 
 def crab_history(run: Run, scws: Path | None = None) -> Iterator[Part]:
-    """Rate of the Crab over time, over the ScWs that contain the Crab, and their residuals.
+    """Rate of the Crab over time, with the ScWs that contain the Crab, and their residuals.
 
-    Where the data are simulated and the fitted table is at hand, the true rate is drawn too.
+    If the data are simulated and the fitted table is available, the true rate is also drawn.
 
     \b
     Example:  ridgebayes crab-history runs/first

@@ -1,4 +1,4 @@
-"""All products of a run in one folder, with an index that says what each file is and how to read it."""
+"""Export all products of a run to one folder, with an index that describes each file."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _READ = {
 
 
 class Exported(NamedTuple):
-    """What an export holds.
+    """Contents of an export.
 
     Attributes
     ----------
     files
-        File, relative to the folder → what it is.
+        File, relative to the folder → description.
     left_out
-        What a run cannot give → why.
+        Product that the run cannot provide → reason.
     """
 
     files: dict[str, str]
@@ -60,7 +60,8 @@ class Exported(NamedTuple):
 def export(run: Run, out: Path, options: Options | None = None, *, overwrite: bool = False) -> Exported:
     """Write the products of a run into a folder, whole or not at all.
 
-    What a run cannot give, such as maps where the model has no sky, is left out, and the index says why.
+    Products that the run cannot provide (such as maps, if the model has no sky) are left out; the index gives
+    the reason.
 
     Parameters
     ----------
@@ -76,8 +77,8 @@ def export(run: Run, out: Path, options: Options | None = None, *, overwrite: bo
     Raises
     ------
     InputError
-        A kind, region or quantity that there is none of; a folder that exists or cannot be written; a run
-        that gives nothing of what was asked for.
+        If a kind, region or quantity is unknown, the folder exists or cannot be written, or the run provides
+        none of the requested products.
     """
     options = options or Options()
     out = Path(out)
@@ -105,7 +106,7 @@ def export(run: Run, out: Path, options: Options | None = None, *, overwrite: bo
 
 
 def _check(run: Run, options: Options) -> None:
-    """Refuse, before anything is written, what no run could give."""
+    """Raise an error for invalid options, before anything is written."""
     for kind in options.kinds:
         if kind not in KINDS:
             raise InputError(f"there is no '{kind}' to export{nearest(kind, KINDS)}")
@@ -117,11 +118,11 @@ def _check(run: Run, options: Options) -> None:
     if options.nside not in _NSIDES:
         raise InputError(f"nside {options.nside}: not a power of 2 up to {_NSIDES[-1]}")
     if options.every < 1:
-        raise InputError(f"every {options.every}: export one draw in 1 or more")
+        raise InputError(f"every {options.every}: give 1 or more")
 
 
 def _take(step: Step, folder: Path, found: Exported) -> None:
-    """Write one product, or note why there is none."""
+    """Write one product, or note why it is left out."""
     try:
         files = step.write(folder)
     except InputError as error:
@@ -133,7 +134,7 @@ def _take(step: Step, folder: Path, found: Exported) -> None:
 
 
 def _steps(run: Run, options: Options) -> list[Step]:
-    """Return what the run gives: the intensities, products of the sky, products of the detector, the rest."""
+    """Return the steps: intensities, products about the sky, about the detector, draws and template."""
     products = sorted(PRODUCTS.values(), key=lambda product: SECTIONS.index(product.section))
     taken = [step for product in products if product.exported for step in product.exported(run, options)]
     return [_intensity(run), *taken, _draws(run, options), _template(run, options)]
@@ -173,7 +174,7 @@ def _template(run: Run, options: Options) -> Step:
 
 
 def index(run: Run, found: Exported, options: Options) -> str:
-    """Say what each file of an export is, where it is from and how to read it, as Markdown."""
+    """Return the index of an export as Markdown: description, provenance and reader of each file."""
     meta = provenance(run)
     lines = ["# Export of a ridgebayes run", ""]
     lines += [f"**{SIMULATED}.**", ""] if run.simulated else []

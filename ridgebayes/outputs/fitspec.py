@@ -12,6 +12,7 @@ from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Wri
 
 if TYPE_CHECKING:
     from ridgebayes.runs.run import Run
+    from ridgebayes.sky import Sky
 
 
 def fitspec(
@@ -33,7 +34,7 @@ def fitspec(
 ) -> Iterator[Part]:
     """Fit a spectral model to the posterior of a region: white dwarfs by mass, cut-off, power law.
 
-    The bands are fitted with the covariance between them. Writes two tables and a figure a region.
+    The bands are fitted with the covariance between them. Writes two tables and a figure per region.
 
     \b
     Examples:
@@ -49,7 +50,6 @@ def fitspec(
     from ridgebayes.instrument.redistribution import redistribution as read_redistribution
     from ridgebayes.plots.fitspec import fitspec_figure
     from ridgebayes.products import fitspec as products
-    from ridgebayes.products import spectrum as spectra
     from ridgebayes.products.files import file_stems
     from ridgebayes.products.jointspec import joint_fit
     from ridgebayes.runs.compilation import use_compilation_cache
@@ -61,13 +61,10 @@ def fitspec(
     read_model(model)
     need_sky(run)
     regions = None if sky is None else skies.load(sky)
-    if regions is None:
-        chosen = spectra.regions(run, names)
-    else:
-        chosen = list(regions.names) if not names or "all" in names else list(dict.fromkeys(names))
+    chosen = _chosen(run, regions, names)
     if joint and (bands or priors or redistribution or crab_spectrum):
         raise InputError(
-            "joint=True: bands, priors, redistribution and Crab are those of the fit: leave away bands=..., "
+            "joint=True: bands, priors, redistribution and Crab are those of the fit: leave out bands=..., "
             "priors=..., redistribution=... and crab_spectrum=..."
         )
     stems = file_stems(f"fitspec_{region}_{'joint' if joint else model}" for region in chosen)
@@ -91,6 +88,15 @@ def fitspec(
         yield Message(products.format_fit(table))
 
 
+def _chosen(run: Run, sky: Sky | None, names: tuple[str, ...]) -> list[str]:
+    """Return the requested regions, of the sky of a file if there is one, else of the run."""
+    from ridgebayes.products import spectrum
+
+    if sky is None:
+        return spectrum.regions(run, names)
+    return list(sky.names) if not names or "all" in names else list(dict.fromkeys(names))
+
+
 FITSPEC = Product(
     "fitspec",
     "Fit a spectral model to the posterior of a region",
@@ -101,7 +107,7 @@ FITSPEC = Product(
         click.option(
             "--joint",
             is_flag=True,
-            help="Take the components of the model of the run (whitedwarf, spectrum), fitted to the rates.",
+            help="Use the components of the model of the run (whitedwarf, spectrum), fitted to the rates.",
         ),
         "sky",
         "bands",
@@ -114,11 +120,13 @@ FITSPEC = Product(
             default=(30.0, 80.0),
             show_default=True,
             metavar="LOW HIGH",
-            help="Band of the components' shares and fluxes, keV.",
+            help="Band for shares and fluxes of the components, keV.",
         ),
         click.option("--distance", type=float, help="Distance in kpc; without it there is no luminosity."),
         click.option(
-            "--stellar-mass", type=float, help="Stars that are seen, solar masses: luminosity over it."
+            "--stellar-mass",
+            type=float,
+            help="Stellar mass in view, solar masses: gives luminosity per mass.",
         ),
         "crab_spectrum",
         "redistribution",

@@ -12,6 +12,8 @@ import click
 from ridgebayes.outputs.product import Figure, File, Message, Part, Product, Writes
 
 if TYPE_CHECKING:
+    from ridgebayes.instrument.crab_spectrum import CrabSpectrum
+    from ridgebayes.products.fitspec import RegionFit
     from ridgebayes.runs.run import Run
 
 
@@ -30,9 +32,9 @@ def paper(
 ) -> Iterator[Part]:
     """Figures and table of a paper: profiles in longitude and latitude, spectrum, Crab, background, regions.
 
-    The spectrum of every --region is fitted (as `fitspec` does) and drawn with its components and published
-    values; the regions stand side by side in regions.tex. captions.md says what each file shows, and where
-    published values are from.
+    The spectrum of every --region is fitted (as by `fitspec`) and drawn with its components and published
+    values; regions.tex compares the regions. captions.md describes each file and gives the sources of
+    published values.
 
     \b
     Examples:
@@ -45,10 +47,9 @@ def paper(
     from ridgebayes.plots import crab as crabs
     from ridgebayes.plots import paper as plots
     from ridgebayes.plots.style import known_band
-    from ridgebayes.products import fitspec, latitude, profile, spectrum
+    from ridgebayes.products import latitude, profile, spectrum
     from ridgebayes.products.captions import captions
     from ridgebayes.products.files import file_stems
-    from ridgebayes.products.jointspec import MODELS, joint_fit
     from ridgebayes.products.regiontable import region_latex, region_table
     from ridgebayes.products.truth import read_truth
     from ridgebayes.runs.compilation import use_compilation_cache
@@ -62,11 +63,7 @@ def paper(
     beside = None if no_classical else classical_profile(run, scws)
     has_crab = "crab_history_mean" in run.tree["constant_data"].dataset
     points = latitude.latitude_points(run, lon) if has_crab else None
-    if run.record["model"]["name"] in MODELS:
-        results = [joint_fit(run, region) for region in chosen]
-    else:
-        spectra = (fitspec.region_spectrum(run, region, crab=assumed) for region in chosen)
-        results = [fitspec.fit_region(one, model, draws=draws, seed=seed) for one in spectra]
+    results = _spectral_fits(run, chosen, model, assumed, draws, seed)
     truth = read_truth(run, scws)
     stems = file_stems(f"spectrum_{region}" for region in chosen)
 
@@ -91,6 +88,19 @@ def paper(
     for result in results:
         for warning in result.warnings:
             yield Message(f"WARNING: {result.spectrum.region}: {warning}", marked=False)
+
+
+def _spectral_fits(
+    run: Run, regions: list[str], model: str, crab: CrabSpectrum, draws: int, seed: int
+) -> list[RegionFit]:
+    """Fit the spectra of the regions, or take the components of a run that fitted all bands jointly."""
+    from ridgebayes.products import fitspec
+    from ridgebayes.products.jointspec import MODELS, joint_fit
+
+    if run.record["model"]["name"] in MODELS:
+        return [joint_fit(run, region) for region in regions]
+    spectra = (fitspec.region_spectrum(run, region, crab=crab) for region in regions)
+    return [fitspec.fit_region(one, model, draws=draws, seed=seed) for one in spectra]
 
 
 PAPER = Product(

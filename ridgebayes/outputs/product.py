@@ -1,4 +1,4 @@
-"""What a product of a run is: one object from which its command, the export and the report are made."""
+"""A product of a run: one object, from which its command, the export and the report are made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 FOLDER = "products"
-"""Where products are in a run directory."""
+"""Folder of products in a run directory."""
 
 Section = Literal["Sky", "Detector"]
 """What a product is about."""
@@ -27,7 +27,7 @@ SECTIONS: tuple[Section, ...] = get_args(Section)
 
 @dataclass(frozen=True)
 class Writes:
-    """Names of files that will be written: where one is there already, nothing is computed."""
+    """Names of files that will be written: if one exists, an error is raised before any computation."""
 
     names: Sequence[str]
 
@@ -41,10 +41,10 @@ class File:
     name
         Its name in the folder of the product.
     content
-        A table, which is written as ECSV; a text; or what writes the file at a path, and returns the paths
-        where it writes more than one.
+        A table, which is written as ECSV; a text; or a function that writes the file at a path, and returns
+        the paths if it writes several files.
     refused
-        Collects the reason if the file cannot be written, and the product goes on; None to stop there.
+        List to which the reason is added if the file cannot be written; None to raise the error.
     """
 
     name: str
@@ -54,7 +54,7 @@ class File:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its name without an ending, and what draws it."""
+    """A figure: its name without the ending, and the function that draws it."""
 
     name: str
     draw: Callable[[], MatplotlibFigure]
@@ -62,16 +62,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Message:
-    """What is said on the terminal.
+    """A message on the terminal.
 
     Attributes
     ----------
     text
-        The lines; ``{folder}`` is where the files are.
+        The lines; ``{folder}`` is the folder of the files.
     marked
-        Begin with the mark of simulated data, where they are simulated; False for a note.
+        Begin with the mark of simulated data if they are simulated; False for a note.
     ends
-        The product ends here; what to go on with then, and what it is for.
+        If given, the product ends here; the next command, and its purpose.
 
     Examples
     --------
@@ -92,7 +92,7 @@ Part = Writes | File | Figure | Message
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure of the report: its name, its caption, and what draws it for a run."""
+    """A figure of the report: its name, its caption, and the function that draws it for a run."""
 
     name: str
     caption: str
@@ -106,28 +106,28 @@ class Product:
     Attributes
     ----------
     name
-        Of the command.
+        Name of the command.
     short
-        What lists of commands say of it, where there is no room for its first sentence.
+        Short help of the command, for lists of commands.
     make
         ``make(run, **options)`` yields the parts of the product in the order in which they are written and
-        said. Its docstring is the help of the command. Tables without provenance get that of the run.
+        printed. Its docstring is the help of the command. Tables without provenance get that of the run.
     options
-        Options of the command: names of those that products share (`ridgebayes.cli.products.SHARED`), and
-        `click.option` for its own. The values go to `make` under their names.
+        Options of the command: names of shared options (`ridgebayes.cli.products.SHARED`), and
+        `click.option` for others. The values are passed to `make` by name.
     next
-        What to go on with, and what it is for; ``{run}`` is the run directory, ``{regions}`` the options that
-        name the regions.
+        The next command, and its purpose; ``{run}`` is the run directory, ``{regions}`` the options that name
+        the regions.
     calibrated
-        Made from the calibrated draws, where a run has these; `--plain` asks for the others.
+        Whether it uses the calibrated draws, if a run has these; `--plain` selects the others.
     figures
-        Format of the figures unless `--format` says otherwise; empty where that is no option.
+        Default format of the figures; if empty, there is no option `--format`.
     folder
-        Of the run directory, for the files.
+        Folder in the run directory, for the files.
     section
         What the product is about: the heading of its figures in the report, and its place in an export.
     exported
-        What an export takes of it.
+        Function that returns its steps of an export; None if it is not exported.
     shown
         Its figures in the report.
 

@@ -1,4 +1,4 @@
-"""Regions over all bands, for the eye and for XSPEC, Sherpa and 3ML."""
+"""Spectra of regions over all bands: tables, figures, and files for XSPEC, Sherpa and 3ML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def region_spectrum(
 ) -> Iterator[Part]:
     """Spectrum of a region over all bands: table, figure, OGIP file with its response.
 
-    Each region has files of its own, such as spectrum_GB.ecsv.
+    Each region has its own files, such as spectrum_GB.ecsv.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Rate less background of every ScW."""
+"""Rate minus background of every ScW."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def residuals(run: Run, region: str = "ALL", latitude: float = 20.0, suffix: str = "fits") -> Iterator[Part]:
-    """Rate less background in mCrab of every ScW, with its error, and how the residuals are distributed.
+    """Rate minus background in mCrab of every ScW, with its error, and the distribution of the residuals.
 
-    The table has three columns a band: RES_<band> (rate less background), ERR_<band> (its error) and
-    SKY_<band> (what the fit expects of the sky). ScWs that still contain the Crab are marked in the column
-    CRAB and are left out of the figure.
+    The table has three columns per band: RES_<band> (rate minus background), ERR_<band> (its error) and
+    SKY_<band> (fitted rate of the sky). ScWs that contain the Crab are marked in the column CRAB and are left
+    out of the figure.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def _summary(table: Any, bare: dict[str, Any], with_sky: dict[str, Any]) -> str:
 
 RESIDUALS = Product(
     "residuals",
-    "Rate less background of every ScW, in mCrab",
+    "Rate minus background of every ScW, in mCrab",
     residuals,
     (
         click.option(
@@ -79,7 +79,7 @@ RESIDUALS = Product(
             metavar="[GAL|BKG|ALL]",
             default="ALL",
             show_default=True,
-            help="GAL: pointings at |b| up to --latitude; BKG: those beyond it; ALL.",
+            help="GAL: pointings at |b| up to --latitude; BKG: the other pointings; ALL: all pointings.",
         ),
         click.option(
             "--latitude", default=20.0, show_default=True, help="Limit in |b| between GAL and BKG, degrees."
@@ -90,7 +90,7 @@ RESIDUALS = Product(
             type=click.Choice(["fits", "ecsv"]),
             default="fits",
             show_default=True,
-            help="FITS, or ECSV to read in an editor.",
+            help="Format of the table: FITS, or ECSV to read in an editor.",
         ),
     ),
     next=("ridgebayes map {run}", "maps of the posterior and of the residuals"),

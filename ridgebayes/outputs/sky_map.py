@@ -19,7 +19,7 @@ NAME = "map"
 
 
 def sky_map(run: Run, nside: int = 64, bands: tuple[str, ...] = (), radius: float = 2.0) -> Iterator[Part]:
-    """Map the intensity, and the residuals of the ScWs beside what the posterior expects of them.
+    """Map the intensity, and the observed and expected residuals of the ScWs.
 
     \b
     Examples:
@@ -91,7 +91,7 @@ SKY_MAP = Product(
             "--radius",
             default=2.0,
             show_default=True,
-            help="Residuals are averaged over ScWs that point within so many degrees.",
+            help="Residuals are averaged over ScWs that point within this distance, degrees.",
         ),
     ),
     next=("ridgebayes flux {run}", "flux of every region, beside what is published"),

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def starlight(
     run: Run, image: Path | None = None, unit: str = "", crab_spectrum: str | None = None
 ) -> Iterator[Part]:
-    """Ratio of the intensity of the plane to a map of starlight, and whether it is a multiple of the map.
+    """Ratio of the intensity of the plane to a map of starlight, and a test that it is a multiple of the map.
 
-    The map is taken as it is: scale it and clean it of extinction before. To compare maps, fit one each
-    (`--model template --sky MAP.fits`), and compare how they predict revolutions left out.
+    The map is used unchanged: scale it and correct it for extinction first. To compare maps, fit a model to
+    each (`--model template --sky MAP.fits`), and compare how they predict revolutions left out.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ STARLIGHT = Product(
             type=click.Path(path_type=Path),
             help="Map of starlight, HEALPix or WCS image in FITS [default: the model of Freudenreich 1998].",
         ),
-        click.option("--unit", default="", help="Of the map, where its header does not say."),
+        click.option("--unit", default="", help="Unit of the map, if its header does not state it."),
         "crab_spectrum",
     ),
     next=("ridgebayes compare RUN RUN", "which map predicts revolutions left out better"),

@@ -1,4 +1,4 @@
-"""What an export takes of a product: steps that write files, and the choices that they may heed."""
+"""Steps of an export, which write the files of a product, and their options."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Options(NamedTuple):
     Attributes
     ----------
     kinds
-        Of `KINDS`.
+        Kinds of products, from `KINDS`.
     regions
-        Of the spectra; all by default.
+        Regions of the spectra; default: all.
     draws
         Quantities of `ridgebayes.products.draws`.
     formats
-        Of the draws: nc, fits, csv.
+        Formats of the draws: nc, fits, csv.
     every
-        One draw in so many is exported.
+        Every n-th draw is exported.
     nside
-        Of the HEALPix maps.
+        Nside of the HEALPix maps.
     crab
         Spectrum assumed for the Crab.
     scws
-        The table that was fitted, or where it is now, for draws that are computed from it again.
+        The fitted table or its path, for draws that are computed from it again.
     calibration
-        Of the classical estimate, to stand beside the FOV fluxes.
+        Calibration of the classical estimate, to compare with the FOV fluxes.
 
     Examples
     --------
@@ -71,13 +71,13 @@ class Step(NamedTuple):
     Attributes
     ----------
     kind
-        Of `KINDS`: the folder that it is written into.
+        One of `KINDS`: the folder to write into.
     name
-        As the index names it where it is left out.
+        Name in the index if it is left out.
     write
-        Writes it into that folder and returns file → what it is.
+        Function that writes it into that folder and returns file → description.
     asked
-        It was asked for by name: it may not be left out.
+        Whether it was requested by name: then it may not be left out.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Step(NamedTuple):
 
 
 def table(run: Run, name: str, what: str, make: Callable[[], QTable], *latex: str) -> Step:
-    """Return the step that writes a table of a run as ECSV, CSV and, with a title and unit, LaTeX."""
+    """Return the step that writes a table of a run as ECSV, CSV and, if title and unit are given, LaTeX."""
 
     def write(folder: Path) -> dict[str, str]:
         made = stamped(run, make())
@@ -114,7 +114,7 @@ def table(run: Run, name: str, what: str, make: Callable[[], QTable], *latex: st
 
 
 def stamped(run: Run, table: QTable) -> QTable:
-    """Say in a table, where it does not, which run it is from and what of it did not converge."""
+    """Add to a table without provenance that of the run, and mark bands that did not converge."""
     if "origin" not in table.meta:
         table.meta = provenance(run) | table.meta
         if "band" in table.colnames and COLUMN not in table.colnames:

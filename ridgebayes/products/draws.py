@@ -79,18 +79,10 @@ def posterior_draws(
     InputError
         If a name is unknown, the model does not have the quantity, or the table is missing or has changed.
     """
-    stored = run.tree["posterior"].dataset
-    parameters = [str(name) for name in stored if name not in ("sky.fov_flux",)]
-    known = [*DERIVED, "parameters", *parameters]
-    for name in names:
-        if name not in known:
-            raise InputError(f"{run.path or 'the run'}: no draws of '{name}'{nearest(name, known)}")
+    wanted = _wanted(run, names)
     if every < 1:
-        raise InputError(f"every={every}: keep one draw in 1 or more")
-    wanted = list(
-        dict.fromkeys(n for name in names for n in (parameters if name == "parameters" else [name]))
-    )
-    kept = stored.isel(draw=slice(None, None, every))
+        raise InputError(f"every={every}: give 1 or more")
+    kept = run.tree["posterior"].dataset.isel(draw=slice(None, None, every))
     histories = [name for name in wanted if name in _HISTORIES]
     found: dict[str, xr.DataArray] = {}
     if histories:
@@ -109,6 +101,16 @@ def posterior_draws(
     about["simulated"] = int(run.simulated)  # NetCDF has no booleans
     dataset.attrs = {key: "; ".join(x) if isinstance(x, list) else x for key, x in about.items()}
     return dataset
+
+
+def _wanted(run: Run, names: Sequence[str]) -> list[str]:
+    """Return the requested quantities, each once, with ``parameters`` replaced by the names of all."""
+    parameters = [str(name) for name in run.tree["posterior"].dataset if name != "sky.fov_flux"]
+    known = [*DERIVED, "parameters", *parameters]
+    for name in names:
+        if name not in known:
+            raise InputError(f"{run.path or 'the run'}: no draws of '{name}'{nearest(name, known)}")
+    return list(dict.fromkeys(n for name in names for n in (parameters if name == "parameters" else [name])))
 
 
 def write_draws(run: Run, dataset: xr.Dataset, path: Path) -> None:
@@ -205,7 +207,7 @@ def _history(
     draws = {}
     for name, site in zip(names, sites, strict=True):
         if site not in found[0]:
-            raise InputError(f"{run.path or 'the run'}: its model says nothing of '{name}'")
+            raise InputError(f"{run.path or 'the run'}: its model has no '{name}'")
         values = np.concatenate([one[site] for one in found], axis=1)
         shape = tuple(len(labels) for labels in coords.values())
         draws[name] = xr.DataArray(values.reshape(shape), coords, tuple(coords), attrs={"units": "ct / s"})

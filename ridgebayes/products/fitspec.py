@@ -82,8 +82,8 @@ class RegionFit:
         elif p < 0.05:
             verdict = "the model fits badly"
         else:
-            verdict = "nothing speaks against the model"
-        weak = f"; {bands} bands against {free} parameters test little" if bands <= free else ""
+            verdict = "no evidence against the model"
+        weak = f"; a weak test: {bands} bands, {free} parameters" if bands <= free else ""
         least = self.fit.chi_square.min()
         return f"p = {p:.3f}: {verdict} (smallest chi-square {least:.2f} in {bands} bands){weak}"
 
@@ -189,7 +189,8 @@ def fit_region(
     count, bands = spectrum.draws.shape
     if count < 10 * bands:
         raise InputError(
-            f"{count} draws do not tell the covariance of {bands} bands: fit with more draws, or take fewer"
+            f"{count} draws are too few for the covariance of {bands} bands: fit with more draws, or take "
+            "fewer bands"
         )
     covariance = spectrum.covariance
     if spectrum.apart:  # the bands were sampled independently: any correlation is noise

@@ -94,12 +94,12 @@ def _check_model(run: Run) -> None:
     if name not in MODELS:
         raise InputError(
             f"{run.path or 'the run'}: joint=True: its model '{name}' has no components: fit "
-            f"{' or '.join(MODELS)}, or leave joint away, to fit them to the region's spectrum"
+            f"{' or '.join(MODELS)}, or leave out joint=True, to fit them to the region's spectrum"
         )
     if len(shapes(run)) > 1:
         raise InputError(
             f"{run.path or 'the run'}: joint=True: with free_latitude every band sees "
-            "another sky: leave joint away"
+            "another sky: leave out joint=True"
         )
 
 

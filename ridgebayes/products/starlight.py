@@ -62,7 +62,7 @@ def starlight_ratio(
     named = OWN_UNIT if image is None else unit or _unit(Path(image))
     found = scaled_starlight(run, shape)
     if not found:
-        raise InputError(f"{image or 'starlight'}: is dark in all regions near the plane that are seen")
+        raise InputError(f"{image or 'starlight'}: is zero in all observed regions near the plane")
     table = mark(run, QTable([_row(run, band, template, crab) for band, template in found.items()]))
     value, error, band, source = published_ratio()
     table.meta = provenance(run) | {
@@ -111,7 +111,7 @@ def verdict(template: Template) -> str:
         return "one region: nothing to compare"
     numbers = f"chi-square {template.misfit:.0f} of {template.dof}"
     if template.p_value < UNLIKELY:
-        return f"the plane is no multiple of the map ({numbers}): the interval leaves that out"
+        return f"the plane is not a multiple of the map ({numbers}): the interval does not include this"
     return f"the plane may be a multiple of the map ({numbers})"
 
 

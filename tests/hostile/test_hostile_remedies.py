@@ -183,4 +183,4 @@ def test_revolution_tables_by_their_usual_names(tmp_path, names, caplog):
     assert found.number.tolist() == list(range(70, 79))
     np.testing.assert_allclose(found.start, start)
     np.testing.assert_allclose(found.end, start + 2.99)
-    assert "1 rows say nothing of a revolution" in caplog.text
+    assert "1 rows without a revolution" in caplog.text

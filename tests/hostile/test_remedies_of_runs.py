@@ -220,7 +220,7 @@ CASES = {
         lambda f, **_: posterior_draws(made(), ["fov_flux"]),
     ),
     "no draw in 0": (
-        "keep one draw in 1 or more",
+        "every=0: give 1 or more",
         lambda f, **_: posterior_draws(made(), ["fov_flux"], every=0),
         lambda f, **_: posterior_draws(made(), ["fov_flux"], every=1),
     ),

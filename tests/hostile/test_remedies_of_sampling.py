@@ -137,7 +137,7 @@ CASES = {
         both(fit("--out r"), run("fitspec r --components powerlaw --redistribution fwhm=0.1 --draws 50")),
     ),
     "a joint fit with bands": (
-        "--joint: .*: leave away --band, --prior, --redistribution and --crab-spectrum",
+        "--joint: .*: leave out --band, --prior, --redistribution and --crab-spectrum",
         both(run(SPECTRUM, also=BADLY), run("fitspec r --joint --band A01")),
         run("fitspec r --joint"),
     ),

@@ -205,12 +205,12 @@ SLOW = {
         run(f"{WHITE} --redistribution fwhm=0.1 --out o.fits"),
     ),
     "a joint fit of a model without components": (
-        r"joint=True: its model 'regions' has no components: fit .*, or leave joint away",
+        r"joint=True: its model 'regions' has no components: fit .*, or leave out joint=True",
         lambda f, **_: joint_fit(bright(), "GB"),
         power_law(bright),
     ),
     "a joint fit of a free latitude": (
-        "with free_latitude every band sees another sky: leave joint away",
+        "with free_latitude every band sees another sky: leave out joint=True",
         lambda f, **_: joint_fit(widened(), "GB"),
         power_law(widened),
     ),

@@ -169,7 +169,7 @@ def test_refusals(run, result):
         with pytest.raises(InputError, match=message):
             products.fit_region(spectrum, **options)
     few = replace(spectrum, draws=spectrum.draws[:40])
-    with pytest.raises(InputError, match="40 draws do not tell the covariance of 8 bands"):
+    with pytest.raises(InputError, match="40 draws are too few for the covariance of 8 bands"):
         products.fit_region(few)
     no_sky = make_run(2, change=lambda g: g.update(posterior=g["posterior"].drop_vars("sky.intensity")))
     with pytest.raises(InputError, match="has no sky"):

@@ -60,7 +60,7 @@ def test_known_ratio(run, tmp_path):
 @pytest.mark.slow
 def test_a_sky_that_is_no_multiple_of_the_map(run, tmp_path):
     table = starlight_ratio(run, flat(tmp_path / "flat.fits"), unit="MJy/sr")
-    assert all("no multiple of the map" in verdict for verdict in table["verdict"])
+    assert all("not a multiple of the map" in verdict for verdict in table["verdict"])
     assert (table["p"] < 1e-6).all()
     assert table.meta["map_unit"] == "MJy/sr"
     assert starlight_ratio(run, tmp_path / "flat.fits").meta["map_unit"] == "not stated"

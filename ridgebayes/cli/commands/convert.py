@@ -52,6 +52,8 @@ def convert(
     mapping = tables.load_mapping(mapping_file) if mapping_file else None
     if only_guess:
         _print_mapping(sources, mapping, revolutions=revolutions is not None)
+        command = f"ridgebayes convert {shlex.join(map(str, sources))} --mapping FILE.toml --out scws.fits"
+        say_next((command, "with this output, saved as FILE.toml"), err=True)
         return
     if out is None:
         raise InputError("no --out: name the ScW table to write, or ask for the mapping with --guess")
@@ -83,8 +85,6 @@ def _print_mapping(sources: tuple[Path, ...], mapping: Mapping | None, *, revolu
     remarks += [f"DOUBT: {doubt}" for doubt in found.doubts] + [f"TO DO: {p}" for p in found.problems]
     remarks += found.skeleton.splitlines()
     click.echo(dump_mapping(found.mapping, remarks), nl=False)
-    command = f"ridgebayes convert {shlex.join(map(str, sources))} --mapping FILE.toml --out scws.fits"
-    say_next((command, "with this output, saved as FILE.toml"), err=True)
 
 
 def _print_problems(found: Guess) -> None:

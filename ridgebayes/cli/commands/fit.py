@@ -170,7 +170,7 @@ def _of_spectra(name: str, build: Callable[..., Model], redistribution: str | No
     if "redistribution" not in inspect.signature(build).parameters:
         raise InputError(
             f"redistribution=...: the model '{name}' has no spectrum within its bands: give --model spectrum "
-            "or --model whitedwarf, or leave redistribution=... away here and give it to ridgebayes fitspec"
+            "or --model whitedwarf, or leave out redistribution=... here and give it to ridgebayes fitspec"
         )
     return {"redistribution": redistribution}
 

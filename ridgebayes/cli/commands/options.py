@@ -109,8 +109,8 @@ components_option = click.option(
     "model",
     default="whitedwarf+powerlaw",
     show_default=True,
-    help="Components of the spectral model, joined by +: whitedwarf, cutoff, powerlaw. Ignored if the "
-    "result is that of a spectral model fitted to the rates.",
+    help="Components of the spectral model, joined by +: whitedwarf, cutoff, powerlaw. Ignored if those of "
+    "the run are used: by fitspec --joint, and by paper for a run of whitedwarf or spectrum.",
 )
 band_option = click.option(
     "--band", "bands", multiple=True, help="Only this band (repeatable) [default: all]."

@@ -130,7 +130,7 @@ def rates(
     for line in outcome.skipped.values():
         click.echo(f"skipped: {line}", err=True)
     if not outcome.rates:
-        raise InputError(f"none of {len(paths)} event lists gave a rate: see above why")
+        raise InputError(f"none of {len(paths)} event lists gave a rate: see the reasons above")
     live = None if dead_time is None else 1.0 - dead_time
     scws = ev.assemble(outcome.rates, energy, table, pointings=known, live=live, osa_version=osa_version)
     write_scws(scws, out, overwrite=overwrite)
