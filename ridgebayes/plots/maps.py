@@ -100,8 +100,7 @@ class Panel(NamedTuple):
 
 
 def intensity_layers(one: BandMap) -> list[Layer]:
-    """Return the layers of posterior mean and sd of the intensity."""
-    # Weakly constrained regions, whose posterior is as wide as the prior, must not set the scale.
+    """Return the layers of posterior mean and sd of the intensity.
 
     Examples
     --------
@@ -114,7 +113,7 @@ def intensity_layers(one: BandMap) -> list[Layer]:
     >>> intensity_layers(one)[0].limits  # white is zero
     (-0.7, 0.7)
     """
-    # A region that is hardly seen, its posterior as wide as its prior, sets no scale.
+    # Weakly constrained regions, whose posterior is as wide as the prior, must not set the scale.
     tight = ~one.loose
     reach = _quantile(np.abs(one.intensity[tight]), 1.0)
     unit = "[mCrab/deg²]"
