@@ -75,8 +75,8 @@ class Message:
 
     Examples
     --------
-    >>> from ridgebayes.outputs.product import Words
-    >>> said = Words("Rates are in {folder}.", marked=False)
+    >>> from ridgebayes.outputs.product import Message
+    >>> said = Message("Rates are in {folder}.", marked=False)
     >>> said.text.format(folder="products")
     'Rates are in products.'
     """
@@ -133,9 +133,9 @@ class Product:
 
     Examples
     --------
-    >>> from ridgebayes.outputs.product import Product, Words
+    >>> from ridgebayes.outputs.product import Product, Message
     >>> def make(run):
-    ...     yield Words(f"{len(run.scws)} ScWs")
+    ...     yield Message(f"{len(run.scws)} ScWs")
     >>> count = Product("count", "number of ScWs", make)
     >>> count.next[0], count.folder
     ('ridgebayes report {run}', 'products')

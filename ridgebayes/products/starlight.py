@@ -105,7 +105,7 @@ def verdict(template: Template) -> str:
     >>> from ridgebayes.products.profile import Template
     >>> from ridgebayes.products.starlight import verdict
     >>> verdict(Template(np.ones(5), np.full(100, 0.7), misfit=40.0, dof=4))
-    'the plane is no multiple of the map (chi-square 40 of 4): the interval leaves that out'
+    'the plane is not a multiple of the map (chi-square 40 of 4): the interval does not include this'
     """
     if not template.dof:
         return "one region: nothing to compare"

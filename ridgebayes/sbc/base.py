@@ -47,7 +47,9 @@ def campaign_priors(model: Model) -> Model:
 
 
 def base_mission(model: Model, revolutions: int = REVOLUTIONS) -> ScWTable:
-    """Simulate revolutions over the mission, including the Crab and high latitudes; 24 have about 1,500 ScWs.
+    """Simulate revolutions spread over the mission; 24 have about 1,500 ScWs, 60 of them with the Crab.
+
+    With less than about 16 revolutions no ScW may have the Crab.
 
     Parameters
     ----------

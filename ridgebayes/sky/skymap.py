@@ -191,7 +191,7 @@ class Sky:
         }
 
     def fov_matrix(self, response: Averaged) -> Floats:
-        """FOV flux at the centre of every region.
+        """Return the exposure of all regions in a FOV at the centre of each.
 
         Parameters
         ----------
