@@ -224,7 +224,7 @@ class Sampler:
 
         own, best = drawn(given, adapted)
         for _ in range(CHOICE.outlier_refits):
-            if best.good:
+            if best.acceptance >= CHOICE.outlier_acceptance:
                 break
             z = np.asarray(marginal.join(around.mode, own.reference))
             around, again = self._mode(marginal, z, own.data, precise=False, near=around)

@@ -242,10 +242,10 @@ def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, ca
 @pytest.mark.parametrize(
     ("accepted", "kept", "fits"),
     [
-        ((0.7,), 0, 0),  # good at once
+        ((0.5,), 0, 0),  # good at once
         ((0.2, 0.7), 1, 1),  # good after one more fit
-        ((0.2, 0.3, 0.4, 0.5, 0.9), 3, 3),  # no more than three
-        ((0.2, 0.3, 0.1), 1, 2),  # a fit that is worse ends it
+        ((0.2, 0.3, 0.4, 0.9), 2, 2),  # no more than two
+        ((0.2, 0.1, 0.9), 0, 1),  # a fit that is worse ends it
     ],
 )
 def test_the_proposal_is_fitted_to_outliers_that_are_drawn(monkeypatch, accepted, kept, fits):
