@@ -24,7 +24,7 @@ from ridgebayes.inference.sampler import Sampler, Start
 from ridgebayes.inference.settings import TIMES, Device, Settings
 from ridgebayes.inference.sharding import several
 from ridgebayes.inference.store import Store
-from ridgebayes.inference.tuning import EMULATOR, MOVES
+from ridgebayes.inference.tuning import MOVES
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.cores import one_blas_thread
 
@@ -124,11 +124,13 @@ def run_chains(
     numbers = only or range(len(parts))
     iterations = len(numbers) * settings.chains * (_least_warmup(settings) + settings.draws)
     if sampler is None:
-        # The last parts of a long mission would leave cores idle; of a short one, threads cost more.
-        long = parts[0].rate.size >= EMULATOR.min_cells
-        threads = device.workers if long else max(device.workers // len(numbers), 1)
         sampler = sampler_of(
-            posterior, parts, settings, potential if settings.devices > 1 else None, threads=threads
+            posterior,
+            parts,
+            settings,
+            potential if settings.devices > 1 else None,
+            threads=device.workers,
+            fits=len(numbers),
         )
     with (
         ProgressBar(len(numbers), iterations, shown=wanted(progress)) as bar,
@@ -171,6 +173,7 @@ def sampler_of(
     potential: Potential | None = None,
     *,
     threads: int = 1,
+    fits: int = 1,
 ) -> Sampler:
     """Make the sampler for all parts of a fit; give `potential` if devices share it."""
     return Sampler(
@@ -182,6 +185,7 @@ def sampler_of(
         method=settings.sampler,
         potential=potential,
         threads=threads,
+        fits=fits,
     )
 
 

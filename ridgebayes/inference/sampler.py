@@ -97,8 +97,8 @@ class Sampler:
         ``auto`` for proposals wherever they are accepted often enough, or ``nuts``.
     potential
         Potential of the posterior if devices share it.
-    threads
-        Threads for the search for the mode and the fit of the proposal of each part.
+    threads, fits
+        Threads for the search for the mode and the fit of the proposal, which that many fits share.
     """
 
     def __init__(
@@ -112,8 +112,12 @@ class Sampler:
         method: str = "auto",
         potential: Potential | None = None,
         threads: int = 1,
+        fits: int = 1,
     ) -> None:
-        self.posterior, self.warmup, self.method, self.threads = posterior, warmup, method, threads
+        self.posterior, self.warmup, self.method = posterior, warmup, method
+        # The last fit of a long mission would leave cores idle; in a short one, threads cost more.
+        long = data.rate.size >= EMULATOR.min_cells
+        self.threads = threads if long else max(threads // fits, 1)
         self.marginal: Marginal | None = None
         linear = np.zeros(posterior.size, bool)
         self.outliers = bool(posterior.model.indicated)

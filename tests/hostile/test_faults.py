@@ -230,4 +230,4 @@ def test_the_help_says_that_a_model_file_is_run():
     from tests.helpers.cli import call
 
     said = " ".join(call("fit", "--help").output.split())
-    assert "a Python file of your own, which is run" in said
+    assert "a Python file of your own, which is executed" in said

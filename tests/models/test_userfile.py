@@ -97,4 +97,4 @@ def test_the_command_says_so_in_one_line(starry_mission, tmp_path):
     assert result.exit_code == 2
     assert result.stderr.strip().count("\n") == 0
     assert "m.py, line 1: ZeroDivisionError" in result.stderr
-    assert "is run" in call("fit", "--help").output
+    assert "is executed" in call("fit", "--help").output
