@@ -132,7 +132,7 @@ CASES = {
         run(f"{SPECTRUM} --redistribution fwhm=0.1", also=BADLY),
     ),
     "a redistribution of no spectrum: later": (
-        "or leave --redistribution away here and give it to ridgebayes fitspec",
+        "or leave out --redistribution here and give it to ridgebayes fitspec",
         fit("--redistribution fwhm=0.1 --out r"),
         both(fit("--out r"), run("fitspec r --components powerlaw --redistribution fwhm=0.1 --draws 50")),
     ),
