@@ -37,8 +37,6 @@ class Emulator(NamedTuple):
     ----------
     frame
         Proposal whose whitened coordinates, in which no parameter is skewed, are the variables.
-    radius
-        Distance from the centre, in whitened coordinates, within which the polynomials hold.
     reference
         Values of the linear parameters at which gradients are taken, (linear,).
     coefficients
@@ -47,14 +45,15 @@ class Emulator(NamedTuple):
     """
 
     frame: Proposal
-    radius: Any
     reference: NDArray
     coefficients: NDArray
 
     def covers(self, thetas: NDArray) -> NDArray[np.bool_]:
         """Tell which vectors (n, nonlinear) are near enough to the nodes, (n,)."""
         white = self.frame.white(self.frame.even(thetas))
-        return (np.linalg.norm(white, axis=1) <= self.radius) & (np.abs(white).max(1) <= EMULATOR.farthest)
+        size = white.shape[1]
+        radius = EMULATOR.width * np.sqrt(size + 2.0 * np.sqrt(2.0 * size))  # nodes farther out are few
+        return (np.linalg.norm(white, axis=1) <= radius) & (np.abs(white).max(1) <= EMULATOR.farthest)
 
     def conditionals(self, thetas: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """Compute the fields of `Conditional` for vectors (n, nonlinear).
@@ -128,9 +127,7 @@ def fitted(
     rows = np.concatenate([rows, numbers(white[first:])])
     if not np.isfinite(rows).all():
         return None
-    coefficients = np.linalg.lstsq(_monomials(white), rows)[0]
-    radius = EMULATOR.width * np.sqrt(size + 2.0 * np.sqrt(2.0 * size))  # nodes farther out are few
-    return Emulator(frame, radius, reference, coefficients)
+    return Emulator(frame, reference, np.linalg.lstsq(_monomials(white), rows)[0])
 
 
 def serves(cells: int, nonlinear: int) -> bool:

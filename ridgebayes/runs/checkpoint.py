@@ -113,7 +113,7 @@ class Checkpoint:
         tries, *shares = kept["pace"].tolist()
         pace = Pace(int(tries), *shares)
         emulator = None
-        if f"{_EMULATOR}radius" in kept:
+        if f"{_EMULATOR}coefficients" in kept:
             frame = Proposal(*(kept[f"{_FRAME}{name}"] for name in Proposal._fields))
             emulator = Emulator(frame, *(kept[f"{_EMULATOR}{name}"] for name in Emulator._fields[1:]))
         hit = kept.get("hit")

@@ -12,7 +12,7 @@ from ridgebayes.runs.checkpoint import Checkpoint
 
 AROUND = Gaussian(np.array([1.0, 2.0]), np.array([[1.0, 0.0], [0.5, 2.0]]))
 PROPOSAL = Proposal.about(AROUND, 25.0)._replace(skew=np.array([0.1, -0.2]))
-EMULATOR = Emulator(PROPOSAL._replace(degrees=7.0), 5.4, np.array([3.0]), np.arange(6.0).reshape(3, 2))
+EMULATOR = Emulator(PROPOSAL._replace(degrees=7.0), np.array([3.0]), np.arange(6.0).reshape(3, 2))
 HIT = np.array([[[True, False]]])
 
 

@@ -169,9 +169,8 @@ scheduler_option = click.option(
     default="local",
     show_default=True,
     metavar="WHERE",
-    callback=lambda context, option, text: (
-        Scheduler.of(text) and text
-    ),  # an invalid one raises an error before anything is read
+    # An invalid one raises an error before anything is read.
+    callback=lambda context, option, text: Scheduler.of(text) and text,
     help="Where tasks run: local, the cores of this machine; local:N, N processes on it; or a Dask cluster: "
     "the address of its scheduler, or its scheduler file (docs/clusters.md).",
 )
