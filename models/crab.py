@@ -6,7 +6,7 @@ For ScW i with the Crab, of revolution ρ, band k:
 
     rate_{ik} \sim N(B_{ik} + C_k(t_i) R_i,\; stat\_err_{ik}^2 + (σ_k L_k)^2 + (σ^C_k C_k R_i)^2)
 
-    C_k(t) = reference_k \, rate_k \, (1 + cubic \; in \; time)
+    C_k(t) = reference_k \, rate_k \, exp(cubic \; in \; time)
 
 with the background B of `ridgebayes.models.background`, R the response at the Crab and C in cts/s per Crab.
 Crab and background can be separated because R differs from ScW to ScW. The model has no sky: the revolution

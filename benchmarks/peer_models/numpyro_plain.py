@@ -35,7 +35,7 @@ def model(given: Problem, regions: int, *, centred: bool) -> None:
     terms = numpyro.sample("terms", dist.Normal(0.0, sd).expand([level.size, 3]).to_event(2))
     terms = terms if centred else terms * tau  # over the level
 
-    crab = given.crab_level * crab_rate * (1.0 + given.crab_basis @ crab_shape)
+    crab = given.crab_level * crab_rate * jnp.exp(given.crab_basis @ crab_shape)
     seen = (given.exposure * intensity[given.region]).sum(1)
     background = level[rev] * (
         (mean + given.drift_basis @ drift)[rev] + tracer * given.tracer + (terms[rev] * given.basis).sum(1)

@@ -30,7 +30,7 @@ def build(given: Problem, *, centred: bool, dense: bool) -> pm.Model:
         terms = pm.Normal("terms", 0.0, tau if centred else 1.0, shape=shape)  # over the level
         terms = terms if centred else terms * tau
 
-        crab = given.crab_level * crab_rate * (1.0 + given.crab_basis @ crab_shape)
+        crab = given.crab_level * crab_rate * pm.math.exp(given.crab_basis @ crab_shape)
         if dense:
             seen = pt.dot(given.dense_exposure, intensity)
         else:

@@ -31,7 +31,7 @@ from ridgebayes.likelihood.tracer_bands import PARTS, columns
 from ridgebayes.sky import Sky, exposure, point_response, uncovered
 from ridgebayes.table.scw import CRAB, ScWTable
 
-CRAB_ORDER = 3  # C(t) is a cubic, as in the published pipeline
+CRAB_ORDER = 3  # log C(t) is a cubic; in the published pipeline C(t) is
 TERMS = ("constant", "phase", "phase2")
 """Terms of each revolution's background."""
 WIDTHS = (1.0, 0.7, 1.4, 2.0)

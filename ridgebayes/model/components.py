@@ -84,7 +84,7 @@ CRAB = {
         nonlinear=True,
     ),
     "crab.shape": Parameter(
-        dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the Crab rate with time", nonlinear=True
+        dist.Normal(0.0, 0.3), "", ("band", "order"), "change of the log Crab rate with time", nonlinear=True
     ),
     "crab.scatter": Parameter(
         dist.LogNormal(np.log(0.005), 0.5),
@@ -299,12 +299,13 @@ def background(p: Parameters, data: FitData) -> Terms:
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
-    """Rate of the Crab C(t), a cubic in time plus extras, cts/s per Crab, (band, revolution)."""
-    shape = 1.0 + p("crab.shape") @ data.crab_basis[1:]
+    """Rate of the Crab C(t), cts/s per Crab, (band, revolution); its logarithm is a cubic in time plus extras."""
+    shape = p("crab.shape") @ data.crab_basis[1:]
     for extra in opened(p):
         if extra.crab_shape:
             shape += extra.crab_shape(p, data)
-    rate = (data.crab_rate * p("crab.rate"))[:, None] * shape
+    # With the logarithm, a mission that sees the Crab a few times only has straight ridges, not curved ones.
+    rate = (data.crab_rate * p("crab.rate"))[:, None] * jnp.exp(shape)
     numpyro.deterministic("crab.history", rate)
     return rate
 

@@ -74,7 +74,7 @@ class Truth:
     crab_rate
         Rate of the Crab in the middle of the mission, cts/s, (K,).
     crab_shape
-        Coefficients of u, u², u³ of the Crab's relative rate, u = −1 at the start of revolution 70 and +1 at
+        Coefficients of u, u², u³ of the logarithm of the Crab's relative rate, u = −1 at the start of revolution 70 and +1 at
         the end of 2740; (3,) for 25–60 keV (scaled for other bands: harder ones decline less) or (K, 3).
     crab_scatter
         Relative scatter of the Crab rate from ScW to ScW, independent in each band; by default the middle of
@@ -98,7 +98,7 @@ class Truth:
     >>> from ridgebayes import simulate
     >>> truth = simulate.Truth(bands=simulate.BANDS[:2], gb_fov=[150.0, 90.0])
     >>> truth.level_mjd([55000.0]).round(1)  # cts/s, a column for each band
-    array([[81.1, 51.9]])
+    array([[81. , 51.9]])
     """
 
     bands: Sequence[Band] = spectra.BANDS
@@ -113,7 +113,7 @@ class Truth:
     tau: ArrayLike = (0.03, 0.015, 0.01)
     sigma: Sequence[float] | None = None
     crab_rate: Sequence[float] | None = None
-    crab_shape: ArrayLike = (-0.17, -0.05, -0.02)
+    crab_shape: ArrayLike = (-0.17, -0.065, -0.03)
     crab_scatter: float = 0.005
     crab_fraction: float = 1.0
     crab_radius: float = 12.0
@@ -142,12 +142,7 @@ class Truth:
         if shape.ndim == 1:
             shape = shape * spectra.crab_ageing(bands)[:, None]
         shape = self._triple("crab_shape", shape)
-        over_mission = _cubic(shape, np.linspace(_MIDDLE - _HALF, _MIDDLE + _HALF, 41))
-        if not (over_mission > 0).all():
-            raise InputError(
-                "truth: crab_shape makes the rate of the Crab negative: give smaller coefficients"
-            )
-        crab_now = crab_rate * _cubic(shape, REFERENCE_MJD)
+        crab_now = crab_rate * _crab_change(shape, REFERENCE_MJD)
         return Values(
             gb_fov=self._per_band("gb_fov", spectra.gb_fov),
             level=self._per_band("level", lambda b: spectra.background(b, crab_now), positive=True),
@@ -165,11 +160,11 @@ class Truth:
         --------
         >>> from ridgebayes import simulate
         >>> simulate.Truth().crab_mjd([53000.0, 59000.0]).round(1)
-        array([[134.7,  18.9,  22. ],
-               [102.9,  15.1,  18.2]])
+        array([[135.1,  19. ,  22. ],
+               [103. ,  15.1,  18.2]])
         """
         values = self.values()
-        return values.crab_rate * _cubic(values.crab_shape, mjd)
+        return values.crab_rate * _crab_change(values.crab_shape, mjd)
 
     def trend(self, mjd: ArrayLike) -> Floats:
         """Slow drift, common to background and tracer, relative to October 2022, shape (N,)."""
@@ -213,7 +208,7 @@ class Truth:
         return values
 
 
-def _cubic(shape: Floats, mjd: ArrayLike) -> Floats:
-    """1 + a u + b u² + c u³, shape (N, K) for coefficients (K, 3)."""
+def _crab_change(shape: Floats, mjd: ArrayLike) -> Floats:
+    """exp(a u + b u² + c u³), shape (N, K) for coefficients (K, 3)."""
     u = ((np.asarray(mjd, float) - _MIDDLE) / _HALF)[..., None]
-    return 1 + shape[:, 0] * u + shape[:, 1] * u**2 + shape[:, 2] * u**3
+    return np.exp(shape[:, 0] * u + shape[:, 1] * u**2 + shape[:, 2] * u**3)

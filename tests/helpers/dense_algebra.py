@@ -69,7 +69,7 @@ class Dense:
         """Crab rate at each ScW, cts/s, (band, scw)."""
         clock = np.asarray(self.data.time)
         basis = np.polynomial.legendre.legvander(clock, 3)[self.position].T
-        history = 1 + p["crab.shape"] @ basis[1:]
+        history = np.exp(p["crab.shape"] @ basis[1:])
         return (self.prepared.scales.crab_rate * p["crab.rate"])[:, None] * history
 
     def seen(self, p):

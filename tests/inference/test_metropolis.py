@@ -21,6 +21,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import BY_BAND, MARGINAL, METROPOLIS, Sampler
 from ridgebayes.inference.tuning import CHOICE
+from ridgebayes.model import components
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.sampling import meet
 from tests.helpers.dense_algebra import few_scws
@@ -56,7 +57,11 @@ CLOSED = {
     "background.drift": 0.0, "background.tracer": 0.4, "background.revolution_sd": 0.03,
     "background.scatter": 0.016, "crab.rate": 1.0, "crab.scatter": 0.0,
 }  # fmt: skip
-"""With these fixed the rates are linear in what is left, though it is sampled as if they were not."""
+"""With these fixed, and a Crab rate that is itself a cubic in time, the rates are linear in what is left."""
+
+
+def cubic_crab_rate(p, data):
+    return (data.crab_rate * p("crab.rate"))[:, None] * (1.0 + p("crab.shape") @ data.crab_basis[1:])
 
 
 QUICK, *SLOW = ("auto", 60, 1, 500), ("auto", 2, 1, 500), ("auto", 2, 2, 500), ("nuts", 60, 1, 500)
@@ -77,6 +82,7 @@ def test_of_a_gaussian_in_closed_form(small_mission, monkeypatch, method, too_ma
     Whole; or where there are too many, some of its coefficients at a time, or those of one of two bands.
     """
     monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", CHOICE._replace(max_at_once=too_many))
+    monkeypatch.setattr(components, "crab_rate", cubic_crab_rate)
     few = few_scws(small_mission).take_bands(["A01", "A02"][:bands])
     model = models.crab().with_priors(CLOSED)
     posterior, made = prepared(model, few)

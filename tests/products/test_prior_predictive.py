@@ -69,7 +69,7 @@ def test_quantities_follow_from_the_parameters(tree, small_mission, three_region
     flux = prior["sky.intensity"].values[0] @ np.asarray(data.fov).T
     flux += prior["sky.latitude"].values[0] @ np.asarray(data.latitude_fov).T
     np.testing.assert_allclose(predictive["sky.fov_flux"].values[0], flux)
-    shape = 1 + prior["crab.shape"].values[0] @ np.asarray(data.crab_basis)[1:]
+    shape = np.exp(prior["crab.shape"].values[0] @ np.asarray(data.crab_basis)[1:])
     crab = np.asarray(data.crab_rate)[:, None] * prior["crab.rate"].values[0][..., None] * shape
     np.testing.assert_allclose(predictive["crab.history"].values[0], crab)
 

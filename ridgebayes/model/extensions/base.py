@@ -61,7 +61,7 @@ class Extension:
         What it needs of the data that is computed only on request (`opened` of
         `ridgebayes.likelihood.design.prepare`).
     crab_shape
-        Function for the change of the Crab rate relative to its mean, (band, revolution).
+        Function for the change of the logarithm of the Crab rate, (band, revolution).
     intensity
         Function for additional intensities, mCrab/deg², (band, region).
     scatter

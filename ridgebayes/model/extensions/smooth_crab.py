@@ -1,4 +1,4 @@
-"""A Gaussian process in time that is added to the cubic of the Crab rate."""
+"""A Gaussian process in time beside the cubic in the logarithm of the Crab rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ridgebayes.priors import Parameter, Parameters
 
 
 def process(p: Parameters, data: FitData) -> Array:
-    """Relative change of the Crab's rate (Matérn 3/2), (band, revolution)."""
+    """Change of the logarithm of the Crab rate (Matérn 3/2), (band, revolution)."""
     sd, length = p("crab.smooth_sd"), p("crab.smooth_length")
     return gaussian_process(
         p("crab.smooth"), sd, length, data.smooth_frequency, data.smooth_basis, smoothness=1.5
