@@ -130,7 +130,8 @@ class BandChains:
     def _blocks(self, q: Proposal) -> list[_Block]:
         precision, found = np.linalg.inv(q.root @ q.root.T), []
         of = [(at, b) for b, at in enumerate(self._by_band.own)] + [(self._by_band.shared, None)]
-        for at, band in of:
+        for of_block, band in of:
+            at = np.intersect1d(of_block, self._metropolis.proposed)
             if at.size:
                 others = np.setdiff1d(np.arange(q.mean.size), at)
                 covariance = np.linalg.inv(precision[np.ix_(at, at)])
@@ -173,7 +174,7 @@ class BandChains:
                 state = self._along(state, given, q, ways, rng, taken)
             noise = rng.normal(size=self._marginal.linear.size)
             beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)
-            z[i], accepted[i] = self._marginal.joined(state.theta, beta), np.mean(taken)
+            z[i], accepted[i] = self._marginal.joined(state.theta, beta), np.mean(taken or 1.0)
             theta = state.theta
             if hit is not None:
                 hit, z[i] = self._metropolis.redrawn(int(rng.integers(2**31)), z[i], spread, given.data)
@@ -226,7 +227,7 @@ def _directions(q: Proposal, parts: Sequence[_Block]) -> _Directions:
     JRSS B 59, 291).
     """
     precision = np.linalg.inv(q.root @ q.root.T)
-    block_by_block = np.zeros_like(precision)
+    block_by_block = np.diag(1.0 / np.sqrt(np.diag(precision)))  # also of what is in no block
     for part in parts:
         block_by_block[np.ix_(part.at, part.at)] = part.given.root
     eigenvalues, vectors = np.linalg.eigh(block_by_block.T @ precision @ block_by_block)

@@ -9,7 +9,7 @@ Three kinds of proposals change the nonlinear parameters, all in the coordinates
 The linear parameters are drawn from their Gaussian. In a model with outliers every ScW has an indicator: is
 it one? Given the indicators the rates are Gaussian; given the white noise the indicators are independent.
 Gibbs sampling alternates between the two. The share of the outliers is drawn together with the indicators,
-because given their number it could hardly move.
+because given their number it could hardly move; proposals leave it as it is.
 
 The chain itself is plain NumPy; only densities are compiled, each once. A compiled kernel for a block of
 draws would take minutes to compile for correlated noise with outliers.
@@ -62,7 +62,7 @@ class _State(NamedTuple):
 
 
 class _Moves(NamedTuple):
-    """Random numbers for the proposals of several draws, each (draw, try, …)."""
+    """Random numbers for the proposals of several draws, each (draw, try, …); u of what is proposed."""
 
     whole: NDArray  # True: a draw of the fitted proposal
     some: NDArray  # otherwise, True: new values of some coordinates
@@ -89,6 +89,11 @@ class Metropolis:
     ----------
     marginal
         Density of the nonlinear parameters, given the indicators in the data.
+
+    Attributes
+    ----------
+    proposed
+        Indices of the nonlinear parameters that are proposed. The others are drawn with the indicators.
     """
 
     def __init__(self, marginal: Marginal) -> None:
@@ -96,6 +101,7 @@ class Metropolis:
         names = [name for name in self._posterior.shapes if name in self._posterior.model.indicated]
         of_outliers = sum(map(self._posterior.named, names), np.zeros(self._posterior.size, bool))
         self._of_outliers = of_outliers[marginal.nonlinear]
+        self.proposed = np.flatnonzero(~self._of_outliers)
         self._redraw = jax.jit(self._redrawn)
         self._probable = compiled_quickly(self._most_probable)
         self._gradient = jax.jit(jax.grad(self._with_linear))
@@ -151,7 +157,7 @@ class Metropolis:
         hit, z = self._redraw(seed, z, spread, data)
         return np.asarray(hit), np.asarray(z)
 
-    def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[Given, Proposal, float]:
+    def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[NDArray, Proposal, float]:
         """Draw indicators of outliers by a short first chain, and move the proposal to match them.
 
         Also returns the acceptance in the last block of that chain.
@@ -163,7 +169,9 @@ class Metropolis:
             )
             accepted = float(found["acceptance_rate"].mean())
         own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
-        return own, self._aimed(proposal, own, slope), accepted
+        mean = proposal.mean.copy()
+        mean[self.proposed] += self._shift(proposal, own, slope)
+        return np.asarray(state.hit), proposal._replace(mean=mean), accepted
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the acceptance at each pace, measured by short chains one after the other."""
@@ -188,12 +196,12 @@ class Metropolis:
         seed: list[int],
     ) -> tuple[_State, NDArray, dict[str, NDArray]]:
         """Take `n` draws. Random numbers are made for a whole block, and the first `n` of them are used."""
-        rng = np.random.default_rng(seed)
-        moves = _moves(proposal, pace, rng)
+        rng, of_rest = np.random.default_rng(seed), proposal.of(self.proposed)
+        moves = _moves(of_rest, pace, rng)
         noise = rng.normal(size=(MOVES.block, self.marginal.linear.size))
         seeds = rng.integers(2**31, size=MOVES.block)
         z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
-        q, own, spread = proposal, given, self.spread(proposal)
+        q, own, spread = of_rest, given, self.spread(proposal)
         if slope is None:
             ahead = self._each(q.skewed(moves.independent[:n][moves.whole[:n]]), given)
         for i in range(n):
@@ -201,9 +209,9 @@ class Metropolis:
             if slope is not None:
                 # The density depends on the indicators.
                 own = given._replace(data=replace(given.data, hit=hit))
-                q = self._aimed(proposal, own, slope)
-                now = now._replace(independent=now.independent + q.mean - proposal.mean)
-                whole = q.skewed(now.independent[now.whole])
+                q = of_rest._replace(mean=of_rest.mean + self._shift(proposal, own, slope))
+                now = now._replace(independent=now.independent + q.mean - of_rest.mean)
+                whole = self._with(theta, q.skewed(now.independent[now.whole]))
                 ahead = self._each(np.concatenate([theta[None], whole]), own)
                 conditional = next(ahead)
             (theta, conditional), accepted[i] = self._moved(theta, conditional, q, now, own, ahead)
@@ -228,7 +236,7 @@ class Metropolis:
 
         Draws of the fitted proposal do not depend on the chain, so their conditionals come from `ahead`.
         """
-        here, accepted = _placed(q, q.even(theta), theta, conditional), []
+        here, accepted = _placed(q, q.even(theta[self.proposed]), theta, conditional), []
         for whole, some, independent, local, changed, fresh, log_uniform in zip(*moves, strict=True):
             if whole:
                 u, conditional = independent, next(ahead)
@@ -239,8 +247,8 @@ class Metropolis:
                     u = q.mean + q.root @ white
                 else:
                     u, log_ratio = here.u + local, 0.0
-                conditional = next(self._each(q.skewed(u)[None], given))
-            there = _placed(q, u, q.skewed(u), conditional)
+                conditional = next(self._each(self._with(theta, q.skewed(u)[None]), given))
+            there = _placed(q, u, self._with(theta, q.skewed(u)), conditional)
             log_ratio += there.log_density - here.log_density
             accepted.append(chance(log_ratio))
             if log_uniform < log_ratio:
@@ -253,15 +261,21 @@ class Metropolis:
             found = self.marginal.conditionals(thetas[first : first + self.marginal.at_a_time], given)
             yield from (Conditional(*each) for each in zip(*found, strict=True))
 
-    def _aimed(self, proposal: Proposal, given: Given, slope: NDArray) -> Proposal:
-        """Shift the proposal to follow a change of the indicators, by one step of Newton's method.
+    def _with(self, theta: NDArray, proposed: NDArray) -> NDArray:
+        """Insert proposed values (…, proposed) into a vector of the nonlinear parameters."""
+        vectors = np.broadcast_to(theta, (*proposed.shape[:-1], theta.size)).copy()
+        vectors[..., self.proposed] = proposed
+        return vectors
+
+    def _shift(self, proposal: Proposal, given: Given, slope: NDArray) -> NDArray:
+        """Shift of the proposal that follows a change of the indicators: one step of Newton's method, in u.
 
         The shift depends on the indicators alone, so Metropolis and Hastings' rule still holds. `slope` is
         the gradient (`_slope`) with the indicators for which the proposal was fitted.
         """
         more = self._slope(given, proposal) - slope
-        by_mean = proposal.slope(proposal.mean) * more
-        return proposal._replace(mean=proposal.mean + proposal.root @ (proposal.root.T @ by_mean))
+        by_mean = np.where(self._of_outliers, 0.0, proposal.slope(proposal.mean) * more)
+        return (proposal.root @ (proposal.root.T @ by_mean))[self.proposed]
 
     def _slope(self, given: Given, proposal: Proposal) -> NDArray:
         """Gradient at the centre of the proposal, the linear parameters held near their mean."""

@@ -68,6 +68,11 @@ class Proposal(NamedTuple):
         """Return dx/du of each parameter, (..., parameter)."""
         return self.spread * np.cosh(np.arcsinh(u) + self.skew) / np.sqrt(1.0 + u**2)
 
+    def of(self, at: NDArray) -> Proposal:
+        """Return the proposal of some of the parameters, whatever the others are."""
+        root = np.linalg.cholesky((self.root @ self.root.T)[np.ix_(at, at)])
+        return Proposal(self.mean[at], root, self.degrees, self.centre[at], self.spread[at], self.skew[at])
+
     @property
     def gaussian(self) -> Gaussian:
         """Centre and root of the scale matrix in the parameters themselves."""

@@ -179,7 +179,11 @@ class Sampler:
         logger.debug("accepted %.0f %%, Pareto k %.2f", 100 * adapted.acceptance, adapted.pareto_k)
         hit = None
         if self.outliers:
-            hit, adapted = self._with_outliers(marginal, given, around, adapted, rng)
+            # It was fitted with the most probable outliers; those of a posterior draw are more numerous.
+            seed = int(rng.integers(2**31))
+            hit, proposal, accepted = self._metropolis.drawn(given, adapted.proposal, seed)
+            logger.debug("%d outliers: accepted in chains %.0f %%", hit.sum(), 100 * accepted)
+            adapted = adapted._replace(proposal=proposal, acceptance=accepted)
         elif self.method == NUTS:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
@@ -210,33 +214,6 @@ class Sampler:
                 if off <= EMULATOR.max_error:
                     return found, emulator
         return adapt(density, first, rng, guess=together), None
-
-    def _with_outliers(
-        self, marginal: Marginal, given: Given, around: Gaussian, adapted: Adapted, rng: np.random.Generator
-    ) -> tuple[NDArray, Adapted]:
-        """Draw outliers, and fit the proposal to them until it is accepted often while they change.
-
-        It was fitted with the most probable outliers, and fewer ScWs are probable outliers than are outliers.
-        """
-
-        def drawn(given: Given, adapted: Adapted) -> tuple[Given, Adapted]:
-            seed = int(rng.integers(2**31))
-            own, moved, accepted = self._metropolis.drawn(given, adapted.proposal, seed)
-            many = np.asarray(own.data.hit).sum()
-            logger.debug("%d outliers: accepted in chains %.0f %%", many, 100 * accepted)
-            return own, adapted._replace(proposal=moved, acceptance=accepted)
-
-        own, best = drawn(given, adapted)
-        for _ in range(CHOICE.outlier_refits):
-            if best.acceptance >= CHOICE.outlier_acceptance:
-                break
-            z = np.asarray(marginal.join(around.mode, own.reference))
-            around, again = self._mode(marginal, z, own.data, precise=False, near=around)
-            again, found = drawn(again, self._adapted(marginal, again, around, rng)[0])
-            if found.acceptance <= best.acceptance:
-                break
-            own, best = again, found
-        return np.asarray(own.data.hit), best
 
     def _some_at_a_time(
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator

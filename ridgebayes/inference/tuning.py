@@ -99,7 +99,7 @@ class Moves(NamedTuple):
     tail_degrees: float = 4.0  # degrees of freedom of new values of some coordinates
     step: float = 2.4  # length of a local step times √(number of parameters) (Gelman et al. 1996)
     log_step_sd: float = 0.8  # sd of the log of that length
-    walk_steps: int = 4  # steps of the random walk of the share of outliers
+    walk_steps: int = 10  # steps of the random walk of the share of outliers
 
 
 class BandMoves(NamedTuple):
@@ -124,8 +124,6 @@ class Choice(NamedTuple):
     max_thinning: int = 10  # most thinning at which that mode is good enough for a proposal
     sky_starts: tuple[float, ...] = (-2.0, -1.0, 1.0, 2.0)  # more starts of the sky's shape, in prior sd
     outlier_rounds: int = 5  # most iterations between mode and outliers
-    outlier_refits: int = 2  # most fits of the proposal to sampled outliers
-    outlier_acceptance: float = 0.5  # acceptance in chains at which it is not fitted again
     whole_good: float = 0.9  # share of independent draws among tries of a good proposal,
     whole_many: float = 0.4  # of a poor proposal with many tries,
     whole_few: float = 0.7  # and with few tries

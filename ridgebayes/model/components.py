@@ -299,7 +299,7 @@ def background(p: Parameters, data: FitData) -> Terms:
 
 
 def crab_rate(p: Parameters, data: FitData) -> Array:
-    """Rate of the Crab C(t), cts/s per Crab, (band, revolution); its logarithm is a cubic in time plus extras."""
+    """Rate of the Crab C(t), cts/s per Crab, (band, revolution): log C(t) is a cubic plus extras."""
     shape = p("crab.shape") @ data.crab_basis[1:]
     for extra in opened(p):
         if extra.crab_shape:

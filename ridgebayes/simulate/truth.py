@@ -74,8 +74,9 @@ class Truth:
     crab_rate
         Rate of the Crab in the middle of the mission, cts/s, (K,).
     crab_shape
-        Coefficients of u, u², u³ of the logarithm of the Crab's relative rate, u = −1 at the start of revolution 70 and +1 at
-        the end of 2740; (3,) for 25–60 keV (scaled for other bands: harder ones decline less) or (K, 3).
+        Coefficients of u, u², u³ of the logarithm of the Crab's rate over that in the middle of the mission,
+        u = −1 at the start of revolution 70 and +1 at the end of 2740; (3,) for 25–60 keV (scaled for other
+        bands: harder ones decline less) or (K, 3).
     crab_scatter
         Relative scatter of the Crab rate from ScW to ScW, independent in each band; by default the middle of
         the models' prior of `crab.scatter`.

@@ -20,8 +20,12 @@ OWN, SHARED = [np.array([0, 3]), np.array([1, 4])], np.array([2])
 
 def chains():
     """Chains of two bands of two parameters, and one that they share."""
-    marginal = SimpleNamespace()
-    return BandChains(SimpleNamespace(own=OWN, shared=SHARED), SimpleNamespace(marginal=marginal))
+    return of(OWN, SHARED, np.arange(5))
+
+
+def of(own, shared, proposed):
+    metropolis = SimpleNamespace(marginal=SimpleNamespace(), proposed=proposed)
+    return BandChains(SimpleNamespace(own=own, shared=shared), metropolis)
 
 
 def correlated(rng):
@@ -65,13 +69,18 @@ def test_directions_whiten_the_proposal(rng):
     np.testing.assert_allclose(ways.inverse @ ways.root, np.eye(5), atol=1e-9)
 
 
+def test_what_is_drawn_with_the_indicators_is_in_no_block(rng):
+    q, proposed = correlated(rng), np.array([0, 1, 2, 3])
+    parts = of(OWN, SHARED, proposed)._blocks(q)
+    np.testing.assert_array_equal(np.sort(np.concatenate([part.at for part in parts])), proposed)
+    ways = _directions(q, parts)
+    np.testing.assert_allclose(ways.root @ ways.root.T, q.root @ q.root.T, rtol=1e-9, atol=1e-12)
+
+
 def test_what_all_bands_do_together_is_slow():
     """Two bands of one parameter each: their sum has a variance of 1 + r, and 1 - r² is left given one."""
     for r, slow in ((0.9, [True, False]), (0.2, [False, False])):
-        bands = BandChains(
-            SimpleNamespace(own=[np.array([0]), np.array([1])], shared=np.array([], int)),
-            SimpleNamespace(marginal=SimpleNamespace()),
-        )
+        bands = of([np.array([0]), np.array([1])], np.array([], int), np.arange(2))
         q = Proposal.straight(
             np.zeros(2), np.linalg.cholesky([[1.0, r], [r, 1.0]]), PROPOSAL.gaussian_degrees
         )

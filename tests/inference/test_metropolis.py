@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 from itertools import product
-from types import SimpleNamespace
 
 import arviz_stats  # noqa: F401 (the accessor `azstats`)
 import jax
@@ -15,10 +14,8 @@ from numpyro.infer import MCMC, NUTS, init_to_median
 from scipy import stats
 
 from ridgebayes import models
-from ridgebayes.inference.adaptation import Adapted
 from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import BY_BAND, MARGINAL, METROPOLIS, Sampler
 from ridgebayes.inference.tuning import CHOICE
 from ridgebayes.model import components
@@ -243,40 +240,3 @@ def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, ca
         sd = b.std((0, 1))
         assert (np.abs(a.mean((0, 1)) - b.mean((0, 1))) < 4.5 * sd * np.sqrt(2 / worth)).all(), name
         np.testing.assert_allclose(a.std((0, 1)), sd, rtol=6 / np.sqrt(worth.min()), err_msg=name)
-
-
-@pytest.mark.parametrize(
-    ("accepted", "kept", "fits"),
-    [
-        ((0.5,), 0, 0),  # good at once
-        ((0.2, 0.7), 1, 1),  # good after one more fit
-        ((0.2, 0.3, 0.4, 0.9), 2, 2),  # no more than two
-        ((0.2, 0.1, 0.9), 0, 1),  # a fit that is worse ends it
-    ],
-)
-def test_the_proposal_is_fitted_to_outliers_that_are_drawn(monkeypatch, accepted, kept, fits):
-    """Short chains are scripted: which proposal is kept, and with which outliers."""
-    proposals = [Proposal.straight(np.full(1, float(k)), np.eye(1), 10.0) for k in range(5)]
-    numbers, fitted = iter(range(5)), []
-
-    class Scripted:
-        def drawn(self, given, proposal, seed):
-            k = next(numbers)
-            data = SimpleNamespace(hit=np.full(3, k))
-            return SimpleNamespace(data=data, reference=np.zeros(2)), proposals[k], accepted[k]
-
-    def adapted(marginal, given, around, rng):
-        fitted.append(given)
-        return Adapted(proposals[0], 0.9, 0.1), None
-
-    sampler = object.__new__(Sampler)
-    sampler._metropolis = Scripted()
-    monkeypatch.setattr(sampler, "_adapted", adapted)
-    monkeypatch.setattr(sampler, "_mode", lambda marginal, z, data, *, precise, near: (near, data))
-    marginal, around = SimpleNamespace(join=np.append), SimpleNamespace(mode=np.zeros(1))
-    first = Adapted(proposals[0], 0.8, 0.1)
-    hit, found = sampler._with_outliers(marginal, None, around, first, np.random.default_rng(0))
-    assert len(fitted) == fits
-    assert (hit == kept).all()
-    assert found.proposal is proposals[kept]
-    assert found.acceptance == accepted[kept]
