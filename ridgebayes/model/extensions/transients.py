@@ -28,9 +28,7 @@ def flares(p: Parameters, data: FitData, crab_rate: Array | None) -> Array:
     """Sd of their rate from revolution to revolution, cts/s; zero without a Crab."""
     if crab_rate is None:
         return jnp.zeros_like(data.level)
-    return (
-        p("plane.flares")[:, None] * jnp.abs(crab_rate) / 1000.0
-    )  # the cubic may be negative far from the data
+    return p("plane.flares")[:, None] * crab_rate / 1000.0
 
 
 TRANSIENTS = Extension(
