@@ -105,7 +105,8 @@ def smoothed(log_weight: NDArray) -> tuple[NDArray[np.float64], float]:
         return plain, 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         smooth, k = array_stats.psislw(-log_weight)  # takes the log of the reverse ratio
-    return (smooth, float(k)) if np.isfinite(smooth).all() else (plain, np.inf)
+    # Where it cannot fit a tail, ArviZ returns weights or a k that are no numbers, depending on its version.
+    return (smooth, float(k)) if np.isfinite(smooth).all() and not np.isnan(k) else (plain, np.inf)
 
 
 def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArray[np.float64]:
