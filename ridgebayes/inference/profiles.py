@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from ridgebayes.inference.mode import Gaussian, LogDensities
-from ridgebayes.inference.proposal import Proposal
+from ridgebayes.inference.proposal import Proposal, on_ridge
 from ridgebayes.inference.tuning import PROFILES, PROPOSAL
 
 PLACES = np.array(PROFILES.places)
@@ -42,6 +42,8 @@ def profiled(log_densities: LogDensities, around: Gaussian) -> Proposal:
     found = log_densities(np.concatenate([mode[None], off.reshape(-1, size)]))
     heights = np.nan_to_num(found[1:], nan=np.nan, neginf=np.nan).reshape(PLACES.size, size) - found[0]
     shift, spread, skew = np.array([_coordinates(along) for along in heights.T]).T
+    straight = on_ridge(skew, covariance)
+    shift, spread, skew = (np.where(straight, 0.0, x) for x in (shift, spread, skew))
     root = np.linalg.cholesky(covariance / np.outer(sd, sd))
     degrees = max(PROFILES.degrees_per_parameter * size, PROPOSAL.degrees[0])
     return Proposal(np.zeros(size), root, degrees, mode + sd * shift, sd * np.exp(spread), skew)

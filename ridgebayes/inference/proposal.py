@@ -152,6 +152,19 @@ def of_draws(x: NDArray, before: Proposal) -> Proposal | None:
     return tried[best] if likely[best] - fitted / n > before.log_density_at(x).mean() else None
 
 
+def on_ridge(skew: NDArray, covariance: NDArray) -> NDArray[np.bool_]:
+    """Tell for which parameters skewed coordinates would bend a thin, straight ridge, (parameter,).
+
+    They bend it by about `skew` sd. It is as thick as the parameter's sd given all others.
+    """
+    try:
+        precision = np.linalg.inv(covariance)
+    except np.linalg.LinAlgError:
+        return np.zeros(skew.size, bool)
+    thickness = 1.0 / np.sqrt(np.maximum(np.diag(precision) * np.diag(covariance), 1.0))
+    return np.abs(skew) > thickness
+
+
 def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
     """Fit coordinates that remove the skewness of weighted points, parameter by parameter."""
     size = x.shape[1]
@@ -173,4 +186,6 @@ def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
             skew[k] = brentq(skewness, -PROPOSAL.max_skew, PROPOSAL.max_skew, xtol=1e-3)
         else:
             skew[k] = PROPOSAL.max_skew * (1 if abs(ends[1]) < abs(ends[0]) else -1)
+    off = x - weight @ x
+    skew[on_ridge(skew, ((weight[:, None] * off).T @ off).reshape(size, size))] = 0.0
     return {"centre": centre, "spread": spread, "skew": skew}

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ridgebayes.inference.adaptation import acceptance, pareto_k
-from ridgebayes.inference.proposal import Proposal, of_draws
+from ridgebayes.inference.proposal import Proposal, of_draws, on_ridge, unskewed
 
 ROOT = np.array([[2.0, 0.0, 0.0], [0.5, 0.3, 0.0], [-1.0, 0.2, 0.7]])
 MEAN = np.array([1.0, -2.0, 30.0])
@@ -74,3 +74,26 @@ def test_draws_that_ask_for_nothing_else_are_not_fitted(rng):
     x = MEAN + rng.normal(size=(400, 3)) @ ROOT.T
     assert of_draws(x, right) is None
     assert of_draws(x, right._replace(mean=MEAN + 3.0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("correlation", "skew", "straight"),
+    [
+        (0.999, [0.2, 0.01], [True, False]),  # a ridge 0.045 sd thick
+        (0.0, [0.9, -0.9], [False, False]),
+        (1.0, [0.9, 0.9], [False, False]),  # a singular covariance tells nothing
+    ],
+)
+def test_what_would_bend_a_ridge(correlation, skew, straight):
+    sd = np.array([3.0, 0.1])
+    covariance = np.array([[1.0, correlation], [correlation, 1.0]]) * np.outer(sd, sd)
+    np.testing.assert_array_equal(on_ridge(np.array(skew), covariance), straight)
+
+
+def test_coordinates_leave_a_thin_ridge_straight(rng):
+    """Two skewed parameters along a ridge, and one beside it."""
+    along, beside = rng.gamma(8.0, size=(2, 4000))
+    x = np.column_stack([along, 2.0 * along + 0.01 * rng.normal(size=4000), beside])
+    found = unskewed(x, np.full(4000, 1 / 4000))["skew"]
+    assert found[0] == found[1] == 0.0
+    assert found[2] > 0.1
