@@ -143,6 +143,11 @@ class Truth:
         if shape.ndim == 1:
             shape = shape * spectra.crab_ageing(bands)[:, None]
         shape = self._triple("crab_shape", shape)
+        over_mission = _crab_change(shape, np.linspace(_MIDDLE - _HALF, _MIDDLE + _HALF, 41))
+        if not (np.isfinite(over_mission) & (over_mission > 0)).all():
+            raise InputError(
+                "truth: crab_shape makes the rate of the Crab zero or infinite: give smaller coefficients"
+            )
         crab_now = crab_rate * _crab_change(shape, REFERENCE_MJD)
         return Values(
             gb_fov=self._per_band("gb_fov", spectra.gb_fov),
@@ -212,4 +217,5 @@ class Truth:
 def _crab_change(shape: Floats, mjd: ArrayLike) -> Floats:
     """exp(a u + b u² + c u³), shape (N, K) for coefficients (K, 3)."""
     u = ((np.asarray(mjd, float) - _MIDDLE) / _HALF)[..., None]
-    return np.exp(shape[:, 0] * u + shape[:, 1] * u**2 + shape[:, 2] * u**3)
+    with np.errstate(over="ignore"):
+        return np.exp(shape[:, 0] * u + shape[:, 1] * u**2 + shape[:, 2] * u**3)

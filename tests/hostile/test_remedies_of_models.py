@@ -329,6 +329,11 @@ SLOW = {
             simulated(template=template(f, beyond=90.0), template_lat=25.0)(f),
         ),
     ),
+    "a Crab that becomes infinite": (
+        "crab_shape makes the rate of the Crab zero or infinite: give smaller coefficients",
+        simulated(crab_shape=(-2000.0, 0.0, 0.0)),
+        simulated(crab_shape=(-0.2, 0.0, 0.0)),
+    ),
     # the classical estimate
     "a Crab rate of a band misspelt": (
         "did you mean 'A01'",

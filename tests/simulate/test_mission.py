@@ -254,6 +254,7 @@ def test_october_2022(staring):
         ({"sigma": (0.01, -0.01, 0.01)}, "sigma must be finite and not negative"),
         ({"tau": (0.1, 0.2)}, "tau has shape"),
         ({"alpha": (np.nan, 0, 0)}, "alpha must be finite"),
+        ({"crab_shape": (-2000.0, 0.0, 0.0)}, "rate of the Crab zero or infinite"),
         ({"crab_fraction": 1.5}, "crab_fraction is 1.5: give 0 to 1"),
         ({"tracer": 0.0}, "tracer is 0"),
         ({"bands": ()}, "no energy bands"),
