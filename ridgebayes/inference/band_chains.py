@@ -136,14 +136,7 @@ class BandChains:
                 others = np.setdiff1d(np.arange(q.mean.size), at)
                 covariance = np.linalg.inv(precision[np.ix_(at, at)])
                 regression = -covariance @ precision[np.ix_(at, others)]
-                own = Proposal(
-                    q.mean[at],
-                    np.linalg.cholesky(covariance),
-                    q.degrees,
-                    q.centre[at],
-                    q.spread[at],
-                    q.skew[at],
-                )
+                own = q.of(at)._replace(root=np.linalg.cholesky(covariance))
                 found.append(_Block(at, band, others, own, regression))
         return found
 

@@ -171,7 +171,7 @@ class Metropolis:
         own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
         mean = proposal.mean.copy()
         mean[self.proposed] += self._shift(proposal, own, slope)
-        return np.asarray(state.hit), proposal._replace(mean=mean), accepted
+        return state.hit, proposal._replace(mean=mean), accepted
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the acceptance at each pace, measured by short chains one after the other."""
@@ -239,16 +239,15 @@ class Metropolis:
         here, accepted = _placed(q, q.even(theta[self.proposed]), theta, conditional), []
         for whole, some, independent, local, changed, fresh, log_uniform in zip(*moves, strict=True):
             if whole:
-                u, conditional = independent, next(ahead)
+                u = independent
                 log_ratio = float(np.subtract(*q.log_density(np.stack([here.u, u]))))
+            elif some:
+                white, log_ratio = renewed(q.white(here.u), changed, fresh)
+                u = q.mean + q.root @ white
             else:
-                if some:
-                    white, log_ratio = renewed(q.white(here.u), changed, fresh)
-                    u = q.mean + q.root @ white
-                else:
-                    u, log_ratio = here.u + local, 0.0
-                conditional = next(self._each(self._with(theta, q.skewed(u)[None]), given))
-            there = _placed(q, u, self._with(theta, q.skewed(u)), conditional)
+                u, log_ratio = here.u + local, 0.0
+            moved = self._with(theta, q.skewed(u))
+            there = _placed(q, u, moved, next(ahead if whole else self._each(moved[None], given)))
             log_ratio += there.log_density - here.log_density
             accepted.append(chance(log_ratio))
             if log_uniform < log_ratio:
@@ -274,8 +273,9 @@ class Metropolis:
         the gradient (`_slope`) with the indicators for which the proposal was fitted.
         """
         more = self._slope(given, proposal) - slope
-        by_mean = np.where(self._of_outliers, 0.0, proposal.slope(proposal.mean) * more)
-        return (proposal.root @ (proposal.root.T @ by_mean))[self.proposed]
+        by_mean = (proposal.slope(proposal.mean) * more)[self.proposed]
+        root = proposal.root[self.proposed]
+        return root @ (root.T @ by_mean)
 
     def _slope(self, given: Given, proposal: Proposal) -> NDArray:
         """Gradient at the centre of the proposal, the linear parameters held near their mean."""

@@ -186,6 +186,6 @@ def unskewed(x: NDArray, weight: NDArray) -> dict[str, NDArray]:
             skew[k] = brentq(skewness, -PROPOSAL.max_skew, PROPOSAL.max_skew, xtol=1e-3)
         else:
             skew[k] = PROPOSAL.max_skew * (1 if abs(ends[1]) < abs(ends[0]) else -1)
-    off = x - weight @ x
-    skew[on_ridge(skew, ((weight[:, None] * off).T @ off).reshape(size, size))] = 0.0
+    covariance = np.cov(x, rowvar=False, aweights=weight, ddof=0).reshape(size, size)
+    skew[on_ridge(skew, covariance)] = 0.0
     return {"centre": centre, "spread": spread, "skew": skew}

@@ -304,7 +304,7 @@ def crab_rate(p: Parameters, data: FitData) -> Array:
     for extra in opened(p):
         if extra.crab_shape:
             shape += extra.crab_shape(p, data)
-    # With the logarithm, a mission that sees the Crab a few times only has straight ridges, not curved ones.
+    # With the logarithm, ridges are straight in missions that see the Crab only a few times.
     rate = (data.crab_rate * p("crab.rate"))[:, None] * jnp.exp(shape)
     numpyro.deterministic("crab.history", rate)
     return rate
