@@ -31,7 +31,7 @@ from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.proposal import Proposal
-from ridgebayes.inference.tuning import MOVES
+from ridgebayes.inference.tuning import CHOICE, MODE, MOVES
 from ridgebayes.likelihood.design import FitData
 
 
@@ -160,18 +160,19 @@ class Metropolis:
     def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[NDArray, Proposal, float]:
         """Draw indicators of outliers by a short first chain, and move the proposal to match them.
 
+        The proposal follows every few draws, because in a long mission the outliers of a draw move the
+        posterior by many sd from where it is with the most probable outliers.
+
         Also returns the acceptance in the last block of that chain.
         """
-        state, slope, accepted = self._begun(given, proposal, [seed]), self._slope(given, proposal), 0.0
-        for number in range(MOVES.pilot_blocks):
-            state, _, found = self._block(
-                state, given, proposal, slope, MOVES.block, Pace(), [seed, 2, number]
-            )
-            accepted = float(found["acceptance_rate"].mean())
-        own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
-        mean = proposal.mean.copy()
-        mean[self.proposed] += self._shift(proposal, own, slope)
-        return state.hit, proposal._replace(mean=mean), accepted
+        state, aim = self._begun(given, proposal, [seed]), self._marginal_slope(given, proposal)
+        for number in range(MOVES.pilot_rounds + 1):
+            draws = MOVES.pilot_draws if number < MOVES.pilot_rounds else MOVES.block
+            slope = self._slope(given, proposal)
+            state, _, found = self._block(state, given, proposal, slope, draws, Pace(), [seed, 2, number])
+            given = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
+            proposal = self._recentred(proposal, given, aim)
+        return state.hit, proposal, float(found["acceptance_rate"].mean())
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the acceptance at each pace, measured by short chains one after the other."""
@@ -266,14 +267,34 @@ class Metropolis:
         vectors[..., self.proposed] = proposed
         return vectors
 
+    def _recentred(self, proposal: Proposal, given: Given, aim: NDArray) -> Proposal:
+        """Move the centre to where the gradient of the density is `aim`, by one step of Newton's method."""
+        mean = proposal.mean.copy()
+        mean[self.proposed] += self._newton(proposal, self._marginal_slope(given, proposal) - aim)
+        return proposal._replace(mean=mean)
+
+    def _marginal_slope(self, given: Given, proposal: Proposal) -> NDArray:
+        """Gradient at the centre of the proposal, the linear parameters integrated out."""
+        centre, root = proposal.skewed(proposal.mean), proposal.gaussian.root
+        if centre.size > CHOICE.max_differences:
+            return self.marginal.slopes(centre[None], given)[0]
+        steps = MODE.step * root.T
+        up, down = self.marginal.log_densities(
+            np.concatenate([centre + steps, centre - steps]), given
+        ).reshape(2, -1)
+        return np.linalg.solve(root.T, (up - down) / (2 * MODE.step))
+
     def _shift(self, proposal: Proposal, given: Given, slope: NDArray) -> NDArray:
         """Shift of the proposal that follows a change of the indicators: one step of Newton's method, in u.
 
         The shift depends on the indicators alone, so Metropolis and Hastings' rule still holds. `slope` is
         the gradient (`_slope`) with the indicators for which the proposal was fitted.
         """
-        more = self._slope(given, proposal) - slope
-        by_mean = (proposal.slope(proposal.mean) * more)[self.proposed]
+        return self._newton(proposal, self._slope(given, proposal) - slope)
+
+    def _newton(self, proposal: Proposal, gradient: NDArray) -> NDArray:
+        """One step of Newton's method from the centre of the proposal, in u."""
+        by_mean = (proposal.slope(proposal.mean) * gradient)[self.proposed]
         root = proposal.root[self.proposed]
         return root @ (root.T @ by_mean)
 
@@ -293,12 +314,14 @@ class Metropolis:
         them given the white noise, with the indicators summed over.
         """
         key_noise, key_hit, *keys = jax.random.split(jax.random.key(seed), 5)
-        noise = self._posterior.rates(z, data).draw_white_noise(key_noise, data.rate)
+        rates = self._posterior.rates(z, data)
+        noise = rates.draw_white_noise(key_noise, data.rate)
 
         def density(z: Array) -> Array:
-            rates = self._posterior.rates(z, data)
-            prior = -self._posterior.prior_potential(z, data) - rates.log_prob_of_hits()
-            return prior + rates.log_prob_of_white_noise(noise)
+            # Only the share and size of outliers are used, so compiled code computes nothing else of these.
+            there = self._posterior.rates(z, data)
+            prior = -self._posterior.prior_potential(z, data) - there.log_prob_of_hits()
+            return prior + rates.log_prob_of_white_noise(noise, there.fraction, there.size)
 
         def step(now: tuple[Array, Array], by: tuple[Array, Array]) -> tuple[Any, None]:
             shock, log_uniform = by

@@ -304,45 +304,56 @@ class Sampler:
         Given
             The data, and the mean of the linear parameters at the mode.
         """
-        if self.outliers:
-            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
-        around, given = self._mode(marginal, z, data, precise=precise)
-        for _ in range(CHOICE.outlier_rounds if self.outliers else 0):
-            likely = self._metropolis.probable(marginal.join(around.mode, given.reference), given.data)
-            if np.array_equal(likely, np.asarray(given.data.hit)):
-                break
-            z = np.asarray(marginal.join(around.mode, given.reference))
-            data = replace(data, hit=jnp.asarray(likely))
-            around, given = self._mode(marginal, z, data, precise=precise, near=around)
-        return around, given
+        guess = Gaussian(z[marginal.nonlinear], np.diag(self.posterior.scale[marginal.nonlinear]))
+        every = data.rate.size // CHOICE.thinned_cells + 1
+        if every == 1:
+            return self._settled(marginal, z, data, guess)
+        # First search with some of the revolutions of a long mission: that takes less time.
+        guess, given = self._settled(marginal, z, thinned(data, every), guess)
+        close = every <= CHOICE.max_thinning and marginal.nonlinear.size <= CHOICE.max_differences
+        near = guess._replace(root=guess.root / np.sqrt(every)) if close and not precise else None
+        z = np.asarray(marginal.join(guess.mode, given.reference))
+        return self._settled(marginal, z, data, guess, again=True, near=near)
 
-    def _mode(
-        self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool, near: Gaussian | None = None
+    def _settled(
+        self,
+        marginal: Marginal,
+        z: NDArray,
+        data: FitData,
+        guess: Gaussian,
+        *,
+        again: bool = False,
+        near: Gaussian | None = None,
     ) -> tuple[Gaussian, Given]:
-        """Find the mode of the nonlinear parameters, and the mean of the linear ones there as reference.
+        """Find the mode of the nonlinear parameters and the most probable outliers there, in turn.
 
-        Unless `precise`, the mode of a part of the revolutions is taken where it suffices to fit a proposal.
-        The search starts from `near`, the mode with slightly different outliers, if there is one.
+        The search starts from `guess`; from other shapes of the sky too, unless it is done `again` because
+        `z` is the mode of a part of the revolutions. From a mode that is `near`, Newton's method suffices.
         """
         nonlinear = marginal.nonlinear
         scale, shape = self.posterior.scale[nonlinear], self.posterior.sky_shape[nonlinear]
-        best = near or Gaussian(z[nonlinear], np.diag(scale))
-        others = [best.mode + t * scale for t in CHOICE.sky_starts] if shape.any() and not near else []
-        every = data.rate.size // CHOICE.thinned_cells + 1
-        if every > 1 and not near:
-            # First search with some of the revolutions of a long mission: that takes less time.
-            best = self._highest(marginal, marginal.given(z, thinned(data, every)), best, others, shape)
-            others = []
-        given = marginal.given(z, data)
-        few = nonlinear.size <= CHOICE.max_differences
-        if precise or not 1 < every <= CHOICE.max_thinning or not few:
-            best = self._highest(marginal, given, best, others, shape)
-        elif not near:
-            best = best._replace(root=best.root / np.sqrt(every))
-        if few:
-            best = refined(self._densities(marginal, given), best)
-        mean = marginal.conditionals(best.mode[None], given).mean[0]
-        return best, given._replace(reference=jnp.asarray(mean))
+        others = [guess.mode + t * scale for t in CHOICE.sky_starts] if shape.any() and not again else []
+        if self.outliers:
+            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
+            if again:
+                data = replace(data, hit=jnp.asarray(self._metropolis.probable(z, data)))
+        best = near or guess
+        for _ in range(1 if again else 1 + CHOICE.outlier_rounds):
+            given = marginal.given(z, data)
+            if near is None:
+                best, others = self._highest(marginal, given, best, others, shape), []
+            if nonlinear.size <= CHOICE.max_differences:
+                best = refined(self._densities(marginal, given), best)
+            mean = marginal.conditionals(best.mode[None], given).mean[0]
+            given = given._replace(reference=jnp.asarray(mean))
+            if not self.outliers:
+                break
+            z = np.asarray(marginal.join(best.mode, mean))
+            likely = self._metropolis.probable(z, data)
+            if np.array_equal(likely, np.asarray(data.hit)):
+                break
+            data = replace(data, hit=jnp.asarray(likely))
+        return best, given
 
     def _densities(self, marginal: Marginal, given: Given) -> LogDensities:
         return lambda x: marginal.log_densities(x, given, self.threads)

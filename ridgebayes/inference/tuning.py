@@ -95,7 +95,8 @@ class Moves(NamedTuple):
     block: int = 50  # draws in a block
     settling: int = 20  # draws of warm-up: chains begin at a draw of the proposal
     settling_outliers: int = 50  # the same with indicators of outliers, which take longer
-    pilot_blocks: int = 2  # blocks of the first chain, which draws indicators for the proposal
+    pilot_rounds: int = 8  # times that the proposal is moved to match drawn indicators of outliers
+    pilot_draws: int = 5  # draws between these
     tail_degrees: float = 4.0  # degrees of freedom of new values of some coordinates
     step: float = 2.4  # length of a local step times √(number of parameters) (Gelman et al. 1996)
     log_step_sd: float = 0.8  # sd of the log of that length
@@ -107,7 +108,7 @@ class BandMoves(NamedTuple):
 
     independent: float = 0.8  # share of proposals that are independent of the state of the chain
     of_band: int = 2  # proposals for each band in a draw
-    of_shared: int = 1  # proposals for shared parameters in a draw
+    of_shared: int = 3  # proposals for shared parameters in a draw
     of_slow: int = 3  # proposals along slow directions in a draw
     slow_variance: float = 0.5  # conditional over full variance below which a direction is slow
     renewed: float = 0.5  # share of slow directions that get new values at a time
@@ -133,7 +134,7 @@ class Choice(NamedTuple):
     max_refused: float = 0.1  # wanted probability that all tries for a draw are rejected
     local_acceptance: float = 0.1  # contribution of other moves to the acceptance
     cells_good: int = 200_000  # largest number of cells times tries for a good proposal
-    cells: int = 600_000  # the same for a poor proposal
+    cells: int = 400_000  # the same for a poor proposal
     shares: tuple[float, ...] = (0.35, 0.2, 0.1, 0.05)  # shares of coordinates to renew that are tried
     renewed: float = 0.7  # share of coordinates that a draw renews if some at a time are proposed
     max_renewals: int = 25  # most tries for a draw if some coordinates at a time are proposed

@@ -138,11 +138,15 @@ class Indicated(OfTerms):
         each = jnp.where(self.hit, jnp.log(fraction), jnp.log1p(-fraction))
         return jnp.where(self.filled, each, 0.0).sum()
 
-    def log_prob_of_white_noise(self, left: Array) -> Array:
-        """Log density of white noise (band, block, width), summed over indicators, up to a constant, ()."""
-        usual = -0.5 * (left**2 / self.usual_variance + jnp.log(self.usual_variance))
-        mixture = log_mixture(self.log_odds(left), self.fraction[:, None, None])
-        return jnp.where(self.filled, usual + mixture, 0.0).sum()
+    def log_prob_of_white_noise(self, left: Array, fraction: Array, size: Array) -> Array:
+        """Log density of white noise (band, block, width), summed over indicators, up to a constant, ().
+
+        `fraction` and `size` of outliers, (band,), replace those of this distribution.
+        """
+        fraction, size = fraction[:, None, None], size[:, None, None]
+        odds = log_odds(left, self.usual_variance, fraction, size)
+        # Empty cells are finite here. A product takes a third of the time of `where`.
+        return (self.filled * log_mixture(odds, fraction)).sum()
 
     def log_odds(self, left: Array) -> Array:
         """Log odds that a ScW is an outlier, given its white noise."""

@@ -136,7 +136,9 @@ def log_odds(left, variance, fraction, size):
 
 def log_mixture(odds, fraction):
     """Log of the mixture density over the density of a ScW that is not an outlier, for log odds `odds`."""
-    return jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + jax.nn.softplus(odds)
+    # As `jax.nn.softplus`, which takes six times as long because it allows for infinite odds.
+    softplus = jnp.maximum(odds, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(odds)))
+    return jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + softplus
 
 
 def _left(residual, variance, coef_sd, basis, mask, block_revolution):

@@ -16,8 +16,10 @@ from scipy import stats
 from ridgebayes import models
 from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.metropolis import Metropolis
+from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import BY_BAND, MARGINAL, METROPOLIS, Sampler
-from ridgebayes.inference.tuning import CHOICE
+from ridgebayes.inference.tuning import CHOICE, PROPOSAL
 from ridgebayes.model import components
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.sampling import meet
@@ -240,3 +242,22 @@ def test_the_posterior_is_that_of_numpyros_nuts(small_mission, three_regions, ca
         sd = b.std((0, 1))
         assert (np.abs(a.mean((0, 1)) - b.mean((0, 1))) < 4.5 * sd * np.sqrt(2 / worth)).all(), name
         np.testing.assert_allclose(a.std((0, 1)), sd, rtol=6 / np.sqrt(worth.min()), err_msg=name)
+
+
+def test_the_proposal_follows_the_outliers(small_mission, three_regions):
+    """With other outliers its centre moves to where the gradient of the density is nearly as before."""
+    posterior, made = prepared(models.regions(three_regions).with_extras("outliers"), small_mission)
+    sampler = Sampler(posterior, made.data, warmup=0)
+    z = posterior.start(jax.random.key(0), made.data)
+    around, given = sampler.mode(sampler.marginal, z, made.data)
+    metropolis, proposal = Metropolis(sampler.marginal), Proposal.about(around, PROPOSAL.guess_degrees)
+    aim = metropolis._marginal_slope(given, proposal)
+    other = np.zeros(given.data.hit.shape, bool)
+    other.flat[np.flatnonzero(made.data.filled)[::40]] = True
+    given = given._replace(data=replace(given.data, hit=other))
+
+    def left(proposal):
+        more = metropolis._marginal_slope(given, proposal) - aim
+        return np.linalg.norm((proposal.gaussian.root.T @ more)[metropolis.proposed])
+
+    assert left(metropolis._recentred(proposal, given, aim)) < 0.3 * left(proposal)

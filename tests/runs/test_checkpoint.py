@@ -114,8 +114,8 @@ def test_chains_with_outliers_are_resumed_too(data, three_regions, tmp_path, mon
     """Their state holds which ScWs are outliers. Stopped within the second chain."""
     model = models.regions(three_regions).with_extras("outliers")
     whole = sample(model, data, settings=PROPOSALS)
-    # Two blocks come before the chains, and each chain has four.
-    interrupted(monkeypatch, model, data, tmp_path / "run", MOVES.pilot_blocks + 6, PROPOSALS)
+    # The first chain has several blocks, and each chain then has four.
+    interrupted(monkeypatch, model, data, tmp_path / "run", MOVES.pilot_rounds + 1 + 6, PROPOSALS)
     same(resume(tmp_path / "run"), whole)
 
 
