@@ -56,6 +56,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say what and in which unit
 autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
+napoleon_use_param = False  # one line for parameters that share a description
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 napoleon_attr_annotations = False  # np.str_ would become a link

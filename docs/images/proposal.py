@@ -32,7 +32,7 @@ with matplotlib.style.context(STYLE, after_reset=True):
     figure = new_figure("A scale that may be zero: its density and two proposals", height_mm=75)
     ax = figure.add_subplot()
     ax.plot(z, density, label="density", color="black")
-    ax.plot(mode + sd * PLACES, at, "o", color="black", label="values that are worked out")
+    ax.plot(mode + sd * PLACES, at, "o", color="black", label="values computed", clip_on=False, zorder=5)
     ax.plot(z, norm.pdf(z, mode, sd), ":", label="Gaussian at the mode")
     ax.plot(z, np.exp(proposal.log_density_at(z[:, None])), "--", label="proposal")
     ax.set(xlabel="coordinate z of the scale", ylabel="density", xlim=(-4, 16), ylim=(0, None))

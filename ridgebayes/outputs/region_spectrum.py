@@ -120,6 +120,8 @@ REGION_SPECTRUM = Product(
     figures="png",
     exported=_exported,
     shown=(
-        Shown("spectrum", "Spectrum of the bulge, or of the first region where there is no bulge.", _figure),
+        Shown(
+            "spectrum", "Spectrum of the region that the title names: the bulge, if the sky has one.", _figure
+        ),
     ),
 )

@@ -19,7 +19,7 @@ from ridgebayes.io.atomic import whole_file
 from ridgebayes.report.checks import checks_of
 from ridgebayes.report.figures import fit_figures, product_figures
 from ridgebayes.report.verdict import Verdict
-from ridgebayes.runs.intensity import CI_PROB, CXB_NOTE
+from ridgebayes.runs.intensity import CI_PROB, CXB_NOTE, best_first
 from ridgebayes.runs.run import Run
 
 NAME = "report.html"
@@ -54,10 +54,11 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         run=run,
         record=run.record,
         simulated=run.simulated,
-        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
+        fitted=_readable(str(run.record["created"])),
+        made=_readable(datetime.datetime.now(datetime.UTC).isoformat()),
         verdicts=[_sampler(run), *_data(run), *checks.verdicts],
         way=way_to_extras(run.record.get(AUTO, ())),
-        table=_rows(run.table()) if "sky.intensity" in run.tree["posterior"] else [],
+        table=_rows(best_first(run.table())) if "sky.intensity" in run.tree["posterior"] else [],
         ci=f"{CI_PROB:.0%}",
         note=CXB_NOTE,
         product_figures=product_figures(run),
@@ -71,6 +72,10 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
     return path
+
+
+def _readable(time: str) -> str:
+    return f"{time[:10]} {time[11:16]} UTC"
 
 
 def _sampler(run: Run) -> Verdict:
@@ -120,4 +125,5 @@ def _diagnostics(run: Run) -> list[tuple[str, float, float, float]]:
 
 def _commands(run: Run) -> list[str]:
     """Commands that make this run and its report again."""
-    return [run.record["command"], command("check", run.path), command("report", run.path)]
+    program, *words = run.record["command"].split(" ")
+    return [" ".join([Path(program).name, *words]), command("check", run.path), command("report", run.path)]

@@ -13,10 +13,22 @@ from ridgebayes.runs.convergence import KEY
 from ridgebayes.runs.run import Run
 
 FOLDER = "checks"
-CAPTION = (
-    "Observed (points) and replicated data of the model (bands holding 50 % and 94 % of the replicates): "
-    "{name}."
-)
+CAPTIONS = {
+    "overview": "All statistics: data (points), and 94 % of the replicated data of the model (blue).",
+    "crab": "Residual of the Crab over the years.",
+    "distribution": "How often residuals of each size occur.",
+    "latitude": "Residual by Galactic latitude.",
+    "level": "Constants of the revolutions over the years.",
+    "longitude": "Residual near the plane by Galactic longitude.",
+    "neighbours": "Correlation of the residuals of ScWs of one revolution, by their distance in ScWs.",
+    "phase": "Residual by orbital phase.",
+    "pit": "Probability of a rate below the observed one, given the fit: uniform for a right noise model.",
+    "scatter_level": "Scatter of the residuals by rate.",
+    "scatter_years": "Scatter of the residuals over the years.",
+    "tracer": "Residual by tracer.",
+    "variable": "Scatter of half years near the plane, by Galactic longitude: flaring sources stand out.",
+}
+"""Figure of the checks → its caption. Points are data; bars hold 50 % and 94 % of the replicated data."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,10 @@ def checks_of(run: Run) -> Checked:
         ) from error
     rows.sort(key=lambda row: row[-1] == "")
     pictures = sorted(folder.glob("*.png"), key=lambda path: (path.stem != "overview", path.stem))
-    figures = [Figure(p.stem, CAPTION.format(name=p.stem.replace("_", " ")), embedded(p)) for p in pictures]
+    figures = [
+        Figure(p.stem, CAPTIONS.get(p.stem, p.stem.replace("_", " ").capitalize()), embedded(p))
+        for p in pictures
+    ]
     return Checked(
         verdicts, ("Statistic", "Band", "Observed", "Replicated (94 %)", "p", "Finding"), rows, figures
     )

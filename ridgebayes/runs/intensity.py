@@ -249,12 +249,21 @@ def main_regions(table: QTable, n: int = 6) -> QTable:
     n
         Number of regions.
     """
-    if not table.colnames:
-        return table
+    return table[np.isin(table["region"], _best(table)[:n])] if table.colnames else table
+
+
+def best_first(table: QTable) -> QTable:
+    """Sort the rows of an intensity table: best measured regions first, the bands of each together."""
+    place = {region: number for number, region in enumerate(_best(table))}
+    return table[np.argsort([place[region] for region in table["region"]], kind="stable")]
+
+
+def _best(table: QTable) -> list[str]:
+    """Names of the regions, the best measured in the first band first."""
     first = table[table["band"] == table["band"][0]]
     mean, sd = ("fov_mean", "fov_sd") if "fov_mean" in table.colnames else ("mean", "sd")
     order = np.argsort(-np.asarray(first[mean] / first[sd], float), kind="stable")
-    return table[np.isin(table["region"], first["region"][order[:n]])]
+    return [str(region) for region in first["region"][order]]
 
 
 def format_table(table: QTable, *, simulated: bool) -> str:
