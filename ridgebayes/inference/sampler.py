@@ -172,7 +172,15 @@ class Sampler:
         if self.method != NUTS and marginal.nonlinear.size > CHOICE.max_at_once:
             if self._by_band.serves(around.mode, given):
                 hit = None if given.data.hit is None else np.asarray(given.data.hit)
-                return Start(BY_BAND, reference, around, self._in_bands.fitted(around, given, rng), hit)
+                proposal = self._in_bands.fitted(around, given, rng)
+                # A short chain can lead to a higher mode that the search has missed.
+                theta = self._in_bands.ahead(given, proposal, int(rng.integers(2**31)))
+                higher = self._higher(marginal, given, around, theta)
+                if higher is not around:
+                    around, proposal = higher, self._in_bands.fitted(higher, given, rng)
+                    mean = marginal.conditionals(around.mode[None], given).mean[0]
+                    reference = np.asarray(marginal.join(around.mode, mean))
+                return Start(BY_BAND, reference, around, proposal, hit)
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
         adapted, emulator = self._adapted(marginal, given, around, rng)
@@ -357,6 +365,13 @@ class Sampler:
 
     def _densities(self, marginal: Marginal, given: Given) -> LogDensities:
         return lambda x: marginal.log_densities(x, given, self.threads)
+
+    def _higher(self, marginal: Marginal, given: Given, known: Gaussian, theta: NDArray) -> Gaussian:
+        """Return the mode found from `theta` if it is higher than the known one, otherwise that."""
+        density = self._densities(marginal, given)
+        gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
+        height = float(density(known.mode[None])[0])
+        return climb(density, known._replace(mode=theta), gradients, unless=(known, height))[0]
 
     def _highest(
         self,

@@ -110,3 +110,17 @@ def test_an_interrupted_chain_goes_on_bit_for_bit(small_mission, monkeypatch):
             np.testing.assert_array_equal(one.z, other.z)
             for name, values in one.statistics.items():
                 np.testing.assert_array_equal(values, other.statistics[name])
+
+
+def test_a_mode_that_the_search_missed_is_found(small_mission, monkeypatch):
+    """A short chain leads away from where the search ended, and a second search starts there."""
+    monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", CHOICE._replace(max_at_once=2))
+    posterior, made = prepared(models.crab().with_priors(CLOSED), few_scws(small_mission))
+    sampler = Sampler(posterior, made.data, warmup=0)
+    z = posterior.start(jax.random.key(0), made.data)
+    mode, given = sampler.mode(sampler.marginal, z, made.data)
+    aside = mode._replace(mode=mode.mode + 6.0 * np.sqrt((mode.root**2).sum(1)))
+    monkeypatch.setattr(sampler, "mode", lambda *_: (aside, given))
+    start = sampler.begin(jax.random.key(0), made.data, np.random.default_rng(0))
+    away = np.linalg.solve(mode.root, start.around.mode - mode.mode)
+    np.testing.assert_allclose(away, 0.0, atol=0.2)
