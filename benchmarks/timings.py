@@ -35,8 +35,8 @@ MODELS = (
     ("crab", ()),
 )
 HEADS = {
-    "size": ("ScWs", "revolutions", "bands", "machine", "wall time", "peak memory"),
-    "model": ("model", "extras", "machine", "wall time", "peak memory"),
+    "size": ("ScWs", "revolutions", "bands", "wall time", "peak memory"),
+    "model": ("model", "extras", "wall time", "peak memory"),
 }
 
 
@@ -106,7 +106,8 @@ def table(name: str, found: list[dict[str, Any]]) -> str:
     for row in found:
         shown = row | {"wall time": wall(row["seconds"]), "peak memory": f"{row['gib']:.1f} GiB"}
         lines.append(f"| {' | '.join(str(shown[column]) for column in head)} |")
-    return "\n".join(lines)
+    machines = "; ".join(dict.fromkeys(row["machine"] for row in found))
+    return "\n".join([*lines, "", f"Machine: {machines}."])
 
 
 def wall(seconds: float) -> str:
