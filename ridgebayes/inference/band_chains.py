@@ -103,13 +103,6 @@ class BandChains:
         warmup = settling(given.data.hit)
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
 
-    def ahead(self, given: Given, proposal: Proposal, seed: int) -> NDArray:
-        """Return the nonlinear parameters to which a short chain leads."""
-        theta = proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0])
-        parts = self._blocks(proposal)
-        ways, begun = _directions(proposal, parts), _Kept(theta, given.data.hit)
-        return self._run(begun, given, proposal, parts, ways, MOVES.block, [seed])[0].theta
-
     def fitted(self, around: Gaussian, given: Given, rng: np.random.Generator) -> Proposal:
         """Fit a proposal block by block with all others at the mode; keep the correlations between blocks."""
         theta, frame = around.mode, Proposal.about(around, PROPOSAL.gaussian_degrees)

@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
+from ridgebayes.inference.mode import differences
 from ridgebayes.inference.proposal import Proposal
-from ridgebayes.inference.tuning import CHOICE, MODE, MOVES
+from ridgebayes.inference.tuning import CHOICE, MOVES
 from ridgebayes.likelihood.design import FitData
 
 
@@ -278,11 +279,8 @@ class Metropolis:
         centre, root = proposal.skewed(proposal.mean), proposal.gaussian.root
         if centre.size > CHOICE.max_differences:
             return self.marginal.slopes(centre[None], given)[0]
-        steps = MODE.step * root.T
-        up, down = self.marginal.log_densities(
-            np.concatenate([centre + steps, centre - steps]), given
-        ).reshape(2, -1)
-        return np.linalg.solve(root.T, (up - down) / (2 * MODE.step))
+        density = lambda u: self.marginal.log_densities(centre + u @ root.T, given)  # noqa: E731
+        return np.linalg.solve(root.T, differences(density, np.zeros(centre.size)))
 
     def _shift(self, proposal: Proposal, given: Given, slope: NDArray) -> NDArray:
         """Shift of the proposal that follows a change of the indicators: one step of Newton's method, in u.

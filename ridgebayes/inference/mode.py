@@ -94,6 +94,13 @@ def _bounded(x: NDArray) -> NDArray[np.float64]:
     return np.nan_to_num(x, posinf=_NOWHERE, neginf=-_NOWHERE)
 
 
+def differences(function: LogDensities, at: NDArray) -> NDArray[np.float64]:
+    """Gradient (n,) at a vector from central differences of a function of many vectors, (m, n) → (m,)."""
+    steps = MODE.step * np.eye(at.size)
+    up, down = _bounded(function(at + np.concatenate([steps, -steps]))).reshape(2, -1)
+    return (up - down) / (2 * MODE.step)
+
+
 def climb(
     log_densities: LogDensities,
     guess: Gaussian,
@@ -122,8 +129,6 @@ def climb(
         Log density at the mode.
     """
     start, root = guess
-    steps = MODE.step * np.eye(start.size)
-    offsets = np.concatenate([steps, -steps])
 
     def objective(u: NDArray) -> float:
         found = -float(log_densities((start + root @ u)[None])[0])
@@ -136,8 +141,7 @@ def climb(
     def gradient(u: NDArray) -> NDArray:
         if slopes is not None:
             return gradients(u[None])[0]
-        up, down = _bounded(-log_densities(start + (u + offsets) @ root.T)).reshape(2, -1)
-        return (up - down) / (2 * MODE.step)
+        return differences(lambda u: -log_densities(start + u @ root.T), u)
 
     def search(u: NDArray) -> Any:
         options = {"gtol": 0.03, "maxiter": 200}

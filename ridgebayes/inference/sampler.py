@@ -38,7 +38,7 @@ from ridgebayes.inference.metropolis import Metropolis, Pace, settling
 from ridgebayes.inference.mode import Curvature, Gaussian, LogDensities, Potential, climb, laplace, refined
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
-from ridgebayes.inference.tuning import CHOICE, EMULATOR, PROPOSAL
+from ridgebayes.inference.tuning import CHOICE, EMULATOR, MOVES, PROPOSAL
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.partition import thinned
 
@@ -171,16 +171,7 @@ class Sampler:
         reference = np.asarray(marginal.join(around.mode, given.reference))
         if self.method != NUTS and marginal.nonlinear.size > CHOICE.max_at_once:
             if self._by_band.serves(around.mode, given):
-                hit = None if given.data.hit is None else np.asarray(given.data.hit)
-                proposal = self._in_bands.fitted(around, given, rng)
-                # A short chain can lead to a higher mode that the search has missed.
-                theta = self._in_bands.ahead(given, proposal, int(rng.integers(2**31)))
-                higher = self._higher(marginal, given, around, theta)
-                if higher is not around:
-                    around, proposal = higher, self._in_bands.fitted(higher, given, rng)
-                    mean = marginal.conditionals(around.mode[None], given).mean[0]
-                    reference = np.asarray(marginal.join(around.mode, mean))
-                return Start(BY_BAND, reference, around, proposal, hit)
+                return self._band_by_band(marginal, given, around, rng)
             if not self.outliers:
                 return self._some_at_a_time(given, reference, around, rng)
         adapted, emulator = self._adapted(marginal, given, around, rng)
@@ -222,6 +213,24 @@ class Sampler:
                 if off <= EMULATOR.max_error:
                     return found, emulator
         return adapt(density, first, rng, guess=together), None
+
+    def _band_by_band(
+        self, marginal: Marginal, given: Given, around: Gaussian, rng: np.random.Generator
+    ) -> Start:
+        """Fit a proposal band by band; fit it anew if a short chain leads to a higher mode."""
+        proposal = self._in_bands.fitted(around, given, rng)
+        key = jax.random.key(int(rng.integers(2**31)))
+        short = self._in_bands.chain(key, given, proposal, MOVES.block)
+        *_, last = (block for block in short if isinstance(block, Draws))
+        aside = around._replace(mode=last.z[-1, marginal.nonlinear])
+        height = float(marginal.log_densities(around.mode[None], given)[0])
+        higher, _ = self._climb(marginal, given, aside, unless=(around, height))
+        if higher is not around:
+            around, given = higher, _centred(marginal, given, higher)
+            proposal = self._in_bands.fitted(around, given, rng)
+        hit = None if given.data.hit is None else np.asarray(given.data.hit)
+        reference = np.asarray(marginal.join(around.mode, given.reference))
+        return Start(BY_BAND, reference, around, proposal, hit)
 
     def _some_at_a_time(
         self, given: Given, reference: NDArray, around: Gaussian, rng: np.random.Generator
@@ -352,11 +361,10 @@ class Sampler:
                 best, others = self._highest(marginal, given, best, others, shape), []
             if nonlinear.size <= CHOICE.max_differences:
                 best = refined(self._densities(marginal, given), best)
-            mean = marginal.conditionals(best.mode[None], given).mean[0]
-            given = given._replace(reference=jnp.asarray(mean))
+            given = _centred(marginal, given, best)
             if not self.outliers:
                 break
-            z = np.asarray(marginal.join(best.mode, mean))
+            z = np.asarray(marginal.join(best.mode, given.reference))
             likely = self._metropolis.probable(z, data)
             if np.array_equal(likely, np.asarray(data.hit)):
                 break
@@ -366,12 +374,18 @@ class Sampler:
     def _densities(self, marginal: Marginal, given: Given) -> LogDensities:
         return lambda x: marginal.log_densities(x, given, self.threads)
 
-    def _higher(self, marginal: Marginal, given: Given, known: Gaussian, theta: NDArray) -> Gaussian:
-        """Return the mode found from `theta` if it is higher than the known one, otherwise that."""
-        density = self._densities(marginal, given)
+    def _climb(
+        self,
+        marginal: Marginal,
+        given: Given,
+        guess: Gaussian,
+        *,
+        unless: tuple[Gaussian, float] | None = None,
+    ) -> tuple[Gaussian, float]:
+        """As `climb`; gradients are compiled if parameters are many."""
         gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
-        height = float(density(known.mode[None])[0])
-        return climb(density, known._replace(mode=theta), gradients, unless=(known, height))[0]
+        slopes = gradients if marginal.nonlinear.size > CHOICE.max_differences else None
+        return climb(self._densities(marginal, given), guess, slopes, unless=unless)
 
     def _highest(
         self,
@@ -382,14 +396,16 @@ class Sampler:
         shape: NDArray[np.bool_],
     ) -> Gaussian:
         """Return the highest mode found from the guess, and from it with the `shape` of each of `others`."""
-        density = self._densities(marginal, given)
-        gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
-        slopes = gradients if marginal.nonlinear.size > CHOICE.max_differences else None
-        best, height = climb(density, guess, slopes)
+        best, height = self._climb(marginal, given, guess)
         for other in others:
             aside = best._replace(mode=np.where(shape, other, best.mode))
-            best, height = climb(density, aside, slopes, unless=(best, height))
+            best, height = self._climb(marginal, given, aside, unless=(best, height))
         return best
+
+
+def _centred(marginal: Marginal, given: Given, around: Gaussian) -> Given:
+    """Take the mean of the linear parameters at the mode as their reference."""
+    return given._replace(reference=jnp.asarray(marginal.conditionals(around.mode[None], given).mean[0]))
 
 
 def _usable(adapted: Adapted) -> bool:

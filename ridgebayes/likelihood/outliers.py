@@ -136,7 +136,7 @@ def log_odds(left, variance, fraction, size):
 
 def log_mixture(odds, fraction):
     """Log of the mixture density over the density of a ScW that is not an outlier, for log odds `odds`."""
-    # As `jax.nn.softplus`, which takes six times as long because it allows for infinite odds.
+    # As `jax.nn.softplus`, which takes six times as long.
     softplus = jnp.maximum(odds, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(odds)))
     return jnp.log1p(-jnp.clip(fraction, 0.0, 1.0 - 1e-15)) + softplus
 

@@ -28,7 +28,7 @@ CAPTIONS = {
     "tracer": "Residual by tracer.",
     "variable": "Scatter of half years near the plane, by Galactic longitude: flaring sources stand out.",
 }
-"""Figure of the checks → its caption. Points are data; bars hold 50 % and 94 % of the replicated data."""
+"""Figure of the checks → its caption; its legend says what points and bars are."""
 
 
 @dataclass(frozen=True)

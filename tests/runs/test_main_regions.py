@@ -4,7 +4,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 
-from ridgebayes.runs.intensity import main_regions
+from ridgebayes.runs.intensity import best_first, main_regions
 
 
 def test_highest_flux_over_its_error_in_the_order_of_the_table():
@@ -23,6 +23,9 @@ def test_highest_flux_over_its_error_in_the_order_of_the_table():
         ("b", "A01"), ("c", "A01"), ("b", "A02"), ("c", "A02"),
     ]  # fmt: skip
     assert len(main_regions(table)) == 8
+    ordered = best_first(table)
+    assert list(ordered["region"]) == ["b", "b", "c", "c", "a", "a", "d", "d"]
+    assert list(ordered["band"]) == ["A01", "A02"] * 4
     table.rename_columns(["fov_mean", "fov_sd"], ["mean", "sd"])
     assert list(main_regions(table, 1)["region"]) == ["b", "b"]
 
