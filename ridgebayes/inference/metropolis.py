@@ -269,10 +269,17 @@ class Metropolis:
         return vectors
 
     def _recentred(self, proposal: Proposal, given: Given, aim: NDArray) -> Proposal:
-        """Move the centre to where the gradient of the density is `aim`, by one step of Newton's method."""
-        mean = proposal.mean.copy()
-        mean[self.proposed] += self._newton(proposal, self._marginal_slope(given, proposal) - aim)
-        return proposal._replace(mean=mean)
+        """Move the centre towards where the gradient of the density is `aim`, but never to a lower density.
+
+        It takes one step of Newton's method, or as much of it as leads highest. The proposal keeps its width,
+        so where the density is narrower, whole steps would lead further away each time.
+        """
+        step = np.zeros(proposal.mean.size)
+        step[self.proposed] = self._newton(proposal, self._marginal_slope(given, proposal) - aim)
+        means = proposal.mean + np.multiply.outer(MOVES.pilot_steps, np.nan_to_num(step))
+        density = self.marginal.log_densities(proposal.skewed(means), given)
+        highest = np.argmax(density + np.log(proposal.slope(means)).sum(-1))
+        return proposal._replace(mean=means[highest])
 
     def _marginal_slope(self, given: Given, proposal: Proposal) -> NDArray:
         """Gradient at the centre of the proposal, the linear parameters integrated out."""

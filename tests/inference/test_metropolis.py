@@ -261,3 +261,12 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
         return np.linalg.norm((proposal.gaussian.root.T @ more)[metropolis.proposed])
 
     assert left(metropolis._recentred(proposal, given, aim)) < 0.3 * left(proposal)
+
+    # Steps of a proposal that is far too wide would lead further away each time.
+    wide = proposal._replace(root=5.0 * proposal.root)
+    height = lambda q: sampler.marginal.log_densities(q.skewed(q.mean)[None], given)[0]  # noqa: E731
+    heights = [height(wide)]
+    for _ in range(4):
+        wide = metropolis._recentred(wide, given, aim)
+        heights.append(height(wide))
+    assert (np.diff(heights) >= 0.0).all()
