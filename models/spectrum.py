@@ -38,7 +38,7 @@ from jax import Array
 from ridgebayes.instrument import redistribution as energies
 from ridgebayes.instrument.crab_spectrum import DEG2_PER_SR
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.model import Model, components
+from ridgebayes.model import Model, components, folding
 from ridgebayes.priors import Parameter, Parameters
 from ridgebayes.sky import Sky, load
 from ridgebayes.spectra.components import cutoff as thermal
@@ -77,7 +77,7 @@ PRIORS = {
     "response.solid_angle": components.SKY["response.solid_angle"],
     **components.BACKGROUND,
     **components.CRAB,
-    **components.CRAB_SPECTRUM,
+    **folding.CRAB_SPECTRUM,
 }
 
 
@@ -100,7 +100,7 @@ def rates(p: Parameters, data: FitData, *, redistribution: str = "") -> None:
 def two_parts(p: Parameters, data: FitData, soft: Callable[[Array], Array], redistribution: str) -> None:
     """Rates for a thermal part with the photon spectrum `soft`, and the hard power law."""
     spread = energies.redistribution(redistribution) if redistribution else None
-    fold = lambda photons: components.fold(photons, data, p, spread)[:, None]  # noqa: E731
+    fold = lambda photons: folding.fold(photons, data, p, spread)[:, None]  # noqa: E731
     of_thermal, of_hard = fold(soft), fold(lambda energy: hard(energy, p("sky.index")))
     parts = of_thermal * by_starlight(p, data) + of_hard * hard_part(p, data)
     components.observe_sky(p, data, numpyro.deterministic("sky.intensity", parts / DEG2_PER_SR))

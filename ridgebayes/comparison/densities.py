@@ -18,7 +18,7 @@ from numpyro.distributions import Distribution, TransformedDistribution
 from ridgebayes.inference.compiling import compiled_quickly
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.model.components import Scaling
+from ridgebayes.model.scaling import Scaling
 
 LogLikelihood = Callable[[ArrayLike, FitData], Array]
 """Unconstrained draws (draw, parameter), data → log likelihood summed over bands, (draw, revolution)."""
@@ -39,7 +39,7 @@ def log_prior(posterior: Posterior, z: Array, data: FitData) -> dict[str, Array]
     """Return the log prior density of every parameter, name → (draw,).
 
     It is the density of the quantity that has the prior. For the sky that is intensity times Crab rate (all
-    parameters of `ridgebayes.model.components.scaled`): the density of the intensity itself contains the Crab
+    parameters of `ridgebayes.model.scaling.scaled`): the density of the intensity itself contains the Crab
     rate to the power of the number of regions, and to scale it would act as a strong prior on the Crab rate.
 
     Parameters

@@ -211,7 +211,7 @@ def _left_out(model: Model, scws: ScWTable, **how: Any) -> NDArray[np.float64]:
     groups = np.array_split(order, min(_GROUPS, order.size))
     gains = np.zeros(len(groups))
     for part in parts:
-        around, given = sampler.mode(marginal, posterior.start(jax.random.key(0), part), part, precise=True)
+        around, given = sampler.search.mode(posterior.start(jax.random.key(0), part), part, precise=True)
         cells = [part.filled, *(_without(part, group) for group in groups)]
         shown = [given._replace(data=replace(given.data, filled=some)) for some in cells]
         every, *others = (marginal.log_densities(around.mode[None], some)[0] for some in shown)

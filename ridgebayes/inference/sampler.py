@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -35,12 +35,12 @@ from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_lin
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.metropolis import Metropolis, Pace, settling
-from ridgebayes.inference.mode import Curvature, Gaussian, LogDensities, Potential, climb, laplace, refined
+from ridgebayes.inference.mode import Curvature, Gaussian, Potential, laplace
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
+from ridgebayes.inference.search import Search
 from ridgebayes.inference.tuning import CHOICE, EMULATOR, MOVES, PROPOSAL
 from ridgebayes.likelihood.design import FitData
-from ridgebayes.likelihood.partition import thinned
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +129,7 @@ class Sampler:
             self.marginal = Marginal(posterior, linear, data)
             self._metropolis, self._by_band = Metropolis(self.marginal), ByBand(self.marginal)
             self._in_bands = BandChains(self._by_band, self._metropolis)
+            self.search = Search(self.marginal, self._metropolis, self.threads)
         self._curvature = Curvature(potential or posterior.potential)
         self._nuts = Nuts(
             self.marginal.potential if self.marginal else self._curvature.potential,
@@ -167,7 +168,7 @@ class Sampler:
             nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
             reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
             return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
-        around, given = self.mode(marginal, z, data)
+        around, given = self.search.mode(z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
         if self.method != NUTS and marginal.nonlinear.size > CHOICE.max_at_once:
             if self._by_band.serves(around.mode, given):
@@ -197,14 +198,14 @@ class Sampler:
         # Where bands share the sky, its parameters can have tails that profiles do not show and draws of a
         # proposal fitted to them do not reach: adaptation then starts with a wide guess.
         together = given.data.rate.shape[0] > 1
-        density = self._densities(marginal, given)
+        density = self.search.densities(given)
         first = Proposal.about(around, PROPOSAL.guess_degrees) if together else profiled(density, around)
         if not self.outliers and self.method != NUTS and serves(given.data.rate.size, around.mode.size):
             exact = lambda thetas: marginal.conditionals(thetas, given, self.threads)  # noqa: E731
             emulator = fitted(exact, first, np.asarray(given.reference), rng)
             if emulator is not None:
                 emulated = given._replace(emulator=emulator)
-                found = adapt(self._densities(marginal, emulated), first, rng, guess=together)
+                found = adapt(self.search.densities(emulated), first, rng, guess=together)
                 u = found.proposal.draw(rng, EMULATOR.checked)
                 thetas = found.proposal.skewed(u)
                 log_proposal = found.proposal.log_density_at(thetas)
@@ -224,9 +225,9 @@ class Sampler:
         *_, last = (block for block in short if isinstance(block, Draws))
         aside = around._replace(mode=last.z[-1, marginal.nonlinear])
         height = float(marginal.log_densities(around.mode[None], given)[0])
-        higher, _ = self._climb(marginal, given, aside, unless=(around, height))
+        higher, _ = self.search.climb(given, aside, unless=(around, height))
         if higher is not around:
-            around, given = higher, _centred(marginal, given, higher)
+            around, given = higher, self.search.centred(given, higher)
             proposal = self._in_bands.fitted(around, given, rng)
         hit = None if given.data.hit is None else np.asarray(given.data.hit)
         reference = np.asarray(marginal.join(around.mode, given.reference))
@@ -297,115 +298,6 @@ class Sampler:
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0
         return with_linear(blocks, self.marginal, given, seed, done)
-
-    def mode(
-        self, marginal: Marginal, z: NDArray, data: FitData, *, precise: bool = False
-    ) -> tuple[Gaussian, Given]:
-        """Find the mode of the nonlinear parameters of a part, together with its most probable outliers.
-
-        Parameters
-        ----------
-        marginal
-            The density of the nonlinear parameters.
-        z
-            Unconstrained vector to start from, (parameter,).
-        data
-            Data of the part.
-        precise
-            Use all revolutions, even where some of them give the mode well enough to fit a proposal.
-
-        Returns
-        -------
-        Gaussian
-            Gaussian approximation for the nonlinear parameters.
-        Given
-            The data, and the mean of the linear parameters at the mode.
-        """
-        guess = Gaussian(z[marginal.nonlinear], np.diag(self.posterior.scale[marginal.nonlinear]))
-        every = data.rate.size // CHOICE.thinned_cells + 1
-        if every == 1:
-            return self._settled(marginal, z, data, guess)
-        # First search with some of the revolutions of a long mission: that takes less time.
-        guess, given = self._settled(marginal, z, thinned(data, every), guess)
-        close = every <= CHOICE.max_thinning and marginal.nonlinear.size <= CHOICE.max_differences
-        near = guess._replace(root=guess.root / np.sqrt(every)) if close and not precise else None
-        z = np.asarray(marginal.join(guess.mode, given.reference))
-        return self._settled(marginal, z, data, guess, again=True, near=near)
-
-    def _settled(
-        self,
-        marginal: Marginal,
-        z: NDArray,
-        data: FitData,
-        guess: Gaussian,
-        *,
-        again: bool = False,
-        near: Gaussian | None = None,
-    ) -> tuple[Gaussian, Given]:
-        """Find the mode of the nonlinear parameters and the most probable outliers there, in turn.
-
-        The search starts from `guess`; from other shapes of the sky too, unless it is done `again` because
-        `z` is the mode of a part of the revolutions. From a mode that is `near`, Newton's method suffices.
-        """
-        nonlinear = marginal.nonlinear
-        scale, shape = self.posterior.scale[nonlinear], self.posterior.sky_shape[nonlinear]
-        others = [guess.mode + t * scale for t in CHOICE.sky_starts] if shape.any() and not again else []
-        if self.outliers:
-            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
-            if again:
-                data = replace(data, hit=jnp.asarray(self._metropolis.probable(z, data)))
-        best = near or guess
-        for _ in range(1 if again else 1 + CHOICE.outlier_rounds):
-            given = marginal.given(z, data)
-            if near is None:
-                best, others = self._highest(marginal, given, best, others, shape), []
-            if nonlinear.size <= CHOICE.max_differences:
-                best = refined(self._densities(marginal, given), best)
-            given = _centred(marginal, given, best)
-            if not self.outliers:
-                break
-            z = np.asarray(marginal.join(best.mode, given.reference))
-            likely = self._metropolis.probable(z, data)
-            if np.array_equal(likely, np.asarray(data.hit)):
-                break
-            data = replace(data, hit=jnp.asarray(likely))
-        return best, given
-
-    def _densities(self, marginal: Marginal, given: Given) -> LogDensities:
-        return lambda x: marginal.log_densities(x, given, self.threads)
-
-    def _climb(
-        self,
-        marginal: Marginal,
-        given: Given,
-        guess: Gaussian,
-        *,
-        unless: tuple[Gaussian, float] | None = None,
-    ) -> tuple[Gaussian, float]:
-        """As `climb`; gradients are compiled if parameters are many."""
-        gradients = lambda x: marginal.slopes(x, given, self.threads)  # noqa: E731
-        slopes = gradients if marginal.nonlinear.size > CHOICE.max_differences else None
-        return climb(self._densities(marginal, given), guess, slopes, unless=unless)
-
-    def _highest(
-        self,
-        marginal: Marginal,
-        given: Given,
-        guess: Gaussian,
-        others: Sequence[NDArray],
-        shape: NDArray[np.bool_],
-    ) -> Gaussian:
-        """Return the highest mode found from the guess, and from it with the `shape` of each of `others`."""
-        best, height = self._climb(marginal, given, guess)
-        for other in others:
-            aside = best._replace(mode=np.where(shape, other, best.mode))
-            best, height = self._climb(marginal, given, aside, unless=(best, height))
-        return best
-
-
-def _centred(marginal: Marginal, given: Given, around: Gaussian) -> Given:
-    """Take the mean of the linear parameters at the mode as their reference."""
-    return given._replace(reference=jnp.asarray(marginal.conditionals(around.mode[None], given).mean[0]))
 
 
 def _usable(adapted: Adapted) -> bool:

@@ -111,7 +111,7 @@ class FitData:
     energy: Annotated[Array, "band node"]
     """Energies in each band, keV."""
     fold: Annotated[Array, "band node"]
-    """Weights that fold photons (ph/cm²/s/keV) at these energies into mCrab (`components.fold`)."""
+    """Weights that fold photons (ph/cm²/s/keV) at these energies into mCrab (`folding.fold`)."""
     stars: Annotated[Array, "region"]
     """Starlight in the core of each region over that of the brightest region."""
     template: Annotated[Array, "template region"]

@@ -6,8 +6,7 @@ every revolution times fixed columns (see `ridgebayes.likelihood.linear_terms`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,18 +14,14 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
-from numpyro.distributions.transforms import AffineTransform
-from numpyro.primitives import Messenger
 
-from ridgebayes.errors import InputError
-from ridgebayes.instrument.crab_spectrum import CRAB as CRAB_PHOTONS
-from ridgebayes.instrument.redistribution import Redistribution, mcrab_weights
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.linear_terms import Indicated, Term, Terms, TermsNormal, total
 from ridgebayes.likelihood.revolution import revolution_terms
 from ridgebayes.model.extensions import opened
 from ridgebayes.model.extensions.base import Noise
 from ridgebayes.model.processes import gaussian_process
+from ridgebayes.model.scaling import scaled
 from ridgebayes.priors import Parameter, Parameters
 
 SKY = {
@@ -103,15 +98,6 @@ TRACER_BANDS = {
     ),
 }
 
-CRAB_SPECTRUM = {
-    "crab_spectrum.norm": Parameter(1.0, "", (), "photons of the Crab at 50 keV over those that are assumed"),
-    "crab_spectrum.tilt": Parameter(
-        0.0, "", (), "photon index of the Crab less the one that is assumed", nonlinear=True
-    ),
-}
-"""Uncertainty of the spectrum of the Crab; fixed at the assumed spectrum unless a prior is given."""
-CRAB_PIVOT_KEV = 50.0
-
 COEFFICIENTS = {
     "background.coefficients": Parameter(
         dist.Normal(0.0, 1.0),
@@ -131,75 +117,6 @@ def drift(p: Parameters, data: FitData) -> Array:
     return gaussian_process(
         p("background.drift"), sd, length, data.drift_frequency, data.drift_basis, smoothness=2.5
     )
-
-
-class scaled(Messenger):
-    """Context in which the prior of one parameter is scaled: ``with scaled(name, sd): p(name)``.
-
-    For a parameter whose spread is another parameter. The parameter itself is sampled, not its ratio to the
-    spread: if data constrain it well, only then is the posterior nearly round. NumPyro's reparametrisations
-    (`LocScaleReparam`, `TransformReparam`) go the other way, from a parameter to its ratio.
-
-    Parameters
-    ----------
-    name
-        The parameter; its declared prior is that of its ratio to `sd`.
-    sd
-        Factor, of a shape that broadcasts to that of the parameter.
-
-    Examples
-    --------
-    >>> import numpyro
-    >>> import numpyro.distributions as dist
-    >>> from numpyro.handlers import substitute, trace
-    >>> from ridgebayes.model.components import scaled
-    >>> with trace() as sites, substitute(data={"flux": 0.0}), scaled("flux", 3.0):
-    ...     _ = numpyro.sample("flux", dist.Normal(0.0, 1.0))
-    >>> sites["flux"]["fn"].transforms[0].scale
-    Array(3., dtype=float64)
-    """
-
-    def __init__(self, name: str, sd: ArrayLike) -> None:
-        super().__init__(None)
-        self.name, self.sd = name, sd
-
-    def process_message(self, msg: dict[str, Any]) -> None:
-        """Put the factor into the distribution of the site."""
-        if msg["type"] == "sample" and msg["name"] == self.name:
-            fn, sd = msg["fn"], jnp.asarray(self.sd)
-            # Where the parameter is shared along an axis, the factor is the geometric mean along it.
-            shape = fn.batch_shape + fn.event_shape
-            shared = tuple(k for k in range(-sd.ndim, 0) if shape[k] == 1)
-            sd = jnp.exp(jnp.log(sd).mean(shared, keepdims=True))
-            msg["fn"] = dist.TransformedDistribution(fn, Scaling(0.0, sd, _of_each(fn.support)))
-
-
-class Scaling(AffineTransform):
-    """Multiplication by positive factors, which keeps the support: real or positive numbers.
-
-    Examples
-    --------
-    >>> from numpyro.distributions import HalfNormal, TransformedDistribution, constraints
-    >>> from ridgebayes.model.components import Scaling
-    >>> flux = TransformedDistribution(HalfNormal(1.0), Scaling(0.0, 3.0, domain=constraints.positive))
-    >>> flux.support
-    Positive(lower_bound=0.0)
-    """
-
-    @property
-    def codomain(self) -> Any:
-        """Support of the products."""
-        return self.domain
-
-
-def _of_each(support: Any) -> Any:
-    """Support of each element of a parameter."""
-    while isinstance(support, dist.constraints.independent):
-        support = support.base_constraint
-    positive = getattr(support, "lower_bound", None) == 0.0 and not hasattr(support, "upper_bound")
-    if support is dist.constraints.real or positive:
-        return support
-    raise InputError("the prior of a sky must allow any number, or any positive one")
 
 
 def measured(p: Parameters, name: str, sd: ArrayLike = 1.0) -> Array:
@@ -336,73 +253,6 @@ def beside_diffuse(p: Parameters, data: FitData) -> Array:
     """Return the intensity that extras add, mCrab/deg²: (band, region), or 0.0 without extras."""
     added = [extra.intensity(p, data) for extra in opened(p) if extra.intensity]
     return sum(added, jnp.zeros(()))
-
-
-def fold(
-    photons: Callable[[Array], Array],
-    data: FitData,
-    p: Parameters | None = None,
-    redistribution: Redistribution | None = None,
-) -> Array:
-    """Fold a photon spectrum into the bands: its photons in a band over those of 1 mCrab, (band,) mCrab.
-
-    The Crab is `ridgebayes.instrument.crab_spectrum.CRAB`.
-
-    Parameters
-    ----------
-    photons
-        Function of energies (band, node) in keV that returns ph/cm²/s/keV of the same shape.
-    data
-        Arrays of the fit.
-    p
-        Parameters, among them those of `CRAB_SPECTRUM`; by default the Crab has the assumed spectrum.
-    redistribution
-        Energy redistribution of the detector. By default there is none, and the efficiency is constant within
-        a band.
-
-    Examples
-    --------
-    >>> import ridgebayes as rb
-    >>> from ridgebayes.instrument.crab_spectrum import CRAB
-    >>> from ridgebayes.likelihood.design import prepare
-    >>> from ridgebayes.model.components import fold
-    >>> data = prepare(rb.read_scws("mission.fits"), rb.sky.load("example").select("bulge")).data
-    >>> fold(CRAB.photons, data).round(1)  # the Crab itself, mCrab in each band
-    Array([1000., 1000.], dtype=float64)
-    """
-    if redistribution is None:
-        energy, weight = data.energy, data.fold
-    else:
-        energy = jnp.asarray(redistribution.energy)[None]
-        weight = mcrab_weights(redistribution, data.e_min, data.e_max, CRAB_PHOTONS)
-    folded = (photons(energy) * weight).sum(-1)
-    if p is None:
-        return folded
-    of_crab = weight * energy**-CRAB_PHOTONS.index  # the default has no break
-    share = of_crab / of_crab.sum(-1, keepdims=True)
-    return folded / crab_change(p("crab_spectrum.norm"), p("crab_spectrum.tilt"), energy, share)
-
-
-def crab_change(norm: Array, tilt: Array, energy: ArrayLike, weight: ArrayLike) -> Array:
-    """Return photons of the Crab in each band over those of the assumed spectrum, (band,).
-
-    Parameters
-    ----------
-    norm, tilt
-        Parameters of `CRAB_SPECTRUM`.
-    energy, weight
-        Energies, keV, and share of the photons of the assumed Crab at each, (band, node).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from ridgebayes.model.components import crab_change
-    >>> energy, weight = np.array([[30.0, 50.0], [90.0, 150.0]]), np.full((2, 2), 0.5)
-    >>> crab_change(1.0, 0.1, energy, weight).round(3)  # a softer Crab
-    Array([1.026, 0.919], dtype=float64)
-    """
-    at = jnp.asarray(energy) / CRAB_PIVOT_KEV
-    return norm * (jnp.asarray(weight) * at**-tilt).sum(-1)
 
 
 def _exposure(p: Parameters, data: FitData) -> tuple[Array, Array]:

@@ -1,13 +1,12 @@
 """Priors: parameters of models, priors as text, files of priors."""
 
+from ridgebayes.priors.files import priors_toml, read_priors
 from ridgebayes.priors.parameters import (
     Parameter,
     Parameters,
     Shared,
     format_parameters,
     parameter_rows,
-    priors_toml,
-    read_priors,
     with_priors,
 )
 from ridgebayes.priors.text import describe, parse_prior, spell

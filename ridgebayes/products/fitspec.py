@@ -18,7 +18,7 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR, CrabSpectrum, mean_energy
 from ridgebayes.instrument.redistribution import Redistribution
 from ridgebayes.markup import marked
-from ridgebayes.model.components import CRAB_SPECTRUM
+from ridgebayes.model.folding import CRAB_SPECTRUM
 from ridgebayes.priors import describe, with_priors
 from ridgebayes.products import spectrum as spectra
 from ridgebayes.products.skydraws import exposures, shape_draws

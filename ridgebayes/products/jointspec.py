@@ -12,7 +12,8 @@ import numpy as np
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
 from ridgebayes.instrument.redistribution import redistribution
-from ridgebayes.model.components import CRAB_SPECTRUM, departure_scale
+from ridgebayes.model.components import departure_scale
+from ridgebayes.model.folding import CRAB_SPECTRUM
 from ridgebayes.priors import Parameter
 from ridgebayes.products.fitspec import RegionFit, check_stated, region_spectrum
 from ridgebayes.products.skydraws import exposures, parameter_draws, shapes, solid_angle

@@ -32,7 +32,7 @@ from ridgebayes.inference.mixing import JUDGED, mixed
 from ridgebayes.inference.settings import TIMES
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
 from ridgebayes.instrument.redistribution import Redistribution, check_bands, mcrab_weights
-from ridgebayes.model.components import CRAB_SPECTRUM, crab_change
+from ridgebayes.model.folding import CRAB_SPECTRUM, crab_change
 from ridgebayes.priors import Parameter, Parameters, Shared, describe
 from ridgebayes.spectra.components import Component, photons
 from ridgebayes.typing import Floats

@@ -249,7 +249,7 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
     posterior, made = prepared(models.regions(three_regions).with_extras("outliers"), small_mission)
     sampler = Sampler(posterior, made.data, warmup=0)
     z = posterior.start(jax.random.key(0), made.data)
-    around, given = sampler.mode(sampler.marginal, z, made.data)
+    around, given = sampler.search.mode(z, made.data)
     metropolis, proposal = Metropolis(sampler.marginal), Proposal.about(around, PROPOSAL.guess_degrees)
     aim = metropolis._marginal_slope(given, proposal)
     other = np.zeros(given.data.hit.shape, bool)

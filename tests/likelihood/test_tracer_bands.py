@@ -105,7 +105,7 @@ def found_at_mode(table, sky):
     data = prepared.data.band(0)
     posterior = Posterior(model, data)
     sampler = Sampler(posterior, data, warmup=0)
-    around, given = sampler.mode(sampler.marginal, posterior.start(jax.random.key(0), data), data)
+    around, given = sampler.search.mode(posterior.start(jax.random.key(0), data), data)
     at = sampler.marginal.conditionals(around.mode[None], given)
     sd = np.sqrt(np.diag(np.linalg.inv(at.factor[0] @ at.factor[0].T)))
     linear = sampler.marginal.linear

@@ -8,7 +8,7 @@ from scipy import integrate
 from ridgebayes import models, sample
 from ridgebayes.instrument.crab_spectrum import CRAB
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.model import components
+from ridgebayes.model import folding
 from ridgebayes.models.spectrum import hard, thermal
 from tests.helpers.starry_sky import TRUE, band_intensity
 
@@ -20,7 +20,7 @@ def data(starry_mission, three_regions):
 
 @pytest.mark.parametrize("temperature", [4.0, 9.0, 40.0])
 def test_fold_of_the_thermal_part(data, starry_mission, temperature):
-    found = components.fold(lambda e: thermal(e, jnp.asarray(temperature)), data)
+    found = folding.fold(lambda e: thermal(e, jnp.asarray(temperature)), data)
     wanted = [
         integrate.quad(lambda e: np.exp((35 - e) / temperature) / (35 * e), b.e_min, b.e_max, epsabs=0)[0]
         / (integrate.quad(CRAB.photons, b.e_min, b.e_max, epsabs=0)[0] / 1000)
@@ -30,14 +30,14 @@ def test_fold_of_the_thermal_part(data, starry_mission, temperature):
 
 
 def test_fold_of_the_hard_part_and_of_the_crab(data, starry_mission):
-    found = components.fold(lambda e: hard(e, jnp.asarray(1.55)), data)
+    found = folding.fold(lambda e: hard(e, jnp.asarray(1.55)), data)
     wanted = [
         integrate.quad(lambda e: (e / 60) ** -1.55 / 60**2, b.e_min, b.e_max, epsabs=0)[0]
         / (integrate.quad(CRAB.photons, b.e_min, b.e_max, epsabs=0)[0] / 1000)
         for b in starry_mission.bands
     ]
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
-    crab = components.fold(lambda e: CRAB.norm * e**-CRAB.index, data)
+    crab = folding.fold(lambda e: CRAB.norm * e**-CRAB.index, data)
     np.testing.assert_allclose(crab, 1000.0, rtol=1e-12)
 
 

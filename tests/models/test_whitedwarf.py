@@ -10,7 +10,7 @@ from ridgebayes import InputError, sample, simulate
 from ridgebayes.instrument.crab_spectrum import CRAB, DEG2_PER_SR
 from ridgebayes.instrument.redistribution import redistribution
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.model import components
+from ridgebayes.model import folding
 from ridgebayes.models.spectrum import hard
 from ridgebayes.models.whitedwarf import thermal, whitedwarf
 from ridgebayes.priors import Parameters, with_priors
@@ -42,8 +42,8 @@ def mission(three_regions):
 
 def test_fold_against_a_fresh_column(mission, three_regions):
     data = prepare(mission, three_regions).data
-    found = components.fold(lambda e: thermal(e, jnp.asarray(TRUE["mass"])), data)
-    found = found * TRUE["thermal"] + components.fold(
+    found = folding.fold(lambda e: thermal(e, jnp.asarray(TRUE["mass"])), data)
+    found = found * TRUE["thermal"] + folding.fold(
         lambda e: hard(e, jnp.asarray(TRUE["index"])), data
     ) * TRUE["hard"]  # fmt: skip
     wanted = [band_intensity(band) for band in mission.bands]
@@ -65,17 +65,17 @@ def test_fold_with_a_redistribution_and_another_crab(mission, three_regions):
     spread = redistribution("fwhm=0.15")
     edges = np.array([[b.e_min for b in mission.bands], [b.e_max for b in mission.bands]])
     energy, weight = fitting.fold(edges, CRAB, redistribution=spread)
-    found = components.fold(lambda e: thermal(e, mass), data, None, spread)
+    found = folding.fold(lambda e: thermal(e, mass), data, None, spread)
     np.testing.assert_allclose(found, (thermal(energy, mass) * weight).sum(-1), rtol=1e-6)
     # A Crab that is 10 % brighter at 50 keV and steeper by 0.2.
-    fixed = with_priors(components.CRAB_SPECTRUM, {"crab_spectrum.norm": 1.1, "crab_spectrum.tilt": 0.2})
-    changed = components.fold(lambda e: thermal(e, mass), data, Parameters(fixed, {}))
+    fixed = with_priors(folding.CRAB_SPECTRUM, {"crab_spectrum.norm": 1.1, "crab_spectrum.tilt": 0.2})
+    changed = folding.fold(lambda e: thermal(e, mass), data, Parameters(fixed, {}))
     over = [
         integrate.quad(lambda e: CRAB.photons(e) * 1.1 * (e / 50) ** -0.2, *pair)[0]
         / integrate.quad(CRAB.photons, *pair)[0]
         for pair in edges.T
     ]
-    plain = np.asarray(components.fold(lambda e: thermal(e, mass), data))
+    plain = np.asarray(folding.fold(lambda e: thermal(e, mass), data))
     np.testing.assert_allclose(changed, plain / over, rtol=1e-6)
 
 
@@ -91,7 +91,7 @@ def test_the_model_takes_a_redistribution_and_records_it(mission, three_regions)
     spread = whitedwarf(three_regions, redistribution="fwhm=0.15")
     assert spread.options == {"redistribution": "fwhm=0.15,at=60,power=-0.5"}
     ratio = intensity(spread) / intensity(whitedwarf(three_regions))
-    one = [components.fold(lambda e: thermal(e, jnp.asarray(0.65)), data, None, s)
+    one = [folding.fold(lambda e: thermal(e, jnp.asarray(0.65)), data, None, s)
            for s in (redistribution("fwhm=0.15"), None)]  # fmt: skip
     np.testing.assert_allclose(ratio, np.tile((one[0] / one[1])[:, None], 3), rtol=1e-6)
     assert (np.abs(ratio - 1) > 1e-3).any()

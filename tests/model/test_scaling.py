@@ -10,7 +10,7 @@ from numpyro import handlers
 from scipy import stats
 
 from ridgebayes.errors import InputError
-from ridgebayes.model.components import scaled
+from ridgebayes.model.scaling import scaled
 
 SD = np.array([[2.0], [0.5]])
 
