@@ -12,8 +12,11 @@ import unicodedata
 from collections.abc import Iterable
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
+_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_HUGE_PAGES = "glibc.malloc.hugetlb"
 _UNGUARDED = 77  # exit code of a worker that began to run the script that started it
 _LIKE = "–- —- −- …... ×x ·* ±+/- ≈~ ≤<= ≥>= σsigma τtau ρrho χchi µu μu √sqrt →-> ∞inf ’' ‘' “\" ”\" █# ▏|"
 _ASCII = {pair[0]: pair[1:] for pair in _LIKE.split()} | {"°": " deg"}
@@ -45,13 +48,41 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def in_utf8() -> None:
-    """Begin the command again in Python's UTF-8 mode where the locale cannot hold every name of a file."""
+def begin_again(*, large: bool = False) -> None:
+    """Begin the command again where it needs a variable that is read only when a process starts.
+
+    Parameters
+    ----------
+    large
+        Whether the command computes with large arrays.
+    """
+    changed = _for_utf8() | (_for_huge_pages() if large else {})
+    if changed:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | changed)
+
+
+def _for_utf8() -> dict[str, str]:
+    """Variables for Python's UTF-8 mode, where the locale cannot hold every name of a file."""
     if sys.flags.utf8_mode or codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8":
-        return
+        return {}
     shown = getattr(sys.stdout, "encoding", None) or "ascii"  # the terminal stays what it is
-    changed = {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or shown}
-    os.execve(sys.executable, [sys.executable, "-m", "ridgebayes", *sys.argv[1:]], os.environ | changed)
+    return {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or shown}
+
+
+def _for_huge_pages() -> dict[str, str]:
+    """Variables with which malloc of the GNU C library asks Linux for huge pages, where it has to be asked.
+
+    Each density of a long mission allocates more than 100 MB, and with pages of 4 kB that takes as long as
+    the computation.
+    """
+    known = os.environ.get("GLIBC_TUNABLES", "")
+    try:
+        asks = "[madvise]" in _PAGES.read_text()
+    except OSError:
+        return {}
+    if not asks or _HUGE_PAGES in known:
+        return {}
+    return {"GLIBC_TUNABLES": ":".join(filter(None, [known, f"{_HUGE_PAGES}=1"]))}
 
 
 def for_commands() -> None:

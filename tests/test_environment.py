@@ -122,6 +122,37 @@ def test_terminals_and_locales(variables, table):
     assert (table.parent / "näme.csv").is_file()
 
 
+@pytest.mark.parametrize(
+    ("kernel", "known", "begun_with"),
+    [
+        ("always [madvise] never", "", "glibc.malloc.hugetlb=1"),
+        ("always [madvise] never", "glibc.malloc.check=1", "glibc.malloc.check=1:glibc.malloc.hugetlb=1"),
+        ("always [madvise] never", "glibc.malloc.hugetlb=0", None),  # the user has decided
+        ("[always] madvise never", "", None),
+        ("always madvise [never]", "", None),
+        (None, "", None),  # not Linux
+    ],
+)
+def test_commands_begin_again_where_huge_pages_must_be_asked_for(
+    kernel, known, begun_with, tmp_path, monkeypatch
+):
+    if kernel is not None:
+        (tmp_path / "enabled").write_text(kernel)
+    begun = []
+    monkeypatch.setattr(environment, "_PAGES", tmp_path / "enabled")
+    monkeypatch.setattr(environment, "_for_utf8", dict)
+    monkeypatch.setattr(os, "execve", lambda *call: begun.append(call))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "ridgebayes", "fit", "a.fits"])
+    monkeypatch.setenv("GLIBC_TUNABLES", known)
+    environment.begin_again(large=True)
+    again = [(argv, variables["GLIBC_TUNABLES"]) for _, argv, variables in begun]
+    expected = [sys.executable, "-m", "ridgebayes", "fit", "a.fits"], begun_with
+    assert again == ([expected] if begun_with else [])
+    begun.clear()
+    environment.begin_again()
+    assert not begun
+
+
 def test_letters_are_spelt_where_a_terminal_lacks_them():
     assert "25–60 keV ± 3° ≥ σ²…".encode("ascii", "ridgebayes.plain") == b"25-60 keV +/- 3 deg >= sigma2..."
     assert "é☃".encode("latin-1", "ridgebayes.plain") == "é?".encode("latin-1")

@@ -37,11 +37,19 @@ from ridgebayes.cli.commands.simulate import simulate
 from ridgebayes.cli.ending import warnings_in_a_line
 from ridgebayes.cli.products import command_of
 from ridgebayes.cli.wording import in_options, options_of
-from ridgebayes.environment import for_commands, import_problem, in_utf8, platform_problem, settings_problem
+from ridgebayes.environment import (
+    begin_again,
+    for_commands,
+    import_problem,
+    platform_problem,
+    settings_problem,
+)
 from ridgebayes.errors import InputError, nearest
 from ridgebayes.outputs import PRODUCTS
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+_SAMPLING = {"fit", "resume", "update", "check", "loo", "compare", "sbc", "campaign", "bench"}
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -76,7 +84,7 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         if not args and kwargs.get("args") is None:  # not called from Python
-            in_utf8()
+            begin_again(large=not _SAMPLING.isdisjoint(sys.argv))
         for_commands()
         return super().main(*args, **kwargs)
 
