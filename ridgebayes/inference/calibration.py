@@ -46,6 +46,8 @@ from ridgebayes.parallel.cores import in_threads
 MIN_REVOLUTIONS = 150
 """Fewest revolutions for a calibration: on clean simulated missions the calibrated sd is 0.97 of the
 posterior's with 300 revolutions, and 0.8 with 76."""
+DRAWS_PER_PARAMETER = 3
+"""Fewest draws over parameters: fewer do not determine the covariance that whitens them."""
 _MOST_DRAWS = 1000
 """Most draws whose likelihood is computed: the calibrated sd is off by 2 %, with 400 draws by 5 %."""
 SERIES = 1 / 2, 3 / 8, 5 / 16

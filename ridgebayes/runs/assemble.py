@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ridgebayes.environment import peak_memory_gib
-from ridgebayes.inference.calibration import MIN_REVOLUTIONS, Calibrator
+from ridgebayes.inference.calibration import DRAWS_PER_PARAMETER, MIN_REVOLUTIONS, Calibrator
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
 from ridgebayes.likelihood.design import FitData, Prepared
@@ -85,7 +85,7 @@ def build_run(
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
         "prior": _prior(model, prepared.data, posterior, parts, settings.seed),
     }
-    calibration = not_calibrated(model, prepared)
+    calibration = not_calibrated(model, prepared) or few_draws(z)
     if not calibration:
         moved = Calibrator(posterior, device.workers).moved(z, parts)
         groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)
@@ -137,6 +137,12 @@ def not_calibrated(model: Model, prepared: Prepared) -> str:
     if revolutions < MIN_REVOLUTIONS:
         return f"none: {revolutions} revolutions are fitted, at least {MIN_REVOLUTIONS} are needed"
     return ""
+
+
+def few_draws(z: NDArray) -> str:
+    """Return why draws (part, chain, draw, parameter) are too few to calibrate; empty if they suffice."""
+    draws, least = z.shape[1] * z.shape[2], DRAWS_PER_PARAMETER * z.shape[3]
+    return f"none: {draws} draws, at least {least} are needed" if draws < least else ""
 
 
 def _named_draws(

@@ -14,6 +14,7 @@ from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.settings import resolve_device
 from ridgebayes.likelihood.design import prepare
+from ridgebayes.runs.assemble import few_draws
 from ridgebayes.table.formats import write_scws
 
 
@@ -172,3 +173,9 @@ def test_chains_of_the_explicit_model_agree(small_mission, three_regions):
         assert ess.min() > 100, name
         error = np.sqrt((a.var(("chain", "draw")) + b.var(("chain", "draw"))) / ess)
         assert (np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))) < 4 * error).all(), name
+
+
+def test_few_draws_are_not_calibrated():
+    """A covariance of 72 parameters needs more than 60 draws."""
+    assert few_draws(np.zeros((3, 1, 60, 72))) == "none: 60 draws, at least 216 are needed"
+    assert not few_draws(np.zeros((3, 4, 54, 72)))
