@@ -140,7 +140,7 @@ class Metropolis:
         else:
             theta, log_density, mean, factor, *hit = after.state
             state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
-        slope = None if given.data.hit is None else self._slope(given, proposal)
+        slope = self._first_slope(given, proposal)
         take = lambda state, n, seed: self._block(state, given, proposal, slope, n, pace, seed)  # noqa: E731
         warmup = settling(given.data.hit)
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
@@ -177,9 +177,10 @@ class Metropolis:
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the acceptance at each pace, measured by short chains one after the other."""
-        state, accepted = self._begun(given, proposal, [seed]), []
+        slope, accepted = self._first_slope(given, proposal), []
+        state = self._begun(given, proposal, [seed])
         for number, pace in enumerate(paces):
-            state, _, found = self._block(state, given, proposal, None, MOVES.block, pace, [seed, 3, number])
+            state, _, found = self._block(state, given, proposal, slope, MOVES.block, pace, [seed, 3, number])
             accepted.append(float(found["acceptance_rate"].mean()))
         return accepted
 
@@ -302,6 +303,10 @@ class Metropolis:
         by_mean = (proposal.slope(proposal.mean) * gradient)[self.proposed]
         root = proposal.root[self.proposed]
         return root @ (root.T @ by_mean)
+
+    def _first_slope(self, given: Given, proposal: Proposal) -> NDArray | None:
+        """Gradient from which chains shift the proposal; None in a model without outliers."""
+        return None if given.data.hit is None else self._slope(given, proposal)
 
     def _slope(self, given: Given, proposal: Proposal) -> NDArray:
         """Gradient at the centre of the proposal, the linear parameters held near their mean."""

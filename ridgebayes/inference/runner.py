@@ -275,7 +275,7 @@ class _Chains:
 
     def refit(self, part: int, z: NDArray) -> bool:
         """Refit the proposal of a part to draws (draw, parameter) of its chains; tell whether it changed."""
-        start = self.sampler.refitted(self.starts[part], z)
+        start = self.sampler.refitted(self.starts[part], z, self.shared[part], self.settings.seed)
         if start is None:
             return False
         self.starts[part] = start

@@ -253,11 +253,12 @@ class Sampler:
         pace = Pace(tries, 0.0, some, CHOICE.shares[best])
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
-    def refitted(self, start: Start, z: NDArray) -> Start | None:
-        """Refit the proposal to the draws so far, for chains that have not converged.
+    def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
+        """Refit the proposal to the draws so far, for chains in which some parameters stick.
 
-        Returns None if that cannot help: for NUTS; if some parameters at a time are proposed; if the proposal
-        follows the indicators of outliers; if the draws do not call for another proposal.
+        Returns None if that cannot help: for NUTS; if some parameters at a time are proposed; if the draws do
+        not call for another proposal; if one that fits the draws with all their outliers is too wide for the
+        outliers of a single draw.
 
         Parameters
         ----------
@@ -265,16 +266,22 @@ class Sampler:
             Start of the chains.
         z
             Draws of all chains, (draw, parameter).
+        data
+            Data of the part.
+        seed
+            Seed of the trial.
         """
-        if (
-            self.marginal is None
-            or start.method != METROPOLIS
-            or start.hit is not None
-            or not start.pace.whole
-        ):
+        marginal = self.marginal
+        if marginal is None or start.method != METROPOLIS or not start.pace.whole:
             return None
         assert start.proposal is not None
-        proposal = of_draws(z[:, self.marginal.nonlinear], start.proposal)
+        proposal = of_draws(z[:, marginal.nonlinear], start.proposal)
+        if proposal is not None and start.hit is not None:
+            given = marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
+            # The first chain is a warm-up.
+            _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
+            logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
+            proposal = proposal if accepted >= CHOICE.min_acceptance_refitted else None
         return None if proposal is None else start._replace(proposal=proposal)
 
     def chain(

@@ -119,6 +119,7 @@ class Choice(NamedTuple):
     """The choice of the method and of the number of proposals (`ridgebayes.inference.sampler`)."""
 
     min_acceptance: float = 0.03  # least acceptance of a usable proposal; local steps help poor fits
+    min_acceptance_refitted: float = 0.3  # least acceptance of a proposal that is refitted to outliers
     max_pareto_k: float = 2.0  # largest Pareto k of a usable proposal; R-hat and ESS decide in the end
     max_differences: int = 12  # most parameters for which differences are faster than compiling a gradient
     max_at_once: int = 60  # most parameters that can be proposed all at once

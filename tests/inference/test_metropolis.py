@@ -270,3 +270,23 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
         wide = metropolis._recentred(wide, given, aim)
         heights.append(height(wide))
     assert (np.diff(heights) >= 0.0).all()
+
+
+def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted(small_mission, three_regions):
+    model = models.regions(three_regions).with_extras("outliers")
+    posterior, made = prepared(model, small_mission.take_bands(["A01"]))
+    sampler, rng = Sampler(posterior, made.data, warmup=0), np.random.default_rng(0)
+    start = sampler.begin(jax.random.key(0), made.data, rng)
+    before = start.proposal
+
+    def refitted(width):
+        theta = before.skewed(before.mean + width * (before.draw(rng, 2000) - before.mean))
+        beta = np.zeros((2000, sampler.marginal.linear.size))
+        return sampler.refitted(start, sampler.marginal.joined(theta, beta), made.data, 0)
+
+    first = np.arange(before.mean.size) == 0
+    again = refitted(np.where(first, 2.0, 1.0))
+    wider = np.sqrt((again.proposal.gaussian.root**2).sum(1) / (before.gaussian.root**2).sum(1))
+    np.testing.assert_allclose(wider, np.where(first, 2.0, 1.0), rtol=0.25)
+    assert again.hit is start.hit
+    assert refitted(15.0) is None

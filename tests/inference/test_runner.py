@@ -166,7 +166,7 @@ def slow(clock, monkeypatch):
         monkeypatch.setattr(runner.Sampler, "begin", begin)
         monkeypatch.setattr(runner.Sampler, "chain", chain)
         monkeypatch.setattr(runner, "sticks", lambda z: refit)
-        monkeypatch.setattr(runner.Sampler, "refitted", lambda _, start, z: start if refit else None, False)
+        monkeypatch.setattr(runner.Sampler, "refitted", lambda _, start, *__: start if refit else None, False)
         monkeypatch.setattr(runner.Sampler, "warmup_of", lambda *_: 0)
         monkeypatch.setattr(runner.jax.random, "key", lambda seed: 0)
         monkeypatch.setattr(runner.jax.random, "fold_in", lambda key, number: number)
