@@ -7,7 +7,7 @@ interrupted run can be resumed here or elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from ridgebayes.errors import command
 from ridgebayes.inference.kernels import Progress
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian
-from ridgebayes.inference.progress import tqdm
-from ridgebayes.inference.runner import Clock, run_chains, sampler_of
+from ridgebayes.inference.progress import tqdm, wanted
+from ridgebayes.inference.runner import Chains, Clock, run_chains, sampler_of
 from ridgebayes.inference.sampler import Sampler, Start
-from ridgebayes.inference.settings import Settings, resolve_device
+from ridgebayes.inference.settings import Device, Settings, resolve_device
 from ridgebayes.inference.store import Store
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.parallel.scheduler import Scheduler
@@ -179,3 +179,48 @@ def fit_elsewhere(
             raise KeyboardInterrupt(
                 f"stopped after {done} of {len(tasks)} fits, which are kept: {resume}"
             ) from None
+
+
+def run_anywhere(
+    posterior: Posterior,
+    parts: list[FitData],
+    settings: Settings,
+    device: Device,
+    clock: Clock,
+    *,
+    place: Scheduler,
+    fits: Callable[[], Fits],
+    names: Sequence[str],
+    checkpoint: Store | None = None,
+    near: Sequence[Gaussian] = (),
+    progress: bool | None = None,
+    max_time: float | None = None,
+) -> Chains:
+    """Run the chains of all parts, in this process or elsewhere.
+
+    Parameters
+    ----------
+    posterior, parts, settings, device, clock, near, progress, max_time
+        As in `ridgebayes.inference.runner.run_chains`.
+    place
+        Where the fits run.
+    fits, names
+        Makes the work for workers elsewhere; names of the fits.
+    checkpoint
+        Where progress is kept; by default in memory, and only if fits run elsewhere.
+    """
+    if not place.here:
+        checkpoint = checkpoint or Kept()
+        fit_elsewhere(fits(), names, checkpoint, place, progress=wanted(progress))
+        clock.lap("elsewhere")
+    return run_chains(
+        posterior,
+        parts,
+        settings,
+        device,
+        clock,
+        checkpoint=checkpoint,
+        near=near,
+        progress=progress,
+        max_time=max_time,
+    )

@@ -10,10 +10,8 @@ from typing import Any
 
 from ridgebayes.errors import InputError, counted
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.progress import wanted
-from ridgebayes.inference.runner import Clock, run_chains
+from ridgebayes.inference.runner import Clock
 from ridgebayes.inference.settings import Device, Settings, resolve_device
-from ridgebayes.inference.store import Store
 from ridgebayes.instrument.response import Response
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.likelihood.reference import Scales
@@ -26,7 +24,7 @@ from ridgebayes.priors.text import spell
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
 from ridgebayes.runs.checkpoint import Checkpoint
-from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
+from ridgebayes.runs.elsewhere import Fits, run_anywhere
 from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
 from ridgebayes.runs.run import Run, check_free, read_fitted
 from ridgebayes.runs.sent import Sent
@@ -239,20 +237,17 @@ def _sampled(
     )
     posterior = Posterior(model, parts[0])
     clock.lap("prepare")
-    store: Store | None = checkpoint
-    if not place.here:
-        store = checkpoint or Kept()
-        record = record_of(model, prepared, settings, device)
-        fits = Fits(Sent.of(record, model.sky, parts), settings, workers)
-        fit_elsewhere(fits, names_of(prepared, len(parts)), store, place, progress=wanted(progress))
-        clock.lap("elsewhere")
-    chains = run_chains(
+    record = lambda: record_of(model, prepared, settings, device)  # noqa: E731
+    chains = run_anywhere(
         posterior,
         parts,
         settings,
         device,
         clock,
-        checkpoint=store,
+        place=place,
+        fits=lambda: Fits(Sent.of(record(), model.sky, parts), settings, workers),
+        names=names_of(prepared, len(parts)),
+        checkpoint=checkpoint,
         progress=progress,
         max_time=max_time,
     )

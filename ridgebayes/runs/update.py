@@ -23,14 +23,13 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, Potential
-from ridgebayes.inference.progress import wanted
-from ridgebayes.inference.runner import Chains, Clock, run_chains
+from ridgebayes.inference.runner import Chains, Clock
 from ridgebayes.inference.settings import Settings, resolve_device
 from ridgebayes.likelihood.design import FitData, Prepared, prepare
 from ridgebayes.parallel.cores import in_threads
 from ridgebayes.runs import convergence
 from ridgebayes.runs.assemble import build_run
-from ridgebayes.runs.elsewhere import Fits, Kept, fit_elsewhere
+from ridgebayes.runs.elsewhere import Fits, run_anywhere
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
@@ -124,20 +123,17 @@ def update(
     chains = _weighed(found)
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
-        near = [moments(z_old[k]) for k in again]
-        some, store = [parts[k] for k in again], None
-        if not place.here:
-            store = Kept()
-            record = record_of(old.model, prepared, settings, device)
-            fits = Fits(Sent.of(record, old.model.sky, some), settings, workers, near)
-            fit_elsewhere(fits, [names[k] for k in again], store, place, progress=wanted(progress))
-        fresh = run_chains(
+        near, some = [moments(z_old[k]) for k in again], [parts[k] for k in again]
+        record = lambda: record_of(old.model, prepared, settings, device)  # noqa: E731
+        fresh = run_anywhere(
             posterior,
             some,
             settings,
             device,
             clock,
-            checkpoint=store,
+            place=place,
+            fits=lambda: Fits(Sent.of(record(), old.model.sky, some), settings, workers, near),
+            names=[names[k] for k in again],
             near=near,
             progress=progress,
             max_time=max_time,
