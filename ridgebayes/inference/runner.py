@@ -274,7 +274,9 @@ class _Chains:
         return judged and not self.stop.is_set() and self.starts[part].proposes
 
     def refit(self, part: int, z: NDArray) -> bool:
-        """Refit the proposal of a part to draws (draw, parameter) of its chains; tell whether it changed."""
+        """Refit the proposal of a part to draws (draw, parameter) of its chains; tell whether it is refit."""
+        if self.starts[part].refitted:  # before an interruption
+            return True
         start = self.sampler.refitted(self.starts[part], z, self.shared[part], self.settings.seed)
         if start is None:
             return False

@@ -66,6 +66,8 @@ class Start(NamedTuple):
         Number and kinds of proposals for each draw.
     emulator
         Polynomials in place of the density of a long mission; None if chains compute it.
+    refitted
+        Whether the proposal was refitted to draws of the chains.
     """
 
     method: str
@@ -75,6 +77,7 @@ class Start(NamedTuple):
     hit: NDArray | None = None
     pace: Pace = Pace()
     emulator: Emulator | None = None
+    refitted: bool = False
 
     @property
     def proposes(self) -> bool:
@@ -282,7 +285,7 @@ class Sampler:
             _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
             logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
             proposal = proposal if accepted >= CHOICE.min_acceptance_refitted else None
-        return None if proposal is None else start._replace(proposal=proposal)
+        return None if proposal is None else start._replace(proposal=proposal, refitted=True)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None

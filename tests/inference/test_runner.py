@@ -39,13 +39,13 @@ class Kept:
     run = "runs/a"
 
     def __init__(self):
-        self.chains = {}
+        self.starts, self.chains = {}, {}
 
     def start(self, part):
-        return None
+        return self.starts.get(part)
 
     def save_start(self, part, start):
-        pass
+        self.starts[part] = start
 
     def chain(self, part, number):
         return self.chains.get((part, number))
@@ -166,7 +166,8 @@ def slow(clock, monkeypatch):
         monkeypatch.setattr(runner.Sampler, "begin", begin)
         monkeypatch.setattr(runner.Sampler, "chain", chain)
         monkeypatch.setattr(runner, "sticks", lambda z: refit)
-        monkeypatch.setattr(runner.Sampler, "refitted", lambda _, start, *__: start if refit else None, False)
+        again = lambda _, start, *__: start._replace(refitted=True) if refit else None  # noqa: E731
+        monkeypatch.setattr(runner.Sampler, "refitted", again, False)
         monkeypatch.setattr(runner.Sampler, "warmup_of", lambda *_: 0)
         monkeypatch.setattr(runner.jax.random, "key", lambda seed: 0)
         monkeypatch.setattr(runner.jax.random, "fold_in", lambda key, number: number)
@@ -230,11 +231,14 @@ def test_chains_that_are_stopped_as_they_go_on_keep_what_they_had(clock, slow):
 
 
 @pytest.mark.parametrize("refit", [False, True])
-def test_going_on_after_an_interruption_gives_the_same(clock, slow, refit):
+def test_going_on_after_an_interruption_gives_the_same(clock, slow, monkeypatch, refit):
+    """Also where the proposal was refitted before the interruption: a second fit would not change it."""
     slow([0.97], refit=refit)
     whole, kept = run_slow(1), Kept()
     spent = clock.now
     run_slow(1, seconds=120.0, checkpoint=kept)
+    assert kept.start(0).refitted == refit
+    monkeypatch.setattr(runner.Sampler, "refitted", lambda *_: None)
     again = run_slow(1, checkpoint=kept)
     assert again.times == whole.times
     np.testing.assert_array_equal(again.z, whole.z)

@@ -33,7 +33,7 @@ def same(one, other):
     [
         Start(NUTS, np.arange(3.0), AROUND),
         Start(METROPOLIS, np.arange(3.0), AROUND, PROPOSAL, HIT, Pace(3, 0.9, 0.05)),
-        Start(METROPOLIS, np.arange(3.0), AROUND, PROPOSAL, None, Pace(), EMULATOR),
+        Start(METROPOLIS, np.arange(3.0), AROUND, PROPOSAL, None, Pace(), EMULATOR, True),
     ],
 )
 def test_the_start_of_chains_is_kept_whole(tmp_path, start):
