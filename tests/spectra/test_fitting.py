@@ -7,7 +7,7 @@ from scipy.integrate import trapezoid
 
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB
-from ridgebayes.model.components import CRAB_SPECTRUM
+from ridgebayes.model.folding import CRAB_SPECTRUM
 from ridgebayes.priors import with_priors
 from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import parameters, read_model
