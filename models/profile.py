@@ -11,8 +11,9 @@ For ScW i and band k, with the background B and the Crab rate C of `ridgebayes.m
 
 κ is the Matérn 5/2 covariance wrapped around the circle, and S its spectral density at n cycles per turn; by
 Poisson's summation both describe the same process. l_m are the centres of the regions. s (mCrab/deg²) is the
-size of the profile, and λ (deg) the length over which it changes. The profile constrains regions that few
-ScWs see by their neighbours.
+size of the profile, and λ (deg) the length over which it changes. The prior of λ is centred on the most
+likely one of starlight, 15° in regions 10° wide: a longer one would flatten the bulge in bands that cannot
+tell. The profile constrains regions that few ScWs see by their neighbours.
 
 The coefficients u, v are sampled themselves, not their ratios to their sd. Data constrain them to a few per
 cent, but s and λ only to 20 %; whitened NUTS then takes ten to twenty steps for each draw instead of a
@@ -53,7 +54,7 @@ PRIORS = {
         dist.LogNormal(np.log(0.5), 1.0), "mCrab / deg2", ("band",), "size of the longitude profile"
     ),
     "sky.profile_length": Parameter(
-        dist.LogNormal(np.log(25.0), 0.3), "deg", ("band",), "length over which it changes"
+        dist.LogNormal(np.log(15.0), 0.3), "deg", ("band",), "length over which it changes"
     ),
     **components.SHARED_BY_SKIES,
     **components.BACKGROUND,
