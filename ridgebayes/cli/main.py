@@ -49,7 +49,7 @@ from ridgebayes.outputs import PRODUCTS
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
-_SAMPLING = {"fit", "resume", "update", "check", "loo", "compare", "sbc", "campaign", "bench"}
+_SAMPLING = {c.name for c in (fit, resume, update, check, loo, compare, sbc, campaign, bench)}
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

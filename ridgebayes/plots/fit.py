@@ -205,8 +205,7 @@ def worth_tracing(run: Run, n: int = 8) -> list[Scalar]:
 def trace(run: Run, scalar: Scalar, ax: Axes, side: Axes | None = None) -> Axes:
     """Draw the chains of one scalar, and their histograms into `side`; mark divergent draws at the bottom.
 
-    arviz-plots draws figures of its own, not into given axes, and bands that are sampled one by one diverge
-    one by one; ``run.tree`` is in its format.
+    By hand, because bands are sampled one by one: a divergence is marked only in the band that diverged.
     """
     every = told(run, group(run, "posterior")[scalar.name])
     draws = every.sel(scalar.where).transpose("chain", "draw").values

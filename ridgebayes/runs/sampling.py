@@ -237,7 +237,11 @@ def _sampled(
     )
     posterior = Posterior(model, parts[0])
     clock.lap("prepare")
-    record = lambda: record_of(model, prepared, settings, device)  # noqa: E731
+
+    def fits() -> Fits:
+        record = record_of(model, prepared, settings, device)
+        return Fits(Sent.of(record, model.sky, parts), settings, workers)
+
     chains = run_anywhere(
         posterior,
         parts,
@@ -245,7 +249,7 @@ def _sampled(
         device,
         clock,
         place=place,
-        fits=lambda: Fits(Sent.of(record(), model.sky, parts), settings, workers),
+        fits=fits,
         names=names_of(prepared, len(parts)),
         checkpoint=checkpoint,
         progress=progress,

@@ -124,7 +124,11 @@ def update(
     if again:
         settings = dataclasses.replace(settings, warmup=WARMUP)
         near, some = [moments(z_old[k]) for k in again], [parts[k] for k in again]
-        record = lambda: record_of(old.model, prepared, settings, device)  # noqa: E731
+
+        def fits() -> Fits:
+            record = record_of(old.model, prepared, settings, device)
+            return Fits(Sent.of(record, old.model.sky, some), settings, workers, near)
+
         fresh = run_anywhere(
             posterior,
             some,
@@ -132,7 +136,7 @@ def update(
             device,
             clock,
             place=place,
-            fits=lambda: Fits(Sent.of(record(), old.model.sky, some), settings, workers, near),
+            fits=fits,
             names=[names[k] for k in again],
             near=near,
             progress=progress,
