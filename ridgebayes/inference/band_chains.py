@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ridgebayes.inference.adaptation import adapt
 from ridgebayes.inference.by_band import ByBand, Pieces, Together
+from ridgebayes.inference.indicators import Fixed
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Given
 from ridgebayes.inference.metropolis import Metropolis, chance, renewed, settling, step_lengths
@@ -99,7 +100,8 @@ class BandChains:
             state = _Kept(*after.state)
         parts = self._blocks(proposal)
         ways = _directions(proposal, parts)
-        take = lambda state, n, seed: self._run(state, given, proposal, parts, ways, n, seed)  # noqa: E731
+        fixed = None if given.data.hit is None else self._metropolis.indicators.fixed(proposal, given)
+        take = lambda state, *by: self._run(state, given, proposal, parts, ways, fixed, *by)  # noqa: E731
         warmup = settling(given.data.hit)
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
 
@@ -147,11 +149,12 @@ class BandChains:
         q: Proposal,
         parts: list[_Block],
         ways: _Directions,
+        fixed: Fixed | None,
         n: int,
         seed: list[int],
     ) -> tuple[_Kept, NDArray, dict[str, NDArray]]:
         """Take `n` draws."""
-        (theta, hit), spread = kept, self._metropolis.spread(q)
+        theta, hit = kept
         state: _State | None = None
         z, lp, accepted = np.empty((n, self._marginal.posterior.size)), np.empty(n), np.empty(n)
         for i in range(n):
@@ -169,8 +172,10 @@ class BandChains:
             beta, lp[i] = self._by_band.draw(state.together, state.pieces, given, noise)
             z[i], accepted[i] = self._marginal.joined(state.theta, beta), np.mean(taken or 1.0)
             theta = state.theta
-            if hit is not None:
-                hit, z[i] = self._metropolis.redrawn(int(rng.integers(2**31)), z[i], spread, given.data)
+            if fixed is not None:
+                hit, z[i] = self._metropolis.indicators.drawn(
+                    int(rng.integers(2**31)), z[i], fixed, given.data
+                )
                 theta, state = z[i, self._marginal.nonlinear], None
         return _Kept(theta, hit), z, exact_statistics(lp, accepted, z.shape[1], np.random.default_rng(seed))
 

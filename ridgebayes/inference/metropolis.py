@@ -6,10 +6,9 @@ Three kinds of proposals change the nonlinear parameters, all in the coordinates
 - new values of some whitened coordinates, which are accepted more often if parameters are many;
 - a local step, which leads the chain out of regions where the fitted proposal is poor.
 
-The linear parameters are drawn from their Gaussian. In a model with outliers every ScW has an indicator: is
-it one? Given the indicators the rates are Gaussian; given the white noise the indicators are independent.
-Gibbs sampling alternates between the two. The share of the outliers is drawn together with the indicators,
-because given their number it could hardly move; proposals leave it as it is.
+The linear parameters are drawn from their Gaussian. In a model with outliers the indicators of outliers and
+their share are drawn after each proposal (`ridgebayes.inference.indicators`); proposals leave them as they
+are.
 
 The chain itself is plain NumPy; only densities are compiled, each once. A compiled kernel for a block of
 draws would take minutes to compile for correlated noise with outliers.
@@ -27,13 +26,12 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ridgebayes.inference.compiling import compiled_quickly
+from ridgebayes.inference.indicators import Fixed, Indicators
 from ridgebayes.inference.kernels import Draws, Progress, Warmed, exact_statistics, in_blocks
 from ridgebayes.inference.marginal import Conditional, Given, Marginal, draw
 from ridgebayes.inference.mode import differences
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.tuning import CHOICE, MOVES
-from ridgebayes.likelihood.design import FitData
 
 
 class Pace(NamedTuple):
@@ -60,6 +58,13 @@ class _State(NamedTuple):
     theta: NDArray  # nonlinear parameters
     conditional: Conditional  # and the Gaussian of the linear ones
     hit: Any  # indicators (band, block, width); None without outliers
+
+
+class _Start(NamedTuple):
+    """What a chain of a model with outliers keeps from its beginning."""
+
+    slope: NDArray  # gradient with the first indicators; with others, the proposal is shifted by its change
+    fixed: Fixed
 
 
 class _Moves(NamedTuple):
@@ -99,12 +104,8 @@ class Metropolis:
 
     def __init__(self, marginal: Marginal) -> None:
         self.marginal, self._posterior = marginal, marginal.posterior
-        names = [name for name in self._posterior.shapes if name in self._posterior.model.indicated]
-        of_outliers = sum(map(self._posterior.named, names), np.zeros(self._posterior.size, bool))
-        self._of_outliers = of_outliers[marginal.nonlinear]
-        self.proposed = np.flatnonzero(~self._of_outliers)
-        self._redraw = jax.jit(self._redrawn)
-        self._probable = compiled_quickly(self._most_probable)
+        self.indicators = Indicators(marginal)
+        self.proposed = np.flatnonzero(~self.indicators.own)
         self._gradient = jax.jit(jax.grad(self._with_linear))
 
     def chain(
@@ -140,47 +141,50 @@ class Metropolis:
         else:
             theta, log_density, mean, factor, *hit = after.state
             state = _State(theta, Conditional(log_density, mean, factor), hit[0] if hit else None)
-        slope = self._first_slope(given, proposal)
-        take = lambda state, n, seed: self._block(state, given, proposal, slope, n, pace, seed)  # noqa: E731
+        start = self._start(given, proposal)
+        take = lambda state, n, seed: self._block(state, given, proposal, start, n, pace, seed)  # noqa: E731
         warmup = settling(given.data.hit)
         yield from in_blocks(take, state, after, warmup=warmup, draws=draws, block=MOVES.block, seed=seed)
-
-    def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
-        """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
-        return np.asarray(self._probable(z, data))
-
-    def spread(self, proposal: Proposal) -> NDArray:
-        """Spread of the parameters that are drawn with the indicators, zero for all others, (nonlinear,)."""
-        return np.where(self._of_outliers, proposal.spread_of_each, 0.0)
-
-    def redrawn(self, seed: int, z: NDArray, spread: NDArray, data: FitData) -> tuple[NDArray, NDArray]:
-        """Draw the indicators of outliers given all parameters, and outliers' own parameters with them."""
-        hit, z = self._redraw(seed, z, spread, data)
-        return np.asarray(hit), np.asarray(z)
 
     def drawn(self, given: Given, proposal: Proposal, seed: int) -> tuple[NDArray, Proposal, float]:
         """Draw indicators of outliers by a short first chain, and move the proposal to match them.
 
         The proposal follows every few draws, because in a long mission the outliers of a draw move the
-        posterior by many sd from where it is with the most probable outliers.
+        posterior by many sd from where it is with the most probable outliers. In the end it is widened in the
+        parameters that indicators move far: some draws have a wider posterior there.
 
-        Also returns the acceptance in the last block of that chain.
+        Also returns the acceptance in the last part of that chain, before that.
         """
         state, aim = self._begun(given, proposal, [seed]), self._marginal_slope(given, proposal)
-        for number in range(MOVES.pilot_rounds + 1):
-            draws = MOVES.pilot_draws if number < MOVES.pilot_rounds else MOVES.block
-            slope = self._slope(given, proposal)
-            state, _, found = self._block(state, given, proposal, slope, draws, Pace(), [seed, 2, number])
+        draws, shifts, accepted = MOVES.pilot_draws, list[NDArray](), list[float]()
+        for number in range(MOVES.pilot_rounds):
+            start = self._start(given, proposal)
+            state, *_ = self._block(state, given, proposal, start, draws, Pace(), [seed, 2, number])
             given = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
             proposal = self._recentred(proposal, given, aim)
-        return state.hit, proposal, float(found["acceptance_rate"].mean())
+        start = self._start(given, proposal)
+        assert start is not None
+        for number in range(MOVES.pilot_shifts):
+            state, _, found = self._block(state, given, proposal, start, draws, Pace(), [seed, 4, number])
+            own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
+            shifts.append(self._shift(proposal, own, start.slope))
+            accepted.append(float(found["acceptance_rate"].mean()))
+        return state.hit, self._widened(proposal, np.std(shifts, axis=0)), float(np.mean(accepted))
+
+    def _widened(self, proposal: Proposal, shift: NDArray) -> Proposal:
+        """Widen the proposal in parameters that are shifted far; `shift` is the sd of shifts (proposed,)."""
+        far = shift / np.linalg.norm(proposal.root[self.proposed], axis=1)
+        factor = np.ones(proposal.mean.size)
+        wider = np.minimum(np.sqrt(1.0 + far**2), MOVES.max_widening)
+        factor[self.proposed] = np.where(far > MOVES.far_shift, wider, 1.0)
+        return proposal._replace(root=factor[:, None] * proposal.root)
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the acceptance at each pace, measured by short chains one after the other."""
-        slope, accepted = self._first_slope(given, proposal), []
+        start, accepted = self._start(given, proposal), []
         state = self._begun(given, proposal, [seed])
         for number, pace in enumerate(paces):
-            state, _, found = self._block(state, given, proposal, slope, MOVES.block, pace, [seed, 3, number])
+            state, _, found = self._block(state, given, proposal, start, MOVES.block, pace, [seed, 3, number])
             accepted.append(float(found["acceptance_rate"].mean()))
         return accepted
 
@@ -193,7 +197,7 @@ class Metropolis:
         state: _State,
         given: Given,
         proposal: Proposal,
-        slope: NDArray | None,
+        start: _Start | None,
         n: int,
         pace: Pace,
         seed: list[int],
@@ -204,15 +208,15 @@ class Metropolis:
         noise = rng.normal(size=(MOVES.block, self.marginal.linear.size))
         seeds = rng.integers(2**31, size=MOVES.block)
         z, lp, accepted = np.empty((n, self._posterior.size)), np.empty(n), np.empty(n)
-        q, own, spread = of_rest, given, self.spread(proposal)
-        if slope is None:
+        q, own = of_rest, given
+        if start is None:
             ahead = self._each(q.skewed(moves.independent[:n][moves.whole[:n]]), given)
         for i in range(n):
             now, (theta, conditional, hit) = _Moves(*(x[i] for x in moves)), state
-            if slope is not None:
+            if start is not None:
                 # The density depends on the indicators.
                 own = given._replace(data=replace(given.data, hit=hit))
-                q = of_rest._replace(mean=of_rest.mean + self._shift(proposal, own, slope))
+                q = of_rest._replace(mean=of_rest.mean + self._shift(proposal, own, start.slope))
                 now = now._replace(independent=now.independent + q.mean - of_rest.mean)
                 whole = self._with(theta, q.skewed(now.independent[now.whole]))
                 ahead = self._each(np.concatenate([theta[None], whole]), own)
@@ -220,8 +224,8 @@ class Metropolis:
             (theta, conditional), accepted[i] = self._moved(theta, conditional, q, now, own, ahead)
             beta, lp[i] = draw(conditional, noise[i])
             z[i] = self.marginal.joined(theta, beta)
-            if slope is not None:
-                hit, z[i] = self.redrawn(seeds[i], z[i], spread, own.data)
+            if start is not None:
+                hit, z[i] = self.indicators.drawn(seeds[i], z[i], start.fixed, own.data)
                 theta = z[i, self.marginal.nonlinear]
             state = _State(theta, conditional, hit)
         return state, z, exact_statistics(lp, accepted, z.shape[1], rng)
@@ -304,9 +308,11 @@ class Metropolis:
         root = proposal.root[self.proposed]
         return root @ (root.T @ by_mean)
 
-    def _first_slope(self, given: Given, proposal: Proposal) -> NDArray | None:
-        """Gradient from which chains shift the proposal; None in a model without outliers."""
-        return None if given.data.hit is None else self._slope(given, proposal)
+    def _start(self, given: Given, proposal: Proposal) -> _Start | None:
+        """Prepare a chain; None in a model without outliers."""
+        if given.data.hit is None:
+            return None
+        return _Start(self._slope(given, proposal), self.indicators.fixed(proposal, given))
 
     def _slope(self, given: Given, proposal: Proposal) -> NDArray:
         """Gradient at the centre of the proposal, the linear parameters held near their mean."""
@@ -316,40 +322,6 @@ class Metropolis:
         """Log density of the rates and of the indicators."""
         rates = self._posterior.rates(self.marginal.join(theta, given.reference), given.data)
         return rates.log_prob(given.data.rate).sum() + rates.log_prob_of_hits()
-
-    def _redrawn(self, seed: Array, z: Array, spread: Array, data: FitData) -> tuple[Array, Array]:
-        """Draw the white noise, then the parameters of the outliers, then the indicators.
-
-        The parameters of the outliers are those with a `spread` (nonlinear,) above zero. A random walk draws
-        them given the white noise, with the indicators summed over.
-        """
-        key_noise, key_hit, *keys = jax.random.split(jax.random.key(seed), 5)
-        rates = self._posterior.rates(z, data)
-        noise = rates.draw_white_noise(key_noise, data.rate)
-
-        def density(z: Array) -> Array:
-            # Only the share and size of outliers are used, so compiled code computes nothing else of these.
-            there = self._posterior.rates(z, data)
-            prior = -self._posterior.prior_potential(z, data) - there.log_prob_of_hits()
-            return prior + rates.log_prob_of_white_noise(noise, there.fraction, there.size)
-
-        def step(now: tuple[Array, Array], by: tuple[Array, Array]) -> tuple[Any, None]:
-            shock, log_uniform = by
-            z = now[0].at[self.marginal.nonlinear].add(spread * shock)
-            there = z, density(z)
-            taken = log_uniform < there[1] - now[1]
-            return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, now), None
-
-        length = MOVES.step * jnp.exp(MOVES.log_step_sd * jax.random.normal(keys[0], (MOVES.walk_steps, 1)))
-        shocks = length * jax.random.normal(keys[1], (MOVES.walk_steps, spread.size))
-        log_uniform = jnp.log(jax.random.uniform(keys[2], (MOVES.walk_steps,)))
-        (z, _), _ = jax.lax.scan(step, (z, density(z)), (shocks, log_uniform))
-        odds = self._posterior.rates(z, data).log_odds(noise)
-        return (jax.random.uniform(key_hit, odds.shape) < jax.nn.sigmoid(odds)) & data.filled, z
-
-    def _most_probable(self, z: Array, data: FitData) -> Array:
-        rates = self._posterior.rates(z, data)
-        return (rates.log_odds(rates.white_noise(data.rate)) > 0) & data.filled
 
 
 def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:

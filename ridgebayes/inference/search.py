@@ -105,7 +105,7 @@ class Search:
         if self._outliers:
             data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
             if again:
-                data = replace(data, hit=jnp.asarray(self._metropolis.probable(z, data)))
+                data = replace(data, hit=jnp.asarray(self._metropolis.indicators.probable(z, data)))
         best = near or guess
         for _ in range(1 if again else 1 + CHOICE.outlier_rounds):
             given = marginal.given(z, data)
@@ -117,7 +117,7 @@ class Search:
             if not self._outliers:
                 break
             z = np.asarray(marginal.join(best.mode, given.reference))
-            likely = self._metropolis.probable(z, data)
+            likely = self._metropolis.indicators.probable(z, data)
             if np.array_equal(likely, np.asarray(data.hit)):
                 break
             data = replace(data, hit=jnp.asarray(likely))

@@ -97,11 +97,15 @@ class Moves(NamedTuple):
     settling_outliers: int = 50  # the same with indicators of outliers, which take longer
     pilot_rounds: int = 8  # times that the proposal is moved to match drawn indicators of outliers
     pilot_draws: int = 5  # draws between these
+    pilot_shifts: int = 10  # times that the shift of the proposal is measured thereafter
+    far_shift: float = 0.7  # sd of these shifts, in sd of the proposal, above which it is widened
+    max_widening: float = 1.5  # largest factor
     pilot_steps: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)  # parts of a Newton step that are tried
     tail_degrees: float = 4.0  # degrees of freedom of new values of some coordinates
     step: float = 2.4  # length of a local step times √(number of parameters) (Gelman et al. 1996)
     log_step_sd: float = 0.8  # sd of the log of that length
     walk_steps: int = 10  # steps of the random walk of the share of outliers
+    least_weight: float = 1e-5  # least weight of a ScW in the choice of one indicator to draw alone
 
 
 class BandMoves(NamedTuple):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 from jax import Array
@@ -130,7 +131,27 @@ class Indicated(OfTerms):
         *terms, self.hit, self.fraction, self.size = given
         super().__init__(*terms, validate_args=validate_args)
         self.usual_variance = self.noise_variance
-        self.noise_variance *= jnp.where(self.hit, self.size[:, None, None] ** 2, 1.0)
+        self.noise_variance = self._variance(self.hit)
+
+    @property
+    def log_prior_odds(self) -> Array:
+        """Log odds that a ScW is an outlier, before its rate is known, (band,)."""
+        fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)
+        return jnp.log(fraction) - jnp.log1p(-fraction)
+
+    def with_hits(self, hit: Array) -> Self:
+        """Return the distribution for other indicators, (band, block, width)."""
+        return self.with_variance(self._variance(hit), hit=hit)
+
+    def with_variance(self, variance: Array, **others: Array) -> Self:
+        """Return the distribution with another variance of the white noise, (band, block, width)."""
+        new = copy.copy(self)
+        for name, value in (others | {"noise_variance": variance}).items():
+            setattr(new, name, value)
+        return new
+
+    def _variance(self, hit: Array) -> Array:
+        return self.usual_variance * jnp.where(hit, self.size[:, None, None] ** 2, 1.0)
 
     def log_prob_of_hits(self) -> Array:
         """Log probability of the indicators, ()."""
@@ -138,15 +159,11 @@ class Indicated(OfTerms):
         each = jnp.where(self.hit, jnp.log(fraction), jnp.log1p(-fraction))
         return jnp.where(self.filled, each, 0.0).sum()
 
-    def log_prob_of_white_noise(self, left: Array, fraction: Array, size: Array) -> Array:
-        """Log density of white noise (band, block, width), summed over indicators, up to a constant, ().
-
-        `fraction` and `size` of outliers, (band,), replace those of this distribution.
-        """
-        fraction, size = fraction[:, None, None], size[:, None, None]
-        odds = log_odds(left, self.usual_variance, fraction, size)
+    def log_prob_of_white_noise(self, left: Array) -> Array:
+        """Log density of white noise (band, block, width), summed over indicators, up to a constant, ()."""
+        usual = -0.5 * (left**2 / self.usual_variance + jnp.log(self.usual_variance))
         # Empty cells are finite here. A product is faster than `where`.
-        return (self.filled * log_mixture(odds, fraction)).sum()
+        return (self.filled * (usual + log_mixture(self.log_odds(left), self.fraction[:, None, None]))).sum()
 
     def log_odds(self, left: Array) -> Array:
         """Log odds that a ScW is an outlier, given its white noise."""
