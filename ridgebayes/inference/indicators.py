@@ -36,7 +36,8 @@ class Fixed(NamedTuple):
     Attributes
     ----------
     spread
-        Spread of the parameters that only the white noise depends on, zero for all others, (nonlinear,).
+        Spread of outliers' own parameters, and of the scatters that only the white noise depends on; zero for
+        all others, (2, nonlinear).
     log_weight
         Log of the weight of each ScW, (band, block, width): how often it is the one that may change.
     """
@@ -77,7 +78,7 @@ class Indicators:
     def fixed(self, proposal: Proposal, given: Given) -> Fixed:
         """Prepare a chain of a proposal."""
         z = self._marginal.joined(proposal.skewed(proposal.mean), np.asarray(given.reference))
-        walks = self.own | self._of_white_noise(z, given.data)
+        walks = np.stack([self.own, ~self.own & self._of_white_noise(z, given.data)])
         return Fixed(np.where(walks, proposal.spread_of_each, 0.0), np.asarray(self._weigh(z, given.data)))
 
     def _of_white_noise(self, z: NDArray, data: FitData) -> NDArray[np.bool_]:
@@ -114,15 +115,16 @@ class Indicators:
 
         def step(now: tuple[Array, Array], by: tuple[Array, Array]) -> tuple[Any, None]:
             shock, log_uniform = by
-            z = now[0].at[self._marginal.nonlinear].add(spread * shock)
+            z = now[0].at[self._marginal.nonlinear].add(shock)
             there = z, density(z)
             taken = log_uniform < there[1] - now[1]
             return jax.tree.map(lambda a, b: jnp.where(taken, a, b), there, now), None
 
-        best = MOVES.step / jnp.sqrt(jnp.maximum((spread > 0.0).sum(), 1))
-        length = best * jnp.exp(MOVES.log_step_sd * jax.random.normal(keys[0], (MOVES.walk_steps, 1)))
-        shocks = length * jax.random.normal(keys[1], (MOVES.walk_steps, spread.size))
-        log_uniform = jnp.log(jax.random.uniform(keys[2], (MOVES.walk_steps,)))
+        steps = MOVES.walk_steps
+        best = MOVES.step * spread / jnp.sqrt(jnp.maximum((spread > 0.0).sum(1, keepdims=True), 1))
+        length = jnp.exp(MOVES.log_step_sd * jax.random.normal(keys[0], (steps, 1)))
+        shocks = length * best[jnp.arange(steps) % 2] * jax.random.normal(keys[1], (steps, spread.shape[1]))
+        log_uniform = jnp.log(jax.random.uniform(keys[2], (steps,)))
         (z, _), _ = jax.lax.scan(step, (z, density(z)), (shocks, log_uniform))
         return z
 

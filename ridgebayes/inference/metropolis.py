@@ -150,34 +150,18 @@ class Metropolis:
         """Draw indicators of outliers by a short first chain, and move the proposal to match them.
 
         The proposal follows every few draws, because in a long mission the outliers of a draw move the
-        posterior by many sd from where it is with the most probable outliers. In the end it is widened in the
-        parameters that indicators move far: some draws have a wider posterior there.
+        posterior by many sd from where it is with the most probable outliers.
 
-        Also returns the acceptance in the last part of that chain, before that.
+        Also returns the acceptance in the last block of that chain.
         """
         state, aim = self._begun(given, proposal, [seed]), self._marginal_slope(given, proposal)
-        draws, shifts, accepted = MOVES.pilot_draws, list[NDArray](), list[float]()
-        for number in range(MOVES.pilot_rounds):
+        for number in range(MOVES.pilot_rounds + 1):
+            draws = MOVES.pilot_draws if number < MOVES.pilot_rounds else MOVES.block
             start = self._start(given, proposal)
-            state, *_ = self._block(state, given, proposal, start, draws, Pace(), [seed, 2, number])
+            state, _, found = self._block(state, given, proposal, start, draws, Pace(), [seed, 2, number])
             given = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
             proposal = self._recentred(proposal, given, aim)
-        start = self._start(given, proposal)
-        assert start is not None
-        for number in range(MOVES.pilot_shifts):
-            state, _, found = self._block(state, given, proposal, start, draws, Pace(), [seed, 4, number])
-            own = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
-            shifts.append(self._shift(proposal, own, start.slope))
-            accepted.append(float(found["acceptance_rate"].mean()))
-        return state.hit, self._widened(proposal, np.std(shifts, axis=0)), float(np.mean(accepted))
-
-    def _widened(self, proposal: Proposal, shift: NDArray) -> Proposal:
-        """Widen the proposal in parameters that are shifted far; `shift` is the sd of shifts (proposed,)."""
-        far = shift / np.linalg.norm(proposal.root[self.proposed], axis=1)
-        factor = np.ones(proposal.mean.size)
-        wider = np.minimum(np.sqrt(1.0 + far**2), MOVES.max_widening)
-        factor[self.proposed] = np.where(far > MOVES.far_shift, wider, 1.0)
-        return proposal._replace(root=factor[:, None] * proposal.root)
+        return state.hit, proposal, float(found["acceptance_rate"].mean())
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
         """Return the acceptance at each pace, measured by short chains one after the other."""

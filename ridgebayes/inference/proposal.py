@@ -83,6 +83,16 @@ class Proposal(NamedTuple):
         """Root of the diagonal of the scale matrix in the parameters, (parameter,)."""
         return np.sqrt((self.gaussian.root**2).sum(1))
 
+    def widened(self, x: NDArray, at: NDArray) -> Proposal | None:
+        """Widen it in those of the parameters `at` in which it is too narrow for draws (n, parameter).
+
+        None if it is so in none.
+        """
+        rms = np.sqrt(((self.even(x) - self.mean) ** 2).mean(0)) / np.linalg.norm(self.root, axis=1)
+        narrow = np.isin(np.arange(rms.size), at) & (rms > PROPOSAL.narrow)
+        factor = np.where(narrow, np.minimum(rms, PROPOSAL.max_widening), 1.0)
+        return self._replace(root=factor[:, None] * self.root) if narrow.any() else None
+
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
         """Draw `n` vectors u, (n, parameter)."""
         wide = rng.uniform(size=(n, 1)) < PROPOSAL.tail_share

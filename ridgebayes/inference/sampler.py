@@ -259,9 +259,11 @@ class Sampler:
     def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
         """Refit the proposal to the draws so far, for chains in which some parameters stick.
 
-        Returns None if that cannot help: for NUTS; if some parameters at a time are proposed; if the draws do
-        not call for another proposal; if one that fits the draws with all their outliers is too wide for the
-        outliers of a single draw.
+        If one that fits the draws with all their outliers is too wide for the outliers of a single draw, it
+        is only widened in those parameters where it is too narrow.
+
+        Returns None if neither can help: for NUTS; if some parameters at a time are proposed; if the draws do
+        not call for another proposal.
 
         Parameters
         ----------
@@ -278,13 +280,16 @@ class Sampler:
         if marginal is None or start.method != METROPOLIS or not start.pace.whole:
             return None
         assert start.proposal is not None
-        proposal = of_draws(z[:, marginal.nonlinear], start.proposal)
-        if proposal is not None and start.hit is not None:
-            given = marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
-            # The first chain is a warm-up.
-            _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
-            logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
-            proposal = proposal if accepted >= CHOICE.min_acceptance_refitted else None
+        theta = z[:, marginal.nonlinear]
+        proposal = of_draws(theta, start.proposal)
+        if start.hit is not None:
+            accepted, given = 0.0, marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
+            if proposal is not None:
+                # The first chain is a warm-up.
+                _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
+                logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
+            if accepted < CHOICE.min_acceptance_refitted:
+                proposal = start.proposal.widened(theta, self._metropolis.proposed)
         return None if proposal is None else start._replace(proposal=proposal, refitted=True)
 
     def chain(

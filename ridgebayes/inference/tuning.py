@@ -46,6 +46,8 @@ class ProposalShape(NamedTuple):
     degrees: tuple[float, ...] = (10.0, 25.0, 80.0)  # degrees of freedom that fits try
     guess_degrees: float = 7.0  # degrees of freedom of a guess, and of a fit to few draws
     gaussian_degrees: float = 80.0  # degrees of freedom about the mode of many parameters
+    narrow: float = 1.25  # rms distance of draws from the centre, in sd, above which a proposal is widened
+    max_widening: float = 2.0  # largest factor by which it is widened
     draws_width: float = 1.1  # width of a fit to draws, over that of the draws
 
 
@@ -97,14 +99,13 @@ class Moves(NamedTuple):
     settling_outliers: int = 50  # the same with indicators of outliers, which take longer
     pilot_rounds: int = 8  # times that the proposal is moved to match drawn indicators of outliers
     pilot_draws: int = 5  # draws between these
-    pilot_shifts: int = 10  # times that the shift of the proposal is measured thereafter
-    far_shift: float = 0.7  # sd of these shifts, in sd of the proposal, above which it is widened
-    max_widening: float = 1.5  # largest factor
     pilot_steps: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)  # parts of a Newton step that are tried
     tail_degrees: float = 4.0  # degrees of freedom of new values of some coordinates
     step: float = 2.4  # length of a local step times √(number of parameters) (Gelman et al. 1996)
     log_step_sd: float = 0.8  # sd of the log of that length
-    walk_steps: int = 10  # steps of the random walk of the share of outliers
+    walk_steps: int = (
+        12  # steps of the walk given the white noise: of the share of outliers, of scatters, in turn
+    )
     least_weight: float = 1e-5  # least weight of a ScW in the choice of one indicator to draw alone
 
 

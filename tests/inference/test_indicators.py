@@ -129,8 +129,8 @@ def test_draws_against_all_sets(small_mission):
     assert ((probability > 0.2) & (probability < 0.9)).any()
 
     indicators, draws = Indicators(marginal), 6000
-    spread = np.zeros(marginal.nonlinear.size)
-    spread[np.searchsorted(marginal.nonlinear, [scatter, share])] = 1.5
+    spread = np.zeros((2, marginal.nonlinear.size))
+    spread[[0, 1], np.searchsorted(marginal.nonlinear, [share, scatter])] = 1.5
     fixed = Fixed(spread, np.where(np.asarray(data.filled), 0.0, -np.inf)[None])
     z, drawn, kept = start, np.asarray(data.hit), []
     for seed in range(draws):

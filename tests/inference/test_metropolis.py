@@ -272,21 +272,28 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
     assert (np.diff(heights) >= 0.0).all()
 
 
-def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted(small_mission, three_regions):
+def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted_or_is_widened(
+    small_mission, three_regions
+):
     model = models.regions(three_regions).with_extras("outliers")
     posterior, made = prepared(model, small_mission.take_bands(["A01"]))
     sampler, rng = Sampler(posterior, made.data, warmup=0), np.random.default_rng(0)
     start = sampler.begin(jax.random.key(0), made.data, rng)
     before = start.proposal
 
-    def refitted(width):
+    def vectors(width):
         theta = before.skewed(before.mean + width * (before.draw(rng, 2000) - before.mean))
-        beta = np.zeros((2000, sampler.marginal.linear.size))
-        return sampler.refitted(start, sampler.marginal.joined(theta, beta), made.data, 0)
+        return sampler.marginal.joined(theta, np.zeros((2000, sampler.marginal.linear.size)))
 
     first = np.arange(before.mean.size) == 0
-    again = refitted(np.where(first, 2.0, 1.0))
+    again = sampler.refitted(start, vectors(np.where(first, 2.0, 1.0)), made.data, 0)
     wider = np.sqrt((again.proposal.gaussian.root**2).sum(1) / (before.gaussian.root**2).sum(1))
     np.testing.assert_allclose(wider, np.where(first, 2.0, 1.0), rtol=0.25)
     assert again.hit is start.hit
-    assert refitted(15.0) is None
+    # Not with draws that lie far outside in all parameters: it is only widened, by no more than twice.
+    far = sampler.refitted(start, vectors(15.0), made.data, 0)
+    proposed = sampler._metropolis.proposed
+    np.testing.assert_allclose(far.proposal.root[proposed], 2.0 * before.root[proposed])
+    np.testing.assert_array_equal(far.proposal.mean, before.mean)
+    # Draws of the proposal itself do not call for another.
+    assert before.widened(before.skewed(before.draw(rng, 2000)), proposed) is None
