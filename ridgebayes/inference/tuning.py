@@ -103,9 +103,7 @@ class Moves(NamedTuple):
     tail_degrees: float = 4.0  # degrees of freedom of new values of some coordinates
     step: float = 2.4  # length of a local step times √(number of parameters) (Gelman et al. 1996)
     log_step_sd: float = 0.8  # sd of the log of that length
-    walk_steps: int = (
-        12  # steps of the walk given the white noise: of the share of outliers, of scatters, in turn
-    )
+    walk_steps: int = 8  # steps of the walk given the white noise: outliers' share, scatters, in turn
     least_weight: float = 1e-5  # least weight of a ScW in the choice of one indicator to draw alone
 
 
