@@ -16,7 +16,7 @@ MAX_PARETO_K = 0.7
 72."""
 TAILS = 0.05, 0.95
 """Quantiles whose ESS is the tail ESS."""
-_FAR_WORSE = 1 / 2
+_FAR_WORSE = 1 / 3
 _AXES = {"chain_axis": 0, "draw_axis": 1}
 
 

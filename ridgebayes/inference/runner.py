@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.mixing import JUDGED, mixed, sticks
+from ridgebayes.inference.mixing import JUDGED, mixed
 from ridgebayes.inference.mode import Gaussian, Potential
 from ridgebayes.inference.progress import ProgressBar, wanted
 from ridgebayes.inference.sampler import Sampler, Start
@@ -89,9 +89,8 @@ def run_chains(
 ) -> Chains:
     """Run all chains of all parts.
 
-    Chains of proposals that have not converged are lengthened up to eight times (`TIMES`). If single
-    parameters mix far worse than most, the proposal is first refitted to the draws so far, which are then
-    dropped.
+    Chains of proposals that have not converged are lengthened up to eight times (`TIMES`). Where that helps,
+    the proposal is first refitted to the draws so far (`Sampler.refitted`), which are then dropped.
 
     Parameters
     ----------
@@ -220,8 +219,8 @@ def _until_converged(
         elif whole and times[part] < TIMES[-1] and run.may_go_on(part):
             z = np.stack([chain.z for chain in kept(part)])
             if not mixed(z, margin=_MARGIN):
-                if times[part] == 1 and sticks(z):
-                    refitted[part] = run.refit(part, z.reshape(-1, z.shape[-1]))
+                if times[part] == 1:
+                    refitted[part] = run.refit(part, z)
                 times[part] = TIMES[TIMES.index(times[part]) + 1]
                 waiting.append((part, run.go_on(part, times[part] * draws)))
     return [chain for part in running for chain in kept(part)], list(times.values()), cut
@@ -274,7 +273,7 @@ class _Chains:
         return judged and not self.stop.is_set() and self.starts[part].proposes
 
     def refit(self, part: int, z: NDArray) -> bool:
-        """Refit the proposal of a part to draws (draw, parameter) of its chains; tell whether it is refit."""
+        """Refit the proposal of a part to draws (chain, draw, parameter); tell whether it is refit."""
         if self.starts[part].refitted:  # before an interruption
             return True
         start = self.sampler.refitted(self.starts[part], z, self.shared[part], self.settings.seed)

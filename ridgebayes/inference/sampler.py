@@ -35,6 +35,7 @@ from ridgebayes.inference.kernels import Draws, Nuts, Progress, Warmed, with_lin
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.marginal import Given, Marginal, linear_parameters
 from ridgebayes.inference.metropolis import Metropolis, Pace, settling
+from ridgebayes.inference.mixing import sticks
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, laplace
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
@@ -257,10 +258,11 @@ class Sampler:
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
     def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
-        """Refit the proposal to the draws so far, for chains in which some parameters stick.
+        """Refit the proposal to the draws so far, if some parameters mix far worse than most.
 
-        If one that fits the draws with all their outliers is too wide for the outliers of a single draw, it
-        is only widened in those parameters where it is too narrow.
+        One that fits draws with all their outliers may be too wide for the outliers of a single draw. So in a
+        model with outliers it must be accepted in a short chain; if not, the proposal is only widened in
+        parameters where it is too narrow.
 
         Returns None if neither can help: for NUTS; if some parameters at a time are proposed; if the draws do
         not call for another proposal.
@@ -270,7 +272,7 @@ class Sampler:
         start
             Start of the chains.
         z
-            Draws of all chains, (draw, parameter).
+            Draws, (chain, draw, parameter).
         data
             Data of the part.
         seed
@@ -280,8 +282,8 @@ class Sampler:
         if marginal is None or start.method != METROPOLIS or not start.pace.whole:
             return None
         assert start.proposal is not None
-        theta = z[:, marginal.nonlinear]
-        proposal = of_draws(theta, start.proposal)
+        theta = z.reshape(-1, z.shape[-1])[:, marginal.nonlinear]
+        proposal = of_draws(theta, start.proposal) if sticks(z) else None
         if start.hit is not None:
             accepted, given = 0.0, marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
             if proposal is not None:

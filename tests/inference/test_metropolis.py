@@ -273,7 +273,7 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
 
 
 def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted_or_is_widened(
-    small_mission, three_regions
+    small_mission, three_regions, monkeypatch
 ):
     model = models.regions(three_regions).with_extras("outliers")
     posterior, made = prepared(model, small_mission.take_bands(["A01"]))
@@ -283,9 +283,11 @@ def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted_or_is_widen
 
     def vectors(width):
         theta = before.skewed(before.mean + width * (before.draw(rng, 2000) - before.mean))
-        return sampler.marginal.joined(theta, np.zeros((2000, sampler.marginal.linear.size)))
+        z = sampler.marginal.joined(theta, np.zeros((2000, sampler.marginal.linear.size)))
+        return z.reshape(4, 500, -1)
 
     first = np.arange(before.mean.size) == 0
+    monkeypatch.setattr("ridgebayes.inference.sampler.sticks", lambda z: True)
     again = sampler.refitted(start, vectors(np.where(first, 2.0, 1.0)), made.data, 0)
     wider = np.sqrt((again.proposal.gaussian.root**2).sum(1) / (before.gaussian.root**2).sum(1))
     np.testing.assert_allclose(wider, np.where(first, 2.0, 1.0), rtol=0.25)
@@ -295,5 +297,12 @@ def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted_or_is_widen
     proposed = sampler._metropolis.proposed
     np.testing.assert_allclose(far.proposal.root[proposed], 2.0 * before.root[proposed])
     np.testing.assert_array_equal(far.proposal.mean, before.mean)
+    # It is widened also where no parameter mixes far worse than most.
+    monkeypatch.setattr("ridgebayes.inference.sampler.sticks", lambda z: False)
+    third = np.arange(before.mean.size) == proposed[2]
+    wider = (
+        sampler.refitted(start, vectors(np.where(third, 1.6, 1.0)), made.data, 0).proposal.root / before.root
+    )
+    np.testing.assert_allclose(np.nanmax(wider, axis=1), np.where(third, 1.6, 1.0), rtol=0.1)
     # Draws of the proposal itself do not call for another.
     assert before.widened(before.skewed(before.draw(rng, 2000)), proposed) is None

@@ -165,7 +165,6 @@ def slow(clock, monkeypatch):
 
         monkeypatch.setattr(runner.Sampler, "begin", begin)
         monkeypatch.setattr(runner.Sampler, "chain", chain)
-        monkeypatch.setattr(runner, "sticks", lambda z: refit)
         again = lambda _, start, *__: start._replace(refitted=True) if refit else None  # noqa: E731
         monkeypatch.setattr(runner.Sampler, "refitted", again, False)
         monkeypatch.setattr(runner.Sampler, "warmup_of", lambda *_: 0)
