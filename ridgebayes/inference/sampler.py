@@ -258,11 +258,12 @@ class Sampler:
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
     def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
-        """Refit the proposal to the draws so far, if some parameters mix far worse than most.
+        """Widen the proposal where it is too narrow for the draws so far, or refit it to them.
 
-        One that fits draws with all their outliers may be too wide for the outliers of a single draw. So in a
-        model with outliers it must be accepted in a short chain; if not, the proposal is only widened in
-        parameters where it is too narrow.
+        With outliers it follows the indicators, and it is widened in those parameters whose draws lie too far
+        from its centre. If there are none, or without outliers, it is refitted to the draws if some
+        parameters mix far worse than most. One that fits draws with all their outliers may be too wide for
+        the outliers of a single draw, so there it must be accepted in a short chain.
 
         Returns None if neither can help: for NUTS; if some parameters at a time are proposed; if the draws do
         not call for another proposal.
@@ -283,15 +284,15 @@ class Sampler:
             return None
         assert start.proposal is not None
         theta = z.reshape(-1, z.shape[-1])[:, marginal.nonlinear]
-        proposal = of_draws(theta, start.proposal) if sticks(z) else None
-        if start.hit is not None:
-            accepted, given = 0.0, marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
-            if proposal is not None:
+        proposal = start.proposal.widened(theta, self._metropolis.proposed) if self.outliers else None
+        if proposal is None and sticks(z):
+            proposal = of_draws(theta, start.proposal)
+            if proposal is not None and start.hit is not None:
+                given = marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
                 # The first chain is a warm-up.
                 _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
                 logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
-            if accepted < CHOICE.min_acceptance_refitted:
-                proposal = start.proposal.widened(theta, self._metropolis.proposed)
+                proposal = proposal if accepted >= CHOICE.min_acceptance_refitted else None
         return None if proposal is None else start._replace(proposal=proposal, refitted=True)
 
     def chain(

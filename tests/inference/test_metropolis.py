@@ -272,36 +272,38 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
     assert (np.diff(heights) >= 0.0).all()
 
 
-def test_a_proposal_refitted_to_draws_with_outliers_must_be_accepted_or_is_widened(
-    small_mission, three_regions, monkeypatch
-):
+def test_with_outliers_a_proposal_is_widened_or_refitted(small_mission, three_regions, monkeypatch):
     model = models.regions(three_regions).with_extras("outliers")
     posterior, made = prepared(model, small_mission.take_bands(["A01"]))
     sampler, rng = Sampler(posterior, made.data, warmup=0), np.random.default_rng(0)
     start = sampler.begin(jax.random.key(0), made.data, rng)
-    before = start.proposal
+    before, proposed = start.proposal, sampler._metropolis.proposed
 
-    def vectors(width):
-        theta = before.skewed(before.mean + width * (before.draw(rng, 2000) - before.mean))
-        z = sampler.marginal.joined(theta, np.zeros((2000, sampler.marginal.linear.size)))
-        return z.reshape(4, 500, -1)
+    def refitted(width):
+        """To draws, without long tails, whose parameters spread by `width` times the proposal."""
+        u = before.mean + width * (rng.normal(size=(2000, before.mean.size)) @ before.root.T)
+        z = sampler.marginal.joined(before.skewed(u), np.zeros((2000, sampler.marginal.linear.size)))
+        return sampler.refitted(start, z.reshape(4, 500, -1), made.data, 0)
 
-    first = np.arange(before.mean.size) == 0
+    def wider(again, of):
+        return np.linalg.norm(of(again.proposal), axis=1) / np.linalg.norm(of(before), axis=1)
+
+    root = lambda proposal: proposal.root  # noqa: E731
+    one = np.arange(before.mean.size) == proposed[2]
+    assert refitted(1.0) is None
+    np.testing.assert_allclose(
+        wider(refitted(np.where(one, 1.6, 1.0)), root), np.where(one, 1.6, 1.0), rtol=0.25
+    )
+    # By no more than twice, and only parameters that are proposed.
+    np.testing.assert_allclose(wider(refitted(15.0), root)[proposed], 2.0)
+    assert wider(refitted(15.0), root).sum() == pytest.approx(2.0 * proposed.size + 1.0)
+
+    # Not too narrow, but parameters mix far worse than most.
     monkeypatch.setattr("ridgebayes.inference.sampler.sticks", lambda z: True)
-    again = sampler.refitted(start, vectors(np.where(first, 2.0, 1.0)), made.data, 0)
-    wider = np.sqrt((again.proposal.gaussian.root**2).sum(1) / (before.gaussian.root**2).sum(1))
-    np.testing.assert_allclose(wider, np.where(first, 2.0, 1.0), rtol=0.25)
+    again = refitted(np.where(one, 0.5, 1.0))
+    sd = lambda proposal: proposal.gaussian.root  # noqa: E731
+    np.testing.assert_allclose(wider(again, sd), np.where(one, 0.5, 1.0), rtol=0.25)
     assert again.hit is start.hit
-    # Not with draws that lie far outside in all parameters: it is only widened, by no more than twice.
-    far = sampler.refitted(start, vectors(15.0), made.data, 0)
-    proposed = sampler._metropolis.proposed
-    np.testing.assert_allclose(far.proposal.root[proposed], 2.0 * before.root[proposed])
-    np.testing.assert_array_equal(far.proposal.mean, before.mean)
-    # It is widened also where no parameter mixes far worse than most.
-    monkeypatch.setattr("ridgebayes.inference.sampler.sticks", lambda z: False)
-    third = np.arange(before.mean.size) == proposed[2]
-    again = sampler.refitted(start, vectors(np.where(third, 1.6, 1.0)), made.data, 0)
-    wider = np.linalg.norm(again.proposal.root, axis=1) / np.linalg.norm(before.root, axis=1)
-    np.testing.assert_allclose(wider, np.where(third, 1.6, 1.0), rtol=0.25)
-    # Draws of the proposal itself do not call for another.
-    assert before.widened(before.skewed(before.draw(rng, 2000)), proposed) is None
+    too_few = CHOICE._replace(min_acceptance_refitted=1.0)
+    monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", too_few)
+    assert refitted(np.where(one, 0.5, 1.0)) is None
