@@ -40,7 +40,7 @@ from ridgebayes.inference.mode import Curvature, Gaussian, Potential, laplace
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
 from ridgebayes.inference.search import Search
-from ridgebayes.inference.tuning import CHOICE, EMULATOR, MOVES, PROPOSAL
+from ridgebayes.inference.tuning import ADAPTATION, CHOICE, EMULATOR, MOVES, PROPOSAL
 from ridgebayes.likelihood.design import FitData
 
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class Sampler:
             return Start(MARGINAL, reference, adapted.proposal.gaussian)
         elif not _usable(adapted):
             return self._some_at_a_time(given, reference, around, rng)
-        pace = _pace(adapted, data.rate.size)
+        pace = _pace(adapted.acceptance, data.rate.size, good=adapted.good)
         return Start(METROPOLIS, reference, adapted.proposal.gaussian, adapted.proposal, hit, pace, emulator)
 
     def _adapted(
@@ -284,16 +284,20 @@ class Sampler:
             return None
         assert start.proposal is not None
         theta = z.reshape(-1, z.shape[-1])[:, marginal.nonlinear]
-        proposal = start.proposal.widened(theta, self._metropolis.proposed) if self.outliers else None
-        if proposal is None and sticks(z):
-            proposal = of_draws(theta, start.proposal)
-            if proposal is not None and start.hit is not None:
-                given = marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
-                # The first chain is a warm-up.
-                _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
-                logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
-                proposal = proposal if accepted >= CHOICE.min_acceptance_refitted else None
-        return None if proposal is None else start._replace(proposal=proposal, refitted=True)
+        wider = start.proposal.widened(theta, self._metropolis.proposed) if self.outliers else None
+        proposal = of_draws(theta, start.proposal) if wider is None and sticks(z) else wider
+        if proposal is None:
+            return None
+        pace = start.pace
+        if start.hit is not None:
+            given = marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
+            # The first chain is a warm-up.
+            _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
+            logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
+            if wider is None and accepted < CHOICE.min_acceptance_refitted:
+                return None
+            pace = _pace(accepted, data.rate.size, good=accepted >= ADAPTATION.good_acceptance)
+        return start._replace(proposal=proposal, pace=pace, refitted=True)
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None
@@ -322,12 +326,12 @@ def _usable(adapted: Adapted) -> bool:
     return adapted.acceptance >= CHOICE.min_acceptance and adapted.pareto_k <= CHOICE.max_pareto_k
 
 
-def _pace(adapted: Adapted, cells: int) -> Pace:
+def _pace(acceptance: float, cells: int, *, good: bool) -> Pace:
     """Choose enough proposals for a draw that one is nearly always accepted; fewer where each is slow."""
-    if adapted.good:
+    if good:
         tries = min(max(CHOICE.cells_good // cells, 1), CHOICE.max_tries_good)
         return Pace(tries, CHOICE.whole_good, (1.0 - CHOICE.whole_good) / 2)
-    accepted = CHOICE.whole_many * adapted.acceptance + CHOICE.local_acceptance
+    accepted = CHOICE.whole_many * acceptance + CHOICE.local_acceptance
     wanted = min(int(np.ceil(np.log(CHOICE.max_refused) / np.log1p(-accepted))), CHOICE.max_tries)
     tries = max(min(wanted, CHOICE.cells // cells), 2)
     whole = CHOICE.whole_many if tries >= CHOICE.many_tries else CHOICE.whole_few

@@ -292,11 +292,13 @@ def test_with_outliers_a_proposal_is_widened_or_refitted(small_mission, three_re
     one = np.arange(before.mean.size) == proposed[2]
     assert refitted(1.0) is None
     np.testing.assert_allclose(
-        wider(refitted(np.where(one, 1.6, 1.0)), root), np.where(one, 1.6, 1.0), rtol=0.25
+        wider(refitted(np.where(one, 1.4, 1.0)), root), np.where(one, 1.4, 1.0), rtol=0.1
     )
-    # By no more than twice, and only parameters that are proposed.
-    np.testing.assert_allclose(wider(refitted(15.0), root)[proposed], 2.0)
-    assert wider(refitted(15.0), root).sum() == pytest.approx(2.0 * proposed.size + 1.0)
+    # No more than by half, and only parameters that are proposed.
+    expected = np.where(np.isin(np.arange(one.size), proposed), 1.5, 1.0)
+    np.testing.assert_allclose(wider(refitted(15.0), root), expected)
+    # Fewer of these are accepted, so there are more proposals for a draw.
+    assert refitted(15.0).pace.tries > start.pace.tries
 
     # Not too narrow, but parameters mix far worse than most.
     monkeypatch.setattr("ridgebayes.inference.sampler.sticks", lambda z: True)
