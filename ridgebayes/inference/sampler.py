@@ -284,7 +284,7 @@ class Sampler:
             return None
         assert start.proposal is not None
         theta = z.reshape(-1, z.shape[-1])[:, marginal.nonlinear]
-        wider = start.proposal.widened(theta, self._metropolis.proposed) if self.outliers else None
+        wider = start.proposal.widened(theta, self._metropolis.proposed) if start.hit is not None else None
         proposal = of_draws(theta, start.proposal) if wider is None and sticks(z) else wider
         if proposal is None:
             return None

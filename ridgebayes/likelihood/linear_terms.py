@@ -13,7 +13,7 @@ from jax import Array
 
 from ridgebayes.likelihood.correlated_outliers import CorrelatedOutlierNormal
 from ridgebayes.likelihood.ou_noise import CorrelatedNormal
-from ridgebayes.likelihood.outliers import OutlierNormal, log_mixture, log_odds
+from ridgebayes.likelihood.outliers import OutlierNormal, log_mixture, log_odds, log_prior_odds
 from ridgebayes.likelihood.revolution import RevolutionNormal
 
 
@@ -136,18 +136,18 @@ class Indicated(OfTerms):
     @property
     def log_prior_odds(self) -> Array:
         """Log odds that a ScW is an outlier, before its rate is known, (band,)."""
-        fraction = jnp.clip(self.fraction, 1e-300, 1.0 - 1e-15)
-        return jnp.log(fraction) - jnp.log1p(-fraction)
+        return log_prior_odds(self.fraction)
 
     def with_hits(self, hit: Array) -> Self:
         """Return the distribution for other indicators, (band, block, width)."""
-        return self.with_variance(self._variance(hit), hit=hit)
+        new = self.with_variance(self._variance(hit))
+        new.hit = hit
+        return new
 
-    def with_variance(self, variance: Array, **others: Array) -> Self:
+    def with_variance(self, variance: Array) -> Self:
         """Return the distribution with another variance of the white noise, (band, block, width)."""
         new = copy.copy(self)
-        for name, value in (others | {"noise_variance": variance}).items():
-            setattr(new, name, value)
+        new.noise_variance = variance
         return new
 
     def _variance(self, hit: Array) -> Array:

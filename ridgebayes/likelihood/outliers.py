@@ -126,11 +126,16 @@ def mixture_score(residual, fraction, size):
     return jnp.sign(residual) * -ndtri(jnp.clip(tail, 1e-300, 0.5))
 
 
-def log_odds(left, variance, fraction, size):
-    """Log odds that a ScW is an outlier, given its residual `left`."""
+def log_prior_odds(fraction):
+    """Log odds that a ScW is an outlier, before its rate is known."""
     # Clipped above zero, so that there is a gradient at a share of exactly zero.
     fraction = jnp.clip(fraction, 1e-300, 1.0 - 1e-15)
-    prior = jnp.log(fraction) - jnp.log1p(-fraction) - jnp.log(size)
+    return jnp.log(fraction) - jnp.log1p(-fraction)
+
+
+def log_odds(left, variance, fraction, size):
+    """Log odds that a ScW is an outlier, given its residual `left`."""
+    prior = log_prior_odds(fraction) - jnp.log(size)
     return prior + 0.5 * left**2 / variance * (1.0 - size**-2)
 
 
