@@ -88,9 +88,9 @@ class ProgressBar:
                 self._since, self._done = self._now(), 0
         self._grow(more, "sampling")
 
-    def grows(self, more: int) -> None:
-        """Record that `more` iterations are needed than expected, as chains have not converged."""
-        self._grow(more, "sampling on, not yet converged")
+    def grows(self, more: int, *, judged: bool) -> None:
+        """Record that `more` iterations are needed: chains, if they were judged, have not converged."""
+        self._grow(more, "sampling on, not yet converged" if judged else "sampling")
 
     def _grow(self, more: int, doing: str) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import NamedTuple
@@ -62,6 +62,8 @@ class Chains(NamedTuple):
         Sample statistics, (part, chain, draw).
     times
         Factor by which the chains of each part were lengthened; also the thinning interval.
+    dropped
+        First draws of the chains of each part that are left out, as the proposal was changed after them.
     stopped
         When the chains were stopped early, in words; empty if they were not.
     """
@@ -69,6 +71,7 @@ class Chains(NamedTuple):
     z: NDArray
     statistics: dict[str, NDArray]
     times: tuple[int, ...]
+    dropped: tuple[int, ...]
     stopped: str = ""
 
 
@@ -90,7 +93,8 @@ def run_chains(
     """Run all chains of all parts.
 
     Chains of proposals that have not converged are lengthened up to eight times (`TIMES`). Where that helps,
-    the proposal is first refitted to the draws so far (`Sampler.refitted`), which are then dropped.
+    the proposal is first widened or refitted to the draws so far (`Sampler.refitted`), which are then
+    dropped. With outliers the first `MOVES.look` draws tell already whether it is too narrow.
 
     Parameters
     ----------
@@ -139,7 +143,7 @@ def run_chains(
         try:
             running = run.begin(numbers)
             clock.lap("mode")
-            kept, times, cut = _until_converged(run, running)
+            kept, times, dropped, cut = _until_converged(run, running)
             clock.lap("sampling")
         except BaseException as error:
             run.stop.set()
@@ -162,7 +166,7 @@ def run_chains(
     statistics = {
         name: np.stack([c.statistics[name] for c in chains]).reshape(shape) for name in chains[0].statistics
     }
-    return Chains(z, statistics, tuple(times), stopped)
+    return Chains(z, statistics, tuple(times), tuple(dropped), stopped)
 
 
 def sampler_of(
@@ -190,7 +194,7 @@ def sampler_of(
 
 def _until_converged(
     run: _Chains, running: dict[int, list[Future[list[Draws]]]]
-) -> tuple[list[Draws], list[int], bool]:
+) -> tuple[list[Draws], list[int], list[int], bool]:
     """Wait for the chains of all parts, and lengthen those that have not converged.
 
     Returns
@@ -199,31 +203,42 @@ def _until_converged(
         Draws of each chain, part by part, thinned to the number that the settings ask for.
     list
         Factor by which the chains of each part were lengthened, (part,).
+    list
+        First draws of the chains of each part that are left out, (part,).
     bool
         Whether chains were stopped while they were being lengthened.
     """
     draws = run.settings.draws
     times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
-    waiting, cut, refitted = deque(running.items()), False, dict.fromkeys(running, False)
+    waiting, cut = deque(running.items()), False
+
+    def dropped(part: int) -> int:
+        """Drop no more draws than chains that were stopped made afterwards."""
+        first = run.starts[part].dropped
+        return first if min(map(_length, found[part])) >= 2 * first else 0
 
     def kept(part: int) -> list[Draws]:
-        return [_thinned(chain, draws, times[part], refitted[part]) for chain in found[part]]
+        return [_thinned(chain, dropped(part), draws, times[part]) for chain in found[part]]
 
     while waiting:
         part, chains = waiting.popleft()
         found[part] = [chain.result() for chain in chains]
-        whole = min(map(_length, found[part])) >= draws * times[part]
-        if not whole and times[part] > 1:
-            times[part] = TIMES[TIMES.index(times[part]) - 1]
-            cut = True
-        elif whole and times[part] < TIMES[-1] and run.may_go_on(part):
+        length = min(map(_length, found[part]))
+        if length < run.goals[part]:
+            cut |= length >= draws
+            times[part] = TIMES[max(TIMES.index(times[part]) - 1, 0)]
+        elif run.goals[part] < draws:
+            z = np.stack([_thinned(chain, 0, run.goals[part], 1).z for chain in found[part]])
+            run.change(part, z, run.sampler.widened)
+            waiting.append((part, run.go_on(part, draws)))
+        elif run.may_go_on(part) and times[part] < TIMES[-1]:
             z = np.stack([chain.z for chain in kept(part)])
             if not mixed(z, margin=_MARGIN):
-                if times[part] == 1:
-                    refitted[part] = run.refit(part, z)
-                times[part] = TIMES[TIMES.index(times[part]) + 1]
+                if times[part] > 1 or not run.change(part, z, run.sampler.refitted):
+                    times[part] = TIMES[TIMES.index(times[part]) + 1]
                 waiting.append((part, run.go_on(part, times[part] * draws)))
-    return [chain for part in running for chain in kept(part)], list(times.values()), cut
+    first = [dropped(part) for part in running]
+    return [chain for part in running for chain in kept(part)], list(times.values()), first, cut
 
 
 def _check_enough(draws: int, stopped: str, checkpoint: Store | None) -> None:
@@ -253,6 +268,7 @@ class _Chains:
         self.pool, self.bar, self.checkpoint, self.near = pool, bar, checkpoint, near
         self.deadline = deadline
         self.starts: dict[int, Start] = {}
+        self.goals: dict[int, int] = {}  # draws of each chain of a part when it next ends
         self.progress: dict[tuple[int, int], Progress] = {}
         self.root, self.stop = jax.random.key(settings.seed), Event()
 
@@ -263,20 +279,25 @@ class _Chains:
 
     def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
         start = self.starts[part] = self._start(part)
-        chains = self.settings.chains
-        self.bar.begins(chains * (self.sampler.warmup_of(start) - _least_warmup(self.settings)))
-        return [self._submit(part, number, self.settings.draws) for number in range(chains)]
+        chains, draws = range(self.settings.chains), start.dropped + self.settings.draws
+        looks = start.hit is not None and not start.dropped and self.may_go_on(part)
+        self.goals[part] = min(MOVES.look, draws) if looks else draws
+        warmup = self.sampler.warmup_of(start) - _least_warmup(self.settings)
+        self.bar.begins(len(chains) * (warmup + start.dropped))
+        return [self._submit(part, number, self.goals[part]) for number in chains]
 
     def may_go_on(self, part: int) -> bool:
         """Tell whether chains of a part may be lengthened: those of NUTS would take too long."""
         judged = self.settings.chains > 1 and self.settings.chains * self.settings.draws >= JUDGED
         return judged and not self.stop.is_set() and self.starts[part].proposes
 
-    def refit(self, part: int, z: NDArray) -> bool:
-        """Refit the proposal of a part to draws (chain, draw, parameter); tell whether it is refit."""
-        if self.starts[part].refitted:  # before an interruption
-            return True
-        start = self.sampler.refitted(self.starts[part], z, self.shared[part], self.settings.seed)
+    def change(
+        self, part: int, z: NDArray, by: Callable[[Start, NDArray, FitData, int], Start | None]
+    ) -> bool:
+        """Change the proposal of a part, once, by draws (chain, draw, parameter), if they call for it."""
+        if self.starts[part].dropped:
+            return False
+        start = by(self.starts[part], z, self.shared[part], self.settings.seed)
         if start is None:
             return False
         self.starts[part] = start
@@ -285,10 +306,14 @@ class _Chains:
         return True
 
     def go_on(self, part: int, draws: int) -> list[Future[list[Draws]]]:
-        """Continue the chains of a part until each has `draws` draws."""
+        """Continue the chains of a part until each has `draws` draws after those that are dropped."""
+        before, goal = self.goals[part], self.starts[part].dropped + draws
+        self.goals[part] = goal
         chains = range(self.settings.chains)
-        self.bar.grows(sum(max(draws - _length(self.progress[part, n].draws), 0) for n in chains))
-        return [self._submit(part, number, draws) for number in chains]
+        planned = max(before, self.settings.draws)
+        if goal > planned:
+            self.bar.grows(len(chains) * (goal - planned), judged=before >= self.settings.draws)
+        return [self._submit(part, number, goal) for number in chains]
 
     def _submit(self, part: int, number: int, draws: int) -> Future[list[Draws]]:
         """Run a chain to its end; with a deadline, run blocks of all chains in turn, so that none lags."""
@@ -374,15 +399,11 @@ def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
     return next(blocks for blocks, ended in chain if ended)
 
 
-def _thinned(blocks: Sequence[Draws], draws: int, times: int, refitted: bool) -> Draws:
-    """Join the blocks of a chain that was lengthened by `times`, and keep one of every `times` draws.
-
-    Draws made before the proposal was refitted to them are left out.
-    """
+def _thinned(blocks: Sequence[Draws], first: int, draws: int, times: int) -> Draws:
+    """Join the blocks of a chain, leave out its `first` draws, and keep one of every `times` others."""
     if not blocks:
         return Draws(np.zeros((0, 0)), {})
-    first, every = (draws, times - 1) if refitted and times > 1 else (0, times)
-    kept = slice(first + every - 1, first + every * draws, every)
+    kept = slice(first + times - 1, first + times * draws, times)
     statistics = {name: np.concatenate([b.statistics[name] for b in blocks]) for name in blocks[0].statistics}
     return _taken(Draws(np.concatenate([b.z for b in blocks]), statistics), kept)
 

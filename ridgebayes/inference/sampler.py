@@ -67,8 +67,8 @@ class Start(NamedTuple):
         Number and kinds of proposals for each draw.
     emulator
         Polynomials in place of the density of a long mission; None if chains compute it.
-    refitted
-        Whether the proposal was refitted to draws of the chains.
+    dropped
+        First draws of each chain that are left out, as the proposal was changed after them; 0 if it was not.
     """
 
     method: str
@@ -78,7 +78,7 @@ class Start(NamedTuple):
     hit: NDArray | None = None
     pace: Pace = Pace()
     emulator: Emulator | None = None
-    refitted: bool = False
+    dropped: int = 0
 
     @property
     def proposes(self) -> bool:
@@ -257,16 +257,11 @@ class Sampler:
         pace = Pace(tries, 0.0, some, CHOICE.shares[best])
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
-    def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
-        """Widen the proposal where it is too narrow for the draws so far, or refit it to them.
+    def widened(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
+        """Widen the proposal in those parameters whose draws so far lie too far from its centre.
 
-        With outliers it follows the indicators, and it is widened in those parameters whose draws lie too far
-        from its centre. If there are none, or without outliers, it is refitted to the draws if some
-        parameters mix far worse than most. One that fits draws with all their outliers may be too wide for
-        the outliers of a single draw, so there it must be accepted in a short chain.
-
-        Returns None if neither can help: for NUTS; if some parameters at a time are proposed; if the draws do
-        not call for another proposal.
+        With outliers it follows the indicators, but with some of them the posterior is wider than with
+        others. Returns None without outliers, or if there are no such parameters.
 
         Parameters
         ----------
@@ -277,27 +272,53 @@ class Sampler:
         data
             Data of the part.
         seed
-            Seed of the trial.
+            Seed of the trial that chooses the number of proposals.
         """
-        marginal = self.marginal
-        if marginal is None or start.method != METROPOLIS or not start.pace.whole:
+        if self.marginal is None or start.hit is None or start.method != METROPOLIS:
             return None
         assert start.proposal is not None
-        theta = z.reshape(-1, z.shape[-1])[:, marginal.nonlinear]
-        wider = start.proposal.widened(theta, self._metropolis.proposed) if start.hit is not None else None
-        proposal = of_draws(theta, start.proposal) if wider is None and sticks(z) else wider
+        theta = z.reshape(-1, z.shape[-1])[:, self.marginal.nonlinear]
+        wider = start.proposal.widened(theta, self._metropolis.proposed)
+        return None if wider is None else self._changed(start, wider, z, data, seed)[0]
+
+    def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
+        """Widen the proposal, or else refit it to the draws if some parameters mix far worse than most.
+
+        With outliers a proposal that fits draws with all their indicators may be too wide for those of a
+        single draw, so it must be accepted in a short chain.
+
+        Returns None if neither can help: for NUTS; if some parameters at a time are proposed; if the draws do
+        not call for another proposal. Parameters are those of `widened`.
+        """
+        if self.marginal is None or start.method != METROPOLIS or not start.pace.whole:
+            return None
+        wider = self.widened(start, z, data, seed)
+        if wider is not None:
+            return wider
+        assert start.proposal is not None
+        theta = z.reshape(-1, z.shape[-1])[:, self.marginal.nonlinear]
+        proposal = of_draws(theta, start.proposal) if sticks(z) else None
         if proposal is None:
             return None
-        pace = start.pace
+        changed, accepted = self._changed(start, proposal, z, data, seed)
+        return changed if accepted >= CHOICE.min_acceptance_refitted else None
+
+    def _changed(
+        self, start: Start, proposal: Proposal, z: NDArray, data: FitData, seed: int
+    ) -> tuple[Start, float]:
+        """Replace the proposal after draws `z`; with outliers, choose the pace anew from a trial.
+
+        Also returns the acceptance in the trial; 1 without outliers.
+        """
+        pace, accepted = start.pace, 1.0
         if start.hit is not None:
-            given = marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
+            assert self.marginal is not None
+            given = self.marginal.given(start.reference, replace(data, hit=jnp.asarray(start.hit)))
             # The first chain is a warm-up.
             _, accepted = self._metropolis.acceptance(given, proposal, [start.pace] * 2, seed)
-            logger.debug("refitted to draws with outliers: accepted %.0f %%", 100 * accepted)
-            if wider is None and accepted < CHOICE.min_acceptance_refitted:
-                return None
+            logger.debug("changed after draws with outliers: accepted %.0f %%", 100 * accepted)
             pace = _pace(accepted, data.rate.size, good=accepted >= ADAPTATION.good_acceptance)
-        return start._replace(proposal=proposal, pace=pace, refitted=True)
+        return start._replace(proposal=proposal, pace=pace, dropped=z.shape[1]), accepted
 
     def chain(
         self, key: Array, data: FitData, start: Start, draws: int, after: Progress | None = None

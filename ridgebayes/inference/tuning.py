@@ -99,6 +99,7 @@ class Moves(NamedTuple):
     settling_outliers: int = 50  # the same with indicators of outliers, which take longer
     pilot_rounds: int = 8  # times that the proposal is moved to match drawn indicators of outliers
     pilot_draws: int = 5  # draws between these
+    look: int = 100  # draws of each chain after which, with outliers, the width of the proposal is looked at
     pilot_steps: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)  # parts of a Newton step that are tried
     tail_degrees: float = 4.0  # degrees of freedom of new values of some coordinates
     step: float = 2.4  # length of a local step times √(number of parameters) (Gelman et al. 1996)

@@ -79,7 +79,7 @@ def build_run(
     settings, device, seconds
         How and where the model was sampled, and the time of each stage.
     """
-    z, statistics, times, stopped = chains
+    z, statistics, times, dropped, stopped = chains
     groups = {
         "posterior": _named_draws(model, prepared, posterior, parts, z),
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
@@ -116,6 +116,8 @@ def build_run(
     record["seconds"] = {stage: round(value, 1) for stage, value in seconds.items()}
     if max(times) > 1:
         record["sampling"]["times_as_long"] = list(times)
+    if max(dropped):
+        record["sampling"]["dropped"] = list(dropped)
     record["peak_memory_gib"] = round(peak_memory_gib(), 2)
     tree.attrs.update(
         creator=f"ridgebayes {record['ridgebayes']}", simulated=int(record["data"]["simulated"])

@@ -117,8 +117,8 @@ class Checkpoint:
             frame = Proposal(*(kept[f"{_FRAME}{name}"] for name in Proposal._fields))
             emulator = Emulator(frame, *(kept[f"{_EMULATOR}{name}"] for name in Emulator._fields[1:]))
         hit = kept.get("hit")
-        refitted = bool(kept.get("refitted", False))
-        return Start(str(kept["method"]), kept["reference"], around, proposal, hit, pace, emulator, refitted)
+        dropped = int(kept.get("dropped", 0))
+        return Start(str(kept["method"]), kept["reference"], around, proposal, hit, pace, emulator, dropped)
 
     def save_start(self, part: int, start: Start) -> None:
         """Keep the start of the chains of a part."""
@@ -129,7 +129,7 @@ class Checkpoint:
             more |= {f"{_FRAME}{name}": value for name, value in frame._asdict().items()}
             more |= {f"{_EMULATOR}{n}": x for n, x in zip(Emulator._fields[1:], others, strict=True)}
         more |= {"around_mode": start.around.mode, "around_root": start.around.root, "pace": start.pace}
-        more |= {"refitted": start.refitted}
+        more |= {"dropped": start.dropped}
         self._write(f"start-{part}.npz", {"method": start.method, "reference": start.reference, **more})
 
     def chain(self, part: int, number: int) -> Progress | None:

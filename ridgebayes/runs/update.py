@@ -161,18 +161,20 @@ def update(
 def _weighed(found: Sequence[Reweighed]) -> Chains:
     """Collect the updated draws of all parts."""
     statistics = {name: np.stack([draws.statistics[name] for draws in found]) for name in found[0].statistics}
-    return Chains(np.stack([draws.z for draws in found]), statistics, (1,) * len(found), "")
+    return Chains(
+        np.stack([draws.z for draws in found]), statistics, (1,) * len(found), (0,) * len(found), ""
+    )
 
 
 def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
     """Replace parts that were sampled again; all get the same number of draws."""
     draws = fresh.z.shape[2]
-    z, times = chains.z[:, :, :draws].copy(), np.array(chains.times)
-    z[again], times[again] = fresh.z, fresh.times
+    z, times, dropped = chains.z[:, :, :draws].copy(), np.array(chains.times), np.array(chains.dropped)
+    z[again], times[again], dropped[again] = fresh.z, fresh.times, fresh.dropped
     statistics = {name: x[:, :, :draws].copy() for name, x in chains.statistics.items()}
     for name, values in fresh.statistics.items():
         statistics[name][again] = values
-    return Chains(z, statistics, tuple(times.tolist()), fresh.stopped)
+    return Chains(z, statistics, tuple(times.tolist()), tuple(dropped.tolist()), fresh.stopped)
 
 
 def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:

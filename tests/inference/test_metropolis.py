@@ -291,6 +291,7 @@ def test_with_outliers_a_proposal_is_widened_or_refitted(small_mission, three_re
     root = lambda proposal: proposal.root  # noqa: E731
     one = np.arange(before.mean.size) == proposed[2]
     assert refitted(1.0) is None
+    assert refitted(np.where(one, 1.4, 1.0)).dropped == 500
     np.testing.assert_allclose(
         wider(refitted(np.where(one, 1.4, 1.0)), root), np.where(one, 1.4, 1.0), rtol=0.1
     )

@@ -73,7 +73,7 @@ def test_what_is_printed_of_chains_that_go_on(clock, capsys):
         bar.done(120)
         bar._bar.refresh()
         at_their_end = capsys.readouterr().err
-        bar.grows(60)
+        bar.grows(60, judged=True)
         going_on = capsys.readouterr().err.split("\r")[-1]
         clock.now = 18.0
         bar.done(60)

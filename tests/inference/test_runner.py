@@ -65,7 +65,7 @@ def clock(monkeypatch):
             pass
 
         def begin(self, *_):
-            return "start"
+            return Start(NUTS, np.zeros(1), None)
 
         def warmup_of(self, start):
             return WARMUP
@@ -149,11 +149,11 @@ def slow(clock, monkeypatch):
             x.append(memory * x[-1] + noise)
         return np.array(x)[:, None]
 
-    def install(memories, method=METROPOLIS, *, refit=False):
+    def install(memories, method=METROPOLIS, *, refit=False, look=False):
         known = {(p, n): series(p, n, m) for p, m in enumerate(memories) for n in range(4)}
 
         def begin(self, *_):
-            return Start(method, np.zeros(1), None)
+            return Start(method, np.zeros(1), None, hit=np.zeros(1, bool) if look else None)
 
         def chain(self, key, data, start, draws, after=None):
             which = (data, int(key))
@@ -165,8 +165,12 @@ def slow(clock, monkeypatch):
 
         monkeypatch.setattr(runner.Sampler, "begin", begin)
         monkeypatch.setattr(runner.Sampler, "chain", chain)
-        again = lambda _, start, *__: start._replace(refitted=True) if refit else None  # noqa: E731
-        monkeypatch.setattr(runner.Sampler, "refitted", again, False)
+
+        def change(wanted):
+            return lambda _, start, z, *__: start._replace(dropped=z.shape[1]) if wanted else None
+
+        monkeypatch.setattr(runner.Sampler, "refitted", change(refit), False)
+        monkeypatch.setattr(runner.Sampler, "widened", change(look), False)
         monkeypatch.setattr(runner.Sampler, "warmup_of", lambda *_: 0)
         monkeypatch.setattr(runner.jax.random, "key", lambda seed: 0)
         monkeypatch.setattr(runner.jax.random, "fold_in", lambda key, number: number)
@@ -197,14 +201,48 @@ def test_chains_that_have_not_converged_go_on(clock, slow, refit):
     """Draws from before the proposal was fitted to them are left out."""
     known = slow([0.0, 0.8], refit=refit)
     found = run_slow(2)
+    first, every = 500 * refit, found.times[1]
     assert found.times[0] == 1
-    assert 2 <= found.times[1] <= TIMES[-1]
-    first, every = (500, found.times[1] - 1) if refit else (0, found.times[1])
+    assert every <= TIMES[-1]
+    assert every > 1 or refit
+    assert found.dropped == (0, first)
     for n in range(4):
         np.testing.assert_array_equal(found.z[0, n], known[0, n][:500])
         np.testing.assert_array_equal(found.z[1, n], known[1, n][first:][every - 1 : 500 * every : every])
     assert mixed(found.z[1])
-    assert clock.now == 4 * (1 + found.times[1]) * 500 / BLOCK
+    assert clock.now == 4 * (500 + first + 500 * every) / BLOCK
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_with_outliers_the_proposal_may_be_widened_early(clock, slow, monkeypatch, wide):
+    known = slow([0.0], look=True)
+    if not wide:
+        monkeypatch.setattr(runner.Sampler, "widened", lambda *_: None)
+    found = run_slow(1)
+    first = MOVES.look * wide
+    assert found.times == (1,)
+    assert found.dropped == (first,)
+    for n in range(4):
+        np.testing.assert_array_equal(found.z[0, n], known[0, n][first : first + 500])
+    assert clock.now == 4 * (first + 500) / BLOCK
+
+
+def test_stopped_chains_drop_no_more_draws_than_they_keep(clock, slow):
+    known = slow([0.99], refit=True)
+    found = run_slow(1, seconds=120.0)
+    assert found.dropped == (0,)
+    np.testing.assert_array_equal(found.z[0, 2], known[0, 2][:500])
+    assert "while chains that had not converged went on" in found.stopped
+
+
+def test_stopped_chains_drop_what_came_before_widening(clock, slow):
+    known = slow([0.0], look=True)
+    found = run_slow(1, seconds=60.0)
+    draws = found.z.shape[2]
+    assert found.dropped == (MOVES.look,)
+    assert 200 <= draws <= 300
+    np.testing.assert_array_equal(found.z[0, 3], known[0, 3][MOVES.look : MOVES.look + draws])
+    assert found.stopped == f"after 1 min with {draws} of 500 draws a chain"
 
 
 def test_chains_that_never_converge_end(clock, slow):
@@ -236,7 +274,7 @@ def test_going_on_after_an_interruption_gives_the_same(clock, slow, monkeypatch,
     whole, kept = run_slow(1), Kept()
     spent = clock.now
     run_slow(1, seconds=120.0, checkpoint=kept)
-    assert kept.start(0).refitted == refit
+    assert kept.start(0).dropped == 500 * refit
     monkeypatch.setattr(runner.Sampler, "refitted", lambda *_: None)
     again = run_slow(1, checkpoint=kept)
     assert again.times == whole.times
