@@ -70,7 +70,7 @@ class Chains(NamedTuple):
 
     z: NDArray
     statistics: dict[str, NDArray]
-    times: tuple[int, ...]
+    times: tuple[float, ...]
     dropped: tuple[int, ...]
     stopped: str = ""
 
@@ -194,7 +194,7 @@ def sampler_of(
 
 def _until_converged(
     run: _Chains, running: dict[int, list[Future[list[Draws]]]]
-) -> tuple[list[Draws], list[int], list[int], bool]:
+) -> tuple[list[Draws], list[float], list[int], bool]:
     """Wait for the chains of all parts, and lengthen those that have not converged.
 
     Returns
@@ -209,7 +209,7 @@ def _until_converged(
         Whether chains were stopped while they were being lengthened.
     """
     draws = run.settings.draws
-    times, found = dict.fromkeys(running, 1), dict[int, list[list[Draws]]]()
+    times, found = dict.fromkeys(running, TIMES[0]), dict[int, list[list[Draws]]]()
     waiting, cut = deque(running.items()), False
 
     def dropped(part: int) -> int:
@@ -236,7 +236,7 @@ def _until_converged(
             if not mixed(z, margin=_MARGIN):
                 if times[part] > 1 or not run.change(part, z, run.sampler.refitted):
                     times[part] = TIMES[TIMES.index(times[part]) + 1]
-                waiting.append((part, run.go_on(part, times[part] * draws)))
+                waiting.append((part, run.go_on(part, int(times[part] * draws))))
     first = [dropped(part) for part in running]
     return [chain for part in running for chain in kept(part)], list(times.values()), first, cut
 
@@ -399,14 +399,15 @@ def _to_the_end(chain: Iterator[tuple[list[Draws], bool]]) -> list[Draws]:
     return next(blocks for blocks, ended in chain if ended)
 
 
-def _thinned(blocks: Sequence[Draws], first: int, draws: int, times: int) -> Draws:
+def _thinned(blocks: Sequence[Draws], first: int, draws: int, times: float) -> Draws:
     """Join the blocks of a chain, leave out its `first` draws, and keep one of every `times` others."""
     if not blocks:
         return Draws(np.zeros((0, 0)), {})
-    kept = slice(first + times - 1, first + times * draws, times)
+    kept = first + (times * np.arange(1, draws + 1)).astype(int) - 1
+    kept = kept[kept < _length(blocks)]
     statistics = {name: np.concatenate([b.statistics[name] for b in blocks]) for name in blocks[0].statistics}
     return _taken(Draws(np.concatenate([b.z for b in blocks]), statistics), kept)
 
 
-def _taken(chain: Draws, which: slice) -> Draws:
+def _taken(chain: Draws, which: slice | NDArray) -> Draws:
     return Draws(chain.z[which], {name: x[which] for name, x in chain.statistics.items()})

@@ -12,7 +12,7 @@ from ridgebayes.errors import InputError, nearest
 from ridgebayes.parallel.cores import cores
 
 SAMPLERS = ("auto", "nuts")
-TIMES = 1, 2, 3, 4, 6, 8
+TIMES: tuple[float, ...] = 1, 1.5, 2, 3, 4, 6, 8
 """Successive factors by which chains that have not converged are lengthened."""
 
 

@@ -169,7 +169,7 @@ def _weighed(found: Sequence[Reweighed]) -> Chains:
 def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
     """Replace parts that were sampled again; all get the same number of draws."""
     draws = fresh.z.shape[2]
-    z, times, dropped = chains.z[:, :, :draws].copy(), np.array(chains.times), np.array(chains.dropped)
+    z, times, dropped = chains.z[:, :, :draws].copy(), np.array(chains.times, float), np.array(chains.dropped)
     z[again], times[again], dropped[again] = fresh.z, fresh.times, fresh.dropped
     statistics = {name: x[:, :, :draws].copy() for name, x in chains.statistics.items()}
     for name, values in fresh.statistics.items():

@@ -29,7 +29,6 @@ from scipy.stats import chi2
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.inference.mixing import JUDGED, mixed
-from ridgebayes.inference.settings import TIMES
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
 from ridgebayes.instrument.redistribution import Redistribution, check_bands, mcrab_weights
 from ridgebayes.model.folding import CRAB_SPECTRUM, crab_change
@@ -47,6 +46,7 @@ _PRIOR_DRAWS = 20_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TREE_DEPTH = 10
 _FIELDS = "diverging", "energy", "num_steps"
+_TIMES = 1, 2, 4, 8  # successive factors by which chains that have not converged are lengthened
 _Chains = dict[str, Floats]
 """Name → (chain, draw)."""
 
@@ -293,7 +293,7 @@ def fit(
 
 
 def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Chains, _Chains]:
-    """Extend chains until they have converged, at most to the largest of the factors `TIMES`.
+    """Extend chains until they have converged, at most to the largest of the factors `_TIMES`.
 
     Returns
     -------
@@ -301,7 +301,7 @@ def _until_converged(mcmc: MCMC, key: jax.Array, *data: jax.Array) -> tuple[_Cha
         Draws and statistics of NUTS, name → (chain, draw). For chains n times as long every nth draw.
     """
     found: list[tuple[_Chains, _Chains]] = []
-    for times in TIMES:
+    for times in _TIMES:
         while len(found) < times:
             if found:
                 mcmc.post_warmup_state = mcmc.last_state

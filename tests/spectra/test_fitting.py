@@ -145,7 +145,7 @@ def test_chains_that_have_not_converged_go_on(monkeypatch):
     found = made("whitedwarf+powerlaw", mean, covariance, edges=edges)
     assert not found.diagnosis.warnings
     assert found.draws["whitedwarf.mass"].shape == (4 * 500,)
-    monkeypatch.setattr(fitting, "TIMES", (1,))
+    monkeypatch.setattr(fitting, "_TIMES", (1,))
     short = made("whitedwarf+powerlaw", mean, covariance, edges=edges)
     assert short.diagnosis.warnings
     np.testing.assert_allclose(
