@@ -46,13 +46,26 @@ from ridgebayes.parallel.cores import in_threads
 MIN_REVOLUTIONS = 150
 """Fewest revolutions for a calibration: on clean simulated missions the calibrated sd is 0.97 of the
 posterior's with 300 revolutions, and 0.8 with 76."""
-DRAWS_PER_PARAMETER = 3
+_DRAWS_PER_PARAMETER = 3
 """Fewest draws over parameters: fewer do not determine the covariance that whitens them."""
-_MOST_DRAWS = 1000
-"""Most draws whose likelihood is computed: the calibrated sd is off by 2 %, with 400 draws by 5 %."""
+_ENOUGH_DRAWS = 1000
+"""Draws whose likelihood is computed, if no more are needed: the calibrated sd is off by 2 % (400: 5 %)."""
+_MAX_NOISE = 0.5
+"""Largest eigenvalue that Monte Carlo noise may add to J, which is near one: the sd is then 2 % too wide."""
 SERIES = 1 / 2, 3 / 8, 5 / 16
 """Factors of H, H² and H³ in (1 - H)^{-1/2}: right to 0.3 % for a revolution with 0.3 of the information on a
 direction, to 2 % for 0.5. A series needs no matrix for each revolution."""
+
+
+def least_draws(parameters: int, revolutions: int) -> int:
+    """Fewest draws that calibrate a part.
+
+    Monte Carlo noise adds to J a symmetric matrix of independent entries, whose eigenvalues reach 2^{3/2}
+    p^{3/2} / (√R S) for p parameters, R revolutions and S draws (Wigner's semicircle). It has no mean, but J
+    must not have negative eigenvalues, and without them J is too large.
+    """
+    noise = 2**1.5 * parameters**1.5 / np.sqrt(revolutions)
+    return int(np.ceil(max(_DRAWS_PER_PARAMETER * parameters, noise / _MAX_NOISE)))
 
 
 class Pulls(NamedTuple):
@@ -98,7 +111,8 @@ class Calibrator:
         """Compute the pulls of the revolutions of a part from its draws (draw, parameter), chain by chain."""
         mean = z.mean(0)
         root = np.linalg.cholesky(np.cov(z.T).reshape(z.shape[1], z.shape[1]))
-        some = z[np.linspace(0, len(z) - 1, min(len(z), _MOST_DRAWS)).astype(int)]
+        enough = max(_ENOUGH_DRAWS, least_draws(z.shape[1], data.time.size))
+        some = z[np.linspace(0, len(z) - 1, min(len(z), enough)).astype(int)]
         # Equally many draws in each thread, so that all threads use one compiled function.
         shares = np.array_split(np.pad(some, ((0, -len(some) % self.threads), (0, 0))), self.threads)
         found = in_threads(lambda share: np.asarray(self._densities(share, data)), shares, self.threads)

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ridgebayes.environment import peak_memory_gib
-from ridgebayes.inference.calibration import DRAWS_PER_PARAMETER, MIN_REVOLUTIONS, Calibrator
+from ridgebayes.inference.calibration import MIN_REVOLUTIONS, Calibrator, least_draws
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
 from ridgebayes.likelihood.design import FitData, Prepared
@@ -85,7 +85,7 @@ def build_run(
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
         "prior": _prior(model, prepared.data, posterior, parts, settings.seed),
     }
-    calibration = not_calibrated(model, prepared) or few_draws(z)
+    calibration = not_calibrated(model, prepared, z)
     if not calibration:
         moved = Calibrator(posterior, device.workers).moved(z, parts)
         groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)
@@ -131,20 +131,26 @@ def build_run(
     return run
 
 
-def not_calibrated(model: Model, prepared: Prepared) -> str:
-    """Return why intervals cannot be calibrated by revolution; empty if they can."""
+def not_calibrated(model: Model, prepared: Prepared, z: NDArray) -> str:
+    """Return why intervals cannot be calibrated by revolution; empty if they can.
+
+    Draws `z` are (part, chain, draw, parameter).
+    """
     if any("revolution" in parameter.dims for parameter in model.parameters.values()):
         return "none: the revolution terms are sampled"
     revolutions = np.unique(np.asarray(prepared.layout.block_revolution)[prepared.data.filled.any(1)]).size
     if revolutions < MIN_REVOLUTIONS:
         return f"none: {revolutions} revolutions are fitted, at least {MIN_REVOLUTIONS} are needed"
-    return ""
-
-
-def few_draws(z: NDArray) -> str:
-    """Return why draws (part, chain, draw, parameter) are too few to calibrate; empty if they suffice."""
-    draws, least = z.shape[1] * z.shape[2], DRAWS_PER_PARAMETER * z.shape[3]
-    return f"none: {draws} draws, at least {least} are needed" if draws < least else ""
+    parts, chains, draws, parameters = z.shape
+    least = least_draws(parameters, revolutions)
+    if chains * draws >= least:
+        return ""
+    more = f"none: {chains * draws} draws, at least {least} are needed (--draws {-(-least // chains)})"
+    if len(prepared.scws.bands) == parts:
+        return more
+    return (
+        f"{more}; noise that bands share would make them too narrow: beside it fit regions, then run fitspec"
+    )
 
 
 def _named_draws(

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from ridgebayes import models
-from ridgebayes.inference.calibration import Calibrator, Pulls, stretched
+from ridgebayes.inference.calibration import Calibrator, Pulls, least_draws, stretched
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.likelihood.design import prepare
 
@@ -35,6 +35,29 @@ def test_the_map_squared_is_the_sandwich(rng):
     expected[:2, :2] += prior[0]
     expected[2:, 2:] += prior[1]
     np.testing.assert_allclose(found @ found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_so_many_draws_that_their_noise_hardly_widens(rng):
+    """Of 120 parameters and 150 revolutions: the trace of J is right on average, before the map and in it."""
+    size, revolutions = 120, 150
+    draws = least_draws(size, revolutions)
+    assert draws == 608
+    x = rng.normal(size=(revolutions, 4, size))
+    x = x @ np.linalg.cholesky(np.linalg.inv(np.einsum("rni,rnj->ij", x, x)))
+    rate = rng.normal(size=(revolutions, 4))
+    rate -= x @ np.einsum("rni,rn->i", x, rate)  # the posterior is standard normal
+    scores = np.einsum("rni,rn->ri", x, rate)
+
+    def excess(draws):
+        white = rng.normal(size=(draws, size))
+        likelihood = -0.5 * ((rate - np.einsum("rni,si->srn", x, white)) ** 2).sum(-1)
+        halves = zip(np.split(likelihood, 2), np.split(white, 2), strict=True)
+        pull = np.stack([(f - f.mean(0)).T @ (w - w.mean(0)) / len(w) for f, w in halves])
+        found = stretched([Pulls(np.zeros(size), np.eye(size), pull, np.zeros((size, size)))])
+        return np.trace(found @ found) / np.trace(scores.T @ scores) - 1.0
+
+    assert np.mean([excess(draws) for _ in range(4)]) == pytest.approx(0.05, abs=0.05)
+    assert np.mean([excess(draws // 4) for _ in range(4)]) > 0.2
 
 
 @pytest.mark.long

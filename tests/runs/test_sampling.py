@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 
 import jax
 import numpy as np
@@ -14,7 +15,8 @@ from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.settings import resolve_device
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.runs.assemble import few_draws
+from ridgebayes.runs import assemble
+from ridgebayes.runs.sampling import meet
 from ridgebayes.table.formats import write_scws
 
 
@@ -175,7 +177,15 @@ def test_chains_of_the_explicit_model_agree(small_mission, three_regions):
         assert (np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))) < 4 * error).all(), name
 
 
-def test_few_draws_are_not_calibrated():
-    """A covariance of 72 parameters needs more than 60 draws."""
-    assert few_draws(np.zeros((3, 1, 60, 72))) == "none: 60 draws, at least 216 are needed"
-    assert not few_draws(np.zeros((3, 4, 54, 72)))
+def test_few_draws_are_not_calibrated(small_mission, three_regions, monkeypatch):
+    """A covariance of 72 parameters needs more than 60 draws; bands fitted together have another remedy."""
+    model, made = meet(models.regions(three_regions), small_mission)
+    monkeypatch.setattr(assemble, "MIN_REVOLUTIONS", 1)
+    bands = len(small_mission.bands)
+    few = assemble.not_calibrated(model, made, np.zeros((bands, 4, 15, 72)))
+    assert re.fullmatch(r"none: 60 draws, at least (\d+) are needed \(--draws (\d+)\)", few)
+    least = int(few.split()[5])
+    assert least >= 216
+    assert few.endswith(f"(--draws {-(-least // 4)})")
+    assert not assemble.not_calibrated(model, made, np.zeros((bands, 4, -(-least // 4), 72)))
+    assert few + "; noise that bands share" in assemble.not_calibrated(model, made, np.zeros((1, 4, 15, 72)))
