@@ -85,7 +85,7 @@ def build_run(
         "sample_stats": _sample_stats(statistics, apart=len(parts) > 1),
         "prior": _prior(model, prepared.data, posterior, parts, settings.seed),
     }
-    calibration = not_calibrated(model, prepared, z)
+    calibration = not_calibrated(model, prepared, z.shape)
     if not calibration:
         moved = Calibrator(posterior, device.workers).moved(z, parts)
         groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)
@@ -131,26 +131,36 @@ def build_run(
     return run
 
 
-def not_calibrated(model: Model, prepared: Prepared, z: NDArray) -> str:
+def not_calibrated(model: Model, prepared: Prepared, shape: tuple[int, ...]) -> str:
     """Return why intervals cannot be calibrated by revolution; empty if they can.
 
-    Draws `z` are (part, chain, draw, parameter).
+    `shape` is that of the draws, (part, chain, draw, parameter).
     """
     if any("revolution" in parameter.dims for parameter in model.parameters.values()):
         return "none: the revolution terms are sampled"
-    revolutions = np.unique(np.asarray(prepared.layout.block_revolution)[prepared.data.filled.any(1)]).size
+    revolutions = _fitted_revolutions(prepared)
     if revolutions < MIN_REVOLUTIONS:
         return f"none: {revolutions} revolutions are fitted, at least {MIN_REVOLUTIONS} are needed"
-    parts, chains, draws, parameters = z.shape
+    few = few_draws(prepared, shape)
+    return f"none: {few}" if few else ""
+
+
+def few_draws(prepared: Prepared, shape: tuple[int, ...]) -> str:
+    """Return how many draws a calibration needs; empty if they suffice, or if revolutions are too few."""
+    (parts, chains, draws, parameters), revolutions = shape, _fitted_revolutions(prepared)
     least = least_draws(parameters, revolutions)
-    if chains * draws >= least:
+    if chains * draws >= least or revolutions < MIN_REVOLUTIONS:
         return ""
-    more = f"none: {chains * draws} draws, at least {least} are needed (--draws {-(-least // chains)})"
-    if len(prepared.scws.bands) == parts:
+    more = f"{chains * draws} draws, at least {least} are needed (--draws {-(-least // chains)})"
+    if parts == len(prepared.scws.bands):
         return more
     return (
         f"{more}; noise that bands share would make them too narrow: beside it fit regions, then run fitspec"
     )
+
+
+def _fitted_revolutions(prepared: Prepared) -> int:
+    return np.unique(np.asarray(prepared.layout.block_revolution)[prepared.data.filled.any(1)]).size
 
 
 def _named_draws(

@@ -22,7 +22,7 @@ from ridgebayes.parallel.scheduler import Scheduler
 from ridgebayes.parallel.software import check_same
 from ridgebayes.priors.text import spell
 from ridgebayes.runs import convergence
-from ridgebayes.runs.assemble import build_run
+from ridgebayes.runs.assemble import build_run, few_draws
 from ridgebayes.runs.checkpoint import Checkpoint
 from ridgebayes.runs.elsewhere import Fits, run_anywhere
 from ridgebayes.runs.metadata import record_of, recorded_model, recorded_response
@@ -236,6 +236,9 @@ def _sampled(
         settings.seed,
     )
     posterior = Posterior(model, parts[0])
+    few = few_draws(prepared, (len(parts), settings.chains, settings.draws, posterior.size))
+    if few and len(parts) < len(prepared.scws.bands):
+        logger.warning("intervals will not be calibrated: %s", few)
     clock.lap("prepare")
 
     def fits() -> Fits:

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import re
+from unittest.mock import Mock
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from ridgebayes.errors import InputError, RidgeBayesWarning
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.settings import resolve_device
 from ridgebayes.likelihood.design import prepare
-from ridgebayes.runs import assemble
+from ridgebayes.runs import assemble, sampling
 from ridgebayes.runs.sampling import meet
 from ridgebayes.table.formats import write_scws
 
@@ -182,10 +183,20 @@ def test_few_draws_are_not_calibrated(small_mission, three_regions, monkeypatch)
     model, made = meet(models.regions(three_regions), small_mission)
     monkeypatch.setattr(assemble, "MIN_REVOLUTIONS", 1)
     bands = len(small_mission.bands)
-    few = assemble.not_calibrated(model, made, np.zeros((bands, 4, 15, 72)))
+    few = assemble.not_calibrated(model, made, (bands, 4, 15, 72))
     assert re.fullmatch(r"none: 60 draws, at least (\d+) are needed \(--draws (\d+)\)", few)
     least = int(few.split()[5])
     assert least >= 216
     assert few.endswith(f"(--draws {-(-least // 4)})")
-    assert not assemble.not_calibrated(model, made, np.zeros((bands, 4, -(-least // 4), 72)))
-    assert few + "; noise that bands share" in assemble.not_calibrated(model, made, np.zeros((1, 4, 15, 72)))
+    assert not assemble.not_calibrated(model, made, (bands, 4, -(-least // 4), 72))
+    assert few + "; noise that bands share" in assemble.not_calibrated(model, made, (1, 4, 15, 72))
+
+
+def test_many_bands_together_are_warned_of_before_they_are_sampled(small_mission, monkeypatch, caplog):
+    monkeypatch.setattr(assemble, "MIN_REVOLUTIONS", 1)
+    monkeypatch.setattr(sampling, "run_anywhere", Mock(side_effect=StopIteration))
+    for model, warned in ((models.spectrum("milkyway"), True), (models.regions("milkyway"), False)):
+        caplog.clear()
+        with pytest.raises(StopIteration):
+            sample(model, small_mission, draws=10, progress=False)
+        assert ("not be calibrated" in caplog.text) == warned
