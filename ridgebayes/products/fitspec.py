@@ -192,6 +192,11 @@ def fit_region(
             f"{count} draws are too few for the covariance of {bands} bands: fit with more draws, or take "
             "fewer bands"
         )
+    if 0 < spectrum.revolutions <= bands + 2:
+        raise InputError(
+            f"{spectrum.revolutions} revolutions are too few for the covariance of {bands} bands: take "
+            "fewer bands"
+        )
     covariance = spectrum.covariance
     if spectrum.apart:  # the bands were sampled independently: any correlation is noise
         covariance = np.diag(np.diag(covariance))
@@ -204,6 +209,7 @@ def fit_region(
         spectrum.crab,
         per_mcrab=1.0 if spectrum.quantity == "fov" else DEG2_PER_SR,
         redistribution=redistribution,
+        revolutions=spectrum.revolutions,
         draws=draws,
         seed=seed,
     )

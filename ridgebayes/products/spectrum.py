@@ -99,6 +99,8 @@ class Spectrum:
         False if no ScW sees the region.
     apart
         True if each band was sampled independently.
+    revolutions
+        Number of revolutions whose scatter gave the covariance; 0 if it is that of the posterior.
 
     Examples
     --------
@@ -123,6 +125,7 @@ class Spectrum:
     published: Published
     seen: bool
     apart: bool
+    revolutions: int = 0
 
     @property
     def edges(self) -> Floats:
@@ -231,6 +234,7 @@ def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectr
     value, error = published_fov(compared, bands)
     draws = run.tree["posterior"].dataset[site].sel(band=names, region=region)
     known = run.simulated and truth in constant
+    calibrated = run.record.get("draws") == CALIBRATED
     return Spectrum(
         region,
         quantity,
@@ -241,8 +245,8 @@ def spectrum(run: Run, region: str, quantity: Quantity = "fov", crab: CrabSpectr
         constant[truth].sel(region=region).values if known else None,
         Published(value, error, published_source(compared) if np.isfinite(value).any() else ""),
         region not in run.record["data"].get("unseen_regions", []),
-        run.record.get("draws") != CALIBRATED
-        and any(str(name).endswith("_band") for name in run.tree["sample_stats"].dataset),
+        not calibrated and any(str(name).endswith("_band") for name in run.tree["sample_stats"].dataset),
+        constant["revolution"].size if calibrated else 0,
     )
 
 

@@ -25,6 +25,7 @@ import numpyro.distributions as dist
 import xarray as xr
 from numpyro.infer import MCMC, NUTS, init_to_median
 from scipy.stats import chi2
+from scipy.stats import f as f_distribution
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
@@ -73,6 +74,8 @@ class SpectralFit:
         Diagnosis of the sampler.
     redistribution
         Energy redistribution of the detector; None if neglected.
+    revolutions
+        Number of revolutions whose scatter gave the covariance; 0 if the covariance counts as known.
     """
 
     model: tuple[Component, ...]
@@ -85,6 +88,7 @@ class SpectralFit:
     per_mcrab: float
     diagnosis: Diagnosis
     redistribution: Redistribution | None = None
+    revolutions: int = 0
 
     @cached_property
     def folded(self) -> Floats:
@@ -156,7 +160,11 @@ class SpectralFit:
         replicate given the parameters is known, so none is drawn. Values near 0 mean that the model does not
         fit. Values near 1 are normal, because the parameters were fitted to the same data.
         """
-        return float(chi2.sf(self.chi_square, len(self.mean)).mean())
+        bands = len(self.mean)
+        if not self.revolutions:
+            return float(chi2.sf(self.chi_square, bands).mean())
+        degrees, width = _student(self.revolutions, bands)
+        return float(f_distribution.sf(self.chi_square / width**2 / bands, bands, degrees).mean())
 
     @cached_property
     def prior_sd(self) -> dict[str, float]:
@@ -234,6 +242,7 @@ def fit(
     *,
     per_mcrab: float = 1.0,
     redistribution: Redistribution | None = None,
+    revolutions: int = 0,
     draws: int = 1000,
     seed: int = 0,
 ) -> SpectralFit:
@@ -253,6 +262,8 @@ def fit(
         Unit of the amplitudes over that of the data: 1 for a FOV flux, deg² in a sr for an intensity.
     redistribution
         Energy redistribution of the detector; by default none.
+    revolutions
+        Number of revolutions whose scatter gave the covariance, which is then not known exactly; 0 if it is.
     draws, seed
         Draws of each of the four chains after warm-up, and seed of all random draws. Chains that have not
         converged are extended up to eight times and thinned to the same number of draws.
@@ -267,7 +278,7 @@ def fit(
     parameters = {**parameters, **CRAB_SPECTRUM, **parameters}
     _check(parameters)
     kernel = NUTS(
-        _model(model, parameters, crab, *fold(edges, crab, per_mcrab, redistribution)),
+        _model(model, parameters, crab, revolutions, *fold(edges, crab, per_mcrab, redistribution)),
         target_accept_prob=TARGET_ACCEPT,
         dense_mass=True,
         init_strategy=init_to_median,
@@ -288,7 +299,17 @@ def fit(
     }
     diagnosis = _diagnosed({name: x for name, x in samples.items() if name in parameters}, statistics)
     return SpectralFit(
-        model, parameters, edges, mean, covariance, crab, found, per_mcrab, diagnosis, redistribution
+        model,
+        parameters,
+        edges,
+        mean,
+        covariance,
+        crab,
+        found,
+        per_mcrab,
+        diagnosis,
+        redistribution,
+        revolutions,
     )
 
 
@@ -376,6 +397,7 @@ def _model(
     model: tuple[Component, ...],
     parameters: Mapping[str, Parameter],
     crab: CrabSpectrum,
+    revolutions: int,
     energy: Floats,
     weight: Floats,
 ) -> Callable[..., None]:
@@ -393,11 +415,25 @@ def _model(
         else:
             amplitude = _amplitudes(model, parameters, unit, mean, root)
         expected = (amplitude[:, None] * unit).sum(0)
-        # Whitened by the covariance: the same as the multivariate normal, but it compiles faster.
+        # Whitened by the covariance: the same as the multivariate distribution, but it compiles faster.
         pull = jax.scipy.linalg.solve_triangular(root, mean - expected, lower=True)
-        numpyro.sample("spectrum", dist.Normal(0.0, 1.0).expand(mean.shape).to_event(1), obs=pull)
+        white = dist.Normal(0.0, 1.0).expand(mean.shape).to_event(1)
+        if revolutions:
+            degrees, width = _student(revolutions, mean.size)
+            white = dist.MultivariateStudentT(degrees, jnp.zeros(mean.size), width * jnp.eye(mean.size))
+        numpyro.sample("spectrum", white, obs=pull)
 
     return spectrum
+
+
+def _student(revolutions: int, bands: int) -> tuple[int, float]:
+    """Degrees of freedom and width of the Student t that replaces a normal distribution.
+
+    It allows for a covariance estimated from so many revolutions (Sellentin & Heavens 2016, MNRAS 456, L132):
+    the density is (1 + χ² / (R - 1))^{-R/2}.
+    """
+    degrees = revolutions - bands
+    return degrees, np.sqrt((revolutions - 1) / degrees)
 
 
 def _amplitudes(

@@ -171,6 +171,8 @@ def test_refusals(run, result):
     few = replace(spectrum, draws=spectrum.draws[:40])
     with pytest.raises(InputError, match="40 draws are too few for the covariance of 8 bands"):
         products.fit_region(few)
+    with pytest.raises(InputError, match="10 revolutions are too few for the covariance of 8 bands"):
+        products.fit_region(replace(spectrum, revolutions=10))
     no_sky = make_run(2, change=lambda g: g.update(posterior=g["posterior"].drop_vars("sky.intensity")))
     with pytest.raises(InputError, match="has no sky"):
         products.region_spectrum(no_sky, "GB")

@@ -1,5 +1,7 @@
 """Spectral fits: known posteriors, known truth, and what the data do not say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -68,14 +70,24 @@ def test_shares_and_crossing(both):
 
 
 @pytest.mark.slow
-def test_posterior_of_one_amplitude_is_that_on_a_grid():
+@pytest.mark.parametrize("revolutions", [0, 20])
+def test_posterior_of_one_amplitude_is_that_on_a_grid(revolutions):
+    """Also with a covariance from 20 revolutions, whose density is Student's."""
     mean, covariance = expected(["powerlaw"]), np.diag((0.3 * expected(["powerlaw"])) ** 2)
     found = made(
-        "powerlaw", mean, covariance, {"powerlaw.index": 1.4, "powerlaw.amplitude": "HalfNormal(0.2)"}
+        "powerlaw",
+        mean,
+        covariance,
+        {"powerlaw.index": 1.4, "powerlaw.amplitude": "HalfNormal(0.2)"},
+        revolutions=revolutions,
     )
     grid = np.linspace(1e-4, 1.5, 4000)
     pulls = (mean - grid[:, None] / 0.4 * mean) / (0.3 * mean)
-    density = np.exp(-0.5 * (pulls**2).sum(1)) * stats.halfnorm(scale=0.2).pdf(grid)
+    square = (pulls**2).sum(1)
+    density = np.exp(-0.5 * square)
+    if revolutions:
+        density = (1.0 + square / (revolutions - 1)) ** (-revolutions / 2)
+    density *= stats.halfnorm(scale=0.2).pdf(grid)
     density /= trapezoid(density, grid)
     exact = trapezoid(grid * density, grid)
     sd = np.sqrt(trapezoid((grid - exact) ** 2 * density, grid))
@@ -104,6 +116,21 @@ def test_posterior_of_two_amplitudes_is_that_on_a_grid():
         ess = float(found.diagnosis.ess_bulk[name])
         assert found.draws[name].mean() == pytest.approx(exact, abs=4.5 * spread / np.sqrt(ess))
         assert found.draws[name].std() == pytest.approx(spread, rel=4.5 / np.sqrt(2 * ess))
+
+
+def test_p_values_are_uniform_with_a_covariance_of_few_revolutions(rng):
+    bands, revolutions, trials = 8, 20, 500
+    rate = rng.normal(size=(trials, revolutions, bands))
+    data = rng.normal(size=(trials, bands))
+    covariance = np.stack([np.cov(x.T) for x in rate])
+    square = np.einsum("ti,tij,tj->t", data, np.linalg.inv(covariance), data)
+
+    def p(revolutions, chi_square):
+        fit = SimpleNamespace(mean=data[0], revolutions=revolutions, chi_square=chi_square)
+        return fitting.SpectralFit.p_value.fget(fit)
+
+    assert stats.kstest([p(revolutions, x) for x in square], "uniform").pvalue > 0.01
+    assert stats.kstest([p(0, x) for x in square], "uniform").pvalue < 1e-6
 
 
 @pytest.mark.slow
