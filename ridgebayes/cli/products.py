@@ -73,6 +73,8 @@ def command_of(product: Product) -> click.Command:
             if isinstance(part, Message) and part.ends:
                 step, why = part.ends
                 break
+        if product.calibrated:
+            click.echo(f"intervals: {_intervals(opened, plain)}")
         regions = "".join(f" --region {shlex.quote(name)}" for name in options.get("names", ()))
         files.end((step.format(run=shlex.quote(str(run)), regions=regions), why))
 
@@ -86,6 +88,14 @@ def command_of(product: Product) -> click.Command:
     return click.command(product.name, help=inspect.getdoc(product.make), short_help=product.short)(
         options(command)
     )
+
+
+def _intervals(run: Any, plain: bool) -> str:
+    """Say which draws a product took."""
+    if run.record.get("draws"):
+        return "calibrated by revolution"
+    why = run.record.get("calibration", "it was made by an earlier version").removeprefix("none: ")
+    return f"of the posterior ({'--plain' if plain else f'not calibrated: {why}'})"
 
 
 def write(part: Part, files: Products, run: Any, suffix: str) -> None:

@@ -320,8 +320,8 @@ def fit_table(run: Run, result: RegionFit) -> QTable:
         "bands": _named(spectrum.bands),
         "likelihood": "that of the model of the run, all bands and regions at once"
         if result.joint
-        else "Gaussian, of the posterior mean of the bands with its covariance, "
-        + spectrum.about_covariance(),
+        else f"{'Student t' if spectrum.revolutions else 'Gaussian'}, of the posterior mean of the bands "
+        f"with its covariance, {spectrum.about_covariance()}",
         "check": result.check,
         **({} if result.joint else {"p_value": fit.p_value}),
         "crab": spectrum.crab.describe(),

@@ -95,6 +95,7 @@ def test_a_product_has_its_command_and_is_exported(example, monkeypatch, small_r
     lines = done.output.splitlines()
     assert lines[0] == "SIMULATED data"
     assert lines[2:] == [
+        "intervals: of the posterior (not calibrated: 24 revolutions are fitted, at least 150 are needed)",
         f"wrote {out}: hardness.ecsv, hardness.png",
         f"next: ridgebayes report {run.path}  one page about the run",
     ]
