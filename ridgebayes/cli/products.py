@@ -92,10 +92,12 @@ def command_of(product: Product) -> click.Command:
 
 def _intervals(run: Any, plain: bool) -> str:
     """Say which draws a product took."""
-    if run.record.get("draws"):
+    from ridgebayes.runs.intensity import CALIBRATED, calibration
+
+    if run.record.get("draws") == CALIBRATED:
         return "calibrated by revolution"
-    why = run.record.get("calibration", "it was made by an earlier version").removeprefix("none: ")
-    return f"of the posterior ({'--plain' if plain else f'not calibrated: {why}'})"
+    why = "--plain" if plain else f"not calibrated: {calibration(run.record).removeprefix('none: ')}"
+    return f"of the posterior ({why})"
 
 
 def write(part: Part, files: Products, run: Any, suffix: str) -> None:

@@ -137,6 +137,10 @@ class Marginal:
         z[..., self.nonlinear], z[..., self.linear] = theta, beta
         return z
 
+    def nonlinear_of(self, z: NDArray) -> NDArray[np.float64]:
+        """Take the nonlinear parameters of draws (..., parameter), (draw, nonlinear)."""
+        return z.reshape(-1, z.shape[-1])[:, self.nonlinear]
+
     def given(self, z: NDArray, data: FitData) -> Given:
         """Prepare the data of a part, once; `z` is any unconstrained vector."""
         beta = z[self.linear]

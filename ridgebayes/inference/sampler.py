@@ -277,8 +277,7 @@ class Sampler:
         if self.marginal is None or start.hit is None or start.method != METROPOLIS:
             return None
         assert start.proposal is not None
-        theta = z.reshape(-1, z.shape[-1])[:, self.marginal.nonlinear]
-        wider = start.proposal.widened(theta, self._metropolis.proposed)
+        wider = start.proposal.widened(self.marginal.nonlinear_of(z), self._metropolis.proposed)
         return None if wider is None else self._changed(start, wider, z, data, seed)[0]
 
     def refitted(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
@@ -296,8 +295,7 @@ class Sampler:
         if wider is not None:
             return wider
         assert start.proposal is not None
-        theta = z.reshape(-1, z.shape[-1])[:, self.marginal.nonlinear]
-        proposal = of_draws(theta, start.proposal) if sticks(z) else None
+        proposal = of_draws(self.marginal.nonlinear_of(z), start.proposal) if sticks(z) else None
         if proposal is None:
             return None
         changed, accepted = self._changed(start, proposal, z, data, seed)

@@ -192,6 +192,11 @@ def intensity_table(run: Sampled) -> QTable:
     return table
 
 
+def calibration(record: Mapping[str, Any]) -> str:
+    """Return how the intervals of a run were calibrated, or why not, from its record."""
+    return str(record.get("calibration", "none: it was made by an earlier version: fit again"))
+
+
 def calibration_words(run: Sampled) -> str:
     """Compare the widths of calibrated and posterior intervals, in one line."""
     if CALIBRATED not in run.tree.children or "sky.fov_flux" not in run.tree[CALIBRATED].dataset:

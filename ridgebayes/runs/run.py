@@ -28,7 +28,14 @@ from ridgebayes.io.atomic import make_room, whole_file
 from ridgebayes.io.product_tables import readable_by_all
 from ridgebayes.runs import convergence
 from ridgebayes.runs.fitted_scws import read_scw_fit, write_scw_fit
-from ridgebayes.runs.intensity import CALIBRATED, calibration_words, fov_flux, intensity_table, main_regions
+from ridgebayes.runs.intensity import (
+    CALIBRATED,
+    calibration,
+    calibration_words,
+    fov_flux,
+    intensity_table,
+    main_regions,
+)
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
 from ridgebayes.sky import Sky, from_record
 from ridgebayes.table.formats import read_scws
@@ -268,7 +275,7 @@ class Run:
             If the intervals of the run are not calibrated, with the reason.
         """
         if CALIBRATED not in self.tree.children:
-            reason = self.record.get("calibration", "none: it was made by an earlier version: fit again")
+            reason = calibration(self.record)
             raise InputError(f"{self.path or 'the run'}: its intervals are not calibrated ({reason})")
         return self._with_posterior(CALIBRATED)
 

@@ -236,9 +236,10 @@ def _sampled(
         settings.seed,
     )
     posterior = Posterior(model, parts[0])
-    few = few_draws(prepared, (len(parts), settings.chains, settings.draws, posterior.size))
-    if few and len(parts) < len(prepared.scws.bands):
-        logger.warning("intervals will not be calibrated: %s", few)
+    if len(parts) < len(prepared.scws.bands):
+        few = few_draws(prepared, (len(parts), settings.chains, settings.draws, posterior.size))
+        if few:
+            logger.warning("intervals will not be calibrated: %s", few)
     clock.lap("prepare")
 
     def fits() -> Fits:

@@ -31,10 +31,11 @@ from ridgebayes.errors import InputError
 from ridgebayes.inference.diagnostics import Diagnosis, diagnose
 from ridgebayes.inference.mixing import JUDGED, mixed
 from ridgebayes.instrument.crab_spectrum import ERG_PER_KEV, CrabSpectrum
-from ridgebayes.instrument.redistribution import Redistribution, check_bands, mcrab_weights
+from ridgebayes.instrument.redistribution import Redistribution
 from ridgebayes.model.folding import CRAB_SPECTRUM, crab_change
 from ridgebayes.priors import Parameter, Parameters, Shared, describe
 from ridgebayes.spectra.components import Component, photons
+from ridgebayes.spectra.folding import fold, integral_nodes
 from ridgebayes.typing import Floats
 
 CHAINS, WARMUP, TARGET_ACCEPT = 4, 400, 0.9
@@ -44,7 +45,6 @@ PRIOR_ONLY, WEAK = 0.9, 0.7
 """Posterior over prior sd above which a parameter counts as prior only, and as weakly constrained."""
 
 _PRIOR_DRAWS = 20_000
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TREE_DEPTH = 10
 _FIELDS = "diverging", "energy", "num_steps"
 _TIMES = 1, 2, 4, 8  # successive factors by which chains that have not converged are lengthened
@@ -188,48 +188,6 @@ class SpectralFit:
         if ratio > PRIOR_ONLY:
             return f"prior only: sd {ratio:.2f} of the prior's"
         return f"weakly constrained: sd {ratio:.2f} of the prior's" if ratio > WEAK else ""
-
-
-def fold(
-    edges: Floats,
-    crab: CrabSpectrum,
-    per_mcrab: float = 1.0,
-    redistribution: Redistribution | None = None,
-) -> tuple[Floats, Floats]:
-    """Return energies, keV, and weights that fold photons into mCrab.
-
-    Parameters
-    ----------
-    edges
-        (2, K) edges of the bands, keV.
-    crab
-        What the Crab is assumed to be.
-    per_mcrab
-        Unit of the photons over that of the folded values.
-    redistribution
-        Energy redistribution of the detector. By default none, and the efficiency is assumed constant within
-        a band.
-
-    Returns
-    -------
-    energy
-        (K, node), or (1, node) with a redistribution, for which energies are common to all bands.
-    weight
-        (K, node).
-    """
-    if redistribution is None:
-        energy, width = integral_nodes(edges)
-        return energy, width / crab.photons_per_mcrab(*edges)[:, None] / per_mcrab
-    check_bands(redistribution, edges)
-    energy = redistribution.energy[None]
-    return energy, np.asarray(mcrab_weights(redistribution, edges[0], edges[1], crab)) / per_mcrab
-
-
-def integral_nodes(edges: Floats) -> tuple[Floats, Floats]:
-    """Return energies in each band and weights for integrals, keV, (K, node): Gauss-Legendre in ln E."""
-    low, high = np.log(edges)
-    energy = np.exp((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _NODES)
-    return energy, energy * _WEIGHTS * (high - low)[:, None] / 2
 
 
 def fit(

@@ -12,7 +12,8 @@ from ridgebayes.instrument.crab_spectrum import CRAB, CrabSpectrum
 from ridgebayes.instrument.redistribution import Redistribution
 from ridgebayes.priors import with_priors
 from ridgebayes.spectra.components import COMPONENTS
-from ridgebayes.spectra.fitting import SHARE_BAND, fold, integral_nodes
+from ridgebayes.spectra.fitting import SHARE_BAND
+from ridgebayes.spectra.folding import fold, integral_nodes
 from ridgebayes.table.scw import Band
 from ridgebayes.typing import Floats
 

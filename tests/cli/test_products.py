@@ -14,7 +14,7 @@ from ridgebayes.runs.intensity import CALIBRATED
         ({"draws": CALIBRATED, "calibration": "by revolution"}, False, "calibrated by revolution"),
         ({"calibration": "by revolution"}, True, "of the posterior (--plain)"),
         ({"calibration": "none: few draws"}, False, "of the posterior (not calibrated: few draws)"),
-        ({}, False, "of the posterior (not calibrated: it was made by an earlier version)"),
+        ({}, False, "of the posterior (not calibrated: it was made by an earlier version: fit again)"),
     ],
 )
 def test_it_says_which_intervals_it_took(record, plain, words):

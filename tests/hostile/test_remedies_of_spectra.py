@@ -15,7 +15,7 @@ from ridgebayes.products.jointspec import joint_fit
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import load
 from ridgebayes.spectra.components import COMPONENTS, read_model
-from ridgebayes.spectra.fitting import fold
+from ridgebayes.spectra.folding import fold
 from ridgebayes.spectra.known import bulge
 from ridgebayes.table.scw import Band
 from tests.helpers.remedies import cases, follow, run, the_name

@@ -11,7 +11,7 @@ from ridgebayes.errors import InputError
 from ridgebayes.instrument import ogip
 from ridgebayes.instrument.crab_spectrum import CRAB
 from ridgebayes.instrument.redistribution import Gaussian, redistribution
-from ridgebayes.spectra.fitting import fold
+from ridgebayes.spectra.folding import fold
 from ridgebayes.table.scw import Band
 
 EDGES = np.array([[25.0, 30.0, 60.0, 80.0], [30.0, 60.0, 80.0, 200.0]])

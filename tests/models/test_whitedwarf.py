@@ -14,7 +14,8 @@ from ridgebayes.model import folding
 from ridgebayes.models.spectrum import hard
 from ridgebayes.models.whitedwarf import thermal, whitedwarf
 from ridgebayes.priors import Parameters, with_priors
-from ridgebayes.spectra import column, fitting
+from ridgebayes.spectra import column
+from ridgebayes.spectra.folding import fold
 
 TRUE = {"thermal": 18.0, "mass": 0.65, "hard": 6.5, "index": 1.55}
 
@@ -64,7 +65,7 @@ def test_fold_with_a_redistribution_and_another_crab(mission, three_regions):
     data, mass = prepare(mission, three_regions).data, jnp.asarray(TRUE["mass"])
     spread = redistribution("fwhm=0.15")
     edges = np.array([[b.e_min for b in mission.bands], [b.e_max for b in mission.bands]])
-    energy, weight = fitting.fold(edges, CRAB, redistribution=spread)
+    energy, weight = fold(edges, CRAB, redistribution=spread)
     found = folding.fold(lambda e: thermal(e, mass), data, None, spread)
     np.testing.assert_allclose(found, (thermal(energy, mass) * weight).sum(-1), rtol=1e-6)
     # A Crab that is 10 % brighter at 50 keV and steeper by 0.2.

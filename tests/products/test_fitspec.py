@@ -16,8 +16,8 @@ from ridgebayes.plots.style import new_figure, write_figure
 from ridgebayes.products import fitspec as products
 from ridgebayes.runs.run import Run
 from ridgebayes.sky import Region, build
-from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import COMPONENTS
+from ridgebayes.spectra.folding import fold
 from tests.helpers.synthetic_run import CHAINS, DRAWS, LON, NAMES, make_run
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ BANDS = EDGES.shape[1]
 
 def truth(scale=1.0):
     """MCrab of white dwarfs of 0.7 solar masses and a power law in `EDGES`."""
-    energy, weight = fitting.fold(EDGES, CRAB, scale)
+    energy, weight = fold(EDGES, CRAB, scale)
     each = [("whitedwarf", 0.8, 0.7), ("powerlaw", 0.4, 1.5)]
     return sum(a * np.asarray(COMPONENTS[n].photons(energy, s) * weight).sum(-1) for n, a, s in each)
 
@@ -109,7 +109,7 @@ def test_energy_flux_adds_up_with_the_crab(result):
 def test_intensity_is_per_steradian(run):
     spectrum = products.region_spectrum(run, "GB", "intensity")
     found = products.fit_region(spectrum, "powerlaw", draws=100)
-    energy, weight = fitting.fold(EDGES, CRAB)
+    energy, weight = fold(EDGES, CRAB)
     amplitude, index = (found.fit.draws[f"powerlaw.{name}"][:, None, None] for name in ("amplitude", "index"))
     per_sr = (amplitude * np.asarray(COMPONENTS["powerlaw"].photons(energy, index)) * weight).sum(-1)
     np.testing.assert_allclose(found.fit.folded[0], per_sr / DEG2_PER_SR, rtol=1e-9)

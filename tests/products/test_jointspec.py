@@ -11,8 +11,8 @@ from ridgebayes.products.fitspec import derived, fit_table
 from ridgebayes.products.jointspec import joint_fit
 from ridgebayes.products.regiontable import region_latex, region_table
 from ridgebayes.sky import Region, build
-from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import COMPONENTS
+from ridgebayes.spectra.folding import fold
 from tests.helpers.sky_run import sky_run
 
 DRAWS, EDGES = 300, np.array([[20.0, 30.0, 40.0], [30.0, 40.0, 50.0]])
@@ -32,7 +32,7 @@ def run(three_regions):
         "sky.mass": 0.65 + 0.05 * rng.normal(size=DRAWS),
         "sky.index": 1.5 + 0.2 * rng.normal(size=DRAWS),
     }
-    energy, weight = fitting.fold(EDGES, CRAB)
+    energy, weight = fold(EDGES, CRAB)
     root = np.sqrt(sky.stars)
     intensity = np.zeros((DRAWS, 3, count))
     for component, tied, departure, shape in (

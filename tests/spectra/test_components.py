@@ -8,8 +8,9 @@ from scipy.integrate import quad
 from ridgebayes.errors import InputError
 from ridgebayes.instrument.crab_spectrum import CRAB
 from ridgebayes.priors import with_priors
-from ridgebayes.spectra import column, fitting
+from ridgebayes.spectra import column
 from ridgebayes.spectra.components import COMPONENTS, check_bands, parameters, read_model
+from ridgebayes.spectra.folding import fold
 
 SHAPES = {"whitedwarf": 0.7, "cutoff": 12.0, "powerlaw": 1.5}
 EDGES = np.array([[20.0, 60.0, 80.0], [60.0, 80.0, 200.0]])
@@ -27,7 +28,7 @@ def test_amplitude_is_e2_at_the_pivot(name):
 @pytest.mark.slow
 def test_folded_against_quadrature(name):
     component, shape = COMPONENTS[name], jnp.array(SHAPES[name])
-    found = component.folded(*fitting.fold(EDGES, CRAB))(shape)
+    found = component.folded(*fold(EDGES, CRAB))(shape)
     for k, (low, high) in enumerate(EDGES.T):
         photons = quad(lambda e: float(component.photons(jnp.array(e), shape)), low, high)[0]
         crab = quad(lambda e: float(CRAB.photons(e)), low, high)[0] / 1000

@@ -13,6 +13,7 @@ from ridgebayes.model.folding import CRAB_SPECTRUM
 from ridgebayes.priors import with_priors
 from ridgebayes.spectra import fitting
 from ridgebayes.spectra.components import parameters, read_model
+from ridgebayes.spectra.folding import fold
 
 TEN = np.geomspace(20.0, 200.0, 11)
 EDGES = np.stack([TEN[:-1], TEN[1:]])
@@ -20,7 +21,7 @@ TRUE = {"whitedwarf": (0.9, 0.65), "powerlaw": (0.4, 1.4)}
 
 
 def expected(names=tuple(TRUE)):
-    energy, weight = fitting.fold(EDGES, CRAB)
+    energy, weight = fold(EDGES, CRAB)
     return sum(
         TRUE[c.name][0] * np.asarray(c.photons(energy, TRUE[c.name][1]) * weight).sum(-1)
         for c in read_model("+".join(names))
@@ -157,7 +158,7 @@ def test_what_the_data_do_not_say_is_said():
 def three_bands():
     """Three bands with the errors that the demo has: the parts can hardly be told apart."""
     edges = np.array([[25.0, 60.0, 80.0], [60.0, 80.0, 200.0]])
-    energy, weight = fitting.fold(edges, CRAB)
+    energy, weight = fold(edges, CRAB)
     parts = [
         TRUE[c.name][0] * np.asarray(c.photons(energy, TRUE[c.name][1]) * weight).sum(-1)
         for c in read_model("whitedwarf+powerlaw")
