@@ -88,9 +88,9 @@ class Proposal(NamedTuple):
 
         None if it is so in none.
         """
-        rms = np.sqrt(((self.even(x) - self.mean) ** 2).mean(0)) / np.linalg.norm(self.root, axis=1)
-        narrow = np.isin(np.arange(rms.size), at) & (rms > PROPOSAL.narrow)
-        factor = np.where(narrow, np.minimum(rms, PROPOSAL.max_widening), 1.0)
+        sd = self.even(x).std(0) / np.linalg.norm(self.root, axis=1)
+        narrow = np.isin(np.arange(sd.size), at) & (sd > PROPOSAL.narrow)
+        factor = np.where(narrow, np.minimum(sd, PROPOSAL.max_widening), 1.0)
         return self._replace(root=factor[:, None] * self.root) if narrow.any() else None
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
