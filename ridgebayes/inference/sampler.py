@@ -258,7 +258,7 @@ class Sampler:
         return Start(METROPOLIS, reference, around, proposal, None, pace)
 
     def widened(self, start: Start, z: NDArray, data: FitData, seed: int) -> Start | None:
-        """Widen the proposal in those parameters whose draws so far lie too far from its centre.
+        """Widen the proposal in those parameters in which draws so far spread more widely.
 
         With outliers it follows the indicators, but with some of them the posterior is wider than with
         others. Returns None without outliers, or if there are no such parameters.

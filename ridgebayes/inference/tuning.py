@@ -46,7 +46,7 @@ class ProposalShape(NamedTuple):
     degrees: tuple[float, ...] = (10.0, 25.0, 80.0)  # degrees of freedom that fits try
     guess_degrees: float = 7.0  # degrees of freedom of a guess, and of a fit to few draws
     gaussian_degrees: float = 80.0  # degrees of freedom about the mode of many parameters
-    narrow: float = 1.25  # rms distance of draws from the centre, in sd, above which a proposal is widened
+    narrow: float = 1.25  # sd of draws over that of a proposal, above which it is widened
     max_widening: float = 1.5  # largest factor by which it is widened
     draws_width: float = 1.1  # width of a fit to draws, over that of the draws
 
