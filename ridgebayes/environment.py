@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import ctypes
 import locale
 import multiprocessing
 import os
@@ -169,3 +170,11 @@ def peak_memory_gib() -> float:
         return float("nan")
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**30 if sys.platform == "darwin" else used / 2**20
+
+
+def give_back_memory() -> None:
+    """Give memory that is free back to the system; the GNU C library keeps what compilations have used."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim:
+            trim(0)

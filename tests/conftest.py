@@ -1,6 +1,5 @@
 """What all tests share: how they compile, and small simulated missions that several of them fit."""
 
-import ctypes
 import gc
 import os
 import subprocess
@@ -13,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from ridgebayes.environment import give_back_memory
 from tests.helpers.shared import made_once, shared_folder
 
 matplotlib.use("Agg")
@@ -113,10 +113,7 @@ def _grown():
 
 def _free():
     gc.collect()
-    # glibc keeps what was freed: a worker would grow to 3 GB.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
+    give_back_memory()  # a worker would grow to 3 GB
     _left["rss"] = psutil.Process().memory_info().rss
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from ridgebayes import InputError, Run, environment
@@ -282,3 +283,16 @@ def test_settings_that_arviz_does_not_take_are_named(tmp_path):
     assert b"arvizrc: settings that this ArviZ does not take: mend or move the file" in done.stderr
     (tmp_path / "arvizrc").rename(tmp_path / "arvizrc.old")
     assert b"not a run directory" in started("-m", "ridgebayes", "report", ".", cwd=tmp_path).stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems give memory back by themselves")
+def test_free_memory_is_given_back():
+    resident = lambda: psutil.Process().memory_info().rss  # noqa: E731
+    # Below 128 kB malloc takes memory from its heap, where every twentieth array keeps it from shrinking.
+    arrays = [np.ones(8_000) for _ in range(4_000)]
+    kept = arrays[::20]
+    before = resident()
+    del arrays
+    environment.give_back_memory()
+    assert before - resident() > 150e6
+    assert len(kept) == 200

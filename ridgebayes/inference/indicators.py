@@ -70,6 +70,7 @@ class Indicators:
         self._others = compiled_quickly(self._beside_white_noise)
         self._probable = compiled_quickly(self._most_probable)
         self._weigh = compiled_quickly(self._log_weights)
+        self._alone = jax.jit(lambda z, data: log_odds_alone(self._posterior.rates(z, data), data.rate)[0])
 
     def probable(self, z: Any, data: FitData) -> NDArray[np.bool_]:
         """Return which ScWs are more probably outliers than not, at an unconstrained vector."""
@@ -80,6 +81,23 @@ class Indicators:
         z = self._marginal.joined(proposal.skewed(proposal.mean), np.asarray(given.reference))
         walks = np.stack([self.own, ~self.own & self._of_white_noise(z, given.data)])
         return Fixed(np.where(walks, proposal.spread_of_each, 0.0), np.asarray(self._weigh(z, given.data)))
+
+    def slope(self, proposal: Proposal, given: Given) -> NDArray[np.float32]:
+        """Return derivatives of the log odds of each ScW as an outlier, (direction, band, block, width).
+
+        They are differences across the centre of the proposal, along the whitened directions of the
+        parameters that are proposed; the linear parameters are at their mean.
+        """
+        proposed = np.flatnonzero(~self.own)
+        steps = np.zeros((proposed.size, self.own.size))
+        steps[:, proposed] = proposal.of(proposed).root.T / 2
+        thetas = proposal.skewed(proposal.mean + np.concatenate([steps, -steps]))
+        z = self._marginal.joined(thetas, self._marginal.conditionals(thetas, given).mean)
+        odds = (np.asarray(self._alone(each, given.data), np.float32) for each in z)
+        slope = np.stack([next(odds) for _ in steps])
+        for along in slope:
+            along -= next(odds)
+        return np.nan_to_num(slope, posinf=0.0, neginf=0.0)
 
     def _of_white_noise(self, z: NDArray, data: FitData) -> NDArray[np.bool_]:
         """Find the nonlinear parameters that change nothing but the white noise."""

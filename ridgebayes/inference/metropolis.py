@@ -63,7 +63,8 @@ class _State(NamedTuple):
 class _Start(NamedTuple):
     """What a chain of a model with outliers keeps from its beginning."""
 
-    slope: NDArray  # gradient with the first indicators; with others, the proposal is shifted by its change
+    hit: NDArray  # indicators for which the proposal was fitted; with others, it is shifted
+    slope: NDArray  # derivatives of the log odds of each indicator, which shift it
     fixed: Fixed
 
 
@@ -106,7 +107,6 @@ class Metropolis:
         self.marginal, self._posterior = marginal, marginal.posterior
         self.indicators = Indicators(marginal)
         self.proposed = np.flatnonzero(~self.indicators.own)
-        self._gradient = jax.jit(jax.grad(self._with_linear))
 
     def chain(
         self,
@@ -155,12 +155,13 @@ class Metropolis:
         Also returns the acceptance in the last block of that chain.
         """
         state, aim = self._begun(given, proposal, [seed]), self._marginal_slope(given, proposal)
+        start = self._start(given, proposal)
+        assert start is not None
         for number in range(MOVES.pilot_rounds + 1):
             draws = MOVES.pilot_draws if number < MOVES.pilot_rounds else MOVES.block
-            start = self._start(given, proposal)
             state, _, found = self._block(state, given, proposal, start, draws, Pace(), [seed, 2, number])
             given = given._replace(data=replace(given.data, hit=jnp.asarray(state.hit)))
-            proposal = self._recentred(proposal, given, aim)
+            proposal, start = self._recentred(proposal, given, aim), start._replace(hit=state.hit)
         return state.hit, proposal, float(found["acceptance_rate"].mean())
 
     def acceptance(self, given: Given, proposal: Proposal, paces: Sequence[Pace], seed: int) -> list[float]:
@@ -174,7 +175,8 @@ class Metropolis:
 
     def _begun(self, given: Given, proposal: Proposal, seed: list[int]) -> _State:
         theta = proposal.skewed(proposal.draw(np.random.default_rng(seed), 1)[0])
-        return _State(theta, next(self._each(theta[None], given)), given.data.hit)
+        hit = None if given.data.hit is None else np.asarray(given.data.hit)
+        return _State(theta, next(self._each(theta[None], given)), hit)
 
     def _block(
         self,
@@ -200,7 +202,7 @@ class Metropolis:
             if start is not None:
                 # The density depends on the indicators.
                 own = given._replace(data=replace(given.data, hit=hit))
-                q = of_rest._replace(mean=of_rest.mean + self._shift(proposal, own, start.slope))
+                q = of_rest._replace(mean=of_rest.mean + _shift(of_rest, hit, start))
                 now = now._replace(independent=now.independent + q.mean - of_rest.mean)
                 whole = self._with(theta, q.skewed(now.independent[now.whole]))
                 ahead = self._each(np.concatenate([theta[None], whole]), own)
@@ -278,14 +280,6 @@ class Metropolis:
         density = lambda u: self.marginal.log_densities(centre + u @ root.T, given)  # noqa: E731
         return np.linalg.solve(root.T, differences(density, np.zeros(centre.size)))
 
-    def _shift(self, proposal: Proposal, given: Given, slope: NDArray) -> NDArray:
-        """Shift of the proposal that follows a change of the indicators: one step of Newton's method, in u.
-
-        The shift depends on the indicators alone, so Metropolis and Hastings' rule still holds. `slope` is
-        the gradient (`_slope`) with the indicators for which the proposal was fitted.
-        """
-        return self._newton(proposal, self._slope(given, proposal) - slope)
-
     def _newton(self, proposal: Proposal, gradient: NDArray) -> NDArray:
         """One step of Newton's method from the centre of the proposal, in u."""
         by_mean = (proposal.slope(proposal.mean) * gradient)[self.proposed]
@@ -296,23 +290,8 @@ class Metropolis:
         """Prepare a chain; None in a model without outliers."""
         if given.data.hit is None:
             return None
-        return _Start(self._slope(given, proposal), self.indicators.fixed(proposal, given))
-
-    def _slope(self, given: Given, proposal: Proposal) -> NDArray:
-        """Gradient at the centre of the proposal, the linear parameters at their mean given the indicators.
-
-        This is the gradient with the linear parameters integrated out (Fisher's identity), but for the change
-        of their covariance. That change matters where the centre moves (`_recentred`), not where only the
-        indicators do. The exact gradient takes three to five times as long.
-        """
-        centre = proposal.skewed(proposal.mean)
-        mean = self.marginal.conditionals(centre[None], given).mean[0]
-        return np.asarray(self._gradient(centre, given._replace(reference=jnp.asarray(mean))))
-
-    def _with_linear(self, theta: Array, given: Given) -> Array:
-        """Log density of the rates and of the indicators."""
-        rates = self._posterior.rates(self.marginal.join(theta, given.reference), given.data)
-        return rates.log_prob(given.data.rate).sum() + rates.log_prob_of_hits()
+        own = self.indicators
+        return _Start(np.asarray(given.data.hit), own.slope(proposal, given), own.fixed(proposal, given))
 
 
 def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
@@ -327,6 +306,18 @@ def _moves(proposal: Proposal, pace: Pace, rng: np.random.Generator) -> _Moves:
     log_uniform = np.log(rng.uniform(size=shape))
     whole, some = kind < pace.whole, kind < pace.whole + pace.some
     return _Moves(whole, some, independent, local, changed, fresh, log_uniform)
+
+
+def _shift(q: Proposal, hit: NDArray, start: _Start) -> NDArray:
+    """Shift of a proposal that follows a change of the indicators: one step of Newton's method, in u.
+
+    A changed indicator adds the derivative of its log odds to the gradient of the density. What two of them
+    do together is left out. The shift depends on the indicators alone, so the rule of Metropolis and Hastings
+    holds.
+    """
+    changed = np.nonzero(hit != start.hit)
+    sign = np.where(hit[changed], 1.0, -1.0)
+    return q.root @ (start.slope[:, *changed] @ sign)
 
 
 def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -> _Place:

@@ -16,7 +16,7 @@ from scipy import stats
 from ridgebayes import models
 from ridgebayes.inference.kernels import Draws
 from ridgebayes.inference.log_density import Posterior
-from ridgebayes.inference.metropolis import Metropolis
+from ridgebayes.inference.metropolis import Metropolis, _shift
 from ridgebayes.inference.proposal import Proposal
 from ridgebayes.inference.sampler import BY_BAND, MARGINAL, METROPOLIS, Sampler
 from ridgebayes.inference.tuning import CHOICE, PROPOSAL
@@ -251,22 +251,22 @@ def test_the_proposal_follows_the_outliers(small_mission, three_regions):
     z = posterior.start(jax.random.key(0), made.data)
     around, given = sampler.search.mode(z, made.data)
     metropolis, proposal = Metropolis(sampler.marginal), Proposal.about(around, PROPOSAL.guess_degrees)
-    aim, approximate = metropolis._marginal_slope(given, proposal), metropolis._slope(given, proposal)
+    aim, start = metropolis._marginal_slope(given, proposal), metropolis._start(given, proposal)
     other = np.zeros(given.data.hit.shape, bool)
     other.flat[np.flatnonzero(made.data.filled)[::40]] = True
     given = given._replace(data=replace(given.data, hit=other))
 
-    def in_sd(slope, proposal):
-        return (proposal.gaussian.root.T @ slope)[metropolis.proposed]
+    def step(proposal):
+        """Step of Newton's method in sd of the parameters that are proposed."""
+        step = metropolis._newton(proposal, metropolis._marginal_slope(given, proposal) - aim)
+        return np.linalg.solve(of_rest.root, step)
 
-    def left(proposal):
-        return np.linalg.norm(in_sd(metropolis._marginal_slope(given, proposal) - aim, proposal))
-
-    assert left(metropolis._recentred(proposal, given, aim)) < 0.3 * left(proposal)
-    # What shifts the proposal in chains leaves out how the covariance of the linear parameters changes.
-    change = metropolis._marginal_slope(given, proposal) - aim
-    error = in_sd(metropolis._slope(given, proposal) - approximate - change, proposal)
-    assert np.linalg.norm(error) < 0.1 * left(proposal)
+    of_rest = proposal.of(metropolis.proposed)
+    whole = step(proposal)
+    assert np.linalg.norm(step(metropolis._recentred(proposal, given, aim))) < 0.3 * np.linalg.norm(whole)
+    # What shifts the proposal in chains adds up the effects of single outliers.
+    shift = np.linalg.solve(of_rest.root, _shift(of_rest, other, start))
+    assert np.linalg.norm(shift - whole) < 0.1 * np.linalg.norm(whole)
 
     # Steps of a proposal that is far too wide would lead further away each time.
     wide = proposal._replace(root=5.0 * proposal.root)
