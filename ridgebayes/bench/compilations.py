@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
+from ridgebayes.inference.compiling import COMPILED
+
 _LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
-_COMPILED = "/jax/core/compile/backend_compile_duration"
 _MISSED = "/jax/compilation_cache/cache_misses"
 
 
@@ -33,9 +34,9 @@ class Compilations:
         self.missed = 0
 
     def _duration(self, event: str, duration_secs: float, **told: Any) -> None:
-        if event in (_LOWERED, _COMPILED):
+        if event in (_LOWERED, COMPILED):
             self.seconds += duration_secs
-        if event == _COMPILED:
+        if event == COMPILED:
             self.programs[str(told.get("fun_name", "?"))] += 1
 
     def _event(self, event: str, **_: Any) -> None:

@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from ridgebayes.environment import give_back_memory
 from ridgebayes.errors import InputError, command
 from ridgebayes.inference.kernels import Draws, Progress, freeze
 from ridgebayes.inference.log_density import Posterior
@@ -280,7 +279,6 @@ class _Chains:
 
     def _begin_part(self, part: int) -> list[Future[list[Draws]]]:
         start = self.starts[part] = self._start(part)
-        give_back_memory()  # of the compiled searches
         chains, draws = range(self.settings.chains), start.dropped + self.settings.draws
         looks = start.hit is not None and not start.dropped and self.may_go_on(part)
         self.goals[part] = min(MOVES.look, draws) if looks else draws

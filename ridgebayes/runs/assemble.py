@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ridgebayes.environment import give_back_memory, peak_memory_gib
+from ridgebayes.environment import peak_memory_gib
 from ridgebayes.inference.calibration import MIN_REVOLUTIONS, Calibrator, least_draws
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.instrument.response import ImageResponse
@@ -86,7 +86,6 @@ def build_run(
         "prior": _prior(model, prepared.data, posterior, parts, settings.seed),
     }
     calibration = not_calibrated(model, prepared, z.shape)
-    give_back_memory()
     if not calibration:
         moved = Calibrator(posterior, device.workers).moved(z, parts)
         groups[CALIBRATED] = _named_draws(model, prepared, posterior, parts, moved)

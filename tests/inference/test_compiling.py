@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
+from ridgebayes.inference import compiling
 from ridgebayes.inference.compiling import compiled_quickly
 
 
@@ -23,3 +24,16 @@ def test_it_is_compiled_once_for_one_shape():
 
     assert double(jnp.ones(3)).tolist() == double(jnp.ones(3)).tolist() == [2, 2, 2]
     assert traced == [(3,)]
+
+
+def test_memory_of_long_compilations_is_given_back(monkeypatch):
+    given_back = []
+    monkeypatch.setattr(compiling, "give_back_memory", lambda: given_back.append(1))
+    jax.jit(lambda x: jnp.cos(x) + 3)(np.ones(7))
+    assert not given_back
+    monkeypatch.setattr(compiling, "_LONG", 0.0)
+    compiled = jax.jit(lambda x: jnp.cos(x) + 4)
+    compiled(np.ones(7))
+    assert given_back == [1]
+    compiled(np.zeros(7))
+    assert given_back == [1]
