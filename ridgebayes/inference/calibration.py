@@ -158,7 +158,7 @@ class Calibrator:
             Share of the data in the information on each whitened direction, (parameter,); the prior has the
             rest.
         """
-        rates = self.posterior.rates(mean, data)
+        rates = self.posterior.rates(mean, data).settled(data.rate)
         slope = jax.linearize(lambda z: self.posterior.rates(z, data).loc, mean)[1]
         score = jax.grad(lambda rate: rates.log_prob(rate).sum())
 

@@ -78,6 +78,10 @@ class CorrelatedOutlierNormal(CorrelatedNormal):
         )(more)
         return gaussian.log_prob_by_revolution(value) + sums
 
+    def settled(self, value: ArrayLike) -> CorrelatedNormal:
+        """Return the Gaussian with the effective variances at `value`: it needs no EM."""
+        return self._widened(self._settled(value)[0])
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw rates, new outliers included; empty cells hold zero."""
         key_hit, key_rest = jax.random.split(key)

@@ -116,6 +116,10 @@ class RevolutionNormal(dist.Distribution):
         """
         return _over_bands(_by_revolution, "(r)")(value - self.loc, *self._given())
 
+    def settled(self, value: ArrayLike) -> RevolutionNormal:
+        """Return a distribution with the same gradient with respect to the rates near `value`."""
+        return self
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw rates, new coefficients included; empty cells hold zero."""
         key_shared, key_noise = jax.random.split(key)

@@ -41,6 +41,15 @@ def test_without_outliers_it_is_the_gaussian(made):
 
 
 @pytest.mark.slow
+def test_settled_it_is_a_gaussian_with_the_same_gradient(made):
+    _, given, process, value, _ = made
+    value = value.at[0, 2].add(60.0)
+    rates = mixed(given, process, 0.02)
+    own, settled = (jax.grad(lambda x, r=r: r.log_prob(x))(value) for r in (rates, rates.settled(value)))
+    np.testing.assert_allclose(settled, own, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
 def test_without_correlation_it_is_nearly_the_mixture(made):
     """Both approximate the same integral."""
     _, given, process, value, _ = made
