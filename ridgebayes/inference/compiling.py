@@ -23,9 +23,9 @@ def compiled_quickly(function: Callable) -> Any:
     return jax.jit(function, compiler_options=_QUICK)
 
 
-def _give_back(event: str, seconds: float, **_: Any) -> None:
+def _give_back(event: str, duration_secs: float, **_: Any) -> None:
     """Give back what a long compilation has used, up to 1.6 GiB, before the next one adds its own."""
-    if event == COMPILED and seconds > _LONG:
+    if event == COMPILED and duration_secs > _LONG:
         give_back_memory()
 
 

@@ -315,9 +315,9 @@ def _shift(q: Proposal, hit: NDArray, start: _Start) -> NDArray:
     do together is left out. The shift depends on the indicators alone, so the rule of Metropolis and Hastings
     holds.
     """
-    changed = np.nonzero(hit != start.hit)
+    changed = hit != start.hit
     sign = np.where(hit[changed], 1.0, -1.0)
-    return q.root @ (start.slope[:, *changed] @ sign)
+    return q.root @ (start.slope[:, changed] @ sign)
 
 
 def _placed(q: Proposal, u: NDArray, theta: NDArray, conditional: Conditional) -> _Place:
