@@ -89,6 +89,8 @@ class Indicators:
         parameters that are proposed; the linear parameters are at their mean.
         """
         proposed = np.flatnonzero(~self.own)
+        if not proposed.size:
+            return np.zeros((0, *given.data.rate.shape), np.float32)
         steps = np.zeros((proposed.size, self.own.size))
         steps[:, proposed] = proposal.of(proposed).root.T / 2
         thetas = proposal.skewed(proposal.mean + np.concatenate([steps, -steps]))
