@@ -23,6 +23,7 @@ from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.gram import gram, pairs
 from ridgebayes.likelihood.linear_terms import CorrelatedTermsNormal, TermsNormal
 from ridgebayes.likelihood.ou_noise import SHORTEST, whitened
+from ridgebayes.likelihood.sequence import by_group
 
 
 class Slopes(NamedTuple):
@@ -144,8 +145,7 @@ def equations_of_bands(
             jnp.broadcast_to(rates.correlated_sd, (bands, revolutions)),
             jnp.broadcast_to(jnp.maximum(rates.memory, SHORTEST), (bands,)),
         )
-    axis = [0 if t.by_band else None for t in several]
-    return jax.vmap(of_band, (0, 0, 0, 0, 0, axis, 0, 0))(
+    arguments = (
         data.rate,
         rates.loc,
         rates.noise_variance,
@@ -155,6 +155,13 @@ def equations_of_bands(
         slopes,
         process,
     )
+    axes = (0, 0, 0, 0, 0, [0 if t.by_band else None for t in several], 0, 0)
+    if bands > 1:
+        return jax.vmap(of_band, axes)(*arguments)
+    # With the axis of a single band XLA copies columns needlessly.
+    first = lambda axis, x: x if axis is None else jax.tree.map(lambda y: y[0], x)  # noqa: E731
+    given = jax.tree.map(first, axes, arguments, is_leaf=lambda axis: axis is None)
+    return jax.tree.map(lambda x: x[None], of_band(*given))
 
 
 def _dense(
@@ -266,13 +273,12 @@ def _correlated_products(
     against = jnp.zeros((n, given.places, given.revolutions))
     square = jnp.zeros((given.places, given.places))
     log_det = -jnp.log(jnp.where(given.mask, given.weight, 1.0)).sum()
-    weight, residual = given.weight.ravel(), given.dense[-1].ravel()
-    for group, columns in zip(sequence.groups, in_order, strict=True):
+    residuals, weights = (by_group(x, sequence) for x in (given.dense[-1], given.weight))
+    for group, columns, residual, weight in zip(sequence.groups, in_order, residuals, weights, strict=True):
         if given.slabs and columns.shape[-1] == n:
             # `in_order` lacks columns that differ between bands.
             columns = jnp.concatenate([_taken(given.slabs, group), columns], -1)
-        here = lambda x, group=group: jnp.where(group.present, x[group.index], 0.0)  # noqa: E731
-        white, more = whitened(columns, here(residual), here(weight), sd, memory, group)
+        white, more = whitened(columns, residual, weight, sd, memory, group)
         products = jnp.einsum("rtc,rtd->rcd", white, white)
         log_det += more
         own = own.at[:, :, group.revolution].set(jnp.moveaxis(products[:, -n:, -n:], 0, 2))

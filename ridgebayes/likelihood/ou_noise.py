@@ -35,7 +35,7 @@ from ridgebayes.likelihood.revolution import (
     over_revolutions,
     stacked_moments,
 )
-from ridgebayes.likelihood.sequence import Group, Sequence
+from ridgebayes.likelihood.sequence import Group, Sequence, by_cell, by_group
 
 SHORTEST = 1e-9  # shortest memory, days: shorter ones are equivalent to none
 _TOGETHER = 8  # steps whose factors are multiplied before taking the logarithm
@@ -111,8 +111,7 @@ class CorrelatedNormal(RevolutionNormal):
     def _shared(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw revolution terms and the process."""
         key_terms, key_process = jax.random.split(key)
-        process = jnp.where(self.filled, self._process(key_process, sample_shape), 0.0)
-        return super()._shared(key_terms, sample_shape) + process
+        return super()._shared(key_terms, sample_shape) + self._process(key_process, sample_shape)
 
     def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given rates, the process integrated out.
@@ -132,15 +131,16 @@ class CorrelatedNormal(RevolutionNormal):
             x = jnp.exp(-rate) * x + jnp.sqrt(-jnp.expm1(-2.0 * rate)) * shock
             return x, x
 
-        shocks = jax.random.normal(key, shape + self.event_shape).reshape(*shape, -1)
         paths = []
-        for group in self.sequence.groups:
-            own = jnp.moveaxis(shocks[..., group.index], -2, 0)
+        for key_group, group in zip(
+            jax.random.split(key, len(self.sequence.groups)), self.sequence.groups, strict=True
+        ):
+            steps, revolutions = group.present.shape
+            shocks = jax.random.normal(key_group, (steps, *shape, revolutions))
             # The first gap is zero, so the initial state is that of the first ScW.
-            _, path = jax.lax.scan(step, own[0], (group.gap, own))
-            path = jnp.moveaxis(path, 0, -2) * self.correlated_sd[..., None, group.revolution]
-            paths.append(path.reshape(*shape, -1))
-        return jnp.concatenate(paths, -1)[..., self.sequence.position]
+            _, path = jax.lax.scan(step, shocks[0], (group.gap, shocks))
+            paths.append(jnp.moveaxis(path, 0, -2) * self.correlated_sd[..., None, group.revolution])
+        return by_cell(paths, self.sequence)
 
     def _over_bands(self, function: Any, result: str, value: ArrayLike) -> Any:
         shared = (self.basis, self.filled, self.sequence)
@@ -175,9 +175,7 @@ def _filter(
     group: Group,
 ) -> _Filtered:
     """Filter residual and basis of a group of revolutions, and solve the small system of each."""
-    take = lambda x: x.ravel().at[group.index].get(mode="promise_in_bounds")  # noqa: E731
-    columns = [take(residual), *group.basis]
-    weight = jnp.where(group.present, take(weight), 0.0)
+    columns = [residual, *group.basis]
     first = jnp.arange(group.index.shape[0])[:, None] == 0
     decay = jnp.where(first, 0.0, jnp.exp(-group.gap / memory))
     stationary = correlated_sd[group.revolution] ** 2
@@ -211,6 +209,14 @@ def _filter(
     solved = coefficients.solve(gram, projected, sd)
     every_step = (columns, weight, decay, predicted, variance, unknown)
     return _Filtered(*every_step, total[0, 0], gram, projected, sd, solved)
+
+
+def _filtered(
+    residual: Array, weight: Array, coef_sd: Array, correlated_sd: Array, memory: Array, sequence: Sequence
+) -> list[tuple[_Filtered, Group]]:
+    """Filter residuals of cells with their weights (block, width), group by group."""
+    ordered = zip(by_group(residual, sequence), by_group(weight, sequence), sequence.groups, strict=True)
+    return [(_filter(r, w, coef_sd, correlated_sd, memory, group), group) for r, w, group in ordered]
 
 
 def whitened(
@@ -283,8 +289,7 @@ def _white(weight: Array, mask: Array) -> Array:
 def _by_revolution(block_revolution, residual, variance, coef_sd, correlated_sd, memory, _, mask, sequence):
     weight = mask / variance
     value = over_revolutions(_white(weight, mask), block_revolution, coef_sd.shape[1])
-    for group in sequence.groups:
-        f = _filter(residual, weight, coef_sd, correlated_sd, memory, group)
+    for f, group in _filtered(residual, weight, coef_sd, correlated_sd, memory, sequence):
         value = value.at[group.revolution].add(_value(f))
     return value
 
@@ -292,9 +297,8 @@ def _by_revolution(block_revolution, residual, variance, coef_sd, correlated_sd,
 @jax.custom_jvp
 def _log_prob(residual, variance, coef_sd, correlated_sd, memory, basis, mask, sequence):
     weight = mask / variance
-    given = (residual, weight, coef_sd, correlated_sd, memory)
-    noise = _white(weight, mask).sum()
-    return noise + sum(_value(_filter(*given, group)).sum() for group in sequence.groups)
+    filtered = _filtered(residual, weight, coef_sd, correlated_sd, memory, sequence)
+    return _white(weight, mask).sum() + sum(_value(f).sum() for f, _ in filtered)
 
 
 class _Slopes(NamedTuple):
@@ -364,9 +368,8 @@ def _log_prob_jvp(primals, tangents):
     )
     weight = jax.lax.optimization_barrier(mask / variance)
     value, tangent = _white(weight, mask).sum(), jnp.zeros(())
-    by_cell: list[tuple[Array, Array]] = []
-    for group in sequence.groups:
-        f = _filter(residual, weight, coef_sd, correlated_sd, memory, group)
+    by_scw: list[tuple[Array, Array]] = []
+    for f, group in _filtered(residual, weight, coef_sd, correlated_sd, memory, sequence):
         sd = correlated_sd[group.revolution]
         slopes = _slopes(f, sd, memory, group)
         value += _value(f).sum()
@@ -374,11 +377,8 @@ def _log_prob_jvp(primals, tangents):
         tangent += slopes.memory * d_memory
         for j, slope in enumerate(slopes.coef_sd):
             tangent += (slope * d_coef_sd[j, group.revolution]).sum()
-        by_cell.append((slopes.residual.ravel(), slopes.variance.ravel()))
-    g_residual, g_variance = (
-        jnp.concatenate(parts).at[sequence.position].get(mode="promise_in_bounds") * mask
-        for parts in zip(*by_cell, strict=True)
-    )
+        by_scw.append((slopes.residual, slopes.variance))
+    g_residual, g_variance = (by_cell(parts, sequence) for parts in zip(*by_scw, strict=True))
     return value, tangent + (g_residual * d_residual).sum() + (g_variance * d_variance).sum()
 
 
@@ -389,8 +389,7 @@ def _posterior(residual, variance, coef_sd, correlated_sd, memory, basis, mask, 
     n_terms, n_revolutions = coef_sd.shape
     mean = jnp.zeros((n_revolutions, n_terms))
     covariance = jnp.zeros((n_revolutions, n_terms, n_terms))
-    for group in sequence.groups:
-        f = _filter(residual, mask / variance, coef_sd, correlated_sd, memory, group)
+    for f, group in _filtered(residual, mask / variance, coef_sd, correlated_sd, memory, sequence):
         mean_here, covariance_here = stacked_moments(f.solved, f.coef_sd)
         mean = mean.at[group.revolution].set(mean_here)
         covariance = covariance.at[group.revolution].set(covariance_here)

@@ -7,10 +7,13 @@ revolutions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from ridgebayes.likelihood.packing import Layout
@@ -61,7 +64,8 @@ class Sequence(NamedTuple):
     groups
         Groups that together contain every revolution once.
     position
-        Index of each cell in the flattened, concatenated groups, shape (block, width); 0 for empty cells.
+        Index of each cell in the flattened, concatenated groups, shape (block, width); their size for empty
+        cells.
     start
         Index of the first ScW of each revolution in order of time, and the end, shape (revolution + 1,).
     cell
@@ -112,7 +116,7 @@ def sequence(
     start = np.cumsum(count) - count
     gap = np.where(np.arange(time.size) == start[revolution], 0.0, np.diff(time, prepend=time[:1]))
 
-    position = np.zeros(layout.mask.size, np.int32)
+    position = np.full(layout.mask.size, -1, np.int32)
     made: list[Group] = []
     before = 0
     if groups is None:
@@ -135,8 +139,32 @@ def sequence(
         )
         before += present.size
     gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
-    whole = position.reshape(layout.mask.shape)
+    whole = np.where(position < 0, before, position).reshape(layout.mask.shape).astype(np.int32)
     return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
+
+
+def by_group(values: Array, sequence: Sequence) -> list[Array]:
+    """Sort values of cells (block, width) by time.
+
+    Returns
+    -------
+    list
+        (step, revolution) for each group; zero after the last ScW.
+    """
+    shapes = [group.present.shape for group in sequence.groups]
+    ends = np.cumsum([steps * revolutions for steps, revolutions in shapes])
+    # A scatter, because compiled code would compute the values of a gather once more for each group.
+    ordered = jnp.zeros(ends[-1], values.dtype).at[sequence.position].set(values, mode="drop")
+    return [part.reshape(shape) for part, shape in zip(jnp.split(ordered, ends[:-1]), shapes, strict=True)]
+
+
+def by_cell(groups: Iterable[Array], sequence: Sequence) -> Array:
+    """Invert `by_group`: values (..., step, revolution) of each group → (..., block, width).
+
+    Empty cells hold zero.
+    """
+    ordered = jnp.concatenate([x.reshape(*x.shape[:-2], -1) for x in groups], -1)
+    return ordered.at[..., sequence.position].get(mode="fill", fill_value=0.0)
 
 
 def _groups(count: NDArray, regions: NDArray, most: int) -> list[NDArray]:

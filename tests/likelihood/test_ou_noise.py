@@ -189,7 +189,8 @@ def test_sequence_holds_every_scw_once_in_order():
             found += cells.tolist()
     assert sorted(found) == np.flatnonzero(m.where.mask).tolist()
     flat = np.concatenate([group.index.ravel() for group in m.order.groups])
-    assert (flat[m.order.position][m.where.mask] == np.flatnonzero(m.where.mask)).all()
+    assert (flat[m.order.position[m.where.mask]] == np.flatnonzero(m.where.mask)).all()
+    assert (m.order.position[~m.where.mask] == flat.size).all()
 
 
 @pytest.mark.parametrize("coef_sd", [(2.0, 0.7, 0.4), (2.0, 0.0, 0.5)])
