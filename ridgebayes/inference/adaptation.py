@@ -84,7 +84,7 @@ def adapt(
         own = log_p[-n:] - log_q[-1, -n:]
         found_good = any(one.good for one in judged)
         fits += bool(judged) and (not guess or proposal is not judged[-1].proposal)
-        last = Adapted(proposal, acceptance(own, -own), pareto_k(own))
+        last = Adapted(proposal, acceptance(own), pareto_k(own))
         judged.append(last)
         log_weight = log_p - logsumexp(log_q, axis=0) + np.log(number + 1)
         if not np.isfinite(log_weight).any():
@@ -111,24 +111,21 @@ def adapt(
     return best
 
 
-def acceptance(log_weight: NDArray, log_ratio: NDArray) -> float:
+def acceptance(log_weight: NDArray) -> float:
     """Share of independent proposals that are accepted.
 
     Parameters
     ----------
     log_weight
-        Log importance weights of the points for the density, up to a constant, (n,).
-    log_ratio
-        Log of proposal over density at the points, up to a constant, (n,).
+        Log importance weights of draws of the proposal, up to a constant, (n,).
     """
-    possible = np.isfinite(log_weight)
-    if not possible.any():
+    possible = log_weight[np.isfinite(log_weight)]
+    if not possible.size:
         return 0.0
-    order = np.argsort(log_ratio[possible])
-    log_weight, log_ratio = log_weight[possible][order], log_ratio[possible][order]
-    weight, of_proposal = softmax(log_weight), softmax(log_weight + log_ratio)
-    # With weights w and ratios r this is Σ w_i w_j min(r_i, r_j) / Σ w_i r_i.
-    return float((of_proposal * (2.0 * (1.0 - np.cumsum(weight)) + weight)).sum())
+    weight, n = softmax(np.sort(possible)[::-1]), possible.size
+    # A chain is at draw i with probability w_i, and goes to any j with min(1, w_j / w_i) / n. So this is
+    # Σ_ij min(w_i, w_j) / n, where the k-th largest weight is the smaller one of 2k − 1 pairs.
+    return float(weight @ (2.0 * np.arange(n) + 1.0)) / n
 
 
 def pareto_k(log_weight: NDArray) -> float:

@@ -132,7 +132,7 @@ def moved(z: NDArray, old: Gaussian, slope: NDArray, hessian: NDArray) -> NDArra
 def moments(draws: NDArray) -> Gaussian:
     """Gaussian approximation with the mean and covariance of draws (chain, draw, parameter)."""
     flat = draws.reshape(-1, draws.shape[-1])
-    covariance = np.cov(flat.T)
+    covariance = np.atleast_2d(np.cov(flat.T))
     # Few draws for many parameters give the variances, but no covariances.
     if len(flat) < 4 * flat.shape[1]:
         covariance = np.diag(np.diag(covariance))

@@ -84,6 +84,8 @@ class Posterior:
         flat, self._unravel = ravel_pytree(example)
         self._transforms = transforms
         self.size = flat.size
+        if not self.size:
+            raise InputError(f"model '{model.name}': every parameter is fixed: leave one free")
         real = {n: np.full(np.shape(z), is_real(transforms[n])) for n, z in example.items()}
         self.locations = np.asarray(ravel_pytree(real)[0])
         nonlinear = {n for n, parameter in model.parameters.items() if parameter.nonlinear}

@@ -26,6 +26,8 @@ Slopes = Callable[[NDArray], NDArray]
 
 _NOWHERE = 1e100
 """Stands for an infinite potential; BFGS can still square it."""
+_ROUNDS = 8
+"""Most computations of the curvature."""
 
 
 class Gaussian(NamedTuple):
@@ -214,7 +216,6 @@ def laplace(
     scale: NDArray,
     *,
     near: Gaussian | None = None,
-    rounds: int = 8,
 ) -> Gaussian:
     """Find the mode of all parameters and the curvature there, by quasi-Newton steps in whitened coordinates.
 
@@ -232,8 +233,6 @@ def laplace(
         Spread of each parameter under its prior; it limits the width of the approximation.
     near
         Gaussian approximation of nearly the same posterior, where the search starts.
-    rounds
-        Largest number of times that the curvature is computed.
 
     Returns
     -------
@@ -247,7 +246,7 @@ def laplace(
         root = _root(curvature, mode, data, scale)
     else:
         mode, root = near
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         mode, left = descend(curvature, mode, root, data)
         root = _root(curvature, mode, data, scale)
         if left < 1e-2:

@@ -35,7 +35,7 @@ def _in_notebook() -> bool:
 
 
 def in_words(seconds: float) -> str:
-    """Format a time in words, rounded up.
+    """Format a time in words.
 
     Examples
     --------

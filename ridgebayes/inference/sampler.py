@@ -126,7 +126,7 @@ class Sampler:
         linear = np.zeros(posterior.size, bool)
         self.outliers = bool(posterior.model.indicated)
         if self.outliers and potential is None and method != NUTS:
-            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
+            data = _without_hits(data)
         if potential is None:
             linear = linear_parameters(posterior, data)
         if linear.any():
@@ -169,9 +169,13 @@ class Sampler:
             return Start(NUTS, found.mode, found)
         if not marginal.nonlinear.size:
             # All parameters are linear, and their draws exact: there is nothing to propose.
+            hit = None
+            if self.outliers:
+                hit = self._metropolis.indicators.probable(z, _without_hits(data))
+                data = replace(data, hit=jnp.asarray(hit))
             nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
             reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
-            return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0))
+            return Start(METROPOLIS, reference, nothing, Proposal.straight(*nothing, 1.0), hit)
         around, given = self.search.mode(z, data)
         reference = np.asarray(marginal.join(around.mode, given.reference))
         if self.method != NUTS and marginal.nonlinear.size > CHOICE.max_at_once:
@@ -339,6 +343,11 @@ class Sampler:
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0
         return with_linear(blocks, self.marginal, given, seed, done)
+
+
+def _without_hits(data: FitData) -> FitData:
+    """Return data in which no ScW is marked as an outlier."""
+    return replace(data, hit=jnp.zeros(data.rate.shape, bool))
 
 
 def _usable(adapted: Adapted) -> bool:

@@ -92,7 +92,7 @@ class Device:
     name
         Such as ``cpu`` or ``NVIDIA H100``.
     method
-        ``threads`` (each chain in a thread, as many at a time as cores) or ``one after the other``.
+        ``chains in threads`` (as many at a time as cores) or ``chains one after the other``.
     workers
         Chains at a time.
     """

@@ -217,7 +217,8 @@ def prepare(
     response
         Response of the instrument; the trapezoid by default.
     crab_rate
-        Crab rate of every band in cts/s, by band name; used (and required) only if no ScW contains the Crab.
+        Crab rate of every band in cts/s, by band name; required if no ScW contains the Crab, and otherwise
+        refused.
     opened
         Parameters of the model, and what its extras ask for besides, which is computed only then:
         ``reshaped`` (exposures for other shapes in latitude), ``sequence`` (the order of ScWs in time),
@@ -233,14 +234,17 @@ def prepare(
     Raises
     ------
     InputError
-        If no ScW is chosen. If the model needs the Crab, but no ScW contains it and no Crab rate is given. If
-        a given rate is for an unknown band.
+        If no ScW is chosen and no scales are known. If the model needs the Crab, but no ScW contains it and
+        no Crab rate is given; if one is given though some do. If a given rate is for an unknown band.
     """
     response = Trapezoid() if response is None else response
     scws = scws.select(np.argsort(scws.scw_id, kind="stable"))  # so that results do not depend on row order
     if not len(sky):  # nothing to compare with the true sky of a simulation
         scws = replace(scws, truth=None)
-    fitted = _chosen(scws, chosen)
+    fitted = np.ones(len(scws), bool) if chosen is None else np.asarray(chosen(scws), bool)
+    if scales is None and not fitted.any():
+        name = scws.meta["path"] or "the ScW table"
+        raise InputError(f"{name}: has no ScW of those that the model is fitted to")
     a = exposure(scws, sky, response, cache=cache)
     skies = [sky.reshaped(*shape) for shape in SHAPES] if "reshaped" in opened else []
     others = [exposure(scws, other, response, cache=cache) for other in skies]
@@ -280,16 +284,6 @@ def prepare(
     return Prepared(
         data, where, scws, sky, response, mjd, unseen, crab_given=not scws.crab.any(), scales=scales
     )
-
-
-def _chosen(scws: ScWTable, chosen: Callable[[ScWTable], NDArray[np.bool_]] | None) -> NDArray[np.bool_]:
-    """Return True for ScWs that are fitted."""
-    fitted = np.ones(len(scws), bool) if chosen is None else np.asarray(chosen(scws), bool)
-    if not fitted.any():
-        raise InputError(
-            f"{scws.meta['path'] or 'the ScW table'}: has no ScW of those that the model is fitted to"
-        )
-    return fitted
 
 
 def _of_bands(scws: ScWTable, where: Layout) -> dict[str, Any]:

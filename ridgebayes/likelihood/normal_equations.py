@@ -105,7 +105,15 @@ def equations_of_bands(
     data: FitData,
     in_order: tuple[Array, ...] | None = None,
 ) -> BandEquations:
-    """Return the normal equations of each band: arrays (band, ...)."""
+    """Return the normal equations of each band: arrays (band, ...).
+
+    Raises
+    ------
+    TypeError
+        If the rates are not Gaussian, as with outliers whose indicators are not known.
+    """
+    if not isinstance(rates, TermsNormal | CorrelatedTermsNormal):
+        raise TypeError(f"{type(rates).__name__} is not Gaussian: it has no normal equations")
     _, several = by_kind(rates.mean_terms)
     bands, revolutions = data.rate.shape[0], data.time.size
     offsets = np.concatenate([[0], np.cumsum([t.table.shape[-1] for t in several])]).astype(int)

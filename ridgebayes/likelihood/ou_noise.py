@@ -39,7 +39,6 @@ from ridgebayes.likelihood.sequence import Group, Sequence, by_cell, by_group
 
 SHORTEST = 1e-9  # shortest memory, days: shorter ones are equivalent to none
 _TOGETHER = 8  # steps whose factors are multiplied before taking the logarithm
-_once = jax.lax.optimization_barrier  # otherwise XLA recomputes a value in every sum that uses it
 
 
 class CorrelatedNormal(RevolutionNormal):
@@ -189,10 +188,9 @@ def _filter(
         variance = (1.0 - decay**2) * stationary + decay**2 * variance
         unknown = 1.0 / (1.0 + variance * weight)
         gain, inverse = variance * weight * unknown, weight * unknown
-        predicted, variance, unknown, gain, inverse = _once((predicted, variance, unknown, gain, inverse))
-        new = _once([c - p for c, p in zip(columns, predicted, strict=True)])
+        new = [c - p for c, p in zip(columns, predicted, strict=True)]
         mean = [p + gain * v for p, v in zip(predicted, new, strict=True)]
-        scaled = _once([inverse * v for v in new])
+        scaled = [inverse * v for v in new]
         sums = [s + scaled[i] * new[j] for s, (i, j) in zip(sums, pairs, strict=True)]
         return (mean, variance * unknown, sums), (predicted, variance, unknown)
 
@@ -258,7 +256,7 @@ def whitened(
         predicted = decay[:, None] * mean
         variance = (1.0 - decay**2) * stationary + decay**2 * variance
         unknown = 1.0 / (1.0 + variance * weight)
-        new = _once(column + residual[:, None] * last - predicted)
+        new = column + residual[:, None] * last - predicted
         # The square root has no derivative at zero, so it is skipped where there is no ScW.
         counts = weight > 0
         inverse_sd = jnp.where(counts, jnp.sqrt(jnp.where(counts, weight, 1.0) * unknown), 0.0)
@@ -326,22 +324,19 @@ def _slopes(f: _Filtered, correlated_sd: Array, memory: Array, group: Group) -> 
     mix = lambda columns: [sum(by * columns[i] for i, by in parts) for parts in mixture]  # noqa: E731
 
     def step(carry: tuple, now: tuple) -> tuple:
-        pull, information, process, memory = (
-            carry  # derivative with respect to the filtered mean, and its variance
-        )
+        # Derivative with respect to the filtered mean, and its variance.
+        pull, information, process, memory = carry
         columns, predicted, variance, unknown, weight, decay, gap = now
-        expected = _once(mix(predicted))
-        gain, inverse = _once((variance * weight * unknown, weight * unknown))
+        expected = mix(predicted)
+        gain, inverse = variance * weight * unknown, weight * unknown
         new = [c - p for c, p in zip(mix(columns), expected, strict=True)]
-        solved = _once([inverse * v - gain * p for v, p in zip(new, pull, strict=True)])
-        before = _once(
-            [x + p for x, p in zip(solved, pull, strict=True)]
-        )  # with respect to the predicted mean
+        solved = [inverse * v - gain * p for v, p in zip(new, pull, strict=True)]
+        # With respect to the predicted mean.
+        before = [x + p for x, p in zip(solved, pull, strict=True)]
         diagonal = inverse + gain**2 * information
-        information = _once(inverse + unknown**2 * information)
-        slope = _once(
-            0.5 * (sum(x**2 for x in before) - information)
-        )  # with respect to the predicted variance
+        information = inverse + unknown**2 * information
+        # With respect to the predicted variance.
+        slope = 0.5 * (sum(x**2 for x in before) - information)
         process += slope * (1.0 - decay**2)
         by_decay = 2.0 * slope * (variance - stationary)
         by_decay += sum(x * m for x, m in zip(before, expected, strict=True))
@@ -366,7 +361,7 @@ def _log_prob_jvp(primals, tangents):
     d_residual, d_variance, d_coef_sd, d_correlated_sd, d_memory = (
         jnp.zeros(t.shape, t.dtype) if isinstance(t, SymbolicZero) else t for t in tangents[:5]
     )
-    weight = jax.lax.optimization_barrier(mask / variance)
+    weight = mask / variance
     value, tangent = _white(weight, mask).sum(), jnp.zeros(())
     by_scw: list[tuple[Array, Array]] = []
     for f, group in _filtered(residual, weight, coef_sd, correlated_sd, memory, sequence):

@@ -87,26 +87,22 @@ class OutlierNormal(RevolutionNormal):
         key_rest, key_hit = jax.random.split(key)
         shape = sample_shape + self.batch_shape + self.event_shape
         hit = jax.random.uniform(key_hit, shape) < self.fraction[..., None, None]
-        variance = self.noise_variance * jnp.where(hit, self.size[..., None, None] ** 2, 1.0)
-        key_coef, key_noise = jax.random.split(key_rest)
-        coef_shape = sample_shape + self.batch_shape + self.coef_sd.shape[-2:]
-        coefficients = self.coef_sd * jax.random.normal(key_coef, coef_shape)
-        noise = jnp.sqrt(variance) * jax.random.normal(key_noise, shape)
-        return jnp.where(self.filled, self.loc + self.revolution_terms(coefficients) + noise, 0.0)
+        return self._widened(jnp.where(hit, self.size[..., None, None] ** 2, 1.0)).sample(key_rest)
 
     def coefficient_posterior(self, value: ArrayLike) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given rates, in Laplace's approximation.
 
         Shapes (..., revolution, J) in cts/s and (..., revolution, J, J) in (cts/s)².
         """
+        factor = self._over_bands(_settled, "(b,w)")(value - self.loc)
+        return self._widened(factor).coefficient_posterior(value)
 
-        def posterior(residual, variance, coef_sd, fraction, size, basis, mask, block_revolution):
-            widened = variance * _settled(
-                residual, variance, coef_sd, fraction, size, basis, mask, block_revolution
-            )
-            return revolution._posterior(residual, widened, coef_sd, basis, mask, block_revolution)
-
-        return self._over_bands(posterior, "(r,n),(r,n,n)")(value - self.loc)
+    def _widened(self, factor: Array) -> RevolutionNormal:
+        """Return the Gaussian with the variance of each ScW times a factor."""
+        variance = self.noise_variance * factor
+        return RevolutionNormal(
+            self.loc, variance, self.coef_sd, self.basis, self.block_revolution, self.filled
+        )
 
     def _over_bands(self, function, result: str):
         shared = (self.basis, self.filled, self.block_revolution)

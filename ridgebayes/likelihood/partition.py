@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 
 from ridgebayes.errors import InputError
@@ -65,16 +64,16 @@ def nothing(data: FitData) -> FitData:
     return replace(data, **one)
 
 
-def thinned(data: FitData, every: int, first: int = 0) -> FitData:
-    """Select every `every`-th revolution, beginning with number `first`, as a mission of its own."""
+def thinned(data: FitData, every: int) -> FitData:
+    """Select every `every`-th revolution as a mission of its own."""
     revolution = np.asarray(data.block_revolution)
-    kept = np.arange(data.time.size) % every == first
+    kept = np.arange(data.time.size) % every == 0
     taken: dict[str, Any] = {
         name: np.compress(which, getattr(data, name), axis)
         for along, which in (("block", kept[revolution]), ("revolution", kept))
         for name, axis in data.having(along).items()
     }
-    taken["block_revolution"] = (taken["block_revolution"] - first) // every
+    taken["block_revolution"] = taken["block_revolution"] // every
     fewer = replace(data, **jax.tree.map(jnp.asarray, taken))
     if data.sequence is None:
         return fewer
@@ -91,31 +90,3 @@ def _in_order(whole: Sequence, kept: NDArray[np.bool_], fewer: FitData) -> Seque
     index = np.where(there, np.cumsum(there).reshape(there.shape) - 1, 0)
     where = Layout(index, there, np.asarray(fewer.block_revolution), np.arange(fewer.time.size))
     return jax.tree.map(jnp.asarray, in_order(fewer, where, time[there]))
-
-
-def piece(data: FitData, bounds: Array, size: tuple[int, int]) -> FitData:
-    """Select one piece of the data, inside compiled code.
-
-    Parameters
-    ----------
-    data
-        All data.
-    bounds
-        First block of the piece, end of its blocks, and its first revolution, (3,).
-    size
-        Numbers of blocks and revolutions of the largest piece; the cells of surplus blocks are emptied.
-    """
-    first, end, first_revolution = bounds
-    blocks, revolutions = size
-    start = jnp.minimum(first, data.block_revolution.size - blocks)
-    start_revolution = jnp.minimum(first_revolution, data.time.size - revolutions)
-    taken: dict[str, Any] = {
-        name: jax.lax.dynamic_slice_in_dim(getattr(data, name), where, length, axis)
-        for along, where, length in (("block", start, blocks), ("revolution", start_revolution, revolutions))
-        for name, axis in data.having(along).items()
-    }
-    number = start + jnp.arange(blocks)
-    mine = (first <= number) & (number < end)
-    taken["filled"] &= mine[:, None]
-    taken["block_revolution"] = jnp.clip(taken["block_revolution"] - start_revolution, 0, revolutions - 1)
-    return replace(data, **taken)

@@ -76,15 +76,7 @@ class Scales:
         )
 
     def select(self, revolution: NDArray) -> Scales:
-        """Select revolutions.
-
-        Raises
-        ------
-        KeyError
-            If one has no scales.
-        """
-        if not np.isin(revolution, self.revolution).all():
-            raise KeyError("a revolution has no scales")
+        """Select some of the revolutions."""
         at = np.searchsorted(self.revolution, revolution)
         return replace(
             self,
@@ -274,7 +266,8 @@ def read_scales(
     if needs_crab or crab_rate:
         crab = reference_crab(scws, level, trend, position, crab_response, crab_rate)
     modes, crab_modes = (
-        # Enough modes for the shortest scale (Riutort-Mayol et al. 2023), but fewer than revolutions.
+        # Enough modes for the shortest scale (Riutort-Mayol et al. 2023); at most one for four revolutions,
+        # but at least 4.
         int(np.clip(np.ceil(2.65 * interval(half_span) / shortest), 4, max(4, mjd.size // 4)))
         for shortest in (_SHORTEST_DRIFT_YEARS, _SHORTEST_CRAB_YEARS)
     )

@@ -129,7 +129,7 @@ class RevolutionNormal(dist.Distribution):
     def white_noise(self, value: ArrayLike) -> Array:
         """Most probable white noise of rates, (..., block, width): the rates less everything that ScWs share.
 
-        It holds for a Gaussian; distributions with outliers use the Gaussian that EM finds.
+        It holds for Gaussian rates, and so not for outliers whose indicators are not known.
         """
         return -self.noise_variance * jax.grad(lambda x: self.log_prob(x).sum())(jnp.asarray(value))
 
@@ -223,7 +223,7 @@ def fitted(
     n_terms, n_revolutions = coef_sd.shape
     terms = range(n_terms)
 
-    weight = jax.lax.optimization_barrier(mask / variance)
+    weight = mask / variance
     weighted = [weight * basis[j] for j in terms]
     pairs = [(i, j) for i in terms for j in range(i + 1)]
     products = [weighted[i] * basis[j] for i, j in pairs] + [weighted[j] * residual for j in terms]
@@ -313,8 +313,8 @@ def _log_prob_jvp(primals, tangents):
     after = residual - sum(here(mean[j]) * basis[j] for j in terms)
     spread = [sum(here(covariance[i][j]) * basis[j] for j in terms) for i in terms]
     explained = sum(spread[i] * basis[i] for i in terms)
-    g_residual = jax.lax.optimization_barrier(-f.weight * after)
-    g_variance = jax.lax.optimization_barrier(0.5 * f.weight * (f.weight * (after**2 + explained) - mask))
+    g_residual = -f.weight * after
+    g_variance = 0.5 * f.weight * (f.weight * (after**2 + explained) - mask)
     tangent = (g_residual * d_residual).sum() + (g_variance * d_variance).sum()
     for j, slope in enumerate(coefficients.slope_of_sd(f.solved, f.gram, f.projected, sd)):
         tangent += (slope * d_coef_sd[j]).sum()

@@ -228,12 +228,14 @@ def crab_rate(p: Parameters, data: FitData) -> Array:
 
 
 def crab(rate: Array, data: FitData) -> Terms:
-    """Crab in ScWs from which it was not removed, cts/s, for its rate (band, revolution)."""
+    """Crab in ScWs from which it was not removed, cts/s; its rate (band, revolution) is in cts/s per Crab."""
     return [Term(rate, data.crab_response)]
 
 
 def sky(p: Parameters, intensity: Array, crab_rate: Array, data: FitData) -> Terms:
     """Sky C(t)/1000 · Ω Σ_m A_im I_m, cts/s, for intensities (band, region) in mCrab/deg².
+
+    The rate C of the Crab is (band, revolution), cts/s per Crab.
 
     No profile in latitude is exact. With `sky.latitude` its width and position are fitted; the change of each
     region is proportional to its starlight.
@@ -293,7 +295,8 @@ def observe(
     background, seen
         Terms of the background without the revolution terms, and of the sky, cts/s.
     crab_rate
-        Rate of the Crab, cts/s, (band, revolution), which scatters by `crab.scatter`; None without a Crab.
+        Rate of the Crab, cts/s per Crab, (band, revolution), which scatters by `crab.scatter`; None without
+        a Crab.
     marginal
         Integrate the revolution terms out exactly; otherwise sample them.
     """

@@ -126,7 +126,7 @@ class Model:
         """
         added: dict[str, Parameter] = {}
         replaced: set[str] = set()
-        for name in names:
+        for name in (name for name in names if name not in self.extras):
             if name not in EXTRAS:
                 raise InputError(f"extra '{name}': there is none of this name{nearest(name, EXTRAS)}")
             needs = EXTRAS[name].needs

@@ -167,14 +167,14 @@ def _named_draws(
     model: Model, prepared: Prepared, posterior: Posterior, parts: Sequence[FitData], z: NDArray
 ) -> xr.Dataset:
     """Parameters, intensities and FOV fluxes of unconstrained draws (part, chain, draw, parameter)."""
-    named = _broadcast(_join_bands(posterior.constrain(z), model), model, prepared.data)
+    named = _broadcast(_join_bands(posterior.constrain(z)), model, prepared.data)
     dims = {name: parameter.dims for name, parameter in model.parameters.items()}
-    derived = _join_bands(_derived(posterior, parts, z), model) | _fixed_sky(model, prepared.data, z)
+    derived = _join_bands(_derived(posterior, parts, z)) | _fixed_sky(model, prepared.data, z)
     dims |= {name: ("band", "region") for name in derived}
     return xr.Dataset({n: (("chain", "draw", *dims[n]), x) for n, x in (named | derived).items()})
 
 
-def _join_bands(named: dict[str, NDArray], model: Model) -> dict[str, NDArray]:
+def _join_bands(named: dict[str, NDArray]) -> dict[str, NDArray]:
     """(part, chain, draw, band, ...) → (chain, draw, band, ...): the parts are the bands, or there is one."""
     return {name: np.concatenate(list(x), axis=2) if x.shape[0] > 1 else x[0] for name, x in named.items()}
 

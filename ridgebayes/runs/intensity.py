@@ -180,13 +180,12 @@ def intensity_table(run: Sampled) -> QTable:
         _warning(str(row["region"]) in unseen, row["ess_bulk"], row["r_hat"]) for row in table
     ]
     mark(run, table)
-    kind = "equal-tailed" if CI_KIND == "eti" else CI_KIND
     table.meta = provenance(run) | {
         "ci_prob": CI_PROB,
         "ci_kind": CI_KIND,
-        "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} {kind} interval; fov_*: flux that a "
-        "pointing at the region's centre sees of the whole sky model, response averaged over roll; *_cal: "
-        "the same calibrated by revolution, ratio_cal: calibrated over plain sd",
+        "columns": f"mean, sd, lo, hi: intensity with its {CI_PROB:.0%} equal-tailed interval; fov_*: flux "
+        "that a pointing at the region's centre sees of the whole sky model, response averaged over roll; "
+        "*_cal: the same calibrated by revolution, ratio_cal: calibrated over plain sd",
         "note": CXB_NOTE,
     }
     return table

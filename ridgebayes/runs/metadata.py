@@ -101,7 +101,7 @@ def recorded_model(record: Mapping[str, Any], where: Any, sky: Sky | None = None
             model = model.with_tracer_bands()
         return model.with_priors(told["priors"])
     except (InputError, TypeError) as error:
-        raise InputError(f"{where}: its model cannot be built again: {error}; give the model") from None
+        raise InputError(f"{where}: its model cannot be built again ({error}): fit again") from None
 
 
 def recorded_response(record: Mapping[str, Any], where: Any, image: ImageResponse | None = None) -> Response:

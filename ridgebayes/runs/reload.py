@@ -65,16 +65,16 @@ class Reopened(NamedTuple):
     z: NDArray
 
 
-def reopen(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model | None = None) -> Reopened:
+def reopen(run: Run, scws: ScWTable | str | Path | None = None) -> Reopened:
     """Reload a fit; arguments and errors as for `recall`."""
-    model, table, response, crab_rate, scales = recall(run, scws, model=model)
+    model, table, response, crab_rate, scales = recall(run, scws)
     model, prepared = meet(model, table, response=response, crab_rate=crab_rate, scales=scales)
     parts = independent(model, prepared.data)
     posterior = Posterior(model, parts[0])
     return Reopened(model, prepared, posterior, parts, unconstrained(run, model, posterior, len(parts)))
 
 
-def recall(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model | None = None) -> Recalled:
+def recall(run: Run, scws: ScWTable | str | Path | None = None) -> Recalled:
     """Reload the inputs of a run.
 
     A run of a user's model has a copy of the file that defines it, and this function runs that file.
@@ -85,8 +85,6 @@ def recall(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model 
         The run.
     scws
         The fitted ScW table or its path, if it has been moved since.
-    model
-        The model; by default as recorded. Needed if a prior could not be written as text.
 
     Raises
     ------
@@ -97,8 +95,7 @@ def recall(run: Run, scws: ScWTable | str | Path | None = None, *, model: Model 
     table = scws if isinstance(scws, ScWTable) else run.data(scws)
     if table.fingerprint() != run.record["data"]["fingerprint"]:
         raise InputError(f"{where}: the ScW table given is not the one that was fitted")
-    if model is None:
-        model = recorded_model(run.record, where, run.sky)
+    model = recorded_model(run.record, where, run.sky)
     response = recorded_response(run.record, where, _image(run))
     return Recalled(model, table, response, run.record["data"]["crab_rate"] or None, recorded_scales(run))
 

@@ -38,10 +38,12 @@ from ridgebayes.runs.intensity import (
 )
 from ridgebayes.runs.runfiles import check_closed, check_digest, digests, read_record
 from ridgebayes.sky import Sky, from_record
-from ridgebayes.table.formats import read_scws
+from ridgebayes.table.formats import read_scws, write_scws
 from ridgebayes.table.scw import ScWTable
 
 POSTERIOR, TABLE, RECORD, SCWS = "posterior.nc", "intensity.ecsv", "run.toml", "scws.fits"
+DATA = "data.fits"
+"""ScW table of an updated run, if no file has all of its ScWs."""
 FIGURES = "figures"
 CHECKPOINT = "checkpoint"
 """Folder in a run directory that exists only while the run is being sampled."""
@@ -113,8 +115,17 @@ class Run:
         convergence.warn(record, path, level=level + 1)
         return run
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Run:
+    def save(self, path: str | Path, *, overwrite: bool = False, data: ScWTable | None = None) -> Run:
         """Write the run directory, whole or not at all, and return the run with this path.
+
+        Parameters
+        ----------
+        path
+            The directory.
+        overwrite
+            Replace an existing one.
+        data
+            ScW table to write into it.
 
         Raises
         ------
@@ -134,6 +145,8 @@ class Run:
             readable_by_all(here.table()).write(scratch / TABLE, format="ascii.ecsv")
             if self.fit is not None:
                 write_scw_fit(self.fit, scratch / SCWS)
+            if data is not None:
+                write_scws(data, scratch / DATA)
             record = self.record | {"files": digests(scratch, (POSTERIOR, SCWS))}
             if peak_memory_gib() > before:
                 record["peak_memory_gib"] = round(peak_memory_gib(), 2)
@@ -280,6 +293,12 @@ class Run:
         return self._with_posterior(CALIBRATED)
 
     @property
+    def plain(self) -> Run:
+        """The run with the posterior's own draws, which all that weights draws by a density needs."""
+        plain: Run = self.__dict__.get("_plain", self)
+        return plain
+
+    @property
     def best(self) -> Run:
         """The run with calibrated draws if it has them, else the run itself."""
         return self.calibrated if CALIBRATED in self.tree.children else self
@@ -291,6 +310,7 @@ class Run:
         tree.attrs.update(self.tree.attrs)
         other = Run(tree, self.record | {"draws": group}, self.path, self.fit)
         other.__dict__["diagnosis"] = self.diagnosis  # of the chains, which calibration does not change
+        other.__dict__["_plain"] = self
         return other
 
     def intensity(self) -> xr.DataArray:
@@ -330,7 +350,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def as_run(run: Run | str | Path) -> Run:
-    """Return a run as it is, or read the directory that is named in its place.
+    """Return a run with its posterior's own draws, or read the directory that is named in its place.
 
     To be called by functions that a user calls: a warning names the line of the user.
 
@@ -340,7 +360,7 @@ def as_run(run: Run | str | Path) -> Run:
         When it is neither, or is not whole.
     """
     if isinstance(run, Run):
-        return run
+        return run.plain
     if isinstance(run, str | Path):
         return Run.open(run, level=3)
     raise InputError(f"run: is of type {type(run).__name__}: give a run, as rb.open_run(...) reads one")

@@ -19,7 +19,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ridgebayes.convert.joining import append
-from ridgebayes.errors import InputError
+from ridgebayes.errors import InputError, counted
 from ridgebayes.inference.importance import Reweighed, moments, moved, reweigh
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Curvature, Potential
@@ -33,16 +33,16 @@ from ridgebayes.runs.elsewhere import Fits, run_anywhere
 from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
-from ridgebayes.runs.run import Run, as_run, check_free
+from ridgebayes.runs.run import DATA, Run, as_run, check_free
 from ridgebayes.runs.sampling import independent, names_of, place_of
 from ridgebayes.runs.sent import Sent
-from ridgebayes.table.formats import read_scws, write_scws
+from ridgebayes.table.formats import read_scws
 from ridgebayes.table.scw import ScWTable
 
 WARMUP = 50
 """Warm-up of chains that start from the old posterior."""
-DATA = "data.fits"
-"""The joined table, written to the run directory if the new file has only new ScWs."""
+_FITTED = ("revolution", "phase", "mjd", "ra", "dec", "roll", "rate", "stat_err", "tracer", "aside", "crab")
+_SAME = 1e-9  # largest relative difference of the same number in two tables: formats round
 
 WEIGHTED, MOVED, CHAINS = "old draws, weighted", "old draws, moved and weighted", "new chains"
 
@@ -151,9 +151,7 @@ def update(
         "pareto_k": {n: draws.pareto_k for n, draws in zip(names, found, strict=True)},
         "efficiency": {n: draws.efficiency for n, draws in zip(names, found, strict=True)},
     }
-    saved = result.save(out, overwrite=overwrite)
-    if not whole:
-        write_scws(table, out / DATA)
+    saved = result.save(out, overwrite=overwrite, data=None if whole else table)
     convergence.warn(saved.record, saved.path, level=2)
     return saved
 
@@ -168,12 +166,12 @@ def _weighed(found: Sequence[Reweighed]) -> Chains:
 
 def _replaced(chains: Chains, again: Sequence[int], fresh: Chains) -> Chains:
     """Replace parts that were sampled again; all get the same number of draws."""
-    draws = fresh.z.shape[2]
+    draws = min(chains.z.shape[2], fresh.z.shape[2])
     z, times, dropped = chains.z[:, :, :draws].copy(), np.array(chains.times, float), np.array(chains.dropped)
-    z[again], times[again], dropped[again] = fresh.z, fresh.times, fresh.dropped
+    z[again], times[again], dropped[again] = fresh.z[:, :, :draws], fresh.times, fresh.dropped
     statistics = {name: x[:, :, :draws].copy() for name, x in chains.statistics.items()}
     for name, values in fresh.statistics.items():
-        statistics[name][again] = values
+        statistics[name][again] = values[:, :, :draws]
     return Chains(z, statistics, tuple(times.tolist()), tuple(dropped.tolist()), fresh.stopped)
 
 
@@ -183,18 +181,26 @@ def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:
     Raises
     ------
     InputError
-        If there is nothing new, or if a ScW has changed.
+        If there is nothing new, or if a fitted column of a ScW has changed.
     """
     name = new.meta["path"] or "the new table"
     common, in_old, in_new = np.intersect1d(old.scw_id, new.scw_id, return_indices=True)
-    changed = (old.rate[in_old] != new.rate[in_new]).any(1) | (
-        old.stat_err[in_old] != new.stat_err[in_new]
-    ).any(1)
-    if changed.any():
-        raise InputError(
-            f"{name}: {changed.sum()} ScWs have other rates than those that were fitted (first "
-            f"{common[changed][0]}): fit the whole table again"
-        )
+    for column in _FITTED:
+        before, now = getattr(old, column), getattr(new, column)
+        if (before is None) != (now is None):
+            has = "lacks" if now is None else "has"
+            raise InputError(
+                f"{name}: {has} {column.upper()}, unlike the fitted table: fit the whole table again"
+            )
+        if before is None:
+            continue
+        same = np.isclose(before[in_old], now[in_new], rtol=_SAME, atol=0.0, equal_nan=True)
+        changed = ~same.reshape(common.size, -1).all(1)
+        if changed.any():
+            raise InputError(
+                f"{name}: {column.upper()} of {counted(changed.sum(), 'ScW')} is not what was fitted (first "
+                f"{common[changed][0]}): fit the whole table again"
+            )
     if common.size == len(new):
         raise InputError(f"{name}: holds no ScW that was not fitted: there is nothing to update")
     if common.size == len(old):
@@ -267,7 +273,8 @@ class _Brought:
         rng = np.random.default_rng(seed)
         lp = statistics["lp"] - self._potentials(self._new, z, new)
         found = reweigh(z, statistics, lp, rng, how=WEIGHTED)
-        if found.serves:
+        if found.serves or self._posterior.model.indicated:
+            # With outliers `lp` is the density given their indicators, not that of the draws alone.
             return found
         old, scale = moments(z), self._posterior.scale
         slope = np.asarray(self._of_new.value_and_gradient(old.mode, new)[1])

@@ -100,6 +100,12 @@ def test_weights_without_a_tail_are_not_smoothed(heavy):
     np.testing.assert_allclose(np.exp(found[heavy:]), 0.0, atol=1e-200)
 
 
+def test_moments_of_a_single_parameter(rng):
+    found = moments(rng.normal(3.0, 2.0, size=(4, 5000, 1)))
+    assert found.mode == pytest.approx([3.0], abs=0.1)
+    assert found.root == pytest.approx(np.array([[2.0]]), abs=0.1)
+
+
 def test_equal_weights_have_no_tail():
     found, k = smoothed(np.full(100, 3.0))
     assert k == 0.0

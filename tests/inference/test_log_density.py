@@ -11,13 +11,15 @@ import scipy.stats
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from ridgebayes import sky
+from ridgebayes.errors import InputError
 from ridgebayes.inference.coordinates import FromZero
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.sampler import Sampler
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.model.extensions import EXTRAS
-from ridgebayes.models import regions
+from ridgebayes.models import background, regions
 from ridgebayes.priors import Shared
+from ridgebayes.runs.sampling import meet
 from ridgebayes.sbc.base import base_mission, campaign_priors
 from ridgebayes.sbc.one import Fitter
 from tests.helpers.dense_algebra import few_scws
@@ -49,6 +51,13 @@ def posterior(request, data, three_regions):
 
 def some(posterior, seed=0):
     return np.random.default_rng(seed).normal(size=(3, posterior.size))
+
+
+def test_a_model_without_a_free_parameter_is_refused(small_mission):
+    model, made = meet(background(), small_mission.take_bands(["A01"]))
+    fixed = model.with_priors(dict.fromkeys(model.parameters, 0.5))
+    with pytest.raises(InputError, match="every parameter is fixed: leave one free"):
+        Posterior(fixed, made.data)
 
 
 def test_the_scale_is_half_the_central_68_percent_of_the_prior(data, three_regions):

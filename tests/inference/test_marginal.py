@@ -13,6 +13,7 @@ from ridgebayes.inference.marginal import Conditional, Marginal, draw, linear_pa
 from ridgebayes.likelihood import sequence as in_order
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.likelihood.linear_terms import Term
+from ridgebayes.likelihood.normal_equations import equations_of_bands
 from ridgebayes.model import Model, components
 from ridgebayes.models.regions import PRIORS
 from ridgebayes.priors import Parameter
@@ -320,3 +321,11 @@ def test_a_density_that_rounding_has_eaten_is_none(small_mission, three_regions)
     both = finite & np.isfinite(same)
     assert both[: first // 4].all()
     np.testing.assert_allclose(same[both], marginal.log_densities(thetas, given)[both], rtol=0.0, atol=0.1)
+
+
+def test_rates_with_unknown_outliers_have_no_normal_equations(small_mission):
+    model, made = meet(models.background().with_extras("outliers"), few_scws(small_mission))
+    posterior = Posterior(model, made.data)
+    rates = posterior.rates(posterior.start(jax.random.key(0), made.data), made.data)
+    with pytest.raises(TypeError, match="OutlierTermsNormal is not Gaussian"):
+        equations_of_bands(rates, None, made.data)

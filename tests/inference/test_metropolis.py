@@ -138,16 +138,17 @@ OUTLIERS = {
 
 
 @pytest.mark.parametrize(
-    ("bands", "draws"),
+    ("bands", "draws", "share"),
     [
-        *(pytest.param(bands, 500, marks=pytest.mark.slow) for bands in (1, 2)),
-        *(pytest.param(bands, 6000, marks=pytest.mark.long) for bands in (1, 2)),
+        *(pytest.param(bands, 500, None, marks=pytest.mark.slow) for bands in (1, 2)),
+        *(pytest.param(bands, 6000, None, marks=pytest.mark.long) for bands in (1, 2)),
+        pytest.param(1, 1000, 0.2, marks=pytest.mark.slow),
     ],
 )
-def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, draws):
+def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, draws, share):
     """Nine ScWs, two of them far off: the share of outliers, and which they are, from all 512 sets.
 
-    Of one band, or of the first of two that are sampled in turn.
+    Of one band, or of the first of two that are sampled in turn. With a known share nothing is nonlinear.
     """
     choice = CHOICE._replace(max_at_once={1: 60, 2: 0}[bands])
     monkeypatch.setattr("ridgebayes.inference.sampler.CHOICE", choice)
@@ -161,7 +162,7 @@ def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, dr
     scws = replace(scws, rate=rate)
     a, b = 1.5, 4.0
     model = models.background().with_extras("outliers")
-    model = model.with_priors(OUTLIERS | {"outlier.fraction": dist.Beta(a, b)})
+    model = model.with_priors(OUTLIERS | {"outlier.fraction": share or dist.Beta(a, b)})
     posterior, made = prepared(model, scws)
     data, n = made.data, len(scws)
     assert np.asarray(data.filled).sum() == n
@@ -175,10 +176,9 @@ def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, dr
         k = sum(hit)
         variance = usual * np.where(hit, 36.0, 1.0)
         of_rates = stats.multivariate_normal(level, np.diag(variance) + shared).logpdf(made.scws.rate[:, 0])
-        # The share integrated over its prior.
-        log_weight[hit] = (
-            of_rates + stats.betabinom(n, a, b).logpmf(k) - np.log(stats.binom(n, 0.5).pmf(k) * 2**n)
-        )
+        # The share known, or integrated over its prior.
+        number = stats.binom(n, share) if share else stats.betabinom(n, a, b)
+        log_weight[hit] = of_rates + number.logpmf(k) - np.log(stats.binom(n, 0.5).pmf(k) * 2**n)
     every, weight = np.array(list(log_weight)), np.exp(np.array(list(log_weight.values())))
     weight /= weight.sum()
     probability, counts = weight @ every, every.sum(1)
@@ -188,23 +188,26 @@ def test_outliers_against_all_sets_of_them(small_mission, monkeypatch, bands, dr
 
     z, _, start = drawn(posterior, data, draws, chains=2)
     assert start.method == {1: METROPOLIS, 2: BY_BAND}[bands]
-    fraction = posterior.constrain(z)["outlier.fraction"][..., :1]
-    worth = ess(fraction).min()
-    sd = np.sqrt(square - mean**2)
-    assert worth > draws / 12
-    assert abs(fraction.mean() - mean) < 4.5 * sd / np.sqrt(worth)
-    assert fraction.std() == pytest.approx(sd, rel=6 / np.sqrt(worth))
+    if not share:
+        fraction = posterior.constrain(z)["outlier.fraction"][..., :1]
+        worth = ess(fraction).min()
+        sd = np.sqrt(square - mean**2)
+        assert worth > draws / 12
+        assert abs(fraction.mean() - mean) < 4.5 * sd / np.sqrt(worth)
+        assert fraction.std() == pytest.approx(sd, rel=6 / np.sqrt(worth))
     # The level given each set, mixed over the sets.
     levels = z[..., posterior.named("background.level")][..., :1]
-    expected = 0.0
+    expected = second = 0.0
     for hit, w in zip(every, weight, strict=True):
         variance = usual * np.where(hit, 36.0, 1.0)
         noise = np.diag(variance) + shared - 0.1**2 * np.outer(level, level)
         solved = np.linalg.solve(noise, level)
         precision = level @ solved + 100.0
-        expected += w * (solved @ made.scws.rate[:, 0] + 100.0) / precision
-    error = levels.std() / np.sqrt(ess(levels).min())
-    assert abs(levels.mean() - expected) < 4.5 * error
+        given = (solved @ made.scws.rate[:, 0] + 100.0) / precision
+        expected, second = expected + w * given, second + w * (given**2 + 1.0 / precision)
+    worth = ess(levels).min()
+    assert abs(levels.mean() - expected) < 4.5 * levels.std() / np.sqrt(worth)
+    assert levels.std() == pytest.approx(np.sqrt(second - expected**2), rel=6 / np.sqrt(worth))
 
 
 def _variance_and_level(posterior, data):

@@ -136,6 +136,8 @@ def test_names_and_combinations_are_checked(three_regions):
     with pytest.raises(InputError, match="integrated out"):
         regions(three_regions, marginal=False).with_extras("outliers")
     assert model.with_extras("smooth_crab", "transients").extras == ("smooth_crab", "transients")
+    fixed = model.with_extras("outliers").with_priors({"outlier.size": 5.0})
+    assert fixed.with_extras("outliers").parameters == fixed.parameters
 
 
 @pytest.mark.parametrize(("stretch", "shift"), SHAPES)

@@ -57,10 +57,10 @@ def test_a_background_without_the_crab_comes_back(small_mission, tmp_path):
     np.testing.assert_allclose(densities(again)[0], run.tree["sample_stats"]["lp"].values, rtol=1e-10)
 
 
-def test_a_prior_that_has_no_text_asks_for_the_model(small_run, small_mission):
+def test_a_prior_that_has_no_text_is_refused(small_run, small_mission):
     record = {**small_run.record, "model": {**small_run.record["model"], "priors": {"crab.rate": "odd"}}}
     broken = type(small_run)(small_run.tree, record)
-    with pytest.raises(InputError, match="give the model"):
+    with pytest.raises(InputError, match="cannot be built again"):
         reopen(broken, small_mission)
 
 

@@ -17,6 +17,7 @@ from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.settings import resolve_device
 from ridgebayes.likelihood.design import prepare
 from ridgebayes.runs import assemble, sampling
+from ridgebayes.runs.run import Run, as_run
 from ridgebayes.runs.sampling import meet
 from ridgebayes.table.formats import write_scws
 
@@ -190,6 +191,15 @@ def test_few_draws_are_not_calibrated(small_mission, three_regions, monkeypatch)
     assert few.endswith(f"(--draws {-(-least // 4)})")
     assert not assemble.not_calibrated(model, made, (bands, 4, -(-least // 4), 72))
     assert few + "; noise that bands share" in assemble.not_calibrated(model, made, (1, 4, 15, 72))
+
+
+def test_what_weights_draws_takes_those_of_the_posterior(small_run):
+    wider = small_run.tree.copy()
+    wider["calibrated"] = 3.0 * small_run.tree["posterior"].dataset
+    run = Run(wider, small_run.record)
+    assert float(run.calibrated.intensity().std()) == pytest.approx(3.0 * float(run.intensity().std()))
+    assert as_run(run.calibrated) is run
+    assert as_run(run) is run
 
 
 def test_many_bands_together_are_warned_of_before_they_are_sampled(small_mission, monkeypatch, caplog):

@@ -9,9 +9,22 @@ import pytest
 from ridgebayes import models, sample, write_scws
 from ridgebayes.errors import InputError
 from ridgebayes.inference.importance import Reweighed
-from ridgebayes.runs.reload import recall, reopen
+from ridgebayes.inference.log_density import Posterior
+from ridgebayes.inference.runner import Chains
+from ridgebayes.runs.reload import Recalled, recall, reopen
 from ridgebayes.runs.run import Run
-from ridgebayes.runs.update import CHAINS, MOVED, WEIGHTED, _Brought, joined, update
+from ridgebayes.runs.sampling import meet
+from ridgebayes.runs.update import (
+    CHAINS,
+    MOVED,
+    WEIGHTED,
+    _Brought,
+    _replaced,
+    joined,
+    likelihood_of_new,
+    new_data,
+    update,
+)
 
 pytestmark = pytest.mark.long
 
@@ -102,6 +115,44 @@ def test_what_is_refused(old, small_mission, cut, tmp_path):
     with pytest.raises(InputError, match="nothing to update"):
         joined(before, small_mission.select(small_mission.scw_id < cut))
     other = dataclasses.replace(small_mission, rate=small_mission.rate * 1.001)
-    with pytest.raises(InputError, match="have other rates than those that were fitted"):
+    with pytest.raises(InputError, match=r"RATE of .* is not what was fitted"):
         update(old, other, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"phase": lambda x: 0.9 * x}, "PHASE of 1488 ScWs is not what was fitted"),
+        ({"crab": np.zeros_like}, "CRAB of"),
+        ({"tracer": lambda x: None, "tracer_err": lambda x: None}, "lacks TRACER, unlike the fitted table"),
+    ],
+)
+def test_a_column_that_has_changed_is_refused(small_mission, cut, changes, match):
+    new = {name: change(getattr(small_mission, name)) for name, change in changes.items()}
+    with pytest.raises(InputError, match=match):
+        joined(small_mission.select(small_mission.scw_id < cut), dataclasses.replace(small_mission, **new))
+
+
+def test_an_old_run_with_fewer_draws_leaves_as_many():
+    def chains(parts, draws):
+        lp = {"lp": np.zeros((parts, 4, draws))}
+        return Chains(np.zeros((parts, 4, draws, 5)), lp, (1,) * parts, (0,) * parts)
+
+    assert _replaced(chains(2, 300), [1], chains(1, 500)).z.shape == (2, 4, 300, 5)
+
+
+def test_new_scws_that_the_model_is_not_fitted_to_say_nothing(small_mission):
+    """`background` is fitted far from the plane, and the new revolution lies on it."""
+    new = small_mission.revolution == small_mission.revolution.max()
+    table = dataclasses.replace(
+        small_mission, ra=np.where(new, 266.4, small_mission.ra), dec=np.where(new, -28.9, small_mission.dec)
+    ).take_bands(["A01"])
+    model, prepared = meet(models.background(), table)
+    given = Recalled(model, table.select(~new), prepared.response, None, prepared.scales)
+    ((data,),) = new_data(given, table)
+    assert data.filled.size
+    assert not data.filled.any()
+    posterior = Posterior(model, prepared.data)
+    z = posterior.start(jax.random.key(0), prepared.data)
+    assert likelihood_of_new(posterior).potential(z, (data,)) == 0.0
