@@ -14,9 +14,6 @@ from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.transforms import IdentityTransform, Transform
 
 _STEPS = 60
-_OVER_MEAN = 0.1
-"""Scale of `FromZero` over the mean of the prior, about the width of most posteriors. In these coordinates a
-much narrower posterior has a long tail towards zero."""
 
 
 class FromZero(Transform):
@@ -28,7 +25,8 @@ class FromZero(Transform):
     Parameters
     ----------
     scale
-        s, of a shape that broadcasts to that of x.
+        s, of a shape that broadcasts to that of x; best about as large as the width of the density. One that
+        is much narrower has a long tail towards zero in z, one that is much wider has an edge there.
     """
 
     domain = constraints.real
@@ -65,11 +63,6 @@ def may_vanish(prior: Any) -> bool:
     while isinstance(prior, dist.ExpandedDistribution | dist.Independent | dist.MaskedDistribution):
         prior = prior.base_dist
     return isinstance(prior, dist.HalfNormal | dist.Exponential)
-
-
-def scale_of(prior: Any) -> Array:
-    """Scale of `FromZero` for a prior."""
-    return _OVER_MEAN * prior.mean
 
 
 def coordinates(prior: Any, scale: Any = None) -> Transform:

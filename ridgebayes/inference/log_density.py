@@ -18,7 +18,7 @@ from numpyro.infer.util import log_density, transform_fn
 
 from ridgebayes.errors import InputError
 from ridgebayes.inference.compiling import compiled_quickly
-from ridgebayes.inference.coordinates import FromZero, coordinates, is_real, may_vanish, scale_of
+from ridgebayes.inference.coordinates import FromZero, coordinates, is_real, may_vanish
 from ridgebayes.likelihood.design import FitData
 from ridgebayes.likelihood.revolution import RevolutionNormal
 from ridgebayes.model import Model
@@ -70,7 +70,9 @@ class Posterior:
             seeded = handlers.substitute(handlers.seed(model, key), substitute_fn=start)
             trace = handlers.trace(seeded).get_trace(data)
             sites = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
-            scales = {n: scale_of(s["fn"]) for n, s in sites.items() if may_vanish(s["fn"])}
+            scales = {
+                n: model.parameters[n].width * s["fn"].mean for n, s in sites.items() if may_vanish(s["fn"])
+            }
             transforms = {n: coordinates(s["fn"], scales.get(n)) for n, s in sites.items()}
             kinds.update({n: t for n, t in transforms.items() if n not in scales})
             self.shapes.update({n: jnp.shape(s["value"]) for n, s in sites.items()})

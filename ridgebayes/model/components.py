@@ -65,7 +65,11 @@ BACKGROUND = {
         "sd of the constant and phase terms among revolutions, over the level",
     ),
     "background.scatter": Parameter(
-        dist.HalfNormal(0.03), "", ("band",), "scatter from ScW to ScW beyond counting, over the level"
+        dist.HalfNormal(0.03),
+        "",
+        ("band",),
+        "scatter from ScW to ScW beyond counting, over the level",
+        width=0.03,
     ),
 }
 

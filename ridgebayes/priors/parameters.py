@@ -39,6 +39,9 @@ class Parameter:
     nonlinear
         True for a parameter with unbounded support in which the rates are not linear, for example because it
         multiplies others as the Crab rate does. It affects only the speed of sampling.
+    width
+        Of a scale that may be zero: what data tell it to, over the mean of its prior. It affects only the
+        speed of sampling.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Parameter:
     meaning: str
     within: tuple[float, float] | None = None
     nonlinear: bool = False
+    width: float = 0.1
 
     def __post_init__(self) -> None:
         if self.within is None:

@@ -116,7 +116,7 @@ def test_draws_against_all_sets(small_mission):
     sets = np.array(list(product((False, True), repeat=8)))
     hits = np.zeros((len(sets), *data.rate.shape), bool)
     hits[:, 0, *at.T] = sets
-    grid = np.linspace(-8.0, 80.0, 400)
+    grid = np.linspace(-8.0, 270.0, 1200)
     each = jax.jit(jax.vmap(jax.vmap(density, (None, 0)), (0, None)))(grid, hits)
     counts = sets.sum(1)
     # The share integrated over its prior.
@@ -130,7 +130,7 @@ def test_draws_against_all_sets(small_mission):
 
     indicators, draws = Indicators(marginal), 6000
     spread = np.zeros((2, marginal.nonlinear.size))
-    spread[[0, 1], np.searchsorted(marginal.nonlinear, [share, scatter])] = 1.5
+    spread[[0, 1], np.searchsorted(marginal.nonlinear, [share, scatter])] = 1.5, 5.0
     fixed = Fixed(spread, np.where(np.asarray(data.filled), 0.0, -np.inf)[None])
     z, drawn, kept = start, np.asarray(data.hit), []
     for seed in range(draws):

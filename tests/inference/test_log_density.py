@@ -60,6 +60,14 @@ def test_a_model_without_a_free_parameter_is_refused(small_mission):
         Posterior(fixed, made.data)
 
 
+def test_coordinates_of_what_may_vanish_are_as_wide_as_the_parameter_says(posterior):
+    """s φ(0) at zero, with s the width times the mean of the prior."""
+    here = posterior.constrain(np.zeros(posterior.size))
+    for name, width in (("background.scatter", 0.03), ("background.revolution_sd", 0.1)):
+        mean = posterior.model.parameters[name].prior.mean
+        np.testing.assert_allclose(here[name], width * mean * scipy.stats.norm.pdf(0.0), rtol=1e-6)
+
+
 def test_the_scale_is_half_the_central_68_percent_of_the_prior(data, three_regions):
     priors = {"sky.intensity": "Normal(1, 2)", "sky.latitude": "StudentT(1, 0, 0.3)"}
     posterior = Posterior(regions(three_regions).with_priors(priors), data)

@@ -17,7 +17,7 @@ def accepted(log_densities, proposal):
     """Share of proposals that an independence sampler accepts."""
     x = proposal.skewed(proposal.draw(np.random.default_rng(3), 4000))
     log_weight = log_densities(x) - proposal.log_density_at(x)
-    return acceptance(log_weight, -log_weight)
+    return acceptance(log_weight)
 
 
 def test_of_a_gaussian():
