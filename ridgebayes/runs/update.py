@@ -195,7 +195,7 @@ def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:
         if before is None:
             continue
         same = np.isclose(before[in_old], now[in_new], rtol=_SAME, atol=0.0, equal_nan=True)
-        changed = ~same.reshape(common.size, -1).all(1)
+        changed = ~same.all(tuple(range(1, same.ndim)))
         if changed.any():
             raise InputError(
                 f"{name}: {column.upper()} of {counted(changed.sum(), 'ScW')} is not what was fitted (first "
