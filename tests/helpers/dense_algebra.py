@@ -124,10 +124,13 @@ class Dense:
     def prior_of_nonlinear(self, p):
         """Log prior density of sampled coordinates: logarithms, or `FromZero` if a parameter may be 0."""
         log = lambda name: np.log(p[name])  # noqa: E731
-        half = lambda name, sd: stats.halfnorm.logpdf(p[name], scale=sd) + _log_slope(p[name], sd)  # noqa: E731
+
+        def half(name, sd, width=0.1):
+            return stats.halfnorm.logpdf(p[name], scale=sd) + _log_slope(p[name], sd, width)
+
         each = [
             half("background.revolution_sd", 0.05),
-            half("background.scatter", 0.03),
+            half("background.scatter", 0.03, width=0.03),
             stats.norm.logpdf(log("crab.rate"), 0.0, 0.3),
             stats.norm.logpdf(p["crab.shape"], 0.0, 0.3),
             stats.norm.logpdf(log("crab.scatter"), np.log(0.005), 0.5),
@@ -179,9 +182,9 @@ class Dense:
         return np.linalg.solve(precision, right), precision
 
 
-def _log_slope(x, sd):
-    """Log dx/dz of x = s (z Φ(z) + φ(z)), s a tenth of the mean of a half-normal prior: z by bisection."""
-    scale = 0.1 * sd * np.sqrt(2.0 / np.pi)
+def _log_slope(x, sd, width=0.1):
+    """Log dx/dz of x = s (z Φ(z) + φ(z)), s the width times the mean of a half-normal prior."""
+    scale = width * sd * np.sqrt(2.0 / np.pi)
     zs = [brentq(lambda z, v=v: scale * (z * ndtr(z) + stats.norm.pdf(z)) - v, -30.0, 30.0 + v / scale,
                  xtol=1e-14) for v in np.ravel(x)]  # fmt: skip
     return np.log(scale * ndtr(np.reshape(zs, np.shape(x))))

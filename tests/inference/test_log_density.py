@@ -62,7 +62,7 @@ def test_a_model_without_a_free_parameter_is_refused(small_mission):
 
 def test_coordinates_of_what_may_vanish_are_as_wide_as_the_parameter_says(posterior):
     """s φ(0) at zero, with s the width times the mean of the prior."""
-    here = posterior.constrain(np.zeros(posterior.size))
+    here = {n: x[0] for n, x in posterior.constrain(np.zeros((1, posterior.size))).items()}
     for name, width in (("background.scatter", 0.03), ("background.revolution_sd", 0.1)):
         mean = posterior.model.parameters[name].prior.mean
         np.testing.assert_allclose(here[name], width * mean * scipy.stats.norm.pdf(0.0), rtol=1e-6)
@@ -98,7 +98,7 @@ def test_the_density_is_numpyros_own(posterior, data):
         slope = 0.0
         for name, parameter in posterior.model.parameters.items():
             if isinstance(parameter.prior, dist.HalfNormal | dist.Exponential):
-                x, scale = np.asarray(named[name]), 0.1 * float(parameter.prior.mean)
+                x, scale = np.asarray(named[name]), parameter.width * float(parameter.prior.mean)
                 h = 1e-6
                 up, down = (FromZero(scale).inv(x * np.exp(s * h)) for s in (1, -1))
                 slope += np.log(2 * h / np.asarray(up - down)).sum()
