@@ -25,8 +25,8 @@ class FromZero(Transform):
     Parameters
     ----------
     scale
-        s, of a shape that broadcasts to that of x; best about as large as the width of the density. One that
-        is much narrower has a long tail towards zero in z, one that is much wider has an edge there.
+        s, of a shape that broadcasts to that of x; best about as large as the width of the density. In z a
+        much narrower density has a long tail towards zero, and a much wider one an edge there.
     """
 
     domain = constraints.real

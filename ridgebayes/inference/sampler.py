@@ -39,7 +39,7 @@ from ridgebayes.inference.mixing import sticks
 from ridgebayes.inference.mode import Curvature, Gaussian, Potential, laplace
 from ridgebayes.inference.profiles import profiled
 from ridgebayes.inference.proposal import Proposal, of_draws
-from ridgebayes.inference.search import Search
+from ridgebayes.inference.search import Search, without_hits
 from ridgebayes.inference.tuning import ADAPTATION, CHOICE, EMULATOR, MOVES, PROPOSAL
 from ridgebayes.likelihood.design import FitData
 
@@ -126,7 +126,7 @@ class Sampler:
         linear = np.zeros(posterior.size, bool)
         self.outliers = bool(posterior.model.indicated)
         if self.outliers and potential is None and method != NUTS:
-            data = _without_hits(data)
+            data = without_hits(data)
         if potential is None:
             linear = linear_parameters(posterior, data)
         if linear.any():
@@ -171,7 +171,7 @@ class Sampler:
             # All parameters are linear, and their draws exact: there is nothing to propose.
             hit = None
             if self.outliers:
-                hit = self._metropolis.indicators.probable(z, _without_hits(data))
+                hit = self._metropolis.indicators.probable(z, without_hits(data))
                 data = replace(data, hit=jnp.asarray(hit))
             nothing = Gaussian(np.zeros(0), np.zeros((0, 0)))
             reference = np.asarray(marginal.conditionals(np.zeros((1, 0)), marginal.given(z, data)).mean[0])
@@ -343,11 +343,6 @@ class Sampler:
         blocks = self._nuts.chain(key, given, start.around, draws, _nonlinear(after, self.marginal))
         done = sum(len(d.z) for d in after.draws) if after else 0
         return with_linear(blocks, self.marginal, given, seed, done)
-
-
-def _without_hits(data: FitData) -> FitData:
-    """Return data in which no ScW is marked as an outlier."""
-    return replace(data, hit=jnp.zeros(data.rate.shape, bool))
 
 
 def _usable(adapted: Adapted) -> bool:

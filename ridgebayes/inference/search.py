@@ -103,7 +103,7 @@ class Search:
         scale, shape = posterior.scale[nonlinear], posterior.sky_shape[nonlinear]
         others = [guess.mode + t * scale for t in CHOICE.sky_starts] if shape.any() and not again else []
         if self._outliers:
-            data = replace(data, hit=jnp.zeros(data.rate.shape, bool))
+            data = without_hits(data)
             if again:
                 data = replace(data, hit=jnp.asarray(self._metropolis.indicators.probable(z, data)))
         best = near or guess
@@ -132,3 +132,8 @@ class Search:
             aside = best._replace(mode=np.where(shape, other, best.mode))
             best, height = self.climb(given, aside, unless=(best, height))
         return best
+
+
+def without_hits(data: FitData) -> FitData:
+    """Return data in which no ScW is marked as an outlier."""
+    return replace(data, hit=jnp.zeros(data.rate.shape, bool))

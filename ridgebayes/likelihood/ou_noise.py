@@ -130,10 +130,8 @@ class CorrelatedNormal(RevolutionNormal):
             x = jnp.exp(-rate) * x + jnp.sqrt(-jnp.expm1(-2.0 * rate)) * shock
             return x, x
 
-        paths = []
-        for key_group, group in zip(
-            jax.random.split(key, len(self.sequence.groups)), self.sequence.groups, strict=True
-        ):
+        groups, paths = self.sequence.groups, []
+        for key_group, group in zip(jax.random.split(key, len(groups)), groups, strict=True):
             steps, revolutions = group.present.shape
             shocks = jax.random.normal(key_group, (steps, *shape, revolutions))
             # The first gap is zero, so the initial state is that of the first ScW.

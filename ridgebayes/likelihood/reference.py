@@ -76,7 +76,15 @@ class Scales:
         )
 
     def select(self, revolution: NDArray) -> Scales:
-        """Select some of the revolutions."""
+        """Select revolutions.
+
+        Raises
+        ------
+        KeyError
+            If one has no scales.
+        """
+        if not np.isin(revolution, self.revolution).all():
+            raise KeyError("a revolution has no scales")
         at = np.searchsorted(self.revolution, revolution)
         return replace(
             self,

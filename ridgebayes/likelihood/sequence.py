@@ -139,7 +139,8 @@ def sequence(
         )
         before += present.size
     gap_before = np.where(np.arange(time.size) == start[revolution], np.inf, gap)
-    whole = np.where(position < 0, before, position).reshape(layout.mask.shape).astype(np.int32)
+    position[position < 0] = before
+    whole = position.reshape(layout.mask.shape)
     return Sequence(tuple(made), whole, np.append(start, time.size), cells, gap_before)
 
 

@@ -40,8 +40,8 @@ class Parameter:
         True for a parameter with unbounded support in which the rates are not linear, for example because it
         multiplies others as the Crab rate does. It affects only the speed of sampling.
     width
-        Of a scale that may be zero: what data tell it to, over the mean of its prior. It affects only the
-        speed of sampling.
+        Expected width of the posterior of a scale that may be zero, over the mean of its prior. It affects
+        only the speed of sampling.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ridgebayes.errors import InputError, command
+from ridgebayes.errors import command
 from ridgebayes.inference.kernels import Progress
 from ridgebayes.inference.log_density import Posterior
 from ridgebayes.inference.mode import Gaussian
@@ -208,17 +208,8 @@ def run_anywhere(
         Makes the work for workers elsewhere; names of the fits.
     checkpoint
         Where progress is kept; by default in memory, and only if fits run elsewhere.
-
-    Raises
-    ------
-    InputError
-        If fits that run elsewhere are to use several devices, or as `run_chains`.
     """
     if not place.here:
-        if settings.devices > 1:
-            raise InputError(
-                f"devices={settings.devices}: is for a fit in this process: leave scheduler=... away"
-            )
         checkpoint = checkpoint or Kept()
         fit_elsewhere(fits(), names, checkpoint, place, progress=wanted(progress))
         clock.lap("elsewhere")

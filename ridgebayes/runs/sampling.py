@@ -107,6 +107,7 @@ def sample(
     scws = as_scws(scws)
     model, prepared = meet(model, scws, response=response, crab_rate=crab_rate)
     how = _how(workers, progress, max_time, scheduler)
+    check_devices(settings, how["place"])
     if out is None:
         return _warned(_sampled(model, prepared, settings, clock, **how))
     device = resolve_device(
@@ -165,6 +166,7 @@ def resume(
             crab_rate=record["data"]["crab_rate"] or None,
         )
         settings = Settings.recorded(record)
+        check_devices(settings, how["place"])
         _check_same(record, record_of(model, prepared, settings, Device("", "", 1)), out)
     except BaseException:
         checkpoint.close()
@@ -185,6 +187,14 @@ def place_of(scheduler: str | None, max_time: float | None) -> Scheduler:
     if max_time is not None and not place.here:
         raise InputError("max_time=... is for a fit in this process: leave it away, or scheduler=...")
     return place
+
+
+def check_devices(settings: Settings, place: Scheduler) -> None:
+    """Refuse several devices unless chains run in this process."""
+    if settings.devices > 1 and not place.here:
+        raise InputError(
+            f"devices={settings.devices}: is for a fit in this process: leave scheduler=... away"
+        )
 
 
 def _warned(run: Run) -> Run:

@@ -34,7 +34,7 @@ from ridgebayes.runs.fitted import sites
 from ridgebayes.runs.metadata import record_of
 from ridgebayes.runs.reload import Recalled, recall, unconstrained
 from ridgebayes.runs.run import DATA, Run, as_run, check_free
-from ridgebayes.runs.sampling import independent, names_of, place_of
+from ridgebayes.runs.sampling import check_devices, independent, names_of, place_of
 from ridgebayes.runs.sent import Sent
 from ridgebayes.table.formats import read_scws
 from ridgebayes.table.scw import ScWTable
@@ -42,7 +42,6 @@ from ridgebayes.table.scw import ScWTable
 WARMUP = 50
 """Warm-up of chains that start from the old posterior."""
 _FITTED = ("revolution", "phase", "mjd", "ra", "dec", "roll", "rate", "stat_err", "tracer", "aside", "crab")
-_SAME = 1e-9  # largest relative difference of the same number in two tables: formats round
 
 WEIGHTED, MOVED, CHAINS = "old draws, weighted", "old draws, moved and weighted", "new chains"
 
@@ -94,6 +93,8 @@ def update(
     out, clock, place = Path(out), Clock(), place_of(scheduler, max_time)
     check_free(out, overwrite=overwrite)
     run = as_run(run)
+    settings = Settings.recorded(run.record)
+    check_devices(settings, place)
     old = recall(run, scws)
     if not isinstance(new, ScWTable):
         new = read_scws(new)
@@ -111,7 +112,6 @@ def update(
     posterior = Posterior(old.model, parts[0])
     z_old = unconstrained(run, old.model, posterior, len(parts))
     news = new_data(old._replace(scales=prepared.scales), table)
-    settings = Settings.recorded(run.record)
     device = resolve_device(settings.chains * len(parts), workers, settings.devices)
     clock.lap("prepare")
 
@@ -194,7 +194,8 @@ def joined(old: ScWTable, new: ScWTable) -> tuple[ScWTable, bool]:
             )
         if before is None:
             continue
-        same = np.isclose(before[in_old], now[in_new], rtol=_SAME, atol=0.0, equal_nan=True)
+        a, b = before[in_old], now[in_new]
+        same = (a == b) | ((a != a) & (b != b))  # a missing number is the same as a missing one
         changed = ~same.all(tuple(range(1, same.ndim)))
         if changed.any():
             raise InputError(

@@ -182,7 +182,7 @@ class Dense:
         return np.linalg.solve(precision, right), precision
 
 
-def _log_slope(x, sd, width=0.1):
+def _log_slope(x, sd, width):
     """Log dx/dz of x = s (z Φ(z) + φ(z)), s the width times the mean of a half-normal prior."""
     scale = width * sd * np.sqrt(2.0 / np.pi)
     zs = [brentq(lambda z, v=v: scale * (z * ndtr(z) + stats.norm.pdf(z)) - v, -30.0, 30.0 + v / scale,

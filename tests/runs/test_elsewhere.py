@@ -114,7 +114,9 @@ def test_what_does_not_go_together(data, model, tmp_path):
     with pytest.raises(InputError, match=r"max_time=\.\.\. is for a fit in this process"):
         sample(model, data, settings=SETTINGS, scheduler="local:2", max_time=1.0)
     with pytest.raises(InputError, match="devices=2: is for a fit in this process"):
-        sample(model, data, settings=SETTINGS.changed({"devices": 2}), scheduler="local:2")
+        sample(
+            model, data, settings=SETTINGS.changed({"devices": 2}), scheduler="local:2", out=tmp_path / "run"
+        )
     with pytest.raises(InputError, match="scheduler='local:0': give local"):
         sample(model, data, settings=SETTINGS, scheduler="local:0", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
